@@ -1,0 +1,1 @@
+//! The engine of vestore: windows, tokens, batches, models, scores, training.

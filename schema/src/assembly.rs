@@ -1,0 +1,127 @@
+//! The contigs of one reference, and how people's names for them are matched.
+
+use serde::{Deserialize, Serialize};
+
+use crate::locus::Region;
+
+/// One sequence of the reference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contig {
+    /// The name as the FASTA spells it.
+    pub name: String,
+    /// Length in bases.
+    pub length: u32,
+    /// GA4GH refget identifier: `SQ.` and base64url of the first 24 bytes of the SHA-512 of the
+    /// upper-case bases.
+    pub digest: String,
+}
+
+/// The contigs of a reference in FASTA order. A contig is spoken of by its index in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assembly {
+    /// What people call it (`GRCh38`), when they said so.
+    pub name: Option<String>,
+    /// In FASTA order, which is the order of every sorted result.
+    pub contigs: Vec<Contig>,
+}
+
+impl Assembly {
+    /// The contig at `index`.
+    ///
+    /// # Panics
+    /// When `index` did not come from this assembly, which is a bug.
+    #[must_use]
+    pub fn contig(&self, index: u32) -> &Contig {
+        self.contigs.get(index as usize).expect("contig index of another assembly; this is a bug")
+    }
+
+    /// The whole contig as a region.
+    #[must_use]
+    pub fn whole(&self, index: u32) -> Region {
+        Region { contig: index, start: 0, end: self.contig(index).length }
+    }
+
+    /// Finds a contig by name: as spelled, else with or without `chr`, else M for MT and back.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<u32> {
+        let exact = self.contigs.iter().position(|contig| contig.name == name);
+        exact
+            .or_else(|| {
+                let wanted = bare(name);
+                self.contigs.iter().position(|contig| bare(&contig.name) == wanted)
+            })
+            .map(|index| index as u32)
+    }
+
+    /// Up to three contig names that look like `name`, nearest first, for error messages.
+    #[must_use]
+    pub fn near(&self, name: &str) -> Vec<&str> {
+        let wanted = bare(name).to_ascii_lowercase();
+        let mut ranked: Vec<(usize, &str)> = self
+            .contigs
+            .iter()
+            .map(|contig| (distance(&bare(&contig.name).to_ascii_lowercase(), &wanted), contig.name.as_str()))
+            .collect();
+        ranked.sort_by_key(|(distance, _)| *distance);
+        ranked.into_iter().take(3).map(|(_, name)| name).collect()
+    }
+}
+
+/// A contig name without what differs between naming styles: no `chr`, and `MT` for `M`.
+fn bare(name: &str) -> &str {
+    let rest = match name.get(..3) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("chr") && name.len() > 3 => &name[3..],
+        _ => name,
+    };
+    if rest == "M" { "MT" } else { rest }
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assembly(names: &[&str]) -> Assembly {
+        let contigs = names
+            .iter()
+            .map(|name| Contig { name: (*name).to_owned(), length: 1000, digest: String::new() })
+            .collect();
+        Assembly { name: None, contigs }
+    }
+
+    #[test]
+    fn names_match_across_styles_and_exact_wins() {
+        let grch38 = assembly(&["chr1", "chr17", "chrM", "HLA-A*01:01"]);
+        assert_eq!(grch38.resolve("17"), Some(1));
+        assert_eq!(grch38.resolve("chr17"), Some(1));
+        assert_eq!(grch38.resolve("Chr17"), Some(1));
+        assert_eq!(grch38.resolve("MT"), Some(2));
+        assert_eq!(grch38.resolve("M"), Some(2));
+        assert_eq!(grch38.resolve("HLA-A*01:01"), Some(3));
+        assert_eq!(grch38.resolve("chr"), None);
+        assert_eq!(grch38.resolve("2"), None);
+        assert_eq!(assembly(&["MT", "1"]).resolve("chrM"), Some(0));
+        assert_eq!(assembly(&["chr1", "1"]).resolve("1"), Some(1));
+    }
+
+    #[test]
+    fn near_names_come_nearest_first() {
+        assert_eq!(assembly(&["chr1", "chr17", "chrX"]).near("chr71")[0], "chr1");
+        assert_eq!(assembly(&["chr1", "chr17", "chrX"]).near("117")[0], "chr17");
+    }
+}

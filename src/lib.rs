@@ -1,0 +1,1 @@
+//! vestore: an embedded store for variant effects.
