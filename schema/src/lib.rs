@@ -2,9 +2,28 @@
 //! schemas of its tables, the tables of its catalog. FORMAT.md beside this crate specifies the bytes.
 
 mod assembly;
+pub mod catalog;
+mod digest;
 mod locus;
+mod model;
+mod segment;
+mod table;
+mod track;
 mod variant;
+mod version;
 
 pub use assembly::{Assembly, Contig};
+pub use catalog::{Run, StoreRecord};
+pub use digest::Digest;
 pub use locus::{LocusError, Region};
+pub use model::{Model, TokenizerKind};
+pub use segment::{Segment, Table, segment_path};
+pub use table::{
+    CONTIG_KEY, FORMAT_KEY, KEY_COLUMNS, MODEL_KEY, STATUS_COLUMN, TABLE_KEY, TRACK_KEY,
+    check_segment_format, scores_schema, segment_metadata,
+};
+pub use track::{
+    Dtype, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind, Strands, Track, check_name,
+};
 pub use variant::{Status, Variant};
+pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, VersionError};

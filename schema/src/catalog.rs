@@ -1,0 +1,74 @@
+//! The tables of the catalog. Values are JSON, so that any redb reader can make sense of them.
+
+use redb::TableDefinition;
+use serde::{Deserialize, Serialize};
+
+use crate::assembly::Assembly;
+use crate::digest::Digest;
+use crate::segment::Table;
+
+/// Single records: [`FORMAT`], [`STORE`], [`NEXT_SEGMENT`].
+pub const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Model name to [`crate::Model`].
+pub const MODELS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("models");
+/// Track name to [`crate::Track`].
+pub const TRACKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tracks");
+/// Table name, track name, contig index, 0-based first position, number: to [`crate::Segment`].
+pub const SEGMENTS: TableDefinition<'_, SegmentKey, &[u8]> = TableDefinition::new("segments");
+/// Run number to [`Run`].
+pub const RUNS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("runs");
+/// Path of a segment that no table names any more, to the Unix second in which that happened. Its file
+/// is deleted after a grace period, so that readers of an older snapshot find it.
+pub const RETIRED: TableDefinition<'_, &str, u64> = TableDefinition::new("retired");
+
+/// Key of the segments table. Segments of one table, track and contig stand together by position.
+pub type SegmentKey = (&'static str, &'static str, u32, u32, u64);
+
+/// Key in [`META`] of the [`crate::Format`].
+pub const FORMAT: &str = "format";
+/// Key in [`META`] of the [`StoreRecord`].
+pub const STORE: &str = "store";
+/// Key in [`META`] of the number that the next segment gets, JSON.
+pub const NEXT_SEGMENT: &str = "next_segment";
+
+/// What a store is about: one reference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRecord {
+    /// Where the reference lay when the store was made, absolute.
+    pub reference: String,
+    /// Its contigs with their digests.
+    pub assembly: Assembly,
+}
+
+/// One invocation that wrote rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Number in the catalog.
+    pub number: u64,
+    /// Track that it wrote.
+    pub track: String,
+    /// Table that it wrote.
+    pub table: Table,
+    /// Digest of the plan: every normalized variant in order.
+    pub plan: Digest,
+    /// Version of the program.
+    pub program: String,
+    /// Where it computed: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Threads of the model.
+    pub threads: u32,
+    /// Most tokens of one batch.
+    pub batch_tokens: u32,
+    /// When it started, in Unix seconds.
+    pub started: u64,
+    /// When it ended, if it did; a run that was killed has no end.
+    pub finished: Option<u64>,
+    /// Units of its plan.
+    pub units: u64,
+    /// Units that it committed itself.
+    pub committed: u64,
+    /// Rows that it committed itself.
+    pub rows: u64,
+    /// What is worth knowing later, such as a halved batch.
+    pub remarks: Vec<String>,
+}

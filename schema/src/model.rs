@@ -1,0 +1,97 @@
+//! Model versions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// A model version as the catalog records it: what its numbers depend on, where its files lie, and
+/// what it was derived from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// What people call it in this store.
+    pub name: String,
+    /// Identity: weights, encoder config, vocabulary, kept layers, adapter.
+    pub id: Digest,
+    /// The dialect its checkpoint is written in, `nucleotide-transformer-v2` for example.
+    pub family: String,
+    /// Folder of the checkpoint: absolute, or relative to the store when `copied`.
+    pub checkpoint: String,
+    /// Folder of the adapter, likewise.
+    pub adapter: Option<String>,
+    /// Whether the adapter's layer numbers count the pruned model's layers.
+    pub adapter_layers_pruned: bool,
+    /// Whether the store keeps its own copy of the files under `models/<id>/`.
+    pub copied: bool,
+    /// The model that it was derived from in this store by pruning or adapting.
+    pub parent: Option<String>,
+    /// Digest of the canonical tensors of the checkpoint.
+    pub weights_digest: Digest,
+    /// Digest of the effective vocabulary and tokenization rules.
+    pub tokenizer_digest: Digest,
+    /// Digest of the adapter's tensors and settings.
+    pub adapter_digest: Option<Digest>,
+    /// Its kind: `lora`, `dora`, `ia3` or `vera`.
+    pub adapter_kind: Option<String>,
+    /// The config fields that the encoder uses.
+    pub config: serde_json::Value,
+    /// Layers in the checkpoint.
+    pub layers: u32,
+    /// Layers that are run, numbered as in the checkpoint, 0-based.
+    pub kept_layers: Vec<u32>,
+    /// Width of a hidden state.
+    pub hidden: u32,
+    /// Parameters of the layers that are run, the embeddings and the heads.
+    pub parameters: u64,
+    /// Bytes of the weights as stored in the checkpoint.
+    pub weight_bytes: u64,
+    /// Whether it has a masked-LM head.
+    pub masked_lm: bool,
+    /// Classes of its classification head, if it has one.
+    pub labels: Option<u32>,
+    /// How it cuts sequence into tokens.
+    pub tokenizer: TokenizerKind,
+    /// Most tokens of one input, special tokens included, where the model has such a limit.
+    pub max_tokens: Option<u32>,
+    /// Licence, as its config states it.
+    pub license: Option<String>,
+    /// A remark of whoever made the checkpoint (`note` in its config), such as "untrained".
+    pub note: Option<String>,
+}
+
+/// How sequence is cut into tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// Non-overlapping words of this many bases, single bases for what remains.
+    Kmer(u32),
+    /// Byte pair encoding, words of varying length.
+    Bpe,
+    /// One base a token.
+    Base,
+}
+
+impl Model {
+    /// All that its numbers depend on and where it came from, without places on disk.
+    #[must_use]
+    pub fn provenance(&self) -> serde_json::Value {
+        let mut value = serde_json::json!(self);
+        if let Some(fields) = value.as_object_mut() {
+            for place in ["checkpoint", "adapter", "copied"] {
+                fields.remove(place);
+            }
+        }
+        value
+    }
+
+    /// The longest window in bases that always fits, one special token counted; `None` without limit.
+    #[must_use]
+    pub fn max_window(&self) -> Option<u32> {
+        let tokens = self.max_tokens?.saturating_sub(1);
+        Some(match self.tokenizer {
+            TokenizerKind::Kmer(k) => tokens.saturating_mul(k),
+            // Byte pairs may all be single bases; two special tokens enclose them.
+            TokenizerKind::Bpe => tokens.saturating_sub(1),
+            TokenizerKind::Base => tokens,
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Segments: immutable Parquet files, each of one table of one track on one contig.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::variant::Status;
+
+/// The tables that hold rows per variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Table {
+    /// One row per variant, a column per score.
+    Scores,
+    /// One row per variant, pooled reference and alternate-minus-reference vectors.
+    Embeddings,
+    /// One row per variant and layer, each score's change without the layer.
+    Ablation,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 3] = [Self::Scores, Self::Embeddings, Self::Ablation];
+
+    /// Its folder in the store, and its name in the catalog.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scores => "scores",
+            Self::Embeddings => "embeddings",
+            Self::Ablation => "ablation",
+        }
+    }
+
+    /// The table that `text` names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.as_str() == text)
+    }
+}
+
+/// A segment as the catalog records it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Sequence number, never used twice in a store; also the file's name.
+    pub number: u64,
+    /// Which table it is part of.
+    pub table: Table,
+    /// Name of its track.
+    pub track: String,
+    /// Name of its contig.
+    pub contig: String,
+    /// Rows in the file.
+    pub rows: u64,
+    /// 0-based position of the first row.
+    pub first: u32,
+    /// 0-based position of the last row.
+    pub last: u32,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub checksum: Digest,
+    /// Rows per status.
+    pub statuses: BTreeMap<Status, u64>,
+}
+
+impl Segment {
+    /// Its file, relative to the store:
+    /// `scores/track=<name>/contig=<contig>/<number>.parquet`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        segment_path(self.table, &self.track, &self.contig, self.number)
+    }
+}
+
+/// The path of a segment's file, relative to the store.
+#[must_use]
+pub fn segment_path(table: Table, track: &str, contig: &str, number: u64) -> String {
+    let (track, contig) = (partition_value(track), partition_value(contig));
+    format!("{}/track={track}/contig={contig}/{number:012}.parquet", table.as_str())
+}
+
+/// A partition value as it stands in a path: percent-encoded outside `[A-Za-z0-9._-]`.
+fn partition_value(value: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            encoded.push(byte as char);
+        } else {
+            write!(encoded, "%{byte:02X}").expect("writing to a string; this is a bug");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_hive_partitions_that_no_contig_name_can_break() {
+        assert_eq!(
+            segment_path(Table::Scores, "nt.llr+distance.w600", "HLA-A*01:01", 7),
+            "scores/track=nt.llr%2Bdistance.w600/contig=HLA-A%2A01%3A01/000000000007.parquet"
+        );
+        assert_eq!(partition_value("../x y"), "..%2Fx%20y");
+    }
+}

@@ -1,0 +1,247 @@
+//! Tracks: a model and a recipe, scored once, stored once, queried by name.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::digest::Digest;
+
+/// Revision of the engine's arithmetic. It grows when the same model and recipe would give other
+/// numbers, and with it every track id, so that old and new scores never share a table.
+pub const NUMERICS_REVISION: u32 = 1;
+
+/// A way of turning model outputs into scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreKind {
+    /// Log-odds of the alternate over the reference token at the masked variant.
+    Llr,
+    /// The same where the six bases of one token share one window.
+    LlrGrid,
+    /// Distances between hidden states of reference and alternate window.
+    Distance,
+    /// Pseudo-log-likelihood, alternate minus reference.
+    Pll,
+    /// Probability and log-odds of a fine-tuned head.
+    Classifier,
+}
+
+impl ScoreKind {
+    /// Every kind, in the order in which their columns stand.
+    pub const ALL: [Self; 5] = [Self::Llr, Self::LlrGrid, Self::Distance, Self::Pll, Self::Classifier];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Llr => "llr",
+            Self::LlrGrid => "llr-grid",
+            Self::Distance => "distance",
+            Self::Pll => "pll",
+            Self::Classifier => "classifier",
+        }
+    }
+
+    /// The kind that `text` names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// Its score columns in order. A recipe of the forward strand alone has no `llr_reverse`.
+    #[must_use]
+    pub fn columns(self, strands: Strands) -> &'static [&'static str] {
+        match (self, strands) {
+            (Self::Llr, Strands::Both) => &["llr", "llr_forward", "llr_reverse"],
+            (Self::Llr, Strands::Forward) => &["llr", "llr_forward"],
+            (Self::LlrGrid, _) => &["llr_grid"],
+            (Self::Distance, _) => {
+                &["l1", "l2", "cosine", "dot", "l1_variant", "l2_variant", "cosine_variant", "dot_variant"]
+            }
+            (Self::Pll, _) => &["pll"],
+            (Self::Classifier, _) => &["probability", "delta_logit"],
+        }
+    }
+}
+
+/// Which strands are scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strands {
+    /// The mean of both strands' finished scores.
+    #[default]
+    Both,
+    /// The forward strand alone.
+    Forward,
+}
+
+/// Arithmetic of the forward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dtype {
+    /// float32, exact products.
+    #[default]
+    F32,
+    /// float32 with products in TensorFloat-32.
+    Tf32,
+    /// bfloat16.
+    Bf16,
+}
+
+/// How a model is turned into scores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Sorted, without repeats.
+    pub scores: Vec<ScoreKind>,
+    /// Window length in bases.
+    pub window: u32,
+    /// Strands that are scored.
+    pub strands: Strands,
+    /// Arithmetic of the forward pass.
+    pub dtype: Dtype,
+    /// Step that scores are rounded to, as typed; lossless without one.
+    pub precision: Option<String>,
+}
+
+impl Recipe {
+    /// The score columns of its kinds, in order.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        self.scores
+            .iter()
+            .flat_map(|kind| kind.columns(self.strands))
+            .map(|name| (*name).to_owned())
+            .collect()
+    }
+
+    /// The name a track gets when nobody gives one: `<model>.<kinds joined by +>.w<window>`, and what
+    /// is not default.
+    #[must_use]
+    pub fn track_name(&self, model: &str) -> String {
+        let kinds: Vec<&str> = self.scores.iter().map(|kind| kind.as_str()).collect();
+        let mut name = format!("{model}.{}.w{}", kinds.join("+"), self.window);
+        if self.strands == Strands::Forward {
+            name.push_str(".forward");
+        }
+        match self.dtype {
+            Dtype::F32 => {}
+            Dtype::Tf32 => name.push_str(".tf32"),
+            Dtype::Bf16 => name.push_str(".bf16"),
+        }
+        if let Some(step) = &self.precision {
+            name.push_str(".p");
+            name.push_str(step);
+        }
+        name
+    }
+}
+
+/// A model and a recipe under one name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// What it is queried by, and its partition on disk.
+    pub name: String,
+    /// Identity: model id, recipe and numerics revision.
+    pub id: Digest,
+    /// Name of the model in this store.
+    pub model: String,
+    /// Identity of the model.
+    pub model_id: Digest,
+    /// How the model is turned into scores.
+    pub recipe: Recipe,
+    /// The score columns of its table, in order.
+    pub columns: Vec<String>,
+}
+
+/// Why a track's name cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "`{name}` is no name for a track or model; a name starts with a letter, goes on with letters, digits, \
+     `.`, `_`, `+`, `-`, and has at most {} characters (see --track)",
+    MAX_NAME
+)]
+pub struct NameError {
+    /// As given.
+    pub name: String,
+}
+
+/// Longest name of a track or model in characters.
+pub const MAX_NAME: usize = 64;
+
+/// Checks a name that becomes a folder's name: a track's or a model's.
+///
+/// # Errors
+/// When it could not be one.
+pub fn check_name(name: &str) -> Result<(), NameError> {
+    let well_formed = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.len() <= MAX_NAME
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+    if well_formed { Ok(()) } else { Err(NameError { name: name.to_owned() }) }
+}
+
+impl Track {
+    /// The track of a model and a recipe.
+    ///
+    /// # Errors
+    /// When the name cannot be a track's.
+    pub fn new(name: &str, model: &str, model_id: Digest, recipe: Recipe) -> Result<Self, NameError> {
+        check_name(name)?;
+        let identity = json!({ "model": model_id, "recipe": recipe, "numerics": NUMERICS_REVISION });
+        Ok(Self {
+            name: name.to_owned(),
+            id: Digest::of_json(&identity),
+            model: model.to_owned(),
+            model_id,
+            columns: recipe.columns(),
+            recipe,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe {
+            scores: vec![ScoreKind::Llr, ScoreKind::Distance],
+            window: 600,
+            strands: Strands::Both,
+            dtype: Dtype::F32,
+            precision: None,
+        }
+    }
+
+    #[test]
+    fn a_changed_parameter_is_another_track() {
+        let id = |recipe: Recipe| Track::new("t", "m", Digest::of(b"m"), recipe).unwrap().id;
+        let plain = id(recipe());
+        assert_ne!(plain, id(Recipe { window: 594, ..recipe() }));
+        assert_ne!(plain, id(Recipe { strands: Strands::Forward, ..recipe() }));
+        assert_ne!(plain, id(Recipe { dtype: Dtype::Bf16, ..recipe() }));
+        assert_ne!(plain, id(Recipe { precision: Some("0.001".into()), ..recipe() }));
+        assert_ne!(plain, id(Recipe { scores: vec![ScoreKind::Llr], ..recipe() }));
+        assert_ne!(plain, Track::new("t", "m", Digest::of(b"n"), recipe()).unwrap().id);
+        assert_eq!(plain, Track::new("other-name", "m", Digest::of(b"m"), recipe()).unwrap().id);
+    }
+
+    #[test]
+    fn default_names_say_what_is_not_default() {
+        assert_eq!(recipe().track_name("nt"), "nt.llr+distance.w600");
+        let special = Recipe {
+            strands: Strands::Forward,
+            dtype: Dtype::Bf16,
+            precision: Some("0.001".into()),
+            ..recipe()
+        };
+        assert_eq!(special.track_name("nt"), "nt.llr+distance.w600.forward.bf16.p0.001");
+    }
+
+    #[test]
+    fn names_that_could_not_be_folders_are_refused() {
+        for name in ["", "1a", ".a", "a/b", "a b", "a\u{e9}", &"a".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+        assert!(check_name("nt-v2_50m.llr+distance.w600").is_ok());
+    }
+}
