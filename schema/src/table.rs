@@ -1,10 +1,8 @@
 //! The Arrow schemas of the tables, and what the footer of a segment says about it.
 
-use std::collections::HashMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
 use serde_json::json;
 
 use crate::assembly::Contig;
@@ -65,10 +63,7 @@ pub fn segment_metadata(
 ///
 /// # Errors
 /// When the version or a feature is unknown. A footer without the key is version 0.
-pub fn check_segment_format<S: BuildHasher>(
-    what: &str,
-    metadata: &HashMap<String, String, S>,
-) -> Result<(), VersionError> {
+pub fn check_segment_format(what: &str, metadata: &Metadata) -> Result<(), VersionError> {
     let unknown = Format { version: 0, features: Vec::new() };
     let said = metadata.get(FORMAT_KEY).and_then(|text| serde_json::from_str(text).ok());
     said.unwrap_or(unknown).check(what)

@@ -1,0 +1,92 @@
+//! Reads the command line, runs one verb, turns its outcome into an exit code: 0 done, 1 failed, 2 usage.
+
+mod engine;
+mod export;
+mod info;
+mod init;
+mod model;
+mod output;
+mod places;
+mod query;
+mod track;
+mod verify;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use vestore_schema::LocusError;
+
+/// An embedded store for variant effects scored by genomic language models.
+///
+/// Data goes to stdout, everything else to stderr. Exit code 0: done, 1: failed, 2: usage.
+#[derive(Parser)]
+#[command(name = "vestore", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a store for one reference genome
+    Init(init::Arguments),
+    /// Add, list and show model versions
+    #[command(subcommand)]
+    Model(model::Verb),
+    /// Score variants, or every SNV of regions, with a model
+    #[command(disable_help_flag = true)]
+    Score(engine::Arguments),
+    /// Print rows by region, variant, model and track
+    Query(query::Arguments),
+    /// Write rows to a file for other tools
+    Export(export::Arguments),
+    /// Say what the store holds
+    Info(info::Arguments),
+    /// Check every file against the catalog
+    Verify(verify::Arguments),
+    /// List tracks
+    #[command(subcommand)]
+    Track(track::Verb),
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.verb {
+        Verb::Init(arguments) => init::run(&arguments),
+        Verb::Model(verb) => model::run(verb),
+        Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
+        Verb::Query(arguments) => query::run(&arguments),
+        Verb::Export(arguments) => export::run(&arguments),
+        Verb::Info(arguments) => info::run(&arguments),
+        Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Track(verb) => track::run(&verb),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => report(&error),
+    }
+}
+
+/// Prints an error and gives its exit code.
+#[expect(clippy::print_stderr, reason = "the one place where the command line reports its failure")]
+fn report(error: &anyhow::Error) -> ExitCode {
+    // Whoever read our output has seen enough.
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("vestore: {error:#}");
+    let usage = error.chain().any(|cause| {
+        cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+    });
+    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// A command line that makes no sense although each of its parts does.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);

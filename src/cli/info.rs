@@ -1,0 +1,60 @@
+//! `vestore info`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use vestore::Store;
+use vestore_schema::{FORMAT_VERSION, Segment, Status};
+
+use super::output::print;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&arguments.store)?;
+    let (snapshot, segments, runs) = (store.snapshot()?, store.all_segments()?, store.runs()?);
+    let assembly = store.assembly();
+    let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
+    print(format_args!("store       {}, format version {FORMAT_VERSION}", store.root().display()))?;
+    let name = assembly.name.as_deref().unwrap_or("unnamed assembly");
+    print(format_args!("reference   {name}: {} contigs, {bases} bases", assembly.contigs.len()))?;
+    print(format_args!("            {}", store.reference().display()))?;
+    print(format_args!("models      {}", snapshot.models.len()))?;
+    let unfinished = runs.iter().filter(|run| run.finished.is_none()).count();
+    print(format_args!("runs        {}, of which {unfinished} did not end by themselves", runs.len()))?;
+    print(format_args!("tracks      {}", snapshot.tracks.len()))?;
+    for track in &snapshot.tracks {
+        let of_track: Vec<&Segment> = segments.iter().filter(|segment| segment.track == track.name).collect();
+        let rows: u64 = of_track.iter().map(|segment| segment.rows).sum();
+        let bytes: u64 = of_track.iter().map(|segment| segment.bytes).sum();
+        let each = if rows == 0 { 0.0 } else { bytes as f64 / rows as f64 };
+        print(format_args!(""))?;
+        print(format_args!("track {} (model {})", track.name, track.model))?;
+        print(format_args!(
+            "  {rows} rows in {} segments, {bytes} bytes, {each:.2} per row",
+            of_track.len()
+        ))?;
+        let mut statuses: BTreeMap<Status, u64> = BTreeMap::new();
+        for (status, count) in of_track.iter().flat_map(|segment| &segment.statuses) {
+            *statuses.entry(*status).or_default() += count;
+        }
+        for (status, count) in statuses {
+            print(format_args!("  {count:>12}  {status}"))?;
+        }
+        for contig in &assembly.contigs {
+            let here = of_track.iter().filter(|segment| segment.contig == contig.name);
+            let (count, first, last) = here.fold((0, u32::MAX, 0), |(rows, first, last), segment| {
+                (rows + segment.rows, first.min(segment.first), last.max(segment.last))
+            });
+            if count > 0 {
+                print(format_args!("  {count:>12}  rows on {}:{}-{}", contig.name, first + 1, last + 1))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

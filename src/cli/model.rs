@@ -1,0 +1,137 @@
+//! `vestore model`
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use vestore::{Store, StoreError};
+use vestore_schema::{Model, TokenizerKind};
+
+use super::engine;
+use super::output::print;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Verb {
+    /// Add a model version from a checkpoint, or from a model by dropping layers or adapting
+    #[command(disable_help_flag = true)]
+    Add(engine::Arguments),
+    /// List model versions
+    List(Arguments),
+    /// Show one model version, or all
+    Show(Arguments),
+}
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Name of a model
+    name: Option<String>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
+}
+
+/// How lists are written.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ListFormat {
+    Table,
+    Json,
+}
+
+pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    let (arguments, whole) = match verb {
+        Verb::Add(arguments) => return engine::run(&[OsString::from("model"), "add".into()], arguments.rest),
+        Verb::List(arguments) => (arguments, false),
+        Verb::Show(arguments) => (arguments, true),
+    };
+    let snapshot = Store::open(&arguments.store)?.snapshot()?;
+    let known: Vec<String> = snapshot.models.iter().map(|model| model.name.clone()).collect();
+    let mut models = snapshot.models;
+    if let Some(name) = &arguments.name {
+        models.retain(|model| model.name == *name);
+        anyhow::ensure!(!models.is_empty(), StoreError::Unknown { kind: "model", name: name.clone(), known });
+    }
+    if arguments.format == ListFormat::Json {
+        print(format_args!("{}", serde_json::to_string_pretty(&models)?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (index, model) in models.iter().enumerate() {
+        if whole {
+            let tracks: Vec<&str> = snapshot
+                .tracks
+                .iter()
+                .filter(|track| track.model == model.name)
+                .map(|track| track.name.as_str())
+                .collect();
+            if index > 0 {
+                print(format_args!(""))?;
+            }
+            show(model, &tracks)?;
+        } else {
+            if index == 0 {
+                print(format_args!(
+                    "{:<24}  {:<28}  {:>8}  {:>12}  id",
+                    "name", "family", "layers", "parameters"
+                ))?;
+            }
+            let layers = format!("{}/{}", model.kept_layers.len(), model.layers);
+            print(format_args!(
+                "{:<24}  {:<28}  {layers:>8}  {:>12}  {}",
+                model.name,
+                model.family,
+                model.parameters,
+                model.id.short()
+            ))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(model: &Model, tracks: &[&str]) -> anyhow::Result<()> {
+    let line = |name: &str, value: String| print(format_args!("{name:<16}{value}"));
+    line("name", model.name.clone())?;
+    line("id", model.id.to_string())?;
+    line("family", model.family.clone())?;
+    if let Some(note) = &model.note {
+        line("note", note.clone())?;
+    }
+    let parent = model.parent.clone().unwrap_or_else(|| "none, from the checkpoint".to_owned());
+    line("parent", parent)?;
+    let dropped: Vec<String> = (0..model.layers)
+        .filter(|layer| !model.kept_layers.contains(layer))
+        .map(|layer| layer.to_string())
+        .collect();
+    let dropped =
+        if dropped.is_empty() { String::new() } else { format!(", without {}", dropped.join(", ")) };
+    line("layers", format!("{} of {}{dropped}", model.kept_layers.len(), model.layers))?;
+    line("hidden", model.hidden.to_string())?;
+    line("parameters", model.parameters.to_string())?;
+    line("weights", format!("{} bytes, sha256 {}", model.weight_bytes, model.weights_digest))?;
+    let tokenizer = match model.tokenizer {
+        TokenizerKind::Kmer(k) => format!("{k}-mers"),
+        TokenizerKind::Bpe => "byte pairs".to_owned(),
+        TokenizerKind::Base => "single bases".to_owned(),
+    };
+    line("tokenizer", format!("{tokenizer}, sha256 {}", model.tokenizer_digest))?;
+    let mut heads = Vec::new();
+    if model.masked_lm {
+        heads.push("masked LM".to_owned());
+    }
+    heads.extend(model.labels.map(|labels| format!("classification, {labels} classes")));
+    line("heads", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") })?;
+    if let (Some(kind), Some(digest)) = (&model.adapter_kind, &model.adapter_digest) {
+        line("adapter", format!("{kind}, sha256 {digest}"))?;
+    }
+    let limit = model.max_window().map_or("none".to_owned(), |bases| format!("{bases} bp"));
+    line("window limit", limit)?;
+    if let Some(license) = &model.license {
+        line("license", license.clone())?;
+    }
+    line("checkpoint", model.checkpoint.clone())?;
+    if let Some(adapter) = &model.adapter {
+        line("adapter folder", adapter.clone())?;
+    }
+    line("tracks", if tracks.is_empty() { "none".to_owned() } else { tracks.join(", ") })?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `vestore query`
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, UInt32Type};
+use vestore::{Format, Plan, Request, Store, write_rows};
+use vestore_schema::Variant;
+
+use super::output::{Output, print, say};
+use super::places::Places;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive, or variants such as
+    /// `17-43044295-G-A`; without any, all rows
+    #[arg(value_name = "REGION|VARIANT")]
+    places: Vec<String>,
+    /// Regions from a BED file (0-based half-open)
+    #[arg(long, value_name = "FILE")]
+    bed: Option<PathBuf>,
+    /// Variants from a VCF or BCF file
+    #[arg(long, value_name = "FILE")]
+    variants: Option<PathBuf>,
+    /// Only tracks of this model; may be repeated
+    #[arg(long, value_name = "NAME")]
+    model: Vec<String>,
+    /// Only this track; may be repeated
+    #[arg(long, value_name = "NAME")]
+    track: Vec<String>,
+    /// Stop after this many rows
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print the number of rows instead
+    #[arg(long)]
+    count: bool,
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
+    format: QueryFormat,
+    /// Write to a file instead of stdout
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print what would be read instead of reading it
+    #[arg(long)]
+    plan: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum QueryFormat {
+    Table,
+    Tsv,
+    Json,
+    Arrow,
+    Parquet,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&arguments.store)?;
+    let places =
+        Places::read(&store, &arguments.places, arguments.bed.as_deref(), arguments.variants.as_deref())?;
+    let mut missing: HashSet<Variant> = places.variants.iter().cloned().collect();
+    let request = Request {
+        regions: places.regions,
+        variants: places.variants,
+        models: arguments.model.clone(),
+        tracks: arguments.track.clone(),
+    };
+    let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
+    let mut plan = Plan::new(&store, &request)?;
+    if nothing_to_look_for {
+        plan.parts.clear();
+    }
+    if arguments.plan {
+        return describe(&plan);
+    }
+    let mut left = arguments.limit.unwrap_or(usize::MAX);
+    let rows = plan.rows().map_while(|batch| {
+        if left == 0 {
+            return None;
+        }
+        let batch = batch.map(|batch| batch.slice(0, batch.num_rows().min(left)));
+        if let Ok(batch) = &batch {
+            left -= batch.num_rows();
+            strike_out(&mut missing, &store, batch);
+        }
+        Some(batch)
+    });
+    if arguments.count {
+        let mut count = 0;
+        for batch in rows {
+            count += batch?.num_rows();
+        }
+        print(format_args!("{count}"))?;
+    } else {
+        let format = match (arguments.format, &arguments.output) {
+            (QueryFormat::Table, _) => Format::Table,
+            (QueryFormat::Tsv, _) => Format::Tsv,
+            (QueryFormat::Json, _) => Format::Json,
+            (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => Format::ArrowFile,
+            (QueryFormat::Arrow, _) => Format::ArrowStream,
+            (QueryFormat::Parquet, _) => Format::Parquet,
+        };
+        let mut output = Output::create(arguments.output.as_deref())?;
+        write_rows(format, plan.schema(), rows, &mut output)?;
+        output.finish()?;
+    }
+    if !missing.is_empty() && left > 0 {
+        say(format_args!("{} of the variants asked for have no row", missing.len()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes the variants that have a row.
+fn strike_out(missing: &mut HashSet<Variant>, store: &Store, batch: &RecordBatch) {
+    if missing.is_empty() {
+        return;
+    }
+    let contigs = batch.column(0).as_dictionary::<Int32Type>();
+    let names = contigs.values().as_string::<i32>();
+    let positions = batch.column(1).as_primitive::<UInt32Type>();
+    let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
+    for row in 0..batch.num_rows() {
+        let name = names.value(contigs.keys().value(row) as usize);
+        let contig = store.assembly().contigs.iter().position(|contig| contig.name == name);
+        missing.remove(&Variant {
+            contig: contig.unwrap_or(usize::MAX) as u32,
+            position: positions.value(row) - 1,
+            reference: references.value(row).into(),
+            alternate: alternates.value(row).into(),
+        });
+    }
+}
+
+/// Prints which segments a query would read.
+fn describe(plan: &Plan) -> anyhow::Result<ExitCode> {
+    let assembly = plan.store().assembly();
+    let (mut segments, mut bytes) = (0_usize, 0_u64);
+    for part in &plan.parts {
+        let contig = &assembly.contig(part.contig).name;
+        print(format_args!("contig {contig}: {} ranges", part.ranges.len()))?;
+        for (track, segment) in &part.segments {
+            segments += 1;
+            bytes += segment.bytes;
+            print(format_args!(
+                "  {}  {} rows at {}-{}  {}",
+                plan.tracks[*track].name,
+                segment.rows,
+                segment.first + 1,
+                segment.last + 1,
+                segment.path()
+            ))?;
+        }
+    }
+    print(format_args!("{segments} segments of {bytes} bytes; only pages that can hold an answer are read"))?;
+    Ok(ExitCode::SUCCESS)
+}

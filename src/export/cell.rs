@@ -1,0 +1,115 @@
+//! One value of a batch as text.
+
+use std::io::Write;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Int32Array, StringArray, UInt32Array};
+use arrow::datatypes::{DataType, Float32Type, Int32Type, UInt32Type};
+
+/// A column, ready to be written value by value.
+pub(super) enum Cells<'a> {
+    Text(&'a StringArray),
+    Name(&'a Int32Array, &'a StringArray),
+    Integer(&'a UInt32Array),
+    Score(&'a Float32Array),
+}
+
+impl<'a> Cells<'a> {
+    /// # Panics
+    /// On a type that no answer has, which is a bug.
+    pub(super) fn new(column: &'a ArrayRef) -> Self {
+        match column.data_type() {
+            DataType::Utf8 => Self::Text(column.as_string()),
+            DataType::UInt32 => Self::Integer(column.as_primitive::<UInt32Type>()),
+            DataType::Float32 => Self::Score(column.as_primitive::<Float32Type>()),
+            DataType::Dictionary(_, _) => {
+                let names = column.as_dictionary::<Int32Type>();
+                Self::Name(names.keys(), names.values().as_string())
+            }
+            other => panic!("an answer has no column of type {other}; this is a bug"),
+        }
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Name(..))
+    }
+
+    pub(super) fn text(&self, row: usize) -> &'a str {
+        match self {
+            Self::Text(values) => values.value(row),
+            Self::Name(keys, values) => values.value(keys.value(row) as usize),
+            Self::Integer(_) | Self::Score(_) => "",
+        }
+    }
+
+    /// Writes the value exactly, in its shortest form; nothing when it is missing.
+    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(_) | Self::Name(..) => out.extend_from_slice(self.text(row).as_bytes()),
+            Self::Integer(values) => write_integer(values.value(row), out),
+            Self::Score(values) if values.is_null(row) => {}
+            Self::Score(values) => write_score(values.value(row), out),
+        }
+    }
+
+    pub(super) fn is_missing(&self, row: usize) -> bool {
+        matches!(self, Self::Score(values) if values.is_null(row))
+    }
+}
+
+fn write_integer(value: u32, out: &mut Vec<u8>) {
+    let mut digits = [0; 10];
+    let mut from = digits.len();
+    let mut rest = value;
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[from..]);
+}
+
+/// The fewest digits that read back as the same float32; an exponent where plain digits would be long.
+pub(super) fn write_score(value: f32, out: &mut Vec<u8>) {
+    let plain = value == 0.0 || (1e-4..1e7).contains(&value.abs());
+    let written = if plain { write!(out, "{value}") } else { write!(out, "{value:e}") };
+    written.expect("writing to memory; this is a bug");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_read_back_exactly_and_stay_short() {
+        let text = |value: f32| {
+            let mut out = Vec::new();
+            write_score(value, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(0.1), "0.1");
+        assert_eq!(text(-3.0), "-3");
+        assert_eq!(text(0.0), "0");
+        assert_eq!(text(1.0e-10), "1e-10");
+        assert_eq!(text(16_777_216.0), "1.6777216e7");
+        let mut state = 1_u32;
+        for _ in 0..100_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let value = f32::from_bits(state);
+            if value.is_finite() {
+                assert_eq!(text(value).parse::<f32>().unwrap().to_bits(), value.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn integers_are_decimal() {
+        for value in [0, 9, 10, 43_044_295, u32::MAX] {
+            let mut out = Vec::new();
+            write_integer(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+}

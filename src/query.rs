@@ -1,0 +1,39 @@
+//! Answers: from regions, variants and tracks to sorted rows.
+
+mod merge;
+mod plan;
+mod scan;
+
+pub use merge::Rows;
+pub use plan::{Plan, Request};
+pub use scan::{SegmentReader, SegmentRows};
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
+use vestore_schema::{KEY_COLUMNS, STATUS_COLUMN, Track};
+
+/// Columns of an answer before the score columns: contig, 1-based position, alleles, model, track, status.
+pub const ANSWER_COLUMNS: [&str; 7] =
+    ["contig", KEY_COLUMNS[0], KEY_COLUMNS[1], KEY_COLUMNS[2], "model", "track", STATUS_COLUMN];
+
+/// Metadata key of an answer's tracks: name, id, model, recipe, columns of each, JSON.
+pub const TRACKS_KEY: &str = "vestore.tracks";
+
+/// The schema of an answer over `tracks`: [`ANSWER_COLUMNS`], then every score column that one of the
+/// tracks has, in the order in which they first come.
+#[must_use]
+pub fn answer_schema(tracks: &[Track]) -> SchemaRef {
+    let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let types =
+        [name.clone(), DataType::UInt32, DataType::Utf8, DataType::Utf8, name.clone(), name, DataType::Utf8];
+    let mut fields: Vec<Field> =
+        ANSWER_COLUMNS.iter().zip(types).map(|(column, kind)| Field::new(*column, kind, false)).collect();
+    for column in tracks.iter().flat_map(|track| &track.columns) {
+        if !fields[ANSWER_COLUMNS.len()..].iter().any(|field| field.name() == column) {
+            fields.push(Field::new(column, DataType::Float32, true));
+        }
+    }
+    let tracks = serde_json::json!(tracks).to_string();
+    Arc::new(Schema::new(fields).with_metadata(Metadata::default().with(TRACKS_KEY, tracks)))
+}

@@ -1,0 +1,171 @@
+//! What a query needs, settled from the catalog alone.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use arrow::datatypes::SchemaRef;
+use vestore_schema::{Region, Segment, Table, Track, Variant};
+
+use super::answer_schema;
+use super::merge::Rows;
+use crate::store::{Snapshot, Store, StoreError};
+
+/// What is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Rows in these regions; with no region and no variant, all rows.
+    pub regions: Vec<Region>,
+    /// And these variants, normalized.
+    pub variants: Vec<Variant>,
+    /// Of the tracks of these models. With no model and no track, of all tracks.
+    pub models: Vec<String>,
+    /// And of these tracks.
+    pub tracks: Vec<String>,
+}
+
+/// The segments that can hold the answer, and where in them to look.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The tracks, in the order in which their rows stand for one variant.
+    pub tracks: Vec<Track>,
+    /// What to read, by contig in the reference's order.
+    pub parts: Vec<Part>,
+    store: Store,
+    schema: SchemaRef,
+    variants: HashSet<Variant>,
+    regions: Vec<Region>,
+}
+
+/// What to read of one contig.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Index of the contig.
+    pub contig: u32,
+    /// 0-based half-open, sorted, apart from each other.
+    pub ranges: Vec<Range<u32>>,
+    /// Index of the track and segment, by first position.
+    pub segments: Vec<(usize, Segment)>,
+}
+
+impl Plan {
+    /// Settles what to read for `request`.
+    ///
+    /// # Errors
+    /// When a model or track is unknown, or the catalog cannot be read.
+    pub fn new(store: &Store, request: &Request) -> Result<Self, StoreError> {
+        let assembly = store.assembly();
+        let everything = request.regions.is_empty() && request.variants.is_empty();
+        let regions = if everything {
+            (0..assembly.contigs.len() as u32).map(|contig| assembly.whole(contig)).collect()
+        } else {
+            let places = request.variants.iter().map(|variant| Region {
+                contig: variant.contig,
+                start: variant.position,
+                end: variant.position + 1,
+            });
+            Region::union(request.regions.iter().copied().chain(places).collect())
+        };
+        store.plan(
+            |snapshot, segments_of| {
+                let tracks = select_tracks(snapshot, request)?;
+                let mut parts: Vec<Part> = Vec::new();
+                for region in &regions {
+                    let range = region.start..region.end;
+                    match parts.last_mut() {
+                        Some(part) if part.contig == region.contig => {
+                            part.ranges.push(range);
+                        }
+                        _ => parts.push(Part {
+                            contig: region.contig,
+                            ranges: Vec::from([range]),
+                            segments: Vec::new(),
+                        }),
+                    }
+                }
+                for part in &mut parts {
+                    let (start, end) = (part.ranges[0].start, part.ranges[part.ranges.len() - 1].end);
+                    for (index, track) in tracks.iter().enumerate() {
+                        let may_hold = |segment: &Segment| {
+                            // The first range that ends beyond the segment's first row is the only one
+                            // that can reach into it before others do.
+                            let next = part.ranges.partition_point(|range| range.end <= segment.first);
+                            part.ranges.get(next).is_some_and(|range| range.start <= segment.last)
+                        };
+                        let found = segments_of(&track.name, part.contig, start, end)?;
+                        part.segments
+                            .extend(found.into_iter().filter(may_hold).map(|segment| (index, segment)));
+                    }
+                    part.segments.sort_by_key(|(track, segment)| (segment.first, *track, segment.number));
+                }
+                parts.retain(|part| !part.segments.is_empty());
+                Ok(Self {
+                    schema: answer_schema(&tracks),
+                    tracks,
+                    parts,
+                    store: store.clone(),
+                    variants: request.variants.iter().cloned().collect(),
+                    regions: Region::union(request.regions.clone()),
+                })
+            },
+            Table::Scores,
+        )
+    }
+
+    /// The schema of its rows.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The store that it reads.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The rows, sorted by contig, position, reference, alternate and track, each once.
+    #[must_use]
+    pub fn rows(&self) -> Rows<'_> {
+        Rows::new(self)
+    }
+
+    /// Whether single variants were asked for, so that not every row at their positions is wanted.
+    pub(super) fn is_selective(&self) -> bool {
+        !self.variants.is_empty()
+    }
+
+    /// Whether a row read from the wanted positions belongs to the answer.
+    pub(super) fn wants(&self, variant: &Variant) -> bool {
+        let asked = |region: &Region| region.contig == variant.contig && region.contains(variant.position);
+        self.variants.contains(variant) || self.regions.iter().any(asked)
+    }
+}
+
+fn select_tracks(snapshot: &Snapshot, request: &Request) -> Result<Vec<Track>, StoreError> {
+    let all = &snapshot.tracks;
+    if request.tracks.is_empty() && request.models.is_empty() {
+        return Ok(all.clone());
+    }
+    for name in &request.models {
+        if !snapshot.models.iter().any(|model| model.name == *name) {
+            let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
+            return Err(StoreError::Unknown { kind: "model", name: name.clone(), known });
+        }
+    }
+    let mut chosen: Vec<Track> = Vec::new();
+    for name in &request.tracks {
+        let Some(track) = all.iter().find(|track| track.name == *name) else {
+            let known = all.iter().map(|track| track.name.clone()).collect();
+            return Err(StoreError::Unknown { kind: "track", name: name.clone(), known });
+        };
+        if !chosen.contains(track) {
+            chosen.push(track.clone());
+        }
+    }
+    for track in all.iter().filter(|track| request.models.contains(&track.model)) {
+        if !chosen.contains(track) {
+            chosen.push(track.clone());
+        }
+    }
+    Ok(chosen)
+}

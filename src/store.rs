@@ -1,0 +1,175 @@
+//! The store: one folder with a catalog over immutable segments.
+
+mod catalog;
+mod commit;
+mod error;
+mod medium;
+mod overlay;
+mod recovery;
+mod segment;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Table, Track};
+
+pub use commit::{Writer, check_track};
+pub use error::StoreError;
+pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
+pub use verify::Damage;
+
+use catalog::{CATALOG, Catalog, CatalogRead};
+
+/// A variant effect store. Cheap to clone; holds no file open.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+    medium: Arc<dyn Medium>,
+    catalog: Catalog,
+    record: Arc<StoreRecord>,
+}
+
+/// What the catalog said at one moment, without the segments.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Models by name.
+    pub models: Vec<Model>,
+    /// Tracks by name.
+    pub tracks: Vec<Track>,
+}
+
+impl Store {
+    /// Makes a store for one reference at `root`, which must not exist or be an empty folder.
+    ///
+    /// # Errors
+    /// When something is there already or the system refuses.
+    pub fn create(root: &Path, medium: Arc<dyn Medium>, record: StoreRecord) -> Result<Self, StoreError> {
+        let taken = !medium.list(root).map_err(StoreError::io("list", root))?.is_empty();
+        if taken || root.is_file() {
+            return Err(StoreError::Exists { path: root.to_owned() });
+        }
+        medium.create_folder(root).map_err(StoreError::io("create the folder", root))?;
+        let catalog = Catalog::new(root, Arc::clone(&medium));
+        catalog.create(&record)?;
+        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record) })
+    }
+
+    /// Opens the store at `root` on this machine's disk.
+    ///
+    /// # Errors
+    /// When there is none, or its format is unknown.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_on(root, Arc::new(Disk))
+    }
+
+    /// Opens the store at `root` of a medium.
+    ///
+    /// # Errors
+    /// When there is none, or its format is unknown.
+    pub fn open_on(root: &Path, medium: Arc<dyn Medium>) -> Result<Self, StoreError> {
+        // Asked before any lock is taken, so that a mistyped path leaves no lock file behind.
+        let path = root.join(CATALOG);
+        if let Err(error) = medium.open(&path, Access::Read) {
+            return Err(match error.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                    StoreError::NotAStore { path: root.to_owned() }
+                }
+                _ => StoreError::io("open", &path)(error),
+            });
+        }
+        let catalog = Catalog::new(root, Arc::clone(&medium));
+        let record = catalog.read(CatalogRead::store)?;
+        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record) })
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The contigs of its reference.
+    #[must_use]
+    pub fn assembly(&self) -> &Assembly {
+        &self.record.assembly
+    }
+
+    /// Where the reference lay when the store was made.
+    #[must_use]
+    pub fn reference(&self) -> &Path {
+        Path::new(&self.record.reference)
+    }
+
+    /// Where a model's checkpoint or adapter lies.
+    #[must_use]
+    pub fn model_path(&self, model: &Model, path: &str) -> PathBuf {
+        if model.copied { self.root.join(path) } else { PathBuf::from(path) }
+    }
+
+    /// Models and tracks as they are now.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.catalog.read(|catalog| Ok(Snapshot { models: catalog.models()?, tracks: catalog.tracks()? }))
+    }
+
+    /// Segments of one table, track and contig that may hold rows at 0-based `start..end`, by position.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn segments(
+        &self,
+        table: Table,
+        track: &str,
+        contig: u32,
+        start: u32,
+        end: u32,
+    ) -> Result<Vec<Segment>, StoreError> {
+        self.catalog.read(|catalog| catalog.segments(table, track, contig, start, end))
+    }
+
+    /// Every segment.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn all_segments(&self) -> Result<Vec<Segment>, StoreError> {
+        self.catalog.read(CatalogRead::all_segments)
+    }
+
+    /// Every run, oldest first.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
+        self.catalog.read(CatalogRead::runs)
+    }
+
+    /// Takes the right to write, for `purpose` (the command, for whoever else wants to write).
+    ///
+    /// # Errors
+    /// When another process has it, or the system refuses.
+    pub fn writer(&self, purpose: &str) -> Result<Writer, StoreError> {
+        Writer::open(self, purpose)
+    }
+
+    pub(crate) fn medium(&self) -> &Arc<dyn Medium> {
+        &self.medium
+    }
+
+    /// Models, tracks, and the segments that `wanted` asks for, of one and the same moment.
+    pub(crate) fn plan<T>(
+        &self,
+        plan: impl FnOnce(
+            &Snapshot,
+            &dyn Fn(&str, u32, u32, u32) -> Result<Vec<Segment>, StoreError>,
+        ) -> Result<T, StoreError>,
+        table: Table,
+    ) -> Result<T, StoreError> {
+        self.catalog.read(|catalog| {
+            let snapshot = Snapshot { models: catalog.models()?, tracks: catalog.tracks()? };
+            plan(&snapshot, &|track, contig, start, end| catalog.segments(table, track, contig, start, end))
+        })
+    }
+}

@@ -1,0 +1,350 @@
+//! The catalog: a redb file that says what the store holds. It is open only for the milliseconds of one
+//! snapshot or one commit, so that many processes can share a store.
+//!
+//! Readers share a lock, a writer has it alone, and both pass a turnstile first: a writer that waits
+//! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vestore_schema::catalog::{FORMAT, META, MODELS, NEXT_SEGMENT, RETIRED, RUNS, SEGMENTS, STORE};
+use vestore_schema::{Format, Model, Run, Segment, StoreRecord, Table, Track};
+
+use super::error::StoreError;
+use super::medium::{Access, Guard, Lock, Medium, MediumFile};
+use super::overlay::Overlay;
+
+/// The catalog's file in a store.
+pub(crate) const CATALOG: &str = "catalog.redb";
+/// Locked shared by readers of the catalog, exclusively by a commit.
+const CATALOG_LOCK: &str = "catalog.lock";
+/// Passed by everybody on the way to the catalog's lock.
+const TURNSTILE: &str = "catalog.turnstile";
+
+/// Opens the catalog of one store for one snapshot or one commit at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Catalog {
+    store: PathBuf,
+    medium: Arc<dyn Medium>,
+}
+
+impl Catalog {
+    pub(crate) fn new(store: &Path, medium: Arc<dyn Medium>) -> Self {
+        Self { store: store.to_owned(), medium }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.store.join(CATALOG)
+    }
+
+    /// Makes the catalog of a new store.
+    pub(crate) fn create(&self, record: &StoreRecord) -> Result<(), StoreError> {
+        let _guard = self.lock(Lock::Exclusive)?;
+        let path = self.path();
+        let file = self.medium.open(&path, Access::Create).map_err(StoreError::io("create", &path))?;
+        self.transact(file, |write| {
+            write.put(META, FORMAT, &Format::default())?;
+            write.put(META, STORE, record)?;
+            write.put(META, NEXT_SEGMENT, &1_u64)?;
+            write.make_tables()
+        })?;
+        self.medium.sync_folder(&self.store).map_err(StoreError::io("sync the folder", &self.store))
+    }
+
+    /// Runs `read` on one consistent state.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&CatalogRead<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _guard = self.lock(Lock::Shared)?;
+        let path = self.path();
+        let file = match self.medium.open(&path, Access::Read) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(StoreError::NotAStore { path: self.store.clone() });
+            }
+            file => file.map_err(StoreError::io("open", &path))?,
+        };
+        let overlay = Overlay::new(file).map_err(StoreError::io("read", &path))?;
+        let database = self.database(overlay)?;
+        let transaction = database.begin_read().map_err(|error| self.failed(error))?;
+        let reader = CatalogRead { transaction, catalog: self };
+        reader.check_format()?;
+        read(&reader)
+    }
+
+    /// Runs `write` in one transaction, durable when this returns, or without any effect.
+    pub(crate) fn write<T>(
+        &self,
+        write: impl FnOnce(&CatalogWrite<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _guard = self.lock(Lock::Exclusive)?;
+        let path = self.path();
+        let file = self.medium.open(&path, Access::Update).map_err(StoreError::io("open", &path))?;
+        self.transact(file, write)
+    }
+
+    fn transact<T>(
+        &self,
+        file: Box<dyn MediumFile>,
+        write: impl FnOnce(&CatalogWrite<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let database = self.database(CatalogFile(file))?;
+        let transaction = database.begin_write().map_err(|error| self.failed(error))?;
+        let writer = CatalogWrite { transaction, catalog: self };
+        let result = write(&writer)?;
+        writer.transaction.commit().map_err(|error| self.failed(error))?;
+        Ok(result)
+    }
+
+    fn database(&self, backend: impl StorageBackend) -> Result<Database, StoreError> {
+        // The cache lives as long as one snapshot; a small one holds all that is read in that time.
+        let mut builder = Builder::new();
+        builder.set_cache_size(16 << 20);
+        builder.create_with_backend(backend).map_err(|error| self.failed(error))
+    }
+
+    fn lock(&self, lock: Lock) -> Result<Option<Guard>, StoreError> {
+        let take = |name: &str, lock: Lock| {
+            let path = self.store.join(name);
+            match self.medium.lock(&path, lock) {
+                // A lock file that is missing and cannot be made: nobody can write the catalog either.
+                Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::NotFound => Ok(None),
+                guard => guard.map_err(StoreError::io("lock", &path)),
+            }
+        };
+        let turnstile = if lock == Lock::Exclusive { Lock::Exclusive } else { Lock::Shared };
+        let _passing = take(TURNSTILE, turnstile)?;
+        take(CATALOG_LOCK, lock)
+    }
+
+    fn failed(&self, source: impl Into<redb::Error>) -> StoreError {
+        StoreError::Catalog { path: self.path(), source: Box::new(source.into()) }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+        serde_json::from_slice(bytes).map_err(|source| StoreError::Record {
+            path: self.path(),
+            key: key.to_owned(),
+            source,
+        })
+    }
+}
+
+/// One consistent state of the catalog.
+pub(crate) struct CatalogRead<'a> {
+    transaction: ReadTransaction,
+    catalog: &'a Catalog,
+}
+
+impl CatalogRead<'_> {
+    fn check_format(&self) -> Result<(), StoreError> {
+        let format: Option<Format> = self.get(META, FORMAT)?;
+        let store = self.catalog.store.display();
+        let format = format.unwrap_or(Format { version: 0, features: Vec::new() });
+        Ok(format.check(&format!("the store {store}"))?)
+    }
+
+    fn get<T: DeserializeOwned>(
+        &self,
+        table: TableDefinition<'_, &'static str, &'static [u8]>,
+        key: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
+        let value = table.get(key).map_err(|error| self.catalog.failed(error))?;
+        value.map(|bytes| self.catalog.decode(key, bytes.value())).transpose()
+    }
+
+    fn all<T: DeserializeOwned>(
+        &self,
+        table: TableDefinition<'_, &'static str, &'static [u8]>,
+    ) -> Result<Vec<T>, StoreError> {
+        let table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
+        let entries = table.iter().map_err(|error| self.catalog.failed(error))?;
+        entries
+            .map(|entry| {
+                let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
+                self.catalog.decode(key.value(), value.value())
+            })
+            .collect()
+    }
+
+    pub(crate) fn store(&self) -> Result<StoreRecord, StoreError> {
+        self.get(META, STORE)?.ok_or_else(|| StoreError::NotAStore { path: self.catalog.store.clone() })
+    }
+
+    pub(crate) fn models(&self) -> Result<Vec<Model>, StoreError> {
+        self.all(MODELS)
+    }
+
+    pub(crate) fn tracks(&self) -> Result<Vec<Track>, StoreError> {
+        self.all(vestore_schema::catalog::TRACKS)
+    }
+
+    /// Segments of one table, track and contig that may hold rows at 0-based `start..end`, by position.
+    pub(crate) fn segments(
+        &self,
+        table: Table,
+        track: &str,
+        contig: u32,
+        start: u32,
+        end: u32,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let rows = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
+        let from = (table.as_str(), track, contig, 0, 0);
+        let to = (table.as_str(), track, contig, end, 0);
+        let entries = rows.range(from..to).map_err(|error| self.catalog.failed(error))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let (_, value) = entry.map_err(|error| self.catalog.failed(error))?;
+            let segment: Segment = self.catalog.decode("segments", value.value())?;
+            if segment.last >= start {
+                found.push(segment);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every segment of the store.
+    pub(crate) fn all_segments(&self) -> Result<Vec<Segment>, StoreError> {
+        let rows = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
+        let entries = rows.iter().map_err(|error| self.catalog.failed(error))?;
+        entries
+            .map(|entry| {
+                let (_, value) = entry.map_err(|error| self.catalog.failed(error))?;
+                self.catalog.decode("segments", value.value())
+            })
+            .collect()
+    }
+
+    pub(crate) fn runs(&self) -> Result<Vec<Run>, StoreError> {
+        let rows = self.transaction.open_table(RUNS).map_err(|error| self.catalog.failed(error))?;
+        let entries = rows.iter().map_err(|error| self.catalog.failed(error))?;
+        entries
+            .map(|entry| {
+                let (_, value) = entry.map_err(|error| self.catalog.failed(error))?;
+                self.catalog.decode("runs", value.value())
+            })
+            .collect()
+    }
+
+    /// Retired segments and the Unix second in which each was retired.
+    pub(crate) fn retired(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;
+        let entries = rows.iter().map_err(|error| self.catalog.failed(error))?;
+        entries
+            .map(|entry| {
+                let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
+                Ok((key.value().to_owned(), value.value()))
+            })
+            .collect()
+    }
+
+    pub(crate) fn next_segment(&self) -> Result<u64, StoreError> {
+        Ok(self.get(META, NEXT_SEGMENT)?.unwrap_or(1))
+    }
+}
+
+/// One transaction on the catalog.
+pub(crate) struct CatalogWrite<'a> {
+    transaction: WriteTransaction,
+    catalog: &'a Catalog,
+}
+
+impl CatalogWrite<'_> {
+    fn put<T: Serialize>(
+        &self,
+        table: TableDefinition<'_, &'static str, &'static [u8]>,
+        key: &str,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        let bytes = encode(value);
+        let mut table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
+        table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
+        Ok(())
+    }
+
+    /// Reading a table that was never made is an error in redb, so all are made at once.
+    fn make_tables(&self) -> Result<(), StoreError> {
+        let failed = |error| self.catalog.failed(error);
+        self.transaction.open_table(MODELS).map_err(failed)?;
+        self.transaction.open_table(vestore_schema::catalog::TRACKS).map_err(failed)?;
+        self.transaction.open_table(SEGMENTS).map_err(failed)?;
+        self.transaction.open_table(RUNS).map_err(failed)?;
+        self.transaction.open_table(RETIRED).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(crate) fn put_model(&self, model: &Model) -> Result<(), StoreError> {
+        self.put(MODELS, &model.name, model)
+    }
+
+    pub(crate) fn put_track(&self, track: &Track) -> Result<(), StoreError> {
+        self.put(vestore_schema::catalog::TRACKS, &track.name, track)
+    }
+
+    pub(crate) fn put_next_segment(&self, number: u64) -> Result<(), StoreError> {
+        self.put(META, NEXT_SEGMENT, &number)
+    }
+
+    pub(crate) fn put_run(&self, run: &Run) -> Result<(), StoreError> {
+        let bytes = encode(run);
+        let mut table = self.transaction.open_table(RUNS).map_err(|error| self.catalog.failed(error))?;
+        table.insert(run.number, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
+        Ok(())
+    }
+
+    /// Names a segment; from the commit on it is part of its table. `contig` is the index of its contig.
+    pub(crate) fn put_segment(&self, contig: u32, segment: &Segment) -> Result<(), StoreError> {
+        let bytes = encode(segment);
+        let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
+        let key = (segment.table.as_str(), segment.track.as_str(), contig, segment.first, segment.number);
+        table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
+        Ok(())
+    }
+
+    /// Forgets retired files that were deleted.
+    pub(crate) fn forget_retired(&self, paths: &[String]) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;
+        for path in paths {
+            table.remove(path.as_str()).map_err(|error| self.catalog.failed(error))?;
+        }
+        Ok(())
+    }
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("a catalog record has string keys only; this is a bug")
+}
+
+/// The catalog's file as its one writer sees it.
+#[derive(Debug)]
+struct CatalogFile(Box<dyn MediumFile>);
+
+impl StorageBackend for CatalogFile {
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(out, offset)
+    }
+
+    fn set_len(&self, length: u64) -> std::io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.0.write_at(data, offset)
+    }
+}

@@ -1,0 +1,201 @@
+//! The one place that changes a store.
+//!
+//! A segment becomes part of a table in this order: written under a temporary name, synced, renamed,
+//! its folder synced, named by the catalog in one durable transaction. Whatever stops it before the last
+//! step leaves a file that no catalog row names: an orphan, which the next writer removes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use vestore_schema::{Model, Run, Segment, Table, Track, check_name};
+
+use super::Store;
+use super::error::StoreError;
+use super::medium::{Access, Guard, Lock, Medium};
+use super::recovery;
+use super::segment::SegmentWriter;
+
+/// Locked by the one process that writes; holds a note of who that is.
+const WRITER_LOCK: &str = "writer.lock";
+
+/// The right to change a store, for one process at a time. Dropping it gives the right back.
+#[derive(Debug)]
+pub struct Writer {
+    store: Store,
+    next_segment: u64,
+    poisoned: bool,
+    _guard: Guard,
+}
+
+impl Writer {
+    /// Takes the writer lock, removes orphans, deletes what was retired long enough ago.
+    pub(crate) fn open(store: &Store, purpose: &str) -> Result<Self, StoreError> {
+        let path = store.root.join(WRITER_LOCK);
+        let medium = &store.medium;
+        let Some(guard) = medium.lock(&path, Lock::TryExclusive).map_err(StoreError::io("lock", &path))?
+        else {
+            let holder = read_note(medium, &path).unwrap_or_else(|| "another process".to_owned());
+            return Err(StoreError::Locked { path: store.root.clone(), holder });
+        };
+        let note = format!("`{purpose}`, process {}{}", std::process::id(), host());
+        let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
+        file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
+        let next_segment = recovery::clean(store)?;
+        Ok(Self { store: store.clone(), next_segment, poisoned: false, _guard: guard })
+    }
+
+    /// The store that is written.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes one segment from batches in strictly ascending order of position, reference and alternate.
+    /// It is part of its table once [`Writer::commit`] named it. Without a row there is no segment.
+    ///
+    /// # Errors
+    /// When the system refuses; nothing more can be written with this writer then.
+    pub fn write(
+        &mut self,
+        table: Table,
+        track: &Track,
+        model: Option<&Model>,
+        contig: u32,
+        batches: impl IntoIterator<Item = Result<RecordBatch, StoreError>>,
+    ) -> Result<Option<Segment>, StoreError> {
+        self.guarded(|writer| {
+            let mut batches = batches.into_iter().peekable();
+            if batches.peek().is_none() {
+                return Ok(None);
+            }
+            let contig = writer.store.record.assembly.contig(contig);
+            let Store { root, medium, .. } = &writer.store;
+            let mut segment =
+                SegmentWriter::create(medium, root, writer.next_segment, table, track, model, contig)?;
+            writer.next_segment += 1;
+            for batch in batches {
+                segment.write(&batch?)?;
+            }
+            segment.finish().map(Some)
+        })
+    }
+
+    /// Names `segments` in the catalog, and records the run that wrote them, in one durable transaction.
+    ///
+    /// # Errors
+    /// When the system refuses; nothing more can be written with this writer then.
+    pub fn commit(&mut self, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
+        self.guarded(|writer| {
+            let assembly = &writer.store.record.assembly;
+            let next = writer.next_segment;
+            writer.store.catalog.write(|catalog| {
+                for segment in segments {
+                    let contig = assembly.resolve(&segment.contig);
+                    let contig = contig.expect("a segment's contig is in the assembly; this is a bug");
+                    catalog.put_segment(contig, segment)?;
+                }
+                catalog.put_next_segment(next)?;
+                catalog.put_run(run)
+            })
+        })
+    }
+
+    /// Records a run.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn put_run(&mut self, run: &Run) -> Result<(), StoreError> {
+        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_run(run)))
+    }
+
+    /// Adds a model version. Adding the same again under the same name renews where its files lie.
+    ///
+    /// # Errors
+    /// When the name belongs to another model, or the model has another name.
+    pub fn put_model(&mut self, model: &Model) -> Result<(), StoreError> {
+        check_name(&model.name)?;
+        let conflict = |reason| Err(StoreError::Conflict { kind: "model", name: model.name.clone(), reason });
+        for known in self.store.snapshot()?.models {
+            if known.name == model.name && known.id != model.id {
+                return conflict(format!(
+                    "the name belongs to another model (id {}, this one has {}); choose another name",
+                    known.id.short(),
+                    model.id.short()
+                ));
+            }
+            if known.name != model.name && known.id == model.id {
+                return conflict(format!("this model is in the store as `{}`; use that name", known.name));
+            }
+        }
+        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_model(model)))
+    }
+
+    /// Adds a track, unless it is there already.
+    ///
+    /// # Errors
+    /// When the name belongs to another track, or the track has another name.
+    pub fn put_track(&mut self, track: &Track) -> Result<(), StoreError> {
+        check_name(&track.name)?;
+        if check_track(track, &self.store.snapshot()?.tracks)? {
+            return Ok(());
+        }
+        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_track(track)))
+    }
+
+    /// Runs `change` unless an earlier one failed: after a failed write or sync nobody knows what is on
+    /// disk, and going on could name a file that is not.
+    fn guarded<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned { path: self.store.root.clone() });
+        }
+        self.poisoned = true;
+        let result = change(self)?;
+        self.poisoned = false;
+        Ok(result)
+    }
+}
+
+/// Whether `track` is among `known`; name and identity are one-to-one.
+///
+/// # Errors
+/// When only one of the two is there.
+pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
+    let conflict = |reason| Err(StoreError::Conflict { kind: "track", name: track.name.clone(), reason });
+    for other in known {
+        match (other.name == track.name, other.id == track.id) {
+            (true, true) => return Ok(true),
+            (true, false) => {
+                return conflict(format!(
+                    "the name belongs to another model or recipe (track id {}, this one has {}); choose another \
+                     name with --track",
+                    other.id.short(),
+                    track.id.short()
+                ));
+            }
+            (false, true) => {
+                return conflict(format!(
+                    "the same model and recipe are in the store as track `{}`; use --track {}",
+                    other.name, other.name
+                ));
+            }
+            (false, false) => {}
+        }
+    }
+    Ok(false)
+}
+
+fn read_note(medium: &Arc<dyn Medium>, path: &Path) -> Option<String> {
+    let file = medium.open(path, Access::Read).ok()?;
+    let mut note = vec![0; file.len().ok()?.min(1024) as usize];
+    file.read_at(&mut note, 0).ok()?;
+    String::from_utf8(note).ok().filter(|note| !note.is_empty())
+}
+
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { String::new() } else { format!(" on {}", name.trim()) }
+}

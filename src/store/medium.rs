@@ -1,0 +1,220 @@
+//! Where a store lies: every system call of the store goes through this one trait, so that tests can
+//! fail, cut or forget each of them.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Existing, for reading.
+    Read,
+    /// Existing, for reading and writing.
+    Update,
+    /// For writing; a new file, or an existing one emptied.
+    Create,
+}
+
+/// How a lock file is locked. The kernel frees a lock when its holder dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Together with other sharers; waits.
+    Shared,
+    /// Alone; waits.
+    Exclusive,
+    /// Alone, or not at all.
+    TryExclusive,
+}
+
+/// Keeps a lock until it is dropped.
+pub type Guard = Box<dyn Any + Send + Sync>;
+
+/// An open file.
+pub trait MediumFile: Debug + Send + Sync {
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether it holds nothing.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    /// As the system reports; `UnexpectedEof` when the file is shorter.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or extends with zeros.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+    /// Returns once content and length are durable.
+    ///
+    /// # Errors
+    /// As the system reports. What was written since the last success is then in doubt.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A file system, as far as a store needs one.
+pub trait Medium: Debug + Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn MediumFile>>;
+    /// Locks the file at `path`, making it when it is missing. `None`: somebody else has it.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Guard>>;
+    /// Renames a file, replacing any at the new place.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder that is empty.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder and those above it; returns once their names are durable.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Returns once the names in a folder are durable.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Names in a folder and whether each is a folder itself; nothing when the folder is missing.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>>;
+}
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Medium for Disk {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn MediumFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(access != Access::Read);
+        if access == Access::Create {
+            options.create(true).truncate(true);
+        }
+        Ok(Box::new(DiskFile(options.open(path)?)))
+    }
+
+    fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Guard>> {
+        let file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
+            Ok(file) => file,
+            // A medium that cannot be written can still be locked, where the lock file is there.
+            Err(_) if lock == Lock::Shared => File::open(path)?,
+            Err(error) => return Err(error),
+        };
+        match lock {
+            Lock::Shared => file.lock_shared()?,
+            Lock::Exclusive => file.lock()?,
+            Lock::TryExclusive => match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            },
+        }
+        Ok(Some(Box::new(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.create_folder(parent)?;
+            match fs::create_dir(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => done?,
+            }
+            self.sync_folder(parent)?;
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        // The parent of a relative path is the empty path, by which people mean this folder.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // A link out of the store is a file here, never a folder to walk into.
+            names.push((entry.path(), entry.file_type()?.is_dir()));
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+#[derive(Debug)]
+struct DiskFile(File);
+
+impl MediumFile for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.0, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}

@@ -1,0 +1,180 @@
+//! Writing and reading segments.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{SchemaRef, UInt32Type};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest as _, Sha256};
+use vestore_schema::{
+    Contig, KEY_COLUMNS, Model, STATUS_COLUMN, Segment, Status, Table, Track, scores_schema,
+    segment_metadata, segment_path,
+};
+
+use super::error::StoreError;
+use super::medium::{Access, Medium, MediumFile};
+
+/// Rows of one page, the least that a reader decompresses.
+const PAGE_ROWS: usize = 8192;
+/// Rows of one row group. DuckDB and Polars skip and share work by row group.
+const GROUP_ROWS: usize = 122_880;
+
+/// Writes one segment under a temporary name. It is part of nothing until [`SegmentWriter::finish`]
+/// gave it its name and a commit put it into the catalog.
+pub(super) struct SegmentWriter {
+    medium: Arc<dyn Medium>,
+    temporary: PathBuf,
+    place: PathBuf,
+    writer: ArrowWriter<HashedFile>,
+    segment: Segment,
+    previous: Option<(u32, String, String)>,
+}
+
+impl SegmentWriter {
+    pub(super) fn create(
+        medium: &Arc<dyn Medium>,
+        store: &Path,
+        number: u64,
+        table: Table,
+        track: &Track,
+        model: Option<&Model>,
+        contig: &Contig,
+    ) -> Result<Self, StoreError> {
+        let schema = scores_schema(&track.columns);
+        let place = store.join(segment_path(table, &track.name, &contig.name, number));
+        let temporary = place.with_extension("parquet.partial");
+        let folder = place.parent().expect("a segment lies in a folder; this is a bug");
+        medium.create_folder(folder).map_err(StoreError::io("create the folder", folder))?;
+        let file = medium.open(&temporary, Access::Create).map_err(StoreError::io("create", &temporary))?;
+        let properties = properties(
+            &schema,
+            track.recipe.precision.is_some(),
+            segment_metadata(table, track, model, contig),
+        );
+        let file = HashedFile { file, written: 0, hash: Sha256::new() };
+        let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
+        let segment = Segment {
+            number,
+            table,
+            track: track.name.clone(),
+            contig: contig.name.clone(),
+            rows: 0,
+            first: 0,
+            last: 0,
+            bytes: 0,
+            checksum: vestore_schema::Digest::of(b""),
+            statuses: BTreeMap::new(),
+        };
+        Ok(Self { medium: Arc::clone(medium), temporary, place, writer, segment, previous: None })
+    }
+
+    /// Appends rows. They must follow those before in strictly ascending order of position, reference
+    /// and alternate.
+    ///
+    /// # Errors
+    /// When the system refuses a write or the batch has another schema.
+    ///
+    /// # Panics
+    /// When rows are out of order, which is a bug of the caller.
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let positions = batch.column(0).as_primitive::<UInt32Type>();
+        let references = batch.column(1).as_string::<i32>();
+        let alternates = batch.column(2).as_string::<i32>();
+        let key = |row: usize| (positions.value(row), references.value(row), alternates.value(row));
+        let before = self
+            .previous
+            .as_ref()
+            .map(|(position, reference, alternate)| (*position, reference.as_str(), alternate.as_str()));
+        let sorted = before.is_none_or(|before| before < key(0))
+            && (1..batch.num_rows()).all(|row| key(row - 1) < key(row));
+        assert!(sorted, "rows of a segment are out of order; this is a bug");
+        if self.segment.rows == 0 {
+            self.segment.first = positions.value(0) - 1;
+        }
+        let last = key(batch.num_rows() - 1);
+        self.segment.last = last.0 - 1;
+        self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned()));
+        self.segment.rows += batch.num_rows() as u64;
+        let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();
+        for status in statuses.iter().flatten().filter_map(Status::parse) {
+            *self.segment.statuses.entry(status).or_default() += 1;
+        }
+        self.writer.write(batch)?;
+        Ok(())
+    }
+
+    /// Makes the file durable under its name.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn finish(mut self) -> Result<Segment, StoreError> {
+        self.writer.finish()?;
+        let HashedFile { file, written, hash } = self.writer.into_inner()?;
+        file.sync().map_err(StoreError::io("sync", &self.temporary))?;
+        self.medium
+            .rename(&self.temporary, &self.place)
+            .map_err(StoreError::io("rename", &self.temporary))?;
+        let folder = self.place.parent().expect("a segment lies in a folder; this is a bug");
+        self.medium.sync_folder(folder).map_err(StoreError::io("sync the folder", folder))?;
+        self.segment.bytes = written;
+        self.segment.checksum = <[u8; 32]>::from(hash.finalize()).into();
+        Ok(self.segment)
+    }
+}
+
+fn properties(schema: &SchemaRef, rounded: bool, metadata: Vec<(String, String)>) -> WriterProperties {
+    let level = ZstdLevel::try_new(3).expect("zstd has a level 3; this is a bug");
+    let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+    let mut builder = WriterProperties::builder()
+        .set_created_by("vestore".to_owned())
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_key_value_metadata(Some(metadata));
+    for field in schema.fields() {
+        let column = ColumnPath::from(field.name().as_str());
+        let is_float = !KEY_COLUMNS.contains(&field.name().as_str()) && field.name() != STATUS_COLUMN;
+        if field.name() == KEY_COLUMNS[0] {
+            builder = builder
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        } else if is_float && !rounded {
+            builder = builder
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT);
+        }
+    }
+    builder.build()
+}
+
+/// A file written from its start to its end, digested on the way.
+struct HashedFile {
+    file: Box<dyn MediumFile>,
+    written: u64,
+    hash: Sha256,
+}
+
+impl Write for HashedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(bytes, self.written)?;
+        self.hash.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

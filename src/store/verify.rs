@@ -1,0 +1,162 @@
+//! Checks that the files of a store are what the catalog says.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use arrow::array::AsArray;
+use arrow::datatypes::UInt32Type;
+use sha2::{Digest as _, Sha256};
+use vestore_schema::{Digest, Segment, Table};
+
+use super::Store;
+use super::catalog::CatalogRead;
+use super::error::StoreError;
+use super::medium::Access;
+use super::recovery::is_segment_file;
+use crate::query::SegmentReader;
+
+/// Something in a store that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A segment does not hold what the catalog says: rows are lost.
+    Segment {
+        /// As the catalog has it.
+        segment: Segment,
+        /// What is wrong with the file.
+        reason: String,
+    },
+    /// A file that no catalog row names; the next writer removes it. Nothing is lost.
+    Orphan {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Damage {
+    /// Whether rows are lost.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Segment { .. })
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Segment { segment, reason } => write!(
+                f,
+                "{}: {reason}; {} rows of track {} on {}:{}-{}",
+                segment.path(),
+                segment.rows,
+                segment.track,
+                segment.contig,
+                segment.first + 1,
+                segment.last + 1
+            ),
+            Self::Orphan { path } => {
+                write!(f, "{}: no catalog row names it; the next writer removes it", path.display())
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Reads every segment: length, checksum, footer, order, count and range of its rows; then looks for
+    /// files without a row. `progress` is told the bytes read so far.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read; damage to segments is no error but part of the answer.
+    pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Vec<Damage>, StoreError> {
+        let segments = self.all_segments()?;
+        let mut damage = Vec::new();
+        let mut read = 0;
+        for segment in &segments {
+            if let Err(reason) = self.verify_segment(segment) {
+                damage.push(Damage::Segment { segment: segment.clone(), reason });
+            }
+            read += segment.bytes;
+            progress(read);
+        }
+        let mut named: HashSet<PathBuf> =
+            segments.iter().map(|segment| self.root().join(segment.path())).collect();
+        let retired = self.catalog.read(CatalogRead::retired)?;
+        named.extend(retired.iter().map(|(path, _)| self.root().join(path)));
+        for table in Table::ALL {
+            self.find_orphans(&self.root().join(table.as_str()), &named, &mut damage)?;
+        }
+        Ok(damage)
+    }
+
+    fn verify_segment(&self, segment: &Segment) -> Result<(), String> {
+        let path = self.root().join(segment.path());
+        let file = self.medium().open(&path, Access::Read).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
+            _ => error.to_string(),
+        })?;
+        let length = file.len().map_err(|error| error.to_string())?;
+        if length != segment.bytes {
+            return Err(format!("{length} bytes long, not {}", segment.bytes));
+        }
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = 0;
+        while offset < length {
+            let part = &mut buffer[..(length - offset).min(1 << 20) as usize];
+            file.read_at(part, offset).map_err(|error| error.to_string())?;
+            hash.update(&*part);
+            offset += part.len() as u64;
+        }
+        let found = Digest::from(<[u8; 32]>::from(hash.finalize()));
+        if found != segment.checksum {
+            return Err(format!("checksum {} is not {}", found.short(), segment.checksum.short()));
+        }
+        let reader = SegmentReader::open(self, segment).map_err(|error| error.to_string())?;
+        let batches =
+            reader.read(std::slice::from_ref(&(0..u32::MAX)), None).map_err(|error| error.to_string())?;
+        let (mut rows, mut previous, mut first) = (0, None, None);
+        for batch in batches {
+            let batch = batch.map_err(|error| error.to_string())?;
+            let positions = batch.column(0).as_primitive::<UInt32Type>();
+            let (references, alternates) =
+                (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
+            for row in 0..batch.num_rows() {
+                let key = (
+                    positions.value(row),
+                    references.value(row).to_owned(),
+                    alternates.value(row).to_owned(),
+                );
+                if previous.as_ref().is_some_and(|previous| *previous >= key) {
+                    return Err(format!("rows out of order at position {}", key.0));
+                }
+                first.get_or_insert(key.0);
+                previous = Some(key);
+            }
+            rows += batch.num_rows() as u64;
+        }
+        let range = (first, previous.map(|key| key.0));
+        if rows != segment.rows || range != (Some(segment.first + 1), Some(segment.last + 1)) {
+            return Err(format!(
+                "{rows} rows, not {}, or not at the positions that the catalog names",
+                segment.rows
+            ));
+        }
+        Ok(())
+    }
+
+    fn find_orphans(
+        &self,
+        folder: &Path,
+        named: &HashSet<PathBuf>,
+        damage: &mut Vec<Damage>,
+    ) -> Result<(), StoreError> {
+        for (path, is_folder) in self.medium().list(folder).map_err(StoreError::io("list", folder))? {
+            if is_folder {
+                self.find_orphans(&path, named, damage)?;
+            } else if is_segment_file(&path) && !named.contains(&path) {
+                damage.push(Damage::Orphan { path });
+            }
+        }
+        Ok(())
+    }
+}
