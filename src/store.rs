@@ -19,7 +19,7 @@ pub use error::StoreError;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
 pub use verify::Damage;
 
-use catalog::{CATALOG, Catalog, CatalogRead};
+use catalog::{CATALOG, Catalog};
 
 /// A variant effect store. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl Store {
             });
         }
         let catalog = Catalog::new(root, Arc::clone(&medium));
-        let record = catalog.read(CatalogRead::store)?;
+        let record = catalog.read(|catalog| catalog.store())?;
         Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record) })
     }
 
@@ -135,7 +135,7 @@ impl Store {
     /// # Errors
     /// When the catalog cannot be read.
     pub fn all_segments(&self) -> Result<Vec<Segment>, StoreError> {
-        self.catalog.read(CatalogRead::all_segments)
+        self.catalog.read(|catalog| catalog.all_segments())
     }
 
     /// Every run, oldest first.
@@ -143,7 +143,7 @@ impl Store {
     /// # Errors
     /// When the catalog cannot be read.
     pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
-        self.catalog.read(CatalogRead::runs)
+        self.catalog.read(|catalog| catalog.runs())
     }
 
     /// Takes the right to write, for `purpose` (the command, for whoever else wants to write).

@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Segment, Table};
 
 use super::Store;
-use super::catalog::CatalogRead;
 use super::error::StoreError;
 use super::medium::Access;
 use super::recovery::is_segment_file;
@@ -80,7 +79,7 @@ impl Store {
         }
         let mut named: HashSet<PathBuf> =
             segments.iter().map(|segment| self.root().join(segment.path())).collect();
-        let retired = self.catalog.read(CatalogRead::retired)?;
+        let retired = self.catalog.read(|catalog| catalog.retired())?;
         named.extend(retired.iter().map(|(path, _)| self.root().join(path)));
         for table in Table::ALL {
             self.find_orphans(&self.root().join(table.as_str()), &named, &mut damage)?;
