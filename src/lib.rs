@@ -10,5 +10,6 @@ mod store;
 pub use export::{ExportError, Format, write_rows};
 pub use query::{ANSWER_COLUMNS, Plan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, answer_schema};
 pub use store::{
-    Access, Damage, Disk, Guard, Lock, Medium, MediumFile, Snapshot, Store, StoreError, Writer, check_track,
+    Access, Damage, Disk, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot, Store, StoreError, Writer,
+    check_track, score_batch,
 };

@@ -3,9 +3,11 @@
 mod catalog;
 mod commit;
 mod error;
+mod keys;
 mod medium;
 mod overlay;
 mod recovery;
+mod rows;
 mod segment;
 mod verify;
 
@@ -17,6 +19,7 @@ use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Table, Track};
 pub use commit::{Writer, check_track};
 pub use error::StoreError;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
+pub use rows::{ScoreRow, score_batch};
 pub use verify::Damage;
 
 use catalog::{CATALOG, Catalog};

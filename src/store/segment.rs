@@ -118,7 +118,6 @@ impl SegmentWriter {
     /// # Errors
     /// When the system refuses.
     pub(super) fn finish(mut self) -> Result<Segment, StoreError> {
-        self.writer.finish()?;
         let HashedFile { file, written, hash } = self.writer.into_inner()?;
         file.sync().map_err(StoreError::io("sync", &self.temporary))?;
         self.medium

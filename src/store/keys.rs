@@ -1,0 +1,44 @@
+//! Which variants a track has rows for.
+
+use std::collections::BTreeSet;
+
+use arrow::array::AsArray;
+use arrow::datatypes::UInt32Type;
+use vestore_schema::{Segment, Variant};
+
+use super::Store;
+use super::error::StoreError;
+use crate::query::SegmentReader;
+
+impl Store {
+    /// The variants at 0-based `start..end` that have a row in one of `segments`, which are of one contig.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn stored_variants(
+        &self,
+        segments: &[Segment],
+        contig: u32,
+        start: u32,
+        end: u32,
+    ) -> Result<BTreeSet<Variant>, StoreError> {
+        let mut found = BTreeSet::new();
+        let range = start..end;
+        for segment in segments.iter().filter(|segment| segment.first < end && segment.last >= start) {
+            let reader = SegmentReader::open(self, segment)?;
+            for batch in reader.read(std::slice::from_ref(&range), Some(&[0, 1, 2]))? {
+                let batch = batch?;
+                let positions = batch.column(0).as_primitive::<UInt32Type>();
+                let (references, alternates) =
+                    (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
+                found.extend((0..batch.num_rows()).map(|row| Variant {
+                    contig,
+                    position: positions.value(row) - 1,
+                    reference: references.value(row).into(),
+                    alternate: alternates.value(row).into(),
+                }));
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,6 @@
+//! All tests that go through more than one module: of the store's library, and of both programs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod store;
+mod support;
