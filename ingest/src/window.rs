@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{Assembly, Region, Status, Variant};
 
-use crate::score::WindowPair;
+use crate::score::{GridWindow, WindowPair, grid_window_start};
 
 /// Cuts windows of one length.
 ///
@@ -16,9 +16,8 @@ use crate::score::WindowPair;
 pub struct WindowCutter {
     /// Length in bases.
     pub length: u32,
-    /// Start windows where the six (or k) bases of the variant's slot are the centre token, instead of
-    /// centring the variant: the `llr-grid` convention, with the slot's length in bases.
-    pub slot: Option<u32>,
+    /// Bases of a word, when windows of `llr-grid` are wanted too.
+    pub grid: Option<u32>,
 }
 
 impl WindowCutter {
@@ -37,17 +36,7 @@ impl WindowCutter {
             return Ok(Err(Status::ContigEdge));
         }
         let latest = contig_length - self.length;
-        let start = match self.slot {
-            // The slot's first base stands where the middle token of the window starts. At the ends of a
-            // contig the window is shifted by whole tokens.
-            Some(slot) => (variant.position / slot * slot)
-                .saturating_sub(self.length / slot / 2 * slot)
-                .min(latest / slot * slot),
-            None => variant.position.saturating_sub(self.length / 2).min(latest),
-        };
-        if variant.position >= start + self.length {
-            return Ok(Err(Status::ContigEdge));
-        }
+        let start = variant.position.saturating_sub(self.length / 2).min(latest);
         let centre = variant.position - start;
         let region = |start: u32, end: u32| Region { contig: variant.contig, start, end };
         let window: Vec<u8> = masked(reference.fetch(region(start, start + self.length))?);
@@ -71,7 +60,31 @@ impl WindowCutter {
             centre,
             reference_length: variant.reference.len() as u32,
             alternate_length: variant.alternate.len() as u32,
+            grid: match self.grid {
+                Some(word) if variant.is_snv() => self.cut_grid(variant, word, reference, contig_length)?,
+                _ => None,
+            },
         }))
+    }
+
+    /// The window of `llr-grid`; at the ends of a contig it is shifted inward by whole words. `None` in
+    /// what is left of a contig behind its last whole window.
+    fn cut_grid(
+        &self,
+        variant: &Variant,
+        word: u32,
+        reference: &mut Reference,
+        contig_length: u32,
+    ) -> Result<Option<GridWindow>, ReferenceError> {
+        let latest = (contig_length - self.length) / word * word;
+        let start = grid_window_start(variant.position, self.length, word).clamp(0, i64::from(latest)) as u32;
+        let position = variant.position - start;
+        if position >= self.length {
+            return Ok(None);
+        }
+        let region = Region { contig: variant.contig, start, end: start + self.length };
+        let bases = Arc::from(masked(reference.fetch(region)?));
+        Ok(Some(GridWindow { bases, position }))
     }
 }
 

@@ -18,8 +18,9 @@ pub struct Model {
     pub checkpoint: String,
     /// Folder of the adapter, likewise.
     pub adapter: Option<String>,
-    /// Whether the adapter's layer numbers count the pruned model's layers.
-    pub adapter_layers_pruned: bool,
+    /// The layers that the adapter's layer numbers count, when it was trained on a pruned model; else they
+    /// are the checkpoint's.
+    pub adapter_layers: Option<Vec<u32>>,
     /// Whether the store keeps its own copy of the files under `models/<id>/`.
     pub copied: bool,
     /// The model that it was derived from in this store by pruning or adapting.

@@ -1,5 +1,7 @@
 //! Tracks: a model and a recipe, scored once, stored once, queried by name.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
@@ -24,6 +26,23 @@ pub enum ScoreKind {
     Pll,
     /// Probability and log-odds of a fine-tuned head.
     Classifier,
+}
+
+impl fmt::Display for ScoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Strands {
+    /// How many strands are read.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Both => 2,
+            Self::Forward => 1,
+        }
+    }
 }
 
 impl ScoreKind {

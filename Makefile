@@ -1,0 +1,26 @@
+# `make demo` and `make test` are all a fresh machine needs; see README.md.
+.PHONY: setup build demo test lint clean
+
+CARGO ?= cargo
+
+setup:
+	@python3 scripts/libtorch.py
+
+# Leaves target/release/vestore and target/release/vestore-ingest.
+build: setup
+	$(CARGO) build --release --workspace --locked
+
+demo: build
+	$(CARGO) build --release --locked -p vestore-ingest --example synthetic_checkpoint
+	examples/demo.sh
+
+# The whole workspace is built first: tests start both programs and refuse stale ones.
+test: build
+	$(CARGO) test --release --workspace --locked
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+clean:
+	$(CARGO) clean

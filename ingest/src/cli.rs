@@ -1,0 +1,69 @@
+//! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage.
+
+mod interrupt;
+mod model_add;
+mod score;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use vestore_schema::LocusError;
+
+/// The engine of vestore: scores variants with genomic language models.
+#[derive(Parser)]
+#[command(name = "vestore", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Add model versions
+    #[command(subcommand)]
+    Model(Model),
+    /// Score variants, or every SNV of regions, with a model
+    Score(score::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Model {
+    /// Add a model version from a checkpoint, or from a model by dropping layers or adapting
+    Add(model_add::Arguments),
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Model(Model::Add(arguments)) => model_add::run(&arguments),
+        Verb::Score(arguments) => score::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            say(format_args!("vestore: {error:#}"));
+            let usage = error.chain().any(|cause| {
+                cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+            });
+            if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// A command line that makes no sense although each of its parts does.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Prints a remark.
+#[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
+fn say(text: fmt::Arguments<'_>) {
+    eprintln!("{text}");
+}
+
+/// The command line as people typed it, for notes to other processes.
+fn typed() -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["vestore".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}

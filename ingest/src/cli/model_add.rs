@@ -1,0 +1,208 @@
+//! `vestore model add`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use vestore::{Snapshot, Store, StoreError};
+use vestore_ingest::{ModelSource, describe};
+use vestore_schema::{Digest, Model, check_name};
+
+use super::{Usage, say, typed};
+
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("origin").required(true).args(["checkpoint", "from"])))]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// What the model is called in this store
+    name: String,
+    /// Folder of a checkpoint as Hugging Face publishes it: config.json, weights, tokenizer
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Derive from this model of the store
+    #[arg(long, value_name = "MODEL")]
+    from: Option<String>,
+    /// Layers to keep, numbered as in the checkpoint from 0, such as 0,2-5
+    #[arg(long, value_name = "LAYERS", conflicts_with = "drop_layers")]
+    keep_layers: Option<String>,
+    /// Layers to drop, numbered as in the checkpoint from 0
+    #[arg(long, value_name = "LAYERS")]
+    drop_layers: Option<String>,
+    /// Folder of an adapter as PEFT writes it
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// Whether the adapter's layer numbers are the checkpoint's, or count the layers of the pruned model
+    /// it was trained on
+    #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapter")]
+    adapter_layers: AdapterLayers,
+    /// Keep a copy of the files in the store
+    #[arg(long)]
+    copy: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum AdapterLayers {
+    Original,
+    Pruned,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    check_name(&arguments.name)?;
+    let store = Store::open(&arguments.store)?;
+    let snapshot = store.snapshot()?;
+    let (source, parent) = source(arguments, &store, &snapshot)?;
+    let description = describe(&source)?;
+    let id = Digest::from(description.id);
+    let mut writer = store.writer(&typed())?;
+    let folder = format!("models/{id}");
+    let text = |path: &Path| -> anyhow::Result<String> {
+        let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
+        path.to_str().map(str::to_owned).with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
+    };
+    let (checkpoint, adapter) = if arguments.copy {
+        copy_folder(&source.checkpoint, &store.root().join(&folder).join("checkpoint"))?;
+        if let Some(adapter) = &source.adapter {
+            copy_folder(adapter, &store.root().join(&folder).join("adapter"))?;
+        }
+        (format!("{folder}/checkpoint"), source.adapter.as_ref().map(|_| format!("{folder}/adapter")))
+    } else {
+        (text(&source.checkpoint)?, source.adapter.as_deref().map(text).transpose()?)
+    };
+    let model = Model {
+        name: arguments.name.clone(),
+        id,
+        family: description.family.to_owned(),
+        checkpoint,
+        adapter,
+        adapter_layers: source.adapter_layers,
+        copied: arguments.copy,
+        parent,
+        weights_digest: description.weights_digest.into(),
+        tokenizer_digest: description.tokenizer_digest.into(),
+        adapter_digest: description.adapter_digest.map(Digest::from),
+        adapter_kind: description.adapter_kind.map(str::to_owned),
+        config: description.config,
+        layers: description.layers_in_checkpoint,
+        kept_layers: description.kept_layers,
+        hidden: description.hidden,
+        parameters: description.parameters,
+        weight_bytes: description.weight_bytes,
+        masked_lm: description.has_masked_lm,
+        labels: description.labels,
+        tokenizer: description.tokenizer_kind,
+        max_tokens: description.max_tokens,
+        license: description.license,
+        note: description.note,
+    };
+    writer.put_model(&model)?;
+    let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));
+    say(format_args!(
+        "{}: {}, {} of {} layers, {} parameters, id {}{note}",
+        model.name,
+        model.family,
+        model.kept_layers.len(),
+        model.layers,
+        model.parameters,
+        model.id.short()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the model's files lie and which layers it keeps; the parent's name when it is derived.
+fn source(
+    arguments: &Arguments,
+    store: &Store,
+    snapshot: &Snapshot,
+) -> anyhow::Result<(ModelSource, Option<String>)> {
+    let (mut source, parent) = match (&arguments.checkpoint, &arguments.from) {
+        (Some(checkpoint), _) => (ModelSource::new(checkpoint), None),
+        (None, Some(name)) => {
+            let known = || snapshot.models.iter().map(|model| model.name.clone()).collect();
+            let parent = snapshot
+                .models
+                .iter()
+                .find(|model| model.name == *name)
+                .ok_or_else(|| StoreError::Unknown { kind: "model", name: name.clone(), known: known() })?;
+            (vestore_ingest::source_of(store, parent), Some(parent))
+        }
+        (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),
+    };
+    // The layers that a derived model can keep or drop, and that a pruned adapter counts.
+    let candidates = match parent {
+        Some(parent) => parent.kept_layers.clone(),
+        None => (0..describe(&source)?.layers_in_checkpoint).collect(),
+    };
+    let listed = |text: &str| -> anyhow::Result<Vec<u32>> {
+        let layers = parse_layers(text)
+            .ok_or_else(|| Usage(format!("`{text}` is no list of layers; write it as 0,2-5")))?;
+        for layer in &layers {
+            ensure!(candidates.contains(layer), "there is no layer {layer}; the layers are {candidates:?}");
+        }
+        Ok(layers)
+    };
+    if let Some(keep) = &arguments.keep_layers {
+        source.kept_layers = Some(listed(keep)?);
+    } else if let Some(drop) = &arguments.drop_layers {
+        let dropped = listed(drop)?;
+        source.kept_layers =
+            Some(candidates.iter().copied().filter(|layer| !dropped.contains(layer)).collect());
+    }
+    if let Some(adapter) = &arguments.adapter {
+        ensure!(
+            source.adapter.is_none(),
+            "model `{}` is adapted already and a model takes one adapter; derive from its parent",
+            parent.map_or("", |parent| parent.name.as_str())
+        );
+        source.adapter = Some(adapter.clone());
+        if arguments.adapter_layers == AdapterLayers::Pruned {
+            // Trained on the parent when there is one, else on what this command keeps.
+            source.adapter_layers =
+                if parent.is_some() { Some(candidates.clone()) } else { source.kept_layers.clone() };
+        }
+    }
+    Ok((source, parent.map(|parent| parent.name.clone())))
+}
+
+/// Reads `0,2-5`: ascending or not, each once. Absurd ranges are refused before they are written out.
+fn parse_layers(text: &str) -> Option<Vec<u32>> {
+    let mut layers = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last > 100_000 {
+            return None;
+        }
+        layers.extend(first..=last);
+    }
+    layers.sort_unstable();
+    layers.dedup();
+    Some(layers)
+}
+
+/// Copies the files of a folder, none of its folders.
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let path = entry.with_context(|| format!("cannot list {}", from.display()))?.path();
+        if let (true, Some(name)) = (path.is_file(), path.file_name()) {
+            fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_layers;
+
+    #[test]
+    fn layer_lists_are_read_as_people_write_them() {
+        assert_eq!(parse_layers("0,2-5"), Some(vec![0, 2, 3, 4, 5]));
+        assert_eq!(parse_layers("3, 1,3"), Some(vec![1, 3]));
+        for text in ["", "a", "5-2", "1-", "-1", "0-4000000000"] {
+            assert_eq!(parse_layers(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! From a plan to committed rows. The one place of the engine that owns threads: one plans, cuts and
+//! tokenizes, the caller's runs the model, one writes and commits. Between them at most one unit waits,
+//! so memory does not grow with the number of variants.
+
+mod estimate;
+mod progress;
+mod unit;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+use vestore::{Plan, PlanError, Reference, ReferenceError, ScoreRow, Store, StoreError, Writer, score_batch};
+use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track};
+
+use crate::model::error::ModelError;
+use crate::model::Model;
+use crate::score::{self, Outputs, Recipe, ScoreError, Work};
+use crate::window::WindowCutter;
+
+pub use estimate::{Estimate, estimate};
+pub use progress::Progress;
+pub use unit::UNIT;
+
+use unit::{Unit, Units};
+
+/// Why scoring stopped. What was committed before is whole and stays.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The variants could not be read.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The reference could not be read.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Scores could not be computed.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+}
+
+/// What is to be scored, and with what.
+pub struct Job<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The track that gets the rows.
+    pub track: &'a Track,
+    /// The model as the catalog records it.
+    pub record: &'a ModelRecord,
+    /// Every variant, in order.
+    pub plan: &'a Plan,
+    /// Where windows are cut from.
+    pub reference: &'a Reference,
+    /// How windows become scores, and in which batches.
+    pub recipe: &'a Recipe,
+    /// Cuts windows.
+    pub cutter: WindowCutter,
+    /// Set when the user wants to stop.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Rows written.
+    pub rows: u64,
+    /// Rows per status, of those written.
+    pub statuses: std::collections::BTreeMap<Status, u64>,
+    /// Whether the user stopped it before its end.
+    pub interrupted: bool,
+}
+
+/// What a run's record says after memory ran out.
+const DIVIDED: &str = "memory ran out and batches were halved: last bits may differ from a run with more memory";
+
+/// A unit on its way to the model: what to run, and what each of its rows waits for.
+struct Prepared {
+    unit: Unit,
+    /// For each row of the unit, its status, or that it takes the next row of the work.
+    statuses: Vec<Option<Status>>,
+    work: Work,
+}
+
+/// A unit on its way to the store.
+struct Computed {
+    prepared: Prepared,
+    outputs: Vec<Outputs>,
+}
+
+impl Job<'_> {
+    /// Variants of the plan that have no row yet.
+    ///
+    /// # Errors
+    /// When the plan or the store cannot be read.
+    pub fn pending(&self) -> Result<u64, PipelineError> {
+        if self.store.all_segments()?.iter().all(|segment| segment.track != self.track.name) {
+            return Ok(self.plan.len());
+        }
+        let mut pending = 0;
+        for unit in Units::new(self)? {
+            pending += unit?.rows.len() as u64;
+        }
+        Ok(pending)
+    }
+
+    /// Scores what is pending, commits unit by unit, and keeps `run` up to date in the catalog.
+    ///
+    /// # Errors
+    /// When any stage fails; units committed before stay.
+    pub fn run(
+        &self,
+        model: &Model,
+        writer: &mut Writer,
+        run: &mut Run,
+        progress: &Progress,
+    ) -> Result<Outcome, PipelineError> {
+        writer.put_run(run)?;
+        let (to_model, from_planner) = sync_channel::<Prepared>(1);
+        let (to_writer, from_model) = sync_channel::<Computed>(1);
+        let mut outcome = thread::scope(|scope| {
+            let planner = scope.spawn(move || self.plan_units(model, &to_model));
+            let committer = scope.spawn(|| self.commit_units(&from_model, writer, run, progress));
+            let computed = self.compute_units(model, &from_planner, &to_writer);
+            // Closing both ends lets the neighbours see that nothing more comes, or is wanted.
+            drop(from_planner);
+            drop(to_writer);
+            let planned = join(planner);
+            let committed = join(committer);
+            // The stage that failed explains why the others stopped.
+            let outcome = committed?;
+            computed?;
+            planned?;
+            Ok::<_, PipelineError>(outcome)
+        })?;
+        outcome.interrupted = self.interrupted.load(Ordering::Relaxed);
+        run.finished = (!outcome.interrupted).then(now);
+        writer.put_run(run)?;
+        Ok(outcome)
+    }
+
+    fn plan_units(&self, model: &Model, to_model: &SyncSender<Prepared>) -> Result<(), PipelineError> {
+        let mut reference = self.reference.reopen()?;
+        for unit in Units::new(self)? {
+            let prepared = self.prepare(unit?, model, &mut reference)?;
+            if to_model.send(prepared).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, unit: Unit, model: &Model, reference: &mut Reference) -> Result<Prepared, PipelineError> {
+        let mut statuses = Vec::with_capacity(unit.rows.len());
+        let mut windows = Vec::with_capacity(unit.rows.len());
+        for row in &unit.rows {
+            let status = match row.status {
+                Some(status) => Some(status),
+                None => match self.cutter.cut(&row.variant, reference, self.store.assembly())? {
+                    Ok(window) => {
+                        windows.push(window);
+                        None
+                    }
+                    Err(status) => Some(status),
+                },
+            };
+            statuses.push(status);
+        }
+        let work = score::prepare(model.tokenizer(), self.recipe, model.description().max_tokens, &windows)?;
+        Ok(Prepared { unit, statuses, work })
+    }
+
+    fn compute_units(
+        &self,
+        model: &Model,
+        from_planner: &Receiver<Prepared>,
+        to_writer: &SyncSender<Computed>,
+    ) -> Result<(), PipelineError> {
+        while let Ok(prepared) = from_planner.recv() {
+            if self.interrupted.load(Ordering::Relaxed) {
+                break;
+            }
+            let batches = 0..prepared.work.batches();
+            let outputs = batches.map(|batch| score::run(model, &prepared.work, batch)).collect::<Result<_, _>>()?;
+            if to_writer.send(Computed { prepared, outputs }).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_units(
+        &self,
+        from_model: &Receiver<Computed>,
+        writer: &mut Writer,
+        run: &mut Run,
+        progress: &Progress,
+    ) -> Result<Outcome, PipelineError> {
+        let mut outcome = Outcome::default();
+        while let Ok(Computed { prepared, outputs }) = from_model.recv() {
+            let Prepared { unit, statuses, work } = prepared;
+            if outputs.iter().any(|output| output.divided) && run.remarks.is_empty() {
+                run.remarks.push(DIVIDED.to_owned());
+            }
+            let mut scored = score::finish(&work, outputs).into_iter();
+            let rows: Vec<ScoreRow> = unit
+                .rows
+                .into_iter()
+                .zip(statuses)
+                .map(|(planned, status)| {
+                    let (values, status) = match status {
+                        Some(status) => (vec![None; self.track.columns.len()], status),
+                        None => {
+                            let row = scored.next().expect("a row for every window; this is a bug");
+                            (row.values, row.status)
+                        }
+                    };
+                    ScoreRow { variant: planned.variant, values, status }
+                })
+                .collect();
+            let batch = score_batch(self.track, &rows);
+            let segment = writer.write(Table::Scores, self.track, Some(self.record), unit.contig, [batch])?;
+            let count = rows.len() as u64;
+            for row in &rows {
+                *outcome.statuses.entry(row.status).or_default() += 1;
+            }
+            outcome.rows += count;
+            run.committed += 1;
+            run.rows += count;
+            writer.commit(segment.as_slice(), run)?;
+            progress.advance(count);
+        }
+        Ok(outcome)
+    }
+}
+
+/// The record of a run that starts now.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub fn new_run(store: &Store, track: &Track, plan: &Plan, device: &str, threads: u32, batch_tokens: u32) -> Result<Run, StoreError> {
+    Ok(Run {
+        number: store.runs()?.last().map_or(1, |run| run.number + 1),
+        track: track.name.clone(),
+        table: Table::Scores,
+        plan: Digest::from(plan.digest()),
+        program: concat!("vestore-ingest ", env!("CARGO_PKG_VERSION")).to_owned(),
+        device: device.to_owned(),
+        threads,
+        batch_tokens,
+        started: now(),
+        finished: None,
+        units: plan.len().div_ceil(UNIT as u64),
+        committed: 0,
+        rows: 0,
+        remarks: Vec::new(),
+    })
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Waits for a stage; a stage that panicked panics here.
+fn join<T>(stage: thread::ScopedJoinHandle<'_, T>) -> T {
+    stage.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,64 @@
+//! What a run would do, and how long it would take.
+
+use std::time::Instant;
+
+use super::{Job, PipelineError};
+use crate::model::Model;
+use crate::pipeline::unit::Units;
+use crate::score;
+
+/// Units that are planned in full; more are extrapolated from these.
+const SAMPLE: usize = 64;
+
+/// What a run would do.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    /// Variants without a row.
+    pub variants: u64,
+    /// Windows that the model would run.
+    pub forwards: u64,
+    /// Tokens in them.
+    pub tokens: u64,
+    /// Bytes of the segments, at four per score and two for the key.
+    pub bytes: u64,
+    /// Seconds, from running one batch.
+    pub seconds: f64,
+    /// Whether forwards and tokens are counted, or extrapolated from the first units.
+    pub exact: bool,
+}
+
+/// Counts what a run would do and times one batch of it.
+///
+/// # Errors
+/// When the plan, the store or the reference cannot be read, or the model fails.
+pub fn estimate(job: &Job<'_>, model: &Model) -> Result<Estimate, PipelineError> {
+    let variants = job.pending()?;
+    let mut reference = job.reference.reopen()?;
+    let (mut planned, mut forwards, mut tokens, mut rate) = (0_u64, 0_u64, 0_u64, None);
+    for unit in Units::new(job)?.take(SAMPLE) {
+        let prepared = job.prepare(unit?, model, &mut reference)?;
+        planned += prepared.unit.rows.len() as u64;
+        for batch in 0..prepared.work.batches() {
+            let (count, size) = prepared.work.size(batch);
+            forwards += count as u64;
+            tokens += size as u64;
+            if rate.is_none() {
+                // The first run of a batch pays for memory that later ones find.
+                score::run(model, &prepared.work, batch)?;
+                let started = Instant::now();
+                score::run(model, &prepared.work, batch)?;
+                rate = Some(started.elapsed().as_secs_f64() / size.max(1) as f64);
+            }
+        }
+    }
+    let scale = if planned == 0 { 0.0 } else { variants as f64 / planned as f64 };
+    let tokens_in_all = tokens as f64 * scale;
+    Ok(Estimate {
+        variants,
+        forwards: (forwards as f64 * scale).round() as u64,
+        tokens: tokens_in_all.round() as u64,
+        bytes: variants * (2 + 4 * job.track.columns.len() as u64),
+        seconds: tokens_in_all * rate.unwrap_or(0.0),
+        exact: planned == variants,
+    })
+}
