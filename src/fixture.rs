@@ -1,5 +1,6 @@
 //! What unit tests share: seeded randomness, and the real files where they are present.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 /// A small seeded generator (`SplitMix64`), so that a failing case can be repeated.
@@ -24,13 +25,26 @@ impl Random {
     }
 }
 
+/// `data` as BGZF.
+pub(crate) fn bgzf(data: &[u8]) -> Vec<u8> {
+    let mut writer = noodles::bgzf::io::Writer::new(Vec::new());
+    writer.write_all(data).unwrap();
+    writer.finish().unwrap()
+}
+
+/// `data` as plain gzip.
+pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(data).unwrap();
+    writer.finish().unwrap()
+}
+
 /// Random A, C, G, T.
 pub(crate) fn random_bases(random: &mut Random, length: usize) -> Vec<u8> {
     (0..length).map(|_| b"ACGT"[random.below(4) as usize]).collect()
 }
 
 /// A real file under `$VESTORE_DATA` or `../shared/data`; says so and gives `None` when absent.
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 pub(crate) fn data_file(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("VESTORE_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);

@@ -122,6 +122,12 @@ impl Reference {
         self.entries.iter().map(|entry| (entry.name.as_str(), entry.length))
     }
 
+    /// Length in bases of the contig at index `contig`.
+    #[must_use]
+    pub fn length(&self, contig: u32) -> Option<u32> {
+        self.entries.get(contig as usize).map(|entry| entry.length)
+    }
+
     /// The contigs with their refget digests, from one pass over the whole FASTA in bounded memory
     /// (none when opening it took that pass already). The assembly has no name.
     ///
@@ -130,10 +136,10 @@ impl Reference {
     pub fn survey(&mut self) -> Result<Assembly, ReferenceError> {
         if self.assembly.is_none() {
             let scan = self.scan()?;
-            if scan.entries[..] != self.entries[..] && !same_places(&scan.entries, &self.entries) {
-                self.adopt(scan);
-            } else {
+            if same_places(&scan.entries, &self.entries) {
                 self.assembly = Some(Assembly { name: None, contigs: scan.contigs });
+            } else {
+                self.adopt(scan);
             }
         }
         Ok(self.assembly.clone().unwrap_or_default())

@@ -157,15 +157,8 @@ impl Blocks {
 mod tests {
     use std::io::Write;
 
-    use noodles::bgzf;
-
     use super::*;
-
-    fn compressed(data: &[u8]) -> Vec<u8> {
-        let mut writer = bgzf::io::Writer::new(Vec::new());
-        writer.write_all(data).unwrap();
-        writer.finish().unwrap()
-    }
+    use crate::fixture::bgzf as compressed;
 
     fn file(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::fixture::{Random, data_file, random_bases};
+use crate::fixture::{Random, bgzf, data_file, gzip, random_bases};
 
 fn fasta(contigs: &[(&str, &[u8])], width: usize) -> Vec<u8> {
     let mut text = Vec::new();
@@ -16,12 +16,6 @@ fn fasta(contigs: &[(&str, &[u8])], width: usize) -> Vec<u8> {
         }
     }
     text
-}
-
-fn bgzf_bytes(data: &[u8]) -> Vec<u8> {
-    let mut writer = noodles::bgzf::io::Writer::new(Vec::new());
-    writer.write_all(data).unwrap();
-    writer.finish().unwrap()
 }
 
 fn region(contig: u32, start: u32, end: u32) -> Region {
@@ -45,7 +39,7 @@ fn fetch_equals_slicing_whatever_the_layout() {
     {
         let text = fasta(&[("short", &short), ("long", &long), ("last", &short)], width);
         let path = folder.path().join(name);
-        std::fs::write(&path, if compress { bgzf_bytes(&text) } else { text }).unwrap();
+        std::fs::write(&path, if compress { bgzf(&text) } else { text }).unwrap();
         // First with indexes built, then with indexes read.
         for _ in 0..2 {
             let mut reference = Reference::open(&path).unwrap();
@@ -75,7 +69,7 @@ fn fetch_equals_slicing_whatever_the_layout() {
 fn a_handle_serves_another_thread() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fa.gz");
-    std::fs::write(&path, bgzf_bytes(b">a\nACGT\n")).unwrap();
+    std::fs::write(&path, bgzf(b">a\nACGT\n")).unwrap();
     let reference = Reference::open(&path).unwrap();
     let mut other = reference.reopen().unwrap();
     let bases = std::thread::spawn(move || other.fetch(region(0, 1, 3)).unwrap()).join().unwrap();
@@ -88,7 +82,7 @@ fn stale_indexes_are_rebuilt() {
     for (name, compress) in [("a.fa", false), ("b.fa.gz", true)] {
         let path = folder.path().join(name);
         let store = |text: &[u8]| {
-            std::fs::write(&path, if compress { bgzf_bytes(text) } else { text.to_vec() }).unwrap();
+            std::fs::write(&path, if compress { bgzf(text) } else { text.to_vec() }).unwrap();
         };
         store(b">a\nACGT\n>b\nGG\n");
         Reference::open(&path).unwrap();
@@ -111,12 +105,10 @@ fn stale_indexes_are_rebuilt() {
 fn what_cannot_be_sought_or_is_cut_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.fa.gz");
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(b">a\nACGT\n").unwrap();
-    std::fs::write(&path, gzip.finish().unwrap()).unwrap();
+    std::fs::write(&path, gzip(b">a\nACGT\n")).unwrap();
     let message = Reference::open(&path).err().unwrap().to_string();
     assert!(message.contains("gunzip -c") && message.contains("x.bgzf.fa.gz"), "{message}");
-    let whole = bgzf_bytes(&fasta(&[("a", &vec![b'A'; 200_000])], 60));
+    let whole = bgzf(&fasta(&[("a", &vec![b'A'; 200_000])], 60));
     std::fs::write(&path, &whole[..whole.len() - 28]).unwrap();
     assert!(matches!(Reference::open(&path), Err(ReferenceError::Truncated { .. })));
     assert!(matches!(Reference::open(folder.path()), Err(ReferenceError::NoFile { .. })));
