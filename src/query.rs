@@ -5,7 +5,7 @@ mod plan;
 mod scan;
 
 pub use merge::Rows;
-pub use plan::{Plan, Request};
+pub use plan::{QueryPlan, Request};
 pub use scan::{SegmentReader, SegmentRows};
 
 use std::sync::Arc;

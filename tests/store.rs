@@ -5,7 +5,7 @@ use std::fs;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
-use vestore::{Format, Plan, Request, ScoreRow, Store, StoreError, write_rows};
+use vestore::{Format, QueryPlan, Request, ScoreRow, Store, StoreError, write_rows};
 use vestore_schema::{Region, ScoreKind, Table, Track, Variant};
 
 use crate::support::{Random, new_store, random_row, run, track, write};
@@ -39,7 +39,7 @@ fn rows_of(store: &Store, batch: &RecordBatch) -> Answer {
 }
 
 fn answer(store: &Store, request: &Request) -> Answer {
-    let plan = Plan::new(store, request).unwrap();
+    let plan = QueryPlan::new(store, request).unwrap();
     plan.rows().flat_map(|batch| rows_of(store, &batch.unwrap())).collect()
 }
 
@@ -137,7 +137,7 @@ fn one_track_is_read_without_the_other() {
     }
     assert_eq!(answer(&store, &request), wanted);
     let unknown = Request { tracks: vec!["third".to_owned()], ..Request::default() };
-    let message = Plan::new(&store, &unknown).unwrap_err().to_string();
+    let message = QueryPlan::new(&store, &unknown).unwrap_err().to_string();
     assert!(message.contains("third") && message.contains("first, second.d"), "{message}");
 }
 
@@ -145,7 +145,7 @@ fn one_track_is_read_without_the_other() {
 fn a_snapshot_stays_readable_while_a_run_writes() {
     let folder = tempfile::tempdir().unwrap();
     let (store, tracks, model) = random_store(&folder.path().join("s"), 4);
-    let plan = Plan::new(&store, &Request::default()).unwrap();
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
     let mut rows = plan.rows();
     let mut seen = rows_of(&store, &rows.next().unwrap().unwrap());
     let mut writer = store.writer("test").unwrap();
@@ -224,7 +224,7 @@ fn damage_is_found_and_never_returned_as_a_score() {
 
     fs::write(&path, &whole[..whole.len() - 100]).unwrap();
     assert!(store.verify(|_| {}).unwrap()[0].to_string().contains("bytes long"));
-    let plan = Plan::new(&store, &Request::default()).unwrap();
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
     let failed = plan.rows().find_map(Result::err).unwrap();
     assert!(matches!(&failed, StoreError::Damaged { track, .. } if *track == segment.track), "{failed}");
 
@@ -301,7 +301,7 @@ fn a_failed_write_stops_the_writer() {
 fn text_formats_are_exact_and_missing_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _, model) = random_store(&folder.path().join("s"), 12);
-    let plan = Plan::new(&store, &Request { tracks: vec!["first".into()], ..Request::default() }).unwrap();
+    let plan = QueryPlan::new(&store, &Request { tracks: vec!["first".into()], ..Request::default() }).unwrap();
     let mut text = Vec::new();
     let count = write_rows(Format::Tsv, plan.schema(), plan.rows(), &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{Format, Plan, Request, Store, write_rows};
+use vestore::{Format, QueryPlan, Request, Store, write_rows};
 use vestore_schema::Region;
 
 use super::output::{Output, say};
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .map(|text| Region::parse(text, store.assembly()))
         .collect::<Result<Vec<_>, _>>()?;
     let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
-    let plan = Plan::new(&store, &request)?;
+    let plan = QueryPlan::new(&store, &request)?;
     let format = match arguments.format {
         ExportFormat::Arrow if arguments.output.as_os_str() == "-" => Format::ArrowStream,
         ExportFormat::Arrow => Format::ArrowFile,

@@ -1,10 +1,12 @@
 //! The places that a command line names: regions, variants, BED files, variant files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
-use vestore::{Normalized, Reference, Store, read_bed, read_variants};
+use vestore::{Allele, Normalized, Plan, PlanOptions, Reference, Report, Store, normalize, read_bed};
 use vestore_schema::{Assembly, LocusError, Region, Variant};
+
+use super::output::say;
 
 /// Regions and variants, as asked.
 #[derive(Default)]
@@ -30,15 +32,22 @@ impl Places {
             match parse(text, assembly)? {
                 Place::Region(region) => places.regions.push(region),
                 Place::Variant(variant) if variant.is_snv() => places.variants.push(variant),
-                Place::Variant(variant) => places.variants.push(normalize(store, variant)?),
+                Place::Variant(variant) => places.variants.push(normal_form(store, variant)?),
             }
         }
         if let Some(bed) = bed {
-            places.regions.extend(read_bed(bed, assembly)?);
+            let mut report = Report::new();
+            places.regions.extend(read_bed(bed, assembly, &mut report)?);
+            tell(&report);
         }
         if let Some(path) = variants {
             let mut reference = open_reference(store)?;
-            read_variants(path, &mut reference, assembly, |variant| places.variants.push(variant))?;
+            let mut report = Report::new();
+            let plan = Plan::from_file(path, &mut reference, assembly, &PlanOptions::default(), &mut report)?;
+            for row in plan.rows()? {
+                places.variants.push(row?.variant);
+            }
+            tell(&report);
         }
         Ok(places)
     }
@@ -57,18 +66,32 @@ fn parse(text: &str, assembly: &Assembly) -> Result<Place, LocusError> {
 }
 
 /// The stored form of a typed variant; one that contradicts the reference is asked for as typed.
-fn normalize(store: &Store, variant: Variant) -> anyhow::Result<Variant> {
+fn normal_form(store: &Store, variant: Variant) -> anyhow::Result<Variant> {
     let mut reference = open_reference(store)?;
-    Ok(match reference.normalize(&variant)? {
-        Normalized::Scorable(normal) => normal,
-        Normalized::Unscorable(..) | Normalized::Rejected(_) => variant,
+    let allele = Allele {
+        contig: variant.contig,
+        position: u64::from(variant.position) + 1,
+        reference: &variant.reference,
+        alternate: &variant.alternate,
+    };
+    Ok(match normalize(allele, &mut reference)? {
+        Normalized::Row { variant, .. } => variant,
+        Normalized::Rejected(_) => variant,
     })
+}
+
+/// Says what of a file could not be asked for.
+fn tell(report: &Report) {
+    let summary = report.summary();
+    if report.has_rejected() {
+        say(format_args!("{}", summary.trim_end()));
+    }
 }
 
 /// The reference that the store was made for.
 pub(super) fn open_reference(store: &Store) -> anyhow::Result<Reference> {
-    let path: PathBuf = store.reference().to_owned();
-    let reference = Reference::open(&path).with_context(|| {
+    let path = store.reference();
+    let reference = Reference::open(path).with_context(|| {
         format!("normalizing variants needs the reference of this store, {}", path.display())
     })?;
     reference.check(store.assembly())?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, UInt32Type};
-use vestore::{Format, Plan, Request, Store, write_rows};
+use vestore::{Format, QueryPlan, Request, Store, write_rows};
 use vestore_schema::Variant;
 
 use super::output::{Output, print, say};
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         tracks: arguments.track.clone(),
     };
     let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
-    let mut plan = Plan::new(&store, &request)?;
+    let mut plan = QueryPlan::new(&store, &request)?;
     if nothing_to_look_for {
         plan.parts.clear();
     }
@@ -136,7 +136,7 @@ fn strike_out(missing: &mut HashSet<Variant>, store: &Store, batch: &RecordBatch
 }
 
 /// Prints which segments a query would read.
-fn describe(plan: &Plan) -> anyhow::Result<ExitCode> {
+fn describe(plan: &QueryPlan) -> anyhow::Result<ExitCode> {
     let assembly = plan.store().assembly();
     let (mut segments, mut bytes) = (0_usize, 0_u64);
     for part in &plan.parts {

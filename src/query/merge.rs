@@ -12,14 +12,14 @@ use arrow::datatypes::{DataType, Int32Type, UInt32Type};
 use vestore_schema::Variant;
 
 use super::ANSWER_COLUMNS;
-use super::plan::{Part, Plan};
+use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::store::StoreError;
 
 /// The rows of an answer, in batches. Segments are opened when their first row comes near, so that few
 /// are open at a time however many hold the answer.
 pub struct Rows<'a> {
-    plan: &'a Plan,
+    plan: &'a QueryPlan,
     names: Names,
     part: usize,
     next_segment: usize,
@@ -78,7 +78,7 @@ impl Cursor {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(plan: &'a Plan) -> Self {
+    pub(super) fn new(plan: &'a QueryPlan) -> Self {
         let contigs = plan.store().assembly().contigs.iter().map(|contig| contig.name.as_str());
         let names = Names {
             contigs: Arc::new(StringArray::from_iter_values(contigs)),

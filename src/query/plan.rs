@@ -25,7 +25,7 @@ pub struct Request {
 
 /// The segments that can hold the answer, and where in them to look.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct QueryPlan {
     /// The tracks, in the order in which their rows stand for one variant.
     pub tracks: Vec<Track>,
     /// What to read, by contig in the reference's order.
@@ -47,7 +47,7 @@ pub struct Part {
     pub segments: Vec<(usize, Segment)>,
 }
 
-impl Plan {
+impl QueryPlan {
     /// Settles what to read for `request`.
     ///
     /// # Errors

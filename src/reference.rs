@@ -1,0 +1,382 @@
+//! The reference: an indexed FASTA, plain or BGZF.
+
+pub(crate) mod bgzf;
+mod bytes;
+mod error;
+mod index;
+mod scan;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vestore_schema::{Assembly, Region};
+
+use self::bgzf::{Blocks, Compression};
+use self::bytes::Bytes;
+pub use self::error::ReferenceError;
+use self::index::Entry;
+use self::scan::{Scan, SequenceDigest};
+
+/// Bases of one cached block.
+const BLOCK: u32 = 256 << 10;
+
+/// Number of cached blocks: what windows around sorted variants touch, and some to spare.
+const BLOCKS: usize = 8;
+
+/// An open FASTA with its indexes. Bases are read in blocks and cached, so memory is bounded
+/// (2 MiB) and access along a contig is fast. Positions are 0-based.
+pub struct Reference {
+    path: PathBuf,
+    entries: Arc<[Entry]>,
+    bytes: Bytes,
+    /// Blocks of upper-case bases by contig and number, the one used last first.
+    cache: VecDeque<((u32, u32), Vec<u8>)>,
+    /// The contigs with their digests, once a pass has computed them.
+    assembly: Option<Assembly>,
+    unsaved_indexes: bool,
+}
+
+impl Reference {
+    /// Opens a FASTA. Indexes (`.fai`, and `.gzi` for BGZF) that are missing, older than the FASTA
+    /// or do not fit it are built and written beside it; where that folder cannot be written they
+    /// stay in memory.
+    ///
+    /// # Errors
+    /// The file cannot be read, is truncated, is gzip but not BGZF, or is no FASTA that can be
+    /// indexed: a name twice, an empty contig, uneven lines, letters that are no bases.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ReferenceError> {
+        let path = path.into();
+        let cannot_open = |source| ReferenceError::Open { path: path.clone(), source };
+        let mut file = File::open(&path).map_err(cannot_open)?;
+        if !file.metadata().map_err(cannot_open)?.is_file() {
+            return Err(ReferenceError::NoFile { path });
+        }
+        let mut unsaved_indexes = false;
+        let bytes = match probe(&mut file).map_err(|source| ReferenceError::read(&path, source))? {
+            Compression::Gzip => return Err(ReferenceError::PlainGzip { path }),
+            Compression::None => Bytes::plain(file).map_err(|source| ReferenceError::read(&path, source))?,
+            Compression::Bgzf => {
+                let (blocks, saved) = blocks(&path, &mut file)?;
+                unsaved_indexes |= !saved;
+                Bytes::bgzf(file, Arc::new(blocks))
+            }
+        };
+        let mut reference = Self {
+            entries: Arc::new([]),
+            bytes,
+            cache: VecDeque::with_capacity(BLOCKS),
+            assembly: None,
+            unsaved_indexes,
+            path,
+        };
+        if let Some(entries) = reference.fitting_index() {
+            reference.entries = entries.into();
+        } else {
+            reference.rebuild()?;
+        }
+        Ok(reference)
+    }
+
+    /// Another handle on the same FASTA, for another thread or a second place of reading.
+    ///
+    /// # Errors
+    /// The file cannot be opened again.
+    pub fn reopen(&self) -> Result<Self, ReferenceError> {
+        let file = File::open(&self.path)
+            .map_err(|source| ReferenceError::Open { path: self.path.clone(), source })?;
+        let bytes = match &self.bytes {
+            Bytes::Plain { .. } => {
+                Bytes::plain(file).map_err(|source| ReferenceError::read(&self.path, source))?
+            }
+            Bytes::Bgzf { blocks, .. } => Bytes::bgzf(file, Arc::clone(blocks)),
+        };
+        Ok(Self {
+            path: self.path.clone(),
+            entries: Arc::clone(&self.entries),
+            bytes,
+            cache: VecDeque::with_capacity(BLOCKS),
+            assembly: self.assembly.clone(),
+            unsaved_indexes: self.unsaved_indexes,
+        })
+    }
+
+    /// The FASTA.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether an index had to be built and could not be written beside the FASTA, so that every
+    /// open builds it again.
+    #[must_use]
+    pub fn has_unsaved_indexes(&self) -> bool {
+        self.unsaved_indexes
+    }
+
+    /// Name and length (in bases) of each contig, in FASTA order.
+    #[must_use]
+    pub fn contigs(&self) -> impl ExactSizeIterator<Item = (&str, u32)> {
+        self.entries.iter().map(|entry| (entry.name.as_str(), entry.length))
+    }
+
+    /// Length in bases of the contig at index `contig`.
+    #[must_use]
+    pub fn length(&self, contig: u32) -> Option<u32> {
+        self.entries.get(contig as usize).map(|entry| entry.length)
+    }
+
+    /// The contigs with their refget digests, from one pass over the whole FASTA in bounded memory
+    /// (none when opening it took that pass already). The assembly has no name.
+    ///
+    /// # Errors
+    /// As for [`Reference::open`].
+    pub fn survey(&mut self) -> Result<Assembly, ReferenceError> {
+        if self.assembly.is_none() {
+            let scan = self.scan()?;
+            if same_places(&scan.entries, &self.entries) {
+                self.assembly = Some(Assembly { name: None, contigs: scan.contigs });
+            } else {
+                self.adopt(scan);
+            }
+        }
+        Ok(self.assembly.clone().unwrap_or_default())
+    }
+
+    /// The bases of `region` in upper case; IUPAC letters stay as they are.
+    ///
+    /// # Errors
+    /// The region reaches beyond its contig, or the file cannot be read or has changed.
+    pub fn fetch(&mut self, region: Region) -> Result<Vec<u8>, ReferenceError> {
+        let mut bases = Vec::with_capacity(region.len() as usize);
+        self.fetch_into(region, &mut bases)?;
+        Ok(bases)
+    }
+
+    /// As [`Reference::fetch`], into a buffer that is cleared first.
+    ///
+    /// # Errors
+    /// As for [`Reference::fetch`].
+    pub fn fetch_into(&mut self, region: Region, bases: &mut Vec<u8>) -> Result<(), ReferenceError> {
+        bases.clear();
+        let length = self.entry(region.contig)?.length;
+        if region.start > region.end || region.end > length {
+            return Err(ReferenceError::OutsideContig {
+                path: self.path.clone(),
+                contig: self.entry(region.contig)?.name.clone(),
+                start: region.start,
+                end: region.end,
+                length,
+            });
+        }
+        let mut at = region.start;
+        while at < region.end {
+            let start = at / BLOCK * BLOCK;
+            let end = region.end.min(start.saturating_add(BLOCK));
+            let block = self.block(region.contig, at / BLOCK)?;
+            bases.extend_from_slice(&block[(at - start) as usize..(end - start) as usize]);
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Whether the contigs have the names and lengths of `assembly`, in its order. The bases are
+    /// not compared; see [`Reference::digest`].
+    ///
+    /// # Errors
+    /// [`ReferenceError::OtherAssembly`] with the first difference.
+    pub fn check(&self, assembly: &Assembly) -> Result<(), ReferenceError> {
+        let mut wanted = assembly.contigs.iter().map(|contig| (contig.name.as_str(), contig.length));
+        let mut found = self.contigs();
+        let place = |contig: Option<(&str, u32)>| match contig {
+            Some((name, length)) => format!("contig `{name}` of {length} bases"),
+            None => "no more contigs".to_owned(),
+        };
+        loop {
+            match (found.next(), wanted.next()) {
+                (None, None) => return Ok(()),
+                (found, wanted) if found == wanted => {}
+                (found, wanted) => {
+                    return Err(ReferenceError::OtherAssembly {
+                        path: self.path.clone(),
+                        found: place(found),
+                        wanted: place(wanted),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The refget digest of one contig, computed from its bases.
+    ///
+    /// # Errors
+    /// As for [`Reference::fetch`].
+    pub fn digest(&mut self, contig: u32) -> Result<String, ReferenceError> {
+        let length = self.entry(contig)?.length;
+        let mut digest = SequenceDigest::default();
+        for block in 0..length.div_ceil(BLOCK) {
+            digest.add(self.block(contig, block)?);
+        }
+        Ok(digest.finish())
+    }
+
+    fn entry(&self, contig: u32) -> Result<&Entry, ReferenceError> {
+        self.entries.get(contig as usize).ok_or_else(|| ReferenceError::NoSuchContig {
+            path: self.path.clone(),
+            contig,
+            contigs: self.entries.len(),
+        })
+    }
+
+    /// Block number `number` of a contig, from the cache or the file.
+    fn block(&mut self, contig: u32, number: u32) -> Result<&[u8], ReferenceError> {
+        let key = (contig, number);
+        if let Some(at) = self.cache.iter().position(|(cached, _)| *cached == key) {
+            self.cache.swap(0, at);
+        } else {
+            let block = self.read_block(contig, number)?;
+            self.cache.truncate(BLOCKS - 1);
+            self.cache.push_front((key, block));
+        }
+        Ok(&self.cache[0].1)
+    }
+
+    fn read_block(&mut self, contig: u32, number: u32) -> Result<Vec<u8>, ReferenceError> {
+        let entry = self.entry(contig)?;
+        let start = number * BLOCK;
+        let bases = BLOCK.min(entry.length - start);
+        let (from, to) = (entry.byte_of(start), entry.byte_of(start + bases - 1) + 1);
+        let mut block = self
+            .bytes
+            .read(from, (to - from) as usize)
+            .map_err(|source| ReferenceError::read(&self.path, source))?;
+        block.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+        for base in &mut block {
+            *base = upper_iupac(*base);
+        }
+        if block.len() != bases as usize || block.contains(&0) {
+            return Err(ReferenceError::Changed { path: self.path.clone() });
+        }
+        Ok(block)
+    }
+
+    /// The index beside the FASTA, when there is one that is not older and fits.
+    fn fitting_index(&mut self) -> Option<Vec<Entry>> {
+        let path = beside(&self.path, ".fai");
+        let text = std::fs::read_to_string(&path).ok().filter(|_| !is_older(&path, &self.path))?;
+        let entries = index::parse(&text)?;
+        let size = self.bytes.size();
+        let fits = index::fits(&entries, size, |offset, bytes| self.bytes.read(offset, bytes));
+        fits.unwrap_or(false).then_some(entries)
+    }
+
+    fn rebuild(&mut self) -> Result<(), ReferenceError> {
+        let scan = self.scan()?;
+        self.adopt(scan);
+        Ok(())
+    }
+
+    /// Takes over what a pass found, and writes the index beside the FASTA when that is possible.
+    fn adopt(&mut self, scan: Scan) {
+        let saved = write_beside(&self.path, ".fai", index::to_text(&scan.entries).as_bytes()).is_ok();
+        self.unsaved_indexes |= !saved;
+        self.entries = scan.entries.into();
+        self.assembly = Some(Assembly { name: None, contigs: scan.contigs });
+        self.cache.clear();
+    }
+
+    fn scan(&self) -> Result<Scan, ReferenceError> {
+        let file = File::open(&self.path)
+            .map_err(|source| ReferenceError::Open { path: self.path.clone(), source })?;
+        match self.bytes {
+            Bytes::Plain { .. } => scan::scan(&self.path, BufReader::with_capacity(1 << 20, file)),
+            Bytes::Bgzf { .. } => {
+                let reader = noodles::bgzf::io::Reader::new(BufReader::with_capacity(1 << 20, file));
+                scan::scan(&self.path, reader)
+            }
+        }
+    }
+}
+
+/// Whether two indexes find the same bases, however they count the last line's end.
+fn same_places(a: &[Entry], b: &[Entry]) -> bool {
+    let place = |entry: &Entry| (entry.name.clone(), entry.length, entry.offset, entry.end());
+    a.iter().map(place).eq(b.iter().map(place))
+}
+
+/// The compression of an open file, which is rewound.
+fn probe(file: &mut File) -> io::Result<Compression> {
+    let mut head = Vec::with_capacity(Compression::PROBE);
+    file.take(Compression::PROBE as u64).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(Compression::of(&head))
+}
+
+/// The block table of a BGZF file, and whether it lies beside it.
+fn blocks(path: &Path, file: &mut File) -> Result<(Blocks, bool), ReferenceError> {
+    let index = beside(path, ".gzi");
+    if index.exists() && !is_older(&index, path) {
+        let read = Blocks::read(&index, file).map_err(|source| ReferenceError::read(&index, source))?;
+        if let Some(blocks) = read {
+            return Ok((blocks, true));
+        }
+    }
+    let blocks = Blocks::walk(file).map_err(|source| ReferenceError::read(path, source))?;
+    let saved = write_beside(path, ".gzi", &blocks.to_bytes()).is_ok();
+    Ok((blocks, saved))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn is_older(index: &Path, fasta: &Path) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
+    matches!((modified(index), modified(fasta)), (Ok(index), Ok(fasta)) if index < fasta)
+}
+
+/// Writes an index under a temporary name and renames it, so that nobody reads half of one.
+fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The index is for whoever may read the FASTA; the umask still applies.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.prefix(".index").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(beside(path, ending))?;
+    Ok(())
+}
+
+/// The upper-case form of an IUPAC base letter, 0 for anything else.
+pub(crate) fn upper_iupac(base: u8) -> u8 {
+    const TABLE: [u8; 256] = {
+        let letters = b"ACGTUNRYSWKMBDHV";
+        let mut table = [0; 256];
+        let mut i = 0;
+        while i < letters.len() {
+            table[letters[i] as usize] = letters[i];
+            table[letters[i].to_ascii_lowercase() as usize] = letters[i];
+            i += 1;
+        }
+        table
+    };
+    TABLE[base as usize]
+}
+
+/// Bytes of a file for a message: escaped, and cut when long.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    const LONGEST: usize = 60;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).escape_debug().to_string();
+    if bytes.len() > LONGEST { text + "..." } else { text }
+}
+
+#[cfg(test)]
+mod tests;

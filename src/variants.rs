@@ -1,0 +1,22 @@
+//! From files of variants and regions to the plan of a run.
+
+mod bcf;
+mod bed;
+mod contigs;
+mod input;
+mod normalize;
+mod plan;
+mod report;
+mod rows;
+mod saturation;
+mod sort;
+mod source;
+mod vcf;
+
+pub use self::bed::read_bed;
+pub use self::input::InputError;
+pub use self::normalize::{Allele, Normalized, Rejection, normalize};
+pub use self::plan::{Plan, PlanError, PlanOptions, Planned, PlannedRows, RefMismatch};
+pub use self::report::{Listed, Report, ReportError};
+pub use self::rows::SpillError;
+pub use self::source::{Record, VariantSource};

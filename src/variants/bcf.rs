@@ -1,0 +1,238 @@
+//! BCF records. The fixed fields and the alleles are read from the bytes themselves: they come
+//! before everything that depends on what the header declares, and a damaged record must be an
+//! error of ours.
+
+use std::collections::HashMap;
+
+use super::input::{Input, InputError, LONGEST};
+use super::source::{Record, is_alternate_allele, is_reference_allele};
+
+/// Bytes of the fixed fields: CHROM, POS, rlen, QUAL, counts.
+const FIXED: usize = 24;
+
+pub(super) struct BcfRecords {
+    input: Input,
+    /// Contig names by the number that records use.
+    contigs: HashMap<i32, String>,
+    /// CHROM to ALT and INFO of the record in hand.
+    site: Vec<u8>,
+    skipped: Vec<u8>,
+}
+
+impl BcfRecords {
+    /// Reads the header.
+    pub(super) fn new(mut input: Input) -> Result<Self, InputError> {
+        let mut magic = [0; 5];
+        if !input.read_exact(&mut magic)? || magic[..4] != *b"BCF\x02" {
+            let problem = "is no BCF version 2; convert the file with `bcftools view`";
+            return Err(input.malformed("header", &magic, problem));
+        }
+        let mut length = [0; 4];
+        input.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > LONGEST {
+            return Err(input.too_long());
+        }
+        let mut text = vec![0; length];
+        if !input.read_exact(&mut text)? {
+            return Err(input.malformed("header", b"", "is missing"));
+        }
+        let contigs = contigs(&String::from_utf8_lossy(&text));
+        input.count_records();
+        Ok(Self { input, contigs, site: Vec::new(), skipped: vec![0; 64 << 10] })
+    }
+
+    /// Reads the next record.
+    pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
+        self.input.next_record();
+        let mut lengths = [0; 8];
+        if !self.input.read_exact(&mut lengths)? {
+            return Ok(false);
+        }
+        let stated = u64::from_le_bytes(lengths);
+        let (site, mut samples) = (stated as u32 as usize, (stated >> 32) as usize);
+        if site > LONGEST {
+            return Err(self.input.too_long());
+        }
+        self.site.resize(site, 0);
+        let mut whole = self.input.read_exact(&mut self.site)?;
+        while samples > 0 && whole {
+            let piece = samples.min(self.skipped.len());
+            whole = self.input.read_exact(&mut self.skipped[..piece])?;
+            samples -= piece;
+        }
+        if !whole {
+            return Err(self.input.malformed("record", &lengths, "ends before its stated length"));
+        }
+        self.parse(record)?;
+        Ok(true)
+    }
+
+    fn parse(&self, record: &mut Record) -> Result<(), InputError> {
+        let short = || self.input.malformed("record", &self.site, "is too short");
+        let (fixed, mut rest) = self.site.split_at_checked(FIXED).ok_or_else(short)?;
+        let (words, _) = fixed.as_chunks::<4>();
+        let word = |index: usize| i32::from_le_bytes(words[index]);
+        let name = self.contigs.get(&word(0)).ok_or_else(|| {
+            let number = word(0).to_string();
+            self.input.malformed("CHROM", number.as_bytes(), "is no contig of the header")
+        })?;
+        name.clone_into(&mut record.contig);
+        // 0-based; the telomere is -1.
+        record.position = u64::try_from(i64::from(word(1)) + 1)
+            .map_err(|_| self.input.malformed("POS", word(1).to_string().as_bytes(), "is no position"))?;
+        let alleles = u32::from_le_bytes(words[4]) >> 16;
+        take_text(&mut rest).ok_or_else(short)?;
+        record.reference.clear();
+        record.alternates.clear();
+        for index in 0..alleles {
+            let bytes = take_text(&mut rest).ok_or_else(short)?;
+            let text = bytes.iter().map(|byte| char::from(*byte));
+            match index {
+                0 if is_reference_allele(bytes) => record.reference.extend(text),
+                0 => return Err(self.input.malformed("REF", bytes, "is no reference allele")),
+                _ if is_alternate_allele(bytes) => {
+                    if index > 1 {
+                        record.alternates.push(',');
+                    }
+                    record.alternates.extend(text);
+                }
+                _ => return Err(self.input.malformed("ALT", bytes, "is no alternate allele")),
+            }
+        }
+        if alleles < 2 {
+            record.alternates.push('.');
+        }
+        record.number = self.input.number();
+        Ok(())
+    }
+}
+
+/// Takes a typed string off the front of `bytes`.
+fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (&descriptor, rest) = bytes.split_first()?;
+    *bytes = rest;
+    let length = match descriptor >> 4 {
+        // The length follows as a typed integer of 1, 2 or 4 bytes.
+        15 => {
+            let (&kind, rest) = bytes.split_first()?;
+            let width = match kind {
+                0x11 => 1,
+                0x12 => 2,
+                0x13 => 4,
+                _ => return None,
+            };
+            let (number, rest) = rest.split_at_checked(width)?;
+            *bytes = rest;
+            let mut padded = [0; 4];
+            padded[..width].copy_from_slice(number);
+            u32::from_le_bytes(padded) as usize
+        }
+        length => usize::from(length),
+    };
+    // A missing value has no type.
+    if descriptor & 15 != 7 && length > 0 {
+        return None;
+    }
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(text)
+}
+
+/// The contigs of a header by number: `IDX` where it stands, else the order of their lines.
+fn contigs(header: &str) -> HashMap<i32, String> {
+    let lines = header.lines().filter_map(|line| line.strip_prefix("##contig=<")?.strip_suffix('>'));
+    let field = |line: &str, key: &str| {
+        line.split(',').find_map(|field| field.trim().strip_prefix(key).map(str::to_owned))
+    };
+    let numbered = lines.enumerate().filter_map(|(order, line)| {
+        let number = field(line, "IDX=").and_then(|text| text.parse().ok()).unwrap_or(order as i32);
+        Some((number, field(line, "ID=")?))
+    });
+    numbered.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::path::Path;
+
+    use noodles::bcf;
+    use noodles::vcf;
+    use noodles::vcf::variant::io::Write as _;
+
+    use super::*;
+    use crate::fixture::Random;
+
+    const VCF: &str = "##fileformat=VCFv4.3\n\
+        ##INFO=<ID=DP,Number=1,Type=Integer,Description=\"Depth, total\">\n\
+        ##contig=<ID=2,length=500>\n##contig=<ID=HLA-A*01:01,length=900>\n\
+        ##FORMAT=<ID=GT,Number=1,Type=String,Description=\"Genotype\">\n\
+        #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\n\
+        2\t5\t.\tA\tC,<DEL>\t.\tPASS\tDP=3\tGT\t0/1\n\
+        HLA-A*01:01\t1\trs1;rs2\tACGTACGTACGTACGTACGT\t*\t9\t.\t.\tGT\t0/1\n\
+        2\t7\t.\tG\t.\t.\tPASS\t.\tGT\t0/0\n";
+
+    fn encode(text: &str) -> Vec<u8> {
+        let mut reader = vcf::io::Reader::new(text.as_bytes());
+        let header = reader.read_header().unwrap();
+        let mut writer = bcf::io::Writer::from(Vec::new());
+        writer.write_header(&header).unwrap();
+        for record in reader.record_bufs(&header) {
+            writer.write_variant_record(&header, &record.unwrap()).unwrap();
+        }
+        writer.into_inner()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<Record>, InputError> {
+        let input = Input::decompress(Path::new("x.bcf"), Box::new(Cursor::new(bytes.to_vec())))?;
+        let mut records = BcfRecords::new(input)?;
+        let mut found = Vec::new();
+        let mut record = Record::default();
+        while records.read(&mut record)? {
+            found.push(record.clone());
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn records_are_those_of_the_text() {
+        let told: Vec<String> = read(&encode(VCF))
+            .unwrap()
+            .iter()
+            .map(|record| {
+                let Record { number, contig, position, reference, alternates } = record;
+                format!("{number} {contig} {position} {reference} {alternates}")
+            })
+            .collect();
+        assert_eq!(told, ["1 2 5 A C,<DEL>", "2 HLA-A*01:01 1 ACGTACGTACGTACGTACGT *", "3 2 7 G ."]);
+    }
+
+    #[test]
+    fn contig_numbers_follow_idx() {
+        let contigs = contigs("##contig=<ID=a,length=5,IDX=7>\n##contig=<ID=b>\n");
+        assert_eq!((contigs[&7].as_str(), contigs[&1].as_str()), ("a", "b"));
+    }
+
+    #[test]
+    fn damaged_files_are_errors_never_panics() {
+        let whole = encode(VCF);
+        let records = read(&whole).unwrap();
+        for cut in 1..whole.len() {
+            // A cut between two records of uncompressed BCF cannot be told from an end.
+            if let Ok(found) = read(&whole[..cut]) {
+                assert_eq!(found, records[..found.len()], "cut to {cut}");
+            }
+        }
+        let mut random = Random::new(3);
+        for _ in 0..5000 {
+            let mut damaged = whole.clone();
+            for _ in 0..=random.below(3) {
+                let at = random.below(damaged.len() as u64) as usize;
+                damaged[at] = random.next() as u8;
+            }
+            drop(read(&damaged));
+        }
+        assert!(read(b"BCF\x04\x01").unwrap_err().to_string().contains("no BCF version 2"));
+    }
+}

@@ -1,0 +1,355 @@
+//! A file of variants or regions as a stream of bytes, however it is compressed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use noodles::bgzf;
+use thiserror::Error;
+
+use crate::reference::bgzf::{Compression, END_BLOCK};
+use crate::reference::printable;
+
+/// The most bytes of one line, or one record, that are kept in memory.
+pub(super) const LONGEST: usize = 64 << 20;
+
+/// Why an input file cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Reading failed, or the compressed data are damaged.
+    #[error("cannot read {}, {unit} {number}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// `line` or `record`.
+        unit: &'static str,
+        /// 1-based number of the line or record being read.
+        number: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The compressed stream ends too early.
+    #[error(
+        "{} is truncated at {unit} {number}; copy it again from where it is whole, or, if it is \
+         complete and only lacks its end block, run `bgzip -d -c X | bgzip > Y`",
+        path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// `line` or `record`.
+        unit: &'static str,
+        /// 1-based number of the line or record being read.
+        number: u64,
+    },
+    /// A line or record that cannot be read as what it should be.
+    #[error("{}, {unit} {number}: {field} `{value}` {problem}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// `line` or `record`.
+        unit: &'static str,
+        /// 1-based.
+        number: u64,
+        /// Which part of it.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+        /// What is wrong, and the remedy.
+        problem: &'static str,
+    },
+    /// A record that does not fit in memory.
+    #[error(
+        "{}, {unit} {number} is longer than {} MiB; is the file what it should be?",
+        path.display(),
+        LONGEST >> 20
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// `line` or `record`.
+        unit: &'static str,
+        /// 1-based.
+        number: u64,
+    },
+}
+
+/// An open input, and where in it the reader is, for messages.
+pub(super) struct Input {
+    path: PathBuf,
+    stream: Box<dyn BufRead + Send>,
+    /// What it is counted in.
+    unit: &'static str,
+    /// 1-based number of the line or record in hand; 0 before the first.
+    number: u64,
+}
+
+impl Input {
+    /// Opens a file, or standard input for `-`.
+    pub(super) fn open(path: &Path) -> Result<Self, InputError> {
+        let raw: Box<dyn Read + Send> = if path == Path::new("-") {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path).map_err(|source| InputError::Open { path: path.into(), source })?)
+        };
+        Self::decompress(path, raw)
+    }
+
+    /// Takes over an open stream; `path` is only for messages.
+    pub(super) fn decompress(path: &Path, mut raw: Box<dyn Read + Send>) -> Result<Self, InputError> {
+        let mut input = Self { path: path.into(), stream: Box::new(io::empty()), unit: "line", number: 0 };
+        let mut head = Vec::with_capacity(Compression::PROBE);
+        (&mut raw)
+            .take(Compression::PROBE as u64)
+            .read_to_end(&mut head)
+            .map_err(|source| input.failed(source))?;
+        let compression = Compression::of(&head);
+        let whole = BufReader::with_capacity(64 << 10, Cursor::new(head).chain(raw));
+        input.stream = match compression {
+            Compression::None => Box::new(whole),
+            Compression::Gzip => Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(whole))),
+            Compression::Bgzf => Box::new(bgzf::io::Reader::new(Ending { inner: whole, tail: Vec::new() })),
+        };
+        Ok(input)
+    }
+
+    /// Whether the data begin with `magic`; nothing is consumed.
+    pub(super) fn begins_with(&mut self, magic: &[u8]) -> Result<bool, InputError> {
+        let mut head = Vec::with_capacity(magic.len());
+        let read = (&mut self.stream).take(magic.len() as u64).read_to_end(&mut head);
+        read.map_err(|source| self.failed(source))?;
+        let found = head == magic;
+        let rest = std::mem::replace(&mut self.stream, Box::new(io::empty()));
+        self.stream = Box::new(Cursor::new(head).chain(rest));
+        Ok(found)
+    }
+
+    /// Counts in records from here on.
+    pub(super) fn count_records(&mut self) {
+        (self.unit, self.number) = ("record", 0);
+    }
+
+    /// Goes on to the next record.
+    pub(super) fn next_record(&mut self) {
+        self.number += 1;
+    }
+
+    /// 1-based number of the line or record in hand.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the next line into `line`, without its end, and only its first `columns` columns (each
+    /// but the last followed by a tab): a line of many samples is skipped over, not stored. `false`
+    /// at the end of the file.
+    pub(super) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
+        line.clear();
+        self.number += 1;
+        let mut tabs = 0;
+        loop {
+            let chunk = match self.stream.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failed(error)),
+            };
+            if chunk.is_empty() {
+                break;
+            }
+            let stop = chunk.iter().position(|byte| {
+                tabs += usize::from(*byte == b'\t');
+                *byte == b'\n' || tabs == columns
+            });
+            let taken = stop.unwrap_or(chunk.len());
+            line.extend_from_slice(&chunk[..taken]);
+            let ended = stop.map(|at| chunk[at]);
+            self.stream.consume(taken + usize::from(ended.is_some()));
+            if line.len() > LONGEST {
+                return Err(InputError::TooLong {
+                    path: self.path.clone(),
+                    unit: self.unit,
+                    number: self.number,
+                });
+            }
+            match ended {
+                None => {}
+                Some(b'\n') => {
+                    if line.last() == Some(&b'\r') {
+                        line.pop();
+                    }
+                    return Ok(true);
+                }
+                Some(_) => {
+                    self.stream.skip_until(b'\n').map_err(|source| self.failed(source))?;
+                    return Ok(true);
+                }
+            }
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(!line.is_empty())
+    }
+
+    /// Fills `bytes`. `false` when the stream ends before the first of them.
+    pub(super) fn read_exact(&mut self, bytes: &mut [u8]) -> Result<bool, InputError> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.stream.read(&mut bytes[filled..]) {
+                Ok(0) if filled == 0 => return Ok(false),
+                Ok(0) => return Err(self.failed(io::ErrorKind::UnexpectedEof.into())),
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The error of a part of the line or record in hand.
+    pub(super) fn malformed(&self, field: &'static str, value: &[u8], problem: &'static str) -> InputError {
+        InputError::Malformed {
+            path: self.path.clone(),
+            unit: self.unit,
+            number: self.number,
+            field,
+            value: printable(value),
+            problem,
+        }
+    }
+
+    /// The error of a record that is too long.
+    pub(super) fn too_long(&self) -> InputError {
+        InputError::TooLong { path: self.path.clone(), unit: self.unit, number: self.number }
+    }
+
+    fn failed(&self, source: io::Error) -> InputError {
+        let (path, unit, number) = (self.path.clone(), self.unit, self.number.max(1));
+        if matches!(source.kind(), io::ErrorKind::UnexpectedEof | MISSING_END) {
+            InputError::Truncated { path, unit, number }
+        } else {
+            InputError::Read { path, unit, number, source }
+        }
+    }
+}
+
+/// Not `UnexpectedEof`, which the BGZF reader takes for the end when it is between two blocks.
+const MISSING_END: io::ErrorKind = io::ErrorKind::BrokenPipe;
+
+/// Compressed BGZF bytes, whose end must be the end block: without it the file may have been cut
+/// between two blocks, which nothing else would show.
+struct Ending<R> {
+    inner: R,
+    /// The last bytes read.
+    tail: Vec<u8>,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && self.tail != END_BLOCK {
+            return Err(MISSING_END.into());
+        }
+        let keep = END_BLOCK.len();
+        let recent = &buffer[read.saturating_sub(keep)..read];
+        self.tail.drain(..(self.tail.len() + recent.len()).saturating_sub(keep).min(self.tail.len()));
+        self.tail.extend_from_slice(recent);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::fixture::{bgzf, gzip};
+
+    fn lines(bytes: Vec<u8>, columns: usize) -> Result<Vec<String>, InputError> {
+        let mut input = Input::decompress(Path::new("x.vcf"), Box::new(Cursor::new(bytes)))?;
+        let mut line = Vec::new();
+        let mut lines = Vec::new();
+        while input.read_line(&mut line, columns)? {
+            lines.push(String::from_utf8(line.clone()).unwrap());
+        }
+        Ok(lines)
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_are_compressed_and_ended() {
+        let text = b"a\tb\tc\td\r\n\r\ne\tf\r\ng";
+        for bytes in [text.to_vec(), gzip(text), bgzf(text)] {
+            assert_eq!(lines(bytes, 9).unwrap(), ["a\tb\tc\td", "", "e\tf", "g"]);
+        }
+        assert_eq!(lines(text.to_vec(), 2).unwrap(), ["a\tb", "", "e\tf", "g"]);
+        assert_eq!(lines(Vec::new(), 2).unwrap(), [""; 0]);
+        assert_eq!(lines(bgzf(b""), 2).unwrap(), [""; 0]);
+        let two = [gzip(b"a\nb\n"), gzip(b"c\n")].concat();
+        assert_eq!(lines(two, 2).unwrap(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_cut_stream_is_an_error_wherever_it_is_cut() {
+        let mut text = Vec::new();
+        for line in 0..30_000_u32 {
+            writeln!(text, "{}", line.wrapping_mul(2_654_435_761)).unwrap();
+        }
+        for whole in [gzip(&text), bgzf(&text)] {
+            assert_eq!(lines(whole.clone(), 1).unwrap().len(), 30_000);
+            for cut in [1, 5, 8, 20, 27, 28, 29, 30, 40, 46, 100, 1000, whole.len() / 2] {
+                let error = lines(whole[..whole.len() - cut].to_vec(), 1).expect_err("cut");
+                assert!(matches!(error, InputError::Truncated { .. }), "cut by {cut}: {error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_blocks_are_an_error() {
+        let mut damaged = bgzf(&b"ACGT\n".repeat(1000));
+        damaged[30] ^= 0xff;
+        assert!(matches!(lines(damaged, 1), Err(InputError::Read { .. })));
+    }
+
+    #[test]
+    fn a_line_without_end_does_not_fill_the_memory() {
+        let endless = Box::new(io::repeat(b'x'));
+        let mut input = Input::decompress(Path::new("x.vcf"), endless).unwrap();
+        let error = input.read_line(&mut Vec::new(), 5).unwrap_err();
+        assert_eq!(error.to_string(), "x.vcf, line 1 is longer than 64 MiB; is the file what it should be?");
+        // Samples may be as long as they like.
+        let start = Cursor::new(b"1\t2\t3\t".to_vec());
+        let long = start.chain(io::repeat(b'x').take(100 << 20)).chain(Cursor::new(b"\nnext\n".to_vec()));
+        let mut input = Input::decompress(Path::new("x.vcf"), Box::new(long)).unwrap();
+        let mut line = Vec::new();
+        assert!(input.read_line(&mut line, 3).unwrap());
+        assert_eq!(line, b"1\t2\t3");
+        assert!(input.read_line(&mut line, 3).unwrap());
+        assert_eq!(line, b"next");
+    }
+
+    #[test]
+    fn the_beginning_can_be_looked_at_without_consuming_it() {
+        let mut input =
+            Input::decompress(Path::new("x"), Box::new(Cursor::new(bgzf(b"BCF\x02\x02rest")))).unwrap();
+        assert!(input.begins_with(b"BCF\x02").unwrap());
+        assert!(!input.begins_with(b"VCF").unwrap());
+        let mut bytes = [0; 9];
+        assert!(input.read_exact(&mut bytes).unwrap());
+        assert_eq!(&bytes, b"BCF\x02\x02rest");
+        assert!(!input.read_exact(&mut bytes).unwrap());
+    }
+}

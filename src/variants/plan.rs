@@ -1,0 +1,289 @@
+//! What a run scores: the normalized variants, each once, in order.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use vestore_schema::{Assembly, Region, Status, Variant};
+
+use super::contigs::Contigs;
+use super::input::InputError;
+use super::normalize::{Allele, Normalized, Rejection, normalize};
+use super::report::{Listed, Report, ReportError};
+use super::rows::SpillError;
+use super::saturation::{Saturation, SaturationRows};
+use super::sort::{Sort, Sorted, SortedRows};
+use super::source::{Record, VariantSource};
+use crate::reference::{Reference, ReferenceError};
+
+/// Why no plan could be made, or why it cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The input cannot be read or parsed.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The reference cannot be read or is another one.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The report cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Temporary files of the sort failed.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
+    /// Every record is on a contig that the reference lacks.
+    #[error(
+        "{}: no record is on a contig of the reference; the file has `{contig}`, the reference has \
+         {}; is this the right assembly?",
+        path.display(),
+        list(known)
+    )]
+    NoKnownContig {
+        /// The input.
+        path: PathBuf,
+        /// The first contig of the input.
+        contig: String,
+        /// The first contigs of the reference.
+        known: Vec<String>,
+    },
+    /// A reference allele is not what the reference has, and that was to be an error.
+    #[error(
+        "{}, line {line}: the reference allele of {contig}:{position} is `{stated}`, the reference has \
+         `{found}`; check the assembly, or keep such records unscored with `--ref-mismatch skip`",
+        path.display()
+    )]
+    RefMismatch {
+        /// The input.
+        path: PathBuf,
+        /// 1-based line, or ordinal of a BCF record.
+        line: u64,
+        /// Name of the contig.
+        contig: String,
+        /// 1-based.
+        position: u64,
+        /// REF of the input.
+        stated: String,
+        /// The bases of the reference.
+        found: String,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// What to do with a record whose reference allele is not what the reference has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefMismatch {
+    /// Keep it as a row of status `ref_mismatch`.
+    #[default]
+    Skip,
+    /// Stop with an error.
+    Fail,
+}
+
+/// How a plan is made from a file.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// What to do when reference alleles differ.
+    pub ref_mismatch: RefMismatch,
+    /// Folder for temporary files, which are only needed beyond `memory`.
+    pub spill_folder: PathBuf,
+    /// Bytes that sorting may take.
+    pub memory: usize,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self { ref_mismatch: RefMismatch::Skip, spill_folder: std::env::temp_dir(), memory: 64 << 20 }
+    }
+}
+
+/// One row of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// In normal form; with the alleles of the input when it has a status.
+    pub variant: Variant,
+    /// Why it cannot be scored; `None` when it can.
+    pub status: Option<Status>,
+}
+
+/// The variants of a run, sorted, each once. It can be read any number of times, from any row, and
+/// clones share what it holds.
+#[derive(Clone)]
+pub struct Plan(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Sorted(Sorted),
+    Saturation(Saturation),
+}
+
+impl Plan {
+    /// Reads a VCF or BCF (`-` for standard input), splits records, normalizes every allele against
+    /// the reference, sorts, and drops duplicates. What cannot be scored is a row with a status or
+    /// is counted in `report`.
+    ///
+    /// # Errors
+    /// The reference is not `assembly`; the file cannot be read or parsed, or has records and none
+    /// on a known contig; a reference allele differs and that is to be an error; temporary files or
+    /// the report cannot be written.
+    pub fn from_file(
+        path: &Path,
+        reference: &mut Reference,
+        assembly: &Assembly,
+        options: &PlanOptions,
+        report: &mut Report,
+    ) -> Result<Self, PlanError> {
+        reference.check(assembly)?;
+        let mut source = VariantSource::open(path)?;
+        let mut contigs = Contigs::new(assembly);
+        let mut sort = Sort::new(options.memory, options.spill_folder.clone());
+        let mut record = Record::default();
+        while source.read(&mut record)? {
+            report.records += 1;
+            report.split += u64::from(record.alternates.contains(','));
+            let contig = contigs.resolve(&record.contig);
+            for alternate in record.alternates() {
+                let listed = Listed {
+                    path,
+                    line: record.number,
+                    contig: &record.contig,
+                    position: record.position,
+                    reference: &record.reference,
+                    alternate,
+                };
+                let Some(contig) = contig else {
+                    report.reject(&listed, Rejection::UnknownContig)?;
+                    continue;
+                };
+                let allele =
+                    Allele { contig, position: record.position, reference: &record.reference, alternate };
+                match normalize(allele, reference)? {
+                    Normalized::Rejected(rejection) => report.reject(&listed, rejection)?,
+                    Normalized::Row { variant, status, changed } => {
+                        report.normalized += u64::from(changed);
+                        if let Some(status) = status {
+                            if status == Status::RefMismatch && options.ref_mismatch == RefMismatch::Fail {
+                                return Err(mismatch(&listed, &variant, reference)?);
+                            }
+                            report.unscorable(&listed, status)?;
+                        }
+                        sort.push(&variant, status)?;
+                    }
+                }
+            }
+        }
+        contigs.check_any_known(path)?;
+        let sorted = sort.finish()?;
+        report.duplicates += sorted.duplicates();
+        Ok(Self(Kind::Sorted(sorted)))
+    }
+
+    /// Every SNV of every base of `regions`, which may overlap and come in any order; bases that are
+    /// not A, C, G, T are left out and counted in `report`. Takes one pass over the bases; nothing
+    /// is stored.
+    ///
+    /// # Errors
+    /// The reference cannot be read, or a region reaches beyond its contig.
+    pub fn saturation(
+        regions: Vec<Region>,
+        reference: &Reference,
+        report: &mut Report,
+    ) -> Result<Self, PlanError> {
+        let saturation = Saturation::new(regions, reference)?;
+        report.non_acgt_bases += saturation.non_acgt_bases();
+        Ok(Self(Kind::Saturation(saturation)))
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match &self.0 {
+            Kind::Sorted(sorted) => sorted.len(),
+            Kind::Saturation(saturation) => saturation.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// SHA-256 that tells plans apart: of all rows of a file's plan; of the regions and their bases
+    /// for saturation, whose digest therefore differs from that of a file with the same variants.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        match &self.0 {
+            Kind::Sorted(sorted) => sorted.digest(),
+            Kind::Saturation(saturation) => saturation.digest(),
+        }
+    }
+
+    /// The rows in order.
+    ///
+    /// # Errors
+    /// As for [`Plan::rows_from`].
+    pub fn rows(&self) -> Result<PlannedRows, PlanError> {
+        self.rows_from(0)
+    }
+
+    /// The rows from number `row` on (0-based), without reading what comes before. Beyond the end
+    /// there are none.
+    ///
+    /// # Errors
+    /// The reference or the temporary file cannot be read; the items fail for the same reasons.
+    pub fn rows_from(&self, row: u64) -> Result<PlannedRows, PlanError> {
+        Ok(PlannedRows(match &self.0 {
+            Kind::Sorted(sorted) => Reader::Sorted(sorted.read(row)?),
+            Kind::Saturation(saturation) => Reader::Saturation(Box::new(saturation.read(row)?)),
+        }))
+    }
+}
+
+/// The error of an allele that differs from the reference.
+fn mismatch(
+    listed: &Listed<'_>,
+    variant: &Variant,
+    reference: &mut Reference,
+) -> Result<PlanError, ReferenceError> {
+    let (contig, start) = (variant.contig, variant.position);
+    let bases = reference.fetch(Region { contig, start, end: start + variant.reference.len() as u32 })?;
+    Ok(PlanError::RefMismatch {
+        path: listed.path.into(),
+        line: listed.line,
+        contig: listed.contig.to_owned(),
+        position: listed.position,
+        stated: crate::reference::printable(listed.reference.as_bytes()),
+        found: crate::reference::printable(&bases),
+    })
+}
+
+/// Reads the rows of a [`Plan`], which it keeps alive.
+pub struct PlannedRows(Reader);
+
+enum Reader {
+    Sorted(SortedRows),
+    Saturation(Box<SaturationRows>),
+}
+
+impl Iterator for PlannedRows {
+    type Item = Result<Planned, PlanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Reader::Sorted(rows) => {
+                let row = rows.next()?;
+                Some(row.map(|(variant, status)| Planned { variant, status }).map_err(PlanError::from))
+            }
+            Reader::Saturation(rows) => {
+                let row = rows.next()?;
+                Some(row.map(|variant| Planned { variant, status: None }).map_err(PlanError::from))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

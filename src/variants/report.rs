@@ -1,0 +1,234 @@
+//! What became of every record of the input: counts, and a listing of those that carry no score.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use vestore_schema::{Assembly, Status, Variant};
+
+use super::normalize::Rejection;
+
+/// Unknown contigs that are counted one by one; further ones are counted together.
+const NAMED_CONTIGS: usize = 20;
+
+/// The listing cannot be written.
+#[derive(Debug, Error)]
+#[error("cannot write report {}", path.display())]
+pub struct ReportError {
+    /// The listing.
+    path: PathBuf,
+    /// Why.
+    source: io::Error,
+}
+
+/// An allele for the listing, as it stands in the input.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// The input file.
+    pub path: &'a Path,
+    /// 1-based line, or ordinal of a BCF record.
+    pub line: u64,
+    /// Name of the contig.
+    pub contig: &'a str,
+    /// 1-based.
+    pub position: u64,
+    /// Reference allele; empty for a region.
+    pub reference: &'a str,
+    /// Alternate allele; empty for a region.
+    pub alternate: &'a str,
+}
+
+/// Counts of what was read, and optionally a TSV listing of everything that was rejected or is a
+/// row that cannot be scored.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Records read.
+    pub records: u64,
+    /// Records of more than one alternate allele, which were split.
+    pub split: u64,
+    /// Alleles that normalization moved or trimmed.
+    pub normalized: u64,
+    /// Rows dropped because an earlier one has the same normal form.
+    pub duplicates: u64,
+    /// Bases left out of saturation because they are not A, C, G, T.
+    pub non_acgt_bases: u64,
+    rejected: BTreeMap<Rejection, u64>,
+    statuses: BTreeMap<Status, u64>,
+    unknown_contigs: BTreeMap<String, u64>,
+    listing: Option<(PathBuf, BufWriter<File>)>,
+}
+
+impl Report {
+    /// Counts only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts, and lists to a TSV file: `file line contig position reference alternate reason`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn with_listing(path: &Path) -> Result<Self, ReportError> {
+        let mut report = Self::default();
+        let file = File::create(path).map_err(|source| ReportError { path: path.into(), source })?;
+        report.listing = Some((path.into(), BufWriter::new(file)));
+        report.list(format_args!("file\tline\tcontig\tposition\treference\talternate\treason"))?;
+        Ok(report)
+    }
+
+    /// Counts and lists an allele or region that is no row.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn reject(&mut self, listed: &Listed<'_>, rejection: Rejection) -> Result<(), ReportError> {
+        *self.rejected.entry(rejection).or_default() += 1;
+        if rejection == Rejection::UnknownContig {
+            let named = self.unknown_contigs.len() < NAMED_CONTIGS;
+            match self.unknown_contigs.get_mut(listed.contig) {
+                Some(count) => *count += 1,
+                None if named => drop(self.unknown_contigs.insert(listed.contig.to_owned(), 1)),
+                None => {}
+            }
+        }
+        self.list_allele(listed, rejection.as_str())
+    }
+
+    /// Counts and lists a row that cannot be scored.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn unscorable(&mut self, listed: &Listed<'_>, status: Status) -> Result<(), ReportError> {
+        *self.statuses.entry(status).or_default() += 1;
+        self.list_allele(listed, status.as_str())
+    }
+
+    /// How many were rejected for this reason.
+    #[must_use]
+    pub fn rejected(&self, rejection: Rejection) -> u64 {
+        self.rejected.get(&rejection).copied().unwrap_or_default()
+    }
+
+    /// Whether anything was left out.
+    #[must_use]
+    pub fn has_rejected(&self) -> bool {
+        !self.rejected.is_empty()
+    }
+
+    /// Lists a row that turned out to carry no score after it was planned. File and line are empty: by
+    /// then alleles of several records may have become one row.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn unscored(&mut self, variant: &Variant, assembly: &Assembly, status: Status) -> Result<(), ReportError> {
+        let contig = &assembly.contig(variant.contig).name;
+        let Variant { position, reference, alternate, .. } = variant;
+        self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))
+    }
+
+    /// How many alleles read have this status; duplicates are among them.
+    #[must_use]
+    pub fn status(&self, status: Status) -> u64 {
+        self.statuses.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Writes out the rest of the listing. Dropping the report instead may lose the end of it.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn finish(&mut self) -> Result<(), ReportError> {
+        match &mut self.listing {
+            Some((path, file)) => file.flush().map_err(|source| ReportError { path: path.clone(), source }),
+            None => Ok(()),
+        }
+    }
+
+    /// The counts as lines of text, leaving out what did not occur.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        let mut line = |count: u64, what: &str| {
+            if count > 0 {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{count} {what}");
+            }
+        };
+        line(self.records, "records read");
+        line(self.split, "records of several alternate alleles split");
+        line(self.normalized, "alleles moved or trimmed to normal form");
+        line(self.duplicates, "duplicates dropped");
+        line(self.non_acgt_bases, "bases that are not A, C, G, T left out");
+        for (status, count) in &self.statuses {
+            line(*count, &format!("alleles that cannot be scored: {status}"));
+        }
+        for (rejection, count) in &self.rejected {
+            line(*count, &format!("left out: {rejection}"));
+        }
+        for (contig, count) in &self.unknown_contigs {
+            line(*count, &format!("of them on contig `{contig}`, which the reference lacks"));
+        }
+        let mismatches = self.status(Status::RefMismatch);
+        if mismatches * 2 > self.records {
+            text.push_str(
+                "most reference alleles differ from the reference: is the file on another assembly?\n",
+            );
+        }
+        text
+    }
+
+    fn list_allele(&mut self, listed: &Listed<'_>, reason: &str) -> Result<(), ReportError> {
+        let Listed { path, line, contig, position, reference, alternate } = listed;
+        let path = path.display();
+        self.list(format_args!("{path}\t{line}\t{contig}\t{position}\t{reference}\t{alternate}\t{reason}"))
+    }
+
+    fn list(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), ReportError> {
+        match &mut self.listing {
+            Some((path, file)) => {
+                writeln!(file, "{line}").map_err(|source| ReportError { path: path.clone(), source })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_counted_listed_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.tsv");
+        let mut report = Report::with_listing(&path).unwrap();
+        report.records = 3;
+        let listed = |contig| Listed {
+            path: Path::new("x.vcf"),
+            line: 7,
+            contig,
+            position: 5,
+            reference: "A",
+            alternate: "<DEL>",
+        };
+        report.reject(&listed("z"), Rejection::UnknownContig).unwrap();
+        report.reject(&listed("z"), Rejection::UnknownContig).unwrap();
+        report.unscorable(&listed("17"), Status::Symbolic).unwrap();
+        report.finish().unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "file\tline\tcontig\tposition\treference\talternate\treason\n\
+             x.vcf\t7\tz\t5\tA\t<DEL>\tunknown_contig\n\
+             x.vcf\t7\tz\t5\tA\t<DEL>\tunknown_contig\n\
+             x.vcf\t7\t17\t5\tA\t<DEL>\tsymbolic\n"
+        );
+        assert_eq!(
+            report.summary(),
+            "3 records read\n1 alleles that cannot be scored: symbolic\n2 left out: unknown_contig\n\
+             2 of them on contig `z`, which the reference lacks\n"
+        );
+        assert!(Report::with_listing(folder.path()).unwrap_err().to_string().contains("cannot write report"));
+    }
+}

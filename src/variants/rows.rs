@@ -1,0 +1,247 @@
+//! Planned variants as bytes: how they are ordered, hashed, and kept in files of compressed frames.
+
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use vestore_schema::{Status, Variant};
+
+/// Bytes before the alleles: contig, position, status, lengths of both alleles.
+const FIXED: usize = 17;
+
+/// A temporary file cannot be written or read back.
+#[derive(Debug, Error)]
+#[error("cannot {action} temporary file {}; is there room in that folder? Another may be given", path.display())]
+pub struct SpillError {
+    /// What was tried.
+    action: &'static str,
+    /// The file or its folder.
+    path: PathBuf,
+    /// Why.
+    source: io::Error,
+}
+
+impl SpillError {
+    pub(super) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.into(), source }
+    }
+}
+
+/// Appends the row of `variant` to `bytes`. The same bytes are what a plan's digest hashes:
+/// little-endian contig, position, status (0 for none, else 1 + its place in [`Status::ALL`]),
+/// lengths, alleles.
+pub(super) fn encode(variant: &Variant, status: Option<Status>, bytes: &mut Vec<u8>) {
+    let code = status.and_then(|status| Status::ALL.iter().position(|known| *known == status));
+    bytes.extend_from_slice(&variant.contig.to_le_bytes());
+    bytes.extend_from_slice(&variant.position.to_le_bytes());
+    bytes.push(code.map_or(0, |code| code as u8 + 1));
+    bytes.extend_from_slice(&(variant.reference.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&(variant.alternate.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(variant.reference.as_bytes());
+    bytes.extend_from_slice(variant.alternate.as_bytes());
+}
+
+/// One encoded row, borrowed from the bytes that begin with it.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a>(&'a [u8]);
+
+impl<'a> Row<'a> {
+    /// The row that `bytes`, which [`encode`] made, begin with.
+    pub(super) fn first_of(bytes: &'a [u8]) -> Self {
+        let row = Self(bytes);
+        let length = FIXED + row.word(9) as usize + row.word(13) as usize;
+        Self(&bytes[..length])
+    }
+
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Contig and position as one number that orders as they do.
+    pub(super) fn place(self) -> u64 {
+        u64::from(self.word(0)) << 32 | u64::from(self.word(4))
+    }
+
+    fn reference(self) -> &'a [u8] {
+        &self.0[FIXED..FIXED + self.word(9) as usize]
+    }
+
+    fn alternate(self) -> &'a [u8] {
+        &self.0[FIXED + self.word(9) as usize..]
+    }
+
+    fn word(self, at: usize) -> u32 {
+        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+
+    /// As variants are ordered; of equal ones the scorable comes first.
+    pub(super) fn compare(self, other: Self) -> Ordering {
+        self.compare_variant(other).then_with(|| (self.0[8] != 0).cmp(&(other.0[8] != 0)))
+    }
+
+    /// As variants are ordered, whatever their status.
+    pub(super) fn compare_variant(self, other: Self) -> Ordering {
+        self.place()
+            .cmp(&other.place())
+            .then_with(|| self.reference().cmp(other.reference()))
+            .then_with(|| self.alternate().cmp(other.alternate()))
+    }
+
+    pub(super) fn decode(self) -> (Variant, Option<Status>) {
+        // Alleles are ASCII: the readers take nothing else.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
+        let variant = Variant {
+            contig: self.word(0),
+            position: self.word(4),
+            reference: text(self.reference()),
+            alternate: text(self.alternate()),
+        };
+        let status = usize::from(self.0[8]).checked_sub(1).and_then(|code| Status::ALL.get(code).copied());
+        (variant, status)
+    }
+}
+
+/// Where a frame of a file begins.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    first_row: u64,
+    offset: u64,
+}
+
+/// Writes rows in frames: stored length, length, zstd data. Each frame can be read by itself.
+pub(super) struct RowWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    compressor: zstd::bulk::Compressor<'static>,
+    frame: Vec<u8>,
+    frame_size: usize,
+    frames: Vec<Frame>,
+    rows: u64,
+    offset: u64,
+}
+
+impl RowWriter {
+    /// Creates the file; a frame is written whenever `frame_size` bytes have come together.
+    pub(super) fn create(path: PathBuf, frame_size: usize) -> Result<Self, SpillError> {
+        let failed = |source| SpillError::new("create", &path, source);
+        let file = BufWriter::new(File::create(&path).map_err(failed)?);
+        let mut compressor = zstd::bulk::Compressor::new(1).map_err(failed)?;
+        compressor.include_checksum(true).map_err(failed)?;
+        Ok(Self {
+            file,
+            compressor,
+            frame: Vec::new(),
+            frame_size,
+            frames: Vec::new(),
+            rows: 0,
+            offset: 0,
+            path,
+        })
+    }
+
+    pub(super) fn push(&mut self, row: Row<'_>) -> Result<(), SpillError> {
+        if self.frame.is_empty() {
+            self.frames.push(Frame { first_row: self.rows, offset: self.offset });
+        }
+        self.frame.extend_from_slice(row.bytes());
+        self.rows += 1;
+        if self.frame.len() >= self.frame_size { self.write_frame() } else { Ok(()) }
+    }
+
+    fn write_frame(&mut self) -> Result<(), SpillError> {
+        let failed = |source| SpillError::new("write", &self.path, source);
+        let stored = self.compressor.compress(&self.frame).map_err(failed)?;
+        self.file.write_all(&(stored.len() as u64).to_le_bytes()).map_err(failed)?;
+        self.file.write_all(&(self.frame.len() as u64).to_le_bytes()).map_err(failed)?;
+        self.file.write_all(&stored).map_err(failed)?;
+        self.offset += 16 + stored.len() as u64;
+        self.frame.clear();
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<RowFile, SpillError> {
+        if !self.frame.is_empty() {
+            self.write_frame()?;
+        }
+        self.file.flush().map_err(|source| SpillError::new("write", &self.path, source))?;
+        Ok(RowFile { path: self.path, frames: self.frames, rows: self.rows })
+    }
+}
+
+/// A finished file of rows.
+pub(super) struct RowFile {
+    path: PathBuf,
+    frames: Vec<Frame>,
+    rows: u64,
+}
+
+impl RowFile {
+    pub(super) fn len(&self) -> u64 {
+        self.rows
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads from row number `from` on; only the frame that holds it is read to get there.
+    pub(super) fn read(&self, from: u64) -> Result<RowReader, SpillError> {
+        let failed = |source| SpillError::new("read", &self.path, source);
+        let mut reader = RowReader {
+            file: BufReader::new(File::open(&self.path).map_err(failed)?),
+            path: self.path.clone(),
+            frames_left: 0,
+            stored: Vec::new(),
+            frame: Vec::new(),
+            at: 0,
+        };
+        let frame = self.frames.partition_point(|frame| frame.first_row <= from).saturating_sub(1);
+        if let Some(found) = self.frames.get(frame).filter(|_| from < self.rows) {
+            reader.file.seek(SeekFrom::Start(found.offset)).map_err(failed)?;
+            reader.frames_left = self.frames.len() - frame;
+            for _ in found.first_row..from {
+                reader.next()?;
+            }
+        }
+        Ok(reader)
+    }
+}
+
+/// Reads the rows of a file, one frame in memory at a time.
+pub(super) struct RowReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    frames_left: usize,
+    stored: Vec<u8>,
+    frame: Vec<u8>,
+    at: usize,
+}
+
+impl RowReader {
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, SpillError> {
+        if self.at == self.frame.len() {
+            if self.frames_left == 0 {
+                return Ok(None);
+            }
+            self.frames_left -= 1;
+            self.read_frame().map_err(|source| SpillError::new("read", &self.path, source))?;
+        }
+        let row = Row::first_of(&self.frame[self.at..]);
+        self.at += row.bytes().len();
+        Ok(Some(row))
+    }
+
+    fn read_frame(&mut self) -> io::Result<()> {
+        let mut word = [0; 8];
+        self.file.read_exact(&mut word)?;
+        self.stored.resize(u64::from_le_bytes(word) as usize, 0);
+        self.file.read_exact(&mut word)?;
+        let size = u64::from_le_bytes(word) as usize;
+        self.file.read_exact(&mut self.stored)?;
+        self.frame = zstd::bulk::decompress(&self.stored, size)?;
+        self.at = 0;
+        Ok(())
+    }
+}

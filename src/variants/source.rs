@@ -1,0 +1,80 @@
+//! The records of a VCF or BCF file, as far as a variant needs them.
+
+use std::path::Path;
+
+use super::bcf::BcfRecords;
+use super::input::{Input, InputError};
+use super::vcf::VcfRecords;
+
+/// One record: a place, its reference allele and its alternate alleles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The line of the text file, the ordinal of the BCF record; 1-based.
+    pub number: u64,
+    /// Name of the contig as it stands.
+    pub contig: String,
+    /// 1-based; 0 is the telomere.
+    pub position: u64,
+    /// REF as it stands.
+    pub reference: String,
+    /// ALT as it stands, alleles separated by commas.
+    pub alternates: String,
+}
+
+impl Record {
+    /// The alternate alleles as they stand.
+    pub fn alternates(&self) -> impl Iterator<Item = &str> {
+        self.alternates.split(',')
+    }
+}
+
+/// A VCF (plain, BGZF or gzip; with or without a header) or BCF, told apart by its content.
+pub struct VariantSource(Format);
+
+enum Format {
+    Vcf(VcfRecords),
+    Bcf(BcfRecords),
+}
+
+impl VariantSource {
+    /// Opens a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is BCF of a version that is not 2.
+    pub fn open(path: &Path) -> Result<Self, InputError> {
+        Self::new(Input::open(path)?)
+    }
+
+    pub(super) fn new(mut input: Input) -> Result<Self, InputError> {
+        Ok(Self(if input.begins_with(b"BCF")? {
+            Format::Bcf(BcfRecords::new(input)?)
+        } else {
+            Format::Vcf(VcfRecords::new(input))
+        }))
+    }
+
+    /// Reads the next record into `record`; `false` at the end.
+    ///
+    /// # Errors
+    /// The file is truncated or damaged, or a record cannot be parsed. Reading cannot go on.
+    pub fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
+        match &mut self.0 {
+            Format::Vcf(records) => records.read(record),
+            Format::Bcf(records) => records.read(record),
+        }
+    }
+}
+
+/// Whether `bytes` can be a REF: letters.
+pub(super) fn is_reference_allele(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_alphabetic)
+}
+
+/// Whether `bytes` can be one ALT: letters, `*`, `.`, a symbolic allele or a breakend.
+pub(super) fn is_alternate_allele(bytes: &[u8]) -> bool {
+    let symbolic = bytes.starts_with(b"<") && bytes.ends_with(b">");
+    let breakend = bytes.iter().filter(|byte| matches!(byte, b'[' | b']')).count() == 2;
+    let bases = bytes.strip_prefix(b".").or_else(|| bytes.strip_suffix(b".")).unwrap_or(bytes);
+    let printable = bytes.iter().all(u8::is_ascii_graphic);
+    (printable && (symbolic || breakend)) || bytes == b"*" || is_reference_allele(bases)
+}

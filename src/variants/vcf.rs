@@ -1,0 +1,139 @@
+//! VCF text. Only CHROM, POS, REF and ALT are looked at, so whatever a header fails to declare or a
+//! column holds beyond them cannot stop a file from being read.
+
+use super::input::{Input, InputError};
+use super::source::{Record, is_alternate_allele, is_reference_allele};
+
+/// Columns that are read: CHROM, POS, ID, REF, ALT.
+const COLUMNS: usize = 5;
+
+pub(super) struct VcfRecords {
+    input: Input,
+    line: Vec<u8>,
+}
+
+impl VcfRecords {
+    pub(super) fn new(input: Input) -> Self {
+        Self { input, line: Vec::new() }
+    }
+
+    /// Reads the next data line; header and blank lines are passed over.
+    pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
+        loop {
+            let more = self.input.read_line(&mut self.line, COLUMNS)?;
+            if self.input.number() == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
+                // Some editors put a byte order mark before the text.
+                self.line.drain(..3);
+            }
+            match self.line.first() {
+                _ if !more => return Ok(false),
+                None | Some(b'#') => {}
+                Some(_) => break,
+            }
+        }
+        self.parse(record)?;
+        Ok(true)
+    }
+
+    fn parse(&self, record: &mut Record) -> Result<(), InputError> {
+        let malformed = |field, value: &[u8], problem| Err(self.input.malformed(field, value, problem));
+        let columns: Vec<&[u8]> = self.line.split(|byte| *byte == b'\t').collect();
+        let &[contig, position, _, reference, alternates] = columns.as_slice() else {
+            return malformed(
+                "text",
+                &self.line,
+                "is no VCF line; at least CHROM, POS, ID, REF and ALT are due, separated by tabs",
+            );
+        };
+        let name = std::str::from_utf8(contig).ok().filter(|name| !name.is_empty());
+        let Some(name) = name else { return malformed("CHROM", contig, "is no contig name") };
+        let number =
+            std::str::from_utf8(position).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let Some(position) = number.and_then(|text| text.parse::<u64>().ok()) else {
+            return malformed("POS", position, "is no position; a whole number from 1 is due");
+        };
+        if !is_reference_allele(reference) {
+            return malformed("REF", reference, "is no reference allele; bases are due");
+        }
+        if !alternates.split(|byte| *byte == b',').all(is_alternate_allele) {
+            return malformed(
+                "ALT",
+                alternates,
+                "is no alternate allele; bases, `*`, `<NAME>` or a breakend are due",
+            );
+        }
+        record.number = self.input.number();
+        record.position = position;
+        for (field, bytes) in [(&mut record.reference, reference), (&mut record.alternates, alternates)] {
+            field.clear();
+            // ASCII, as was just checked.
+            field.extend(bytes.iter().map(|byte| char::from(*byte)));
+        }
+        name.clone_into(&mut record.contig);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<Vec<Record>, InputError> {
+        let input = Input::decompress(Path::new("x.vcf"), Box::new(Cursor::new(text.to_vec())))?;
+        let mut records = VcfRecords::new(input);
+        let mut found = Vec::new();
+        let mut record = Record::default();
+        while records.read(&mut record)? {
+            found.push(record.clone());
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn messy_files_are_read() {
+        let records = read(
+            b"\xef\xbb\xbf##fileformat=VCFv4.2\r\n##INFO=<ID=broken\r\n#CHROM\tPOS\tID\tREF\tALT\r\n\
+              chr1\t12\t.\tA\tC,<DEL>\t.\tNOPE\tUNDECLARED=1\r\n\r\n# a comment\n\
+              HLA-A*01:01\t0\trs1\tacgtn\t*,],A[1:2[\r\nchr2\t5\t.\tA\t.",
+        );
+        let error = records.unwrap_err().to_string();
+        assert!(error.contains("x.vcf, line 7: ALT `*,],A[1:2[`"), "{error}");
+        let records = read(
+            b"##fileformat=VCFv4.2\n1\t12\t.\tA\tC,<DEL>\t.\tNOPE\tU=1\r\n\r\n\
+              HLA-A*01:01\t0\trs1\tacgtn\t*,]1:3]C\r\n2\t5\t.\tA\t.",
+        )
+        .unwrap();
+        let told: Vec<String> = records
+            .iter()
+            .map(|record| {
+                let Record { number, contig, position, reference, alternates } = record;
+                format!("{number} {contig} {position} {reference} {alternates}")
+            })
+            .collect();
+        assert_eq!(told, ["2 1 12 A C,<DEL>", "4 HLA-A*01:01 0 acgtn *,]1:3]C", "5 2 5 A ."]);
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_names_line_field_and_value() {
+        for (line, part) in [
+            ("1 12 . A C", "text `1 12 . A C` is no VCF line"),
+            ("1\t12\t.\tA", "is no VCF line"),
+            ("\t12\t.\tA\tC", "CHROM ``"),
+            ("1\t-12\t.\tA\tC", "POS `-12`"),
+            ("1\t+12\t.\tA\tC", "POS `+12`"),
+            ("1\t1e5\t.\tA\tC", "POS `1e5`"),
+            ("1\t\t.\tA\tC", "POS ``"),
+            ("1\t99999999999999999999\t.\tA\tC", "POS `99999999999999999999`"),
+            ("1\t12\t.\t<X>\tC", "REF `<X>`"),
+            ("1\t12\t.\tA\tC C", "ALT `C C`"),
+            ("1\t12\t.\tA\t<DEL", "ALT `<DEL`"),
+        ] {
+            let error = read(format!("#x\n{line}\n").as_bytes()).expect_err(line).to_string();
+            assert!(error.starts_with("x.vcf, line 2: ") && error.contains(part), "{line}: {error}");
+        }
+        assert!(read(b"PK\x03\x04\x00\xff\xfe").is_err());
+    }
+}
