@@ -12,13 +12,15 @@ mod store;
 mod variants;
 
 pub use export::{ExportError, Format, write_rows};
-pub use query::{ANSWER_COLUMNS, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, answer_schema};
+pub use query::{
+    ANSWER_COLUMNS, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, answer_schema,
+};
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    Access, Damage, Disk, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot, Store, StoreError, Writer, check_track,
-    score_batch,
+    Access, Damage, Disk, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot, Store, StoreError, Writer,
+    check_track, score_batch,
 };
 pub use variants::{
-    Allele, InputError, Listed, Normalized, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record, RefMismatch,
-    Rejection, Report, ReportError, SpillError, VariantSource, normalize, read_bed,
+    Allele, InputError, Listed, Normalized, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record,
+    RefMismatch, Rejection, Report, ReportError, SpillError, VariantSource, normalize, read_bed,
 };

@@ -301,7 +301,8 @@ fn a_failed_write_stops_the_writer() {
 fn text_formats_are_exact_and_missing_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _, model) = random_store(&folder.path().join("s"), 12);
-    let plan = QueryPlan::new(&store, &Request { tracks: vec!["first".into()], ..Request::default() }).unwrap();
+    let plan =
+        QueryPlan::new(&store, &Request { tracks: vec!["first".into()], ..Request::default() }).unwrap();
     let mut text = Vec::new();
     let count = write_rows(Format::Tsv, plan.schema(), plan.rows(), &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();

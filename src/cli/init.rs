@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// Reference genome: FASTA, plain or BGZF; missing indexes are built
     #[arg(long, value_name = "REF.fa[.gz]")]
     reference: PathBuf,
-    /// What the reference is called, such as GRCh38
+    /// What the reference is called, such as `GRCh38`
     #[arg(long, value_name = "NAME")]
     assembly: Option<String>,
 }

@@ -123,7 +123,12 @@ impl Report {
     ///
     /// # Errors
     /// The listing cannot be written.
-    pub fn unscored(&mut self, variant: &Variant, assembly: &Assembly, status: Status) -> Result<(), ReportError> {
+    pub fn unscored(
+        &mut self,
+        variant: &Variant,
+        assembly: &Assembly,
+        status: Status,
+    ) -> Result<(), ReportError> {
         let contig = &assembly.contig(variant.contig).name;
         let Variant { position, reference, alternate, .. } = variant;
         self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))

@@ -59,7 +59,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let folder = format!("models/{id}");
     let text = |path: &Path| -> anyhow::Result<String> {
         let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
-        path.to_str().map(str::to_owned).with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
+        path.to_str()
+            .map(str::to_owned)
+            .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
     };
     let (checkpoint, adapter) = if arguments.copy {
         copy_folder(&source.checkpoint, &store.root().join(&folder).join("checkpoint"))?;
@@ -120,11 +122,10 @@ fn source(
         (Some(checkpoint), _) => (ModelSource::new(checkpoint), None),
         (None, Some(name)) => {
             let known = || snapshot.models.iter().map(|model| model.name.clone()).collect();
-            let parent = snapshot
-                .models
-                .iter()
-                .find(|model| model.name == *name)
-                .ok_or_else(|| StoreError::Unknown { kind: "model", name: name.clone(), known: known() })?;
+            let parent =
+                snapshot.models.iter().find(|model| model.name == *name).ok_or_else(|| {
+                    StoreError::Unknown { kind: "model", name: name.clone(), known: known() }
+                })?;
             (vestore_ingest::source_of(store, parent), Some(parent))
         }
         (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),

@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use indicatif::HumanDuration;
-use vestore::{Plan, PlanOptions, Reference, RefMismatch, Report, Store, StoreError, check_track, read_bed};
+use vestore::{Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, check_track, read_bed};
 use vestore_ingest::{
     Job, Kind, Model, Outcome, Progress, ScoreRecipe, WindowCutter, device, estimate, new_run, source_of,
 };
-use vestore_schema::{Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind, Track};
+use vestore_schema::{
+    Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind, Track,
+};
 
 use super::{Usage, interrupt, say, typed};
 
@@ -120,12 +122,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         embeddings: false,
     };
     let threads = arguments.threads.unwrap_or_else(cores);
-    ensure!(threads > 0 && batch_tokens > 0, Usage("--threads and --batch-tokens must be at least 1".to_owned()));
+    ensure!(
+        threads > 0 && batch_tokens > 0,
+        Usage("--threads and --batch-tokens must be at least 1".to_owned())
+    );
 
     let interrupted = interrupt::watch()?;
     // Told before the variants are read: a second writer need not wait for that.
     let mut writer = if arguments.dry_run { None } else { Some(store.writer(&typed())?) };
-    let mut reference = Reference::open(store.reference()).context("scoring needs the reference of this store")?;
+    let mut reference =
+        Reference::open(store.reference()).context("scoring needs the reference of this store")?;
     reference.check(store.assembly())?;
     let mut report = match &arguments.report {
         Some(path) => Report::to_file(path)?,
@@ -163,7 +169,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return tell_estimate(&job, &model, stored);
     };
     writer.put_track(&track)?;
-    let device_name = if let vestore_ingest::Device::Cuda(index) = device { format!("cuda:{index}") } else { "cpu".to_owned() };
+    let device_name = if let vestore_ingest::Device::Cuda(index) = device {
+        format!("cuda:{index}")
+    } else {
+        "cpu".to_owned()
+    };
     let mut run = new_run(&store, &track, &plan, &device_name, threads, batch_tokens)?;
     let progress = Progress::new(pending, arguments.quiet);
     let started = Instant::now();
@@ -237,7 +247,12 @@ fn grid_word(model: &ModelRecord, recipe: &Recipe) -> Option<u32> {
     }
 }
 
-fn plan(arguments: &Arguments, store: &Store, reference: &mut Reference, report: &mut Report) -> anyhow::Result<Plan> {
+fn plan(
+    arguments: &Arguments,
+    store: &Store,
+    reference: &mut Reference,
+    report: &mut Report,
+) -> anyhow::Result<Plan> {
     let assembly = store.assembly();
     if let Some(path) = &arguments.variants {
         let ref_mismatch = match arguments.ref_mismatch {
@@ -260,10 +275,16 @@ fn regions(arguments: &Arguments, assembly: &Assembly) -> anyhow::Result<Vec<Reg
 }
 
 /// Loads the model and checks that its files are still those that were added.
-fn load(store: &Store, record: &ModelRecord, device: vestore_ingest::Device, kind: Kind) -> anyhow::Result<Model> {
+fn load(
+    store: &Store,
+    record: &ModelRecord,
+    device: vestore_ingest::Device,
+    kind: Kind,
+) -> anyhow::Result<Model> {
     let source = source_of(store, record);
-    let model = Model::load(&source, device, kind)
-        .with_context(|| format!("cannot load model `{}` from {}", record.name, source.checkpoint.display()))?;
+    let model = Model::load(&source, device, kind).with_context(|| {
+        format!("cannot load model `{}` from {}", record.name, source.checkpoint.display())
+    })?;
     let id = vestore_schema::Digest::from(model.description().id);
     if id != record.id {
         bail!(
