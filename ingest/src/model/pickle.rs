@@ -222,7 +222,7 @@ impl Global {
 enum Value {
     Mark,
     None,
-    Bool(bool),
+    Bool,
     Integer(i64),
     Text(Rc<str>),
     Tuple(usize),
@@ -354,7 +354,7 @@ impl Machine<'_> {
                 b'.' => return Ok(()),
                 b'0' => drop(self.pop()?),
                 b'N' => self.stack.push(Value::None),
-                0x88 | 0x89 => self.stack.push(Value::Bool(opcode == 0x88)),
+                0x88 | 0x89 => self.stack.push(Value::Bool),
                 b'J' => {
                     let value = i32::from_le_bytes(self.array()?);
                     self.stack.push(Value::Integer(value.into()));
