@@ -1,0 +1,190 @@
+//! Which modules an adapter's configuration names, by PEFT's rules: a list matches ends of names, a
+//! string is a regular expression over whole names.
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{AdapterError, Base};
+use crate::model::Module;
+use crate::model::config::ConfigFile;
+use crate::model::error::ModelError;
+
+/// A module that the configuration targets.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Name in the checkpoint, without prefix.
+    pub(super) module: String,
+    /// Name as the training program saw it, which patterns match.
+    pub(super) seen: String,
+    pub(super) shape: Module,
+    /// Part of the encoder; heads may be left out of an adapter.
+    pub(super) in_encoder: bool,
+}
+
+/// A rule that matches names.
+pub(super) enum Names {
+    Ends(Vec<String>),
+    Whole(Regex),
+    AllLinear,
+}
+
+impl Names {
+    /// The rule under `key`; `None` when there is none.
+    pub(super) fn read(config: &ConfigFile, key: &'static str) -> Result<Option<Self>, ModelError> {
+        match config.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if text == "all-linear" => Ok(Some(Self::AllLinear)),
+            Some(Value::String(text)) => {
+                whole(text).map(|pattern| Some(Self::Whole(pattern))).ok_or_else(|| {
+                    config.unsupported(key, "a regular expression without look-around, or a list")
+                })
+            }
+            Some(_) => Ok(Some(Self::Ends(names(config, key)?))),
+        }
+    }
+
+    pub(super) fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Ends(ends) => ends.iter().any(|end| {
+                name.strip_suffix(end.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }),
+            Self::Whole(pattern) => pattern.is_match(name),
+            Self::AllLinear => true,
+        }
+    }
+}
+
+fn whole(pattern: &str) -> Option<Regex> {
+    Regex::new(&format!("^(?:{pattern})$")).ok()
+}
+
+/// The list of names under `key`; empty when there is none.
+pub(super) fn names(config: &ConfigFile, key: &'static str) -> Result<Vec<String>, ModelError> {
+    let expected = || config.unsupported(key, "a list of module names");
+    match config.get(key) {
+        None => Ok(Vec::new()),
+        Some(Value::String(name)) => Ok(vec![name.clone()]),
+        Some(Value::Array(values)) => {
+            values.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(expected)).collect()
+        }
+        Some(_) => Err(expected()),
+    }
+}
+
+/// The layer number in `encoder.layer.<number>.…`.
+pub(super) fn layer_of(name: &str) -> Option<u32> {
+    name.strip_prefix("encoder.layer.")?.split('.').next()?.parse().ok()
+}
+
+/// The name with another layer number.
+pub(super) fn with_layer(name: &str, layer: u32) -> String {
+    match name.strip_prefix("encoder.layer.").and_then(|rest| rest.split_once('.')) {
+        Some((_, rest)) => format!("encoder.layer.{layer}.{rest}"),
+        None => name.to_owned(),
+    }
+}
+
+/// The targeting fields of a configuration.
+pub(super) struct Targets {
+    names: Names,
+    excluded: Option<Names>,
+    layers: Option<Vec<u64>>,
+}
+
+impl Targets {
+    pub(super) fn read(config: &ConfigFile) -> Result<Self, ModelError> {
+        let names = Names::read(config, "target_modules")?
+            .ok_or_else(|| config.unsupported("target_modules", "the modules that were trained"))?;
+        let expected = || config.unsupported("layers_to_transform", "a layer number or a list of them");
+        let layers = match config.get("layers_to_transform") {
+            None => None,
+            Some(Value::Array(values)) => {
+                let layers = values.iter().map(|value| value.as_u64().ok_or_else(expected));
+                Some(layers.collect::<Result<Vec<_>, _>>()?).filter(|layers| !layers.is_empty())
+            }
+            Some(value) => Some(vec![value.as_u64().ok_or_else(expected)?]),
+        };
+        // Our families have one list of layers, `layer`.
+        let patterns = self::names(config, "layers_pattern")?;
+        if layers.is_some() && !patterns.is_empty() && patterns != ["layer"] {
+            return Err(config.unsupported("layers_pattern", "`layer`"));
+        }
+        Ok(Self { names, excluded: Names::read(config, "exclude_modules")?, layers })
+    }
+
+    /// The targeted modules of the model. `kept` numbers the layers as the adapter does.
+    pub(super) fn modules(
+        &self,
+        config: &ConfigFile,
+        base: &Base<'_>,
+        prefixed: bool,
+        kept: Option<&[u32]>,
+    ) -> Result<Vec<Target>, ModelError> {
+        let mut targets = Vec::new();
+        for (module, shape) in base.modules {
+            if matches!(shape, Module::Norm { .. }) {
+                continue;
+            }
+            let layer = match (layer_of(module), kept) {
+                (Some(layer), Some(kept)) => match kept.iter().position(|number| *number == layer) {
+                    Some(place) => Some(place as u32),
+                    None => continue,
+                },
+                (layer, _) => layer,
+            };
+            let in_encoder = ["encoder.", "embeddings."].iter().any(|start| module.starts_with(start));
+            let inside = in_encoder || module.starts_with("pooler.");
+            let prefix = if prefixed && inside { base.dialect.prefix } else { "" };
+            let seen = format!(
+                "{prefix}{}",
+                layer.map_or_else(|| module.clone(), |layer| with_layer(module, layer))
+            );
+            let chosen = match &self.names {
+                Names::AllLinear => in_encoder && matches!(shape, Module::Linear { .. }),
+                names => names.matches(&seen),
+            };
+            let listed = self
+                .layers
+                .as_ref()
+                .is_none_or(|layers| layer.is_some_and(|layer| layers.contains(&u64::from(layer))));
+            let excluded = self.excluded.as_ref().is_some_and(|names| names.matches(&seen));
+            if chosen && listed && !excluded {
+                targets.push(Target { module: module.clone(), seen, shape: *shape, in_encoder });
+            }
+        }
+        if !targets.is_empty() {
+            return Ok(targets);
+        }
+        let shown = config.get("target_modules").map_or(String::new(), ToString::to_string);
+        let linear = base.modules.iter().filter(|(_, module)| matches!(module, Module::Linear { .. }));
+        let mut modules: Vec<String> = linear
+            .filter(|(name, _)| layer_of(name) == Some(0))
+            .map(|(name, _)| name.replace("encoder.layer.0.", ""))
+            .collect();
+        modules.sort_unstable();
+        Err(AdapterError::NoTarget { file: config.path().to_owned(), targets: shown, modules }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_match_ends_and_patterns_match_whole_names() {
+        let name = "bert.encoder.layer.0.attention.self.Wqkv";
+        let ends = |end: &str| Names::Ends(vec![end.to_owned()]).matches(name);
+        assert!(ends("Wqkv") && ends("self.Wqkv") && ends(name));
+        assert!(!ends("qkv") && !ends("attention"));
+        let pattern = |text| Names::Whole(whole(text).expect("a pattern")).matches(name);
+        assert!(pattern(r".*\.Wqkv") && pattern(r"Wo|.*Wqkv"));
+        assert!(!pattern("Wqkv") && !pattern("bert"));
+    }
+
+    #[test]
+    fn layers_are_renumbered_in_names() {
+        assert_eq!(layer_of("encoder.layer.12.mlp.wo"), Some(12));
+        assert_eq!(layer_of("classifier.dense"), None);
+        assert_eq!(with_layer("encoder.layer.12.mlp.wo", 3), "encoder.layer.3.mlp.wo");
+    }
+}

@@ -1,0 +1,139 @@
+//! The forward passes that a set of scores needs: each distinct one once, in batches of one exact
+//! token count, so that nothing is padded.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::tokenize::Tokens;
+
+/// A pass of one token sequence, perhaps with one token masked, and what is wanted of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Forward {
+    /// Number of the sequence.
+    pub(crate) sequence: u32,
+    /// Index of the masked token.
+    pub(crate) mask: Option<u32>,
+    /// The mean over all tokens that are not special.
+    pub(crate) pooled: bool,
+    /// The hidden vectors of these tokens, ascending.
+    pub(crate) at: Vec<u32>,
+    /// Logits of these token ids at the masked token, ascending.
+    pub(crate) logits: Vec<i64>,
+    /// Log-probability of the true token at the masked token.
+    pub(crate) probability: bool,
+    /// Logits of the classification head.
+    pub(crate) classes: bool,
+}
+
+impl Forward {
+    /// Wants the hidden vector of the token `index`.
+    pub(crate) fn want_at(&mut self, index: u32) {
+        if let Err(place) = self.at.binary_search(&index) {
+            self.at.insert(place, index);
+        }
+    }
+
+    /// Wants the logit of token `id` at the masked token.
+    pub(crate) fn want_logit(&mut self, id: i64) {
+        if let Err(place) = self.logits.binary_search(&id) {
+            self.logits.insert(place, id);
+        }
+    }
+}
+
+/// What one forward pass gave, as wanted; empty where nothing was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ForwardOutput {
+    pub(crate) pooled: Vec<f32>,
+    /// In the order of [`Forward::at`], one after the other.
+    pub(crate) at: Vec<f32>,
+    /// In the order of [`Forward::logits`].
+    pub(crate) logits: Vec<f32>,
+    pub(crate) probability: f32,
+    pub(crate) classes: Vec<f32>,
+}
+
+/// A token sequence and its tokens that are not special.
+#[derive(Clone, Debug)]
+pub(crate) struct Sequence {
+    pub(crate) ids: Arc<[i64]>,
+    pub(crate) content: Range<usize>,
+}
+
+/// Distinct sequences and forward passes. Alternates at one site share the masked pass and the
+/// reference pass, because their token ids are the same.
+#[derive(Debug, Default)]
+pub(crate) struct Forwards {
+    pub(crate) sequences: Vec<Sequence>,
+    pub(crate) passes: Vec<Forward>,
+    by_ids: HashMap<Arc<[i64]>, u32>,
+    by_mask: HashMap<(u32, Option<u32>), u32>,
+}
+
+impl Forwards {
+    /// The number of the sequence `tokens`.
+    pub(crate) fn sequence(&mut self, tokens: &Tokens) -> u32 {
+        if let Some(number) = self.by_ids.get(tokens.ids.as_slice()) {
+            return *number;
+        }
+        let (number, ids) = (self.sequences.len() as u32, Arc::<[i64]>::from(tokens.ids.as_slice()));
+        self.sequences.push(Sequence { ids: Arc::clone(&ids), content: tokens.content() });
+        self.by_ids.insert(ids, number);
+        number
+    }
+
+    /// The number of the pass of `sequence` with the token `mask` hidden, and the pass itself.
+    pub(crate) fn pass(&mut self, sequence: u32, mask: Option<u32>) -> (u32, &mut Forward) {
+        let number = *self.by_mask.entry((sequence, mask)).or_insert_with(|| {
+            self.passes.push(Forward {
+                sequence,
+                mask,
+                pooled: false,
+                at: Vec::new(),
+                logits: Vec::new(),
+                probability: false,
+                classes: false,
+            });
+            self.passes.len() as u32 - 1
+        });
+        (number, &mut self.passes[number as usize])
+    }
+
+    /// The passes in batches: sorted by token count, else as they came; each batch of one count, of
+    /// at most `batch_tokens` tokens but at least one pass.
+    pub(crate) fn batches(&self, batch_tokens: usize) -> Vec<Vec<u32>> {
+        let length = |pass: u32| self.sequences[self.passes[pass as usize].sequence as usize].ids.len();
+        let mut order: Vec<u32> = (0..self.passes.len() as u32).collect();
+        order.sort_by_key(|pass| length(*pass));
+        let same = order.chunk_by(|left, right| length(*left) == length(*right));
+        same.flat_map(|group| {
+            let rows = (batch_tokens / length(group[0]).max(1)).max(1);
+            group.chunks(rows).map(<[u32]>::to_vec)
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(ids: &[i64]) -> Tokens {
+        let spans = (0..ids.len() as u32).map(|base| base..base + 1).collect();
+        Tokens { ids: ids.to_vec(), spans }
+    }
+
+    #[test]
+    fn equal_passes_are_one_and_batches_hold_one_length() {
+        let mut forwards = Forwards::default();
+        for ids in [[1, 2, 3].as_slice(), &[4, 5], &[1, 2, 3], &[6, 7, 8], &[9, 9, 9]] {
+            let sequence = forwards.sequence(&tokens(ids));
+            forwards.pass(sequence, None).1.pooled = true;
+        }
+        assert_eq!(forwards.pass(0, Some(1)).0, 4);
+        assert_eq!(forwards.pass(0, Some(1)).0, 4);
+        assert_eq!(forwards.batches(6), [vec![1], vec![0, 2], vec![3, 4]]);
+        assert_eq!(forwards.batches(1).len(), 5);
+    }
+}

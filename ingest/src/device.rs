@@ -1,0 +1,106 @@
+//! Where a model runs. libtorch's CUDA half is a library of its own, loaded only when asked for, so
+//! that the same program runs on machines without a GPU.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use tch::{Cuda, Device};
+use thiserror::Error;
+
+/// Why a device cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DeviceError {
+    /// No device is spelled so.
+    #[error("`{text}` is no device; write auto, cpu, cuda or cuda:N")]
+    Unknown {
+        /// As typed.
+        text: String,
+    },
+    /// The GPU cannot be used.
+    #[error("no CUDA device {index}: {reason}; use --device cpu")]
+    NoCuda {
+        /// Number of the GPU.
+        index: usize,
+        /// What is missing.
+        reason: String,
+    },
+}
+
+/// The device that `text` names: `cpu`, `cuda`, `cuda:1`, or `auto` for a GPU if there is one.
+///
+/// # Errors
+/// When the text names no device or the machine has not the GPU.
+pub fn device(text: &str) -> Result<Device, DeviceError> {
+    let unknown = || DeviceError::Unknown { text: text.to_owned() };
+    match text {
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(cuda(0).unwrap_or(Device::Cpu)),
+        "cuda" => cuda(0),
+        _ => match text.strip_prefix("cuda:").map(str::parse) {
+            Some(Ok(index)) => cuda(index),
+            _ => Err(unknown()),
+        },
+    }
+}
+
+fn cuda(index: usize) -> Result<Device, DeviceError> {
+    static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+    LOADED.get_or_init(load).clone().map_err(|reason| DeviceError::NoCuda { index, reason })?;
+    let count = if Cuda::is_available() { Cuda::device_count() } else { 0 };
+    if (index as i64) < count {
+        return Ok(Device::Cuda(index));
+    }
+    Err(DeviceError::NoCuda { index, reason: format!("the driver shows {count} GPUs") })
+}
+
+/// Directory of the libtorch that this process runs with, from the list of its mapped files.
+fn library_directory() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps.lines().find_map(|line| {
+        let path = line.split_once('/').map(|(_, rest)| format!("/{rest}"))?;
+        path.ends_with("libtorch_cpu.so").then_some(path)
+    })?;
+    Some(PathBuf::from(path).parent()?.to_owned())
+}
+
+fn load() -> Result<(), String> {
+    let directory = library_directory().ok_or("libtorch_cpu.so is not among this process's libraries")?;
+    let library = directory.join("libtorch_cuda.so");
+    if !library.is_file() {
+        return Err(format!("`{}` is not installed", library.display()));
+    }
+    let path = CString::new(library.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+    #[expect(unsafe_code, reason = "libtorch finds its CUDA half only among loaded libraries")]
+    // SAFETY: the path is a C string that outlives the calls; the library is libtorch's own, whose
+    // start-up registers its kernels and is meant to run in any thread; dlerror is read at once.
+    let error = unsafe {
+        if libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+            let message = libc::dlerror();
+            (!message.is_null()).then(|| std::ffi::CStr::from_ptr(message).to_string_lossy().into_owned())
+        } else {
+            return Ok(());
+        }
+    };
+    Err(error.unwrap_or_else(|| "the dynamic linker gave no reason".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_devices_are_taken() {
+        assert_eq!(device("cpu"), Ok(Device::Cpu));
+        for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
+            assert_eq!(device(text), Err(DeviceError::Unknown { text: text.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn the_directory_of_libtorch_is_found() {
+        let _ = tch::get_num_threads();
+        assert!(library_directory().expect("libtorch is mapped").join("libtorch_cpu.so").exists());
+    }
+}

@@ -1,0 +1,192 @@
+//! Self-attention, in blocks of queries so that memory grows with the length and not with its square:
+//! no heads × length × length tensor exists for a long window.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::config::Positions;
+
+/// Numbers that one block's bias may hold (64 MiB in float32). A window short enough is one block.
+const BLOCK_NUMBERS: i64 = 1 << 24;
+
+/// What attention needs besides queries, keys and values: for one length, shared by all layers.
+pub(crate) enum Place {
+    /// Nothing: positions were added to the embeddings.
+    None,
+    /// Cosines and sines [length, head length].
+    Rotary { cosine: Tensor, sine: Tensor },
+    /// The slopes of the heads [heads, 1, 1], and the bias [1, heads, length, length] when it is small.
+    Alibi { slopes: Tensor, whole: Option<Tensor> },
+}
+
+impl Place {
+    /// What `positions` asks for at `length` tokens.
+    pub(crate) fn new(
+        positions: Positions,
+        heads: i64,
+        head_length: i64,
+        length: i64,
+        like: (Kind, Device),
+    ) -> Result<Self, TchError> {
+        let (kind, device) = like;
+        match positions {
+            Positions::Learned { .. } => Ok(Self::None),
+            Positions::Rotary { base } => {
+                // Computed in float32 as the reference does, whatever kind the model runs in.
+                let steps = Tensor::f_arange_start_step(0, head_length, 2, (Kind::Float, device))?;
+                let steps = steps.f_div_scalar(head_length as f64)?;
+                let powers = Tensor::f_pow_scalar(base, &steps)?.f_reciprocal()?;
+                let angles = Tensor::f_arange(length, (Kind::Float, device))?.f_outer(&powers)?;
+                let angles = Tensor::f_cat(&[&angles, &angles], -1)?;
+                Ok(Self::Rotary {
+                    cosine: angles.f_cos()?.f_to_kind(kind)?,
+                    sine: angles.f_sin()?.f_to_kind(kind)?,
+                })
+            }
+            Positions::Alibi => {
+                let slopes = Tensor::f_from_slice(&alibi_slopes(heads))?.f_to_device(device)?;
+                let slopes = slopes.f_view([heads, 1, 1])?;
+                let small = heads * length * length <= BLOCK_NUMBERS;
+                let whole = if small { Some(alibi_bias(&slopes, 0, length, length, like)?) } else { None };
+                Ok(Self::Alibi { slopes, whole })
+            }
+        }
+    }
+}
+
+/// Slopes of the heads: a geometric sequence for a power of two, with every other one of the next
+/// power in between otherwise (arXiv 2108.12409).
+fn alibi_slopes(heads: i64) -> Vec<f32> {
+    let powers = |count: i64| {
+        let start = (-8.0 / count as f64).exp2();
+        (1..=count).map(move |place| start.powi(place as i32) as f32)
+    };
+    let whole = 1 << heads.ilog2();
+    powers(whole).chain(powers(2 * whole).step_by(2).take((heads - whole) as usize)).collect()
+}
+
+/// The ALiBi bias [1, heads, rows, length] of the queries from `first` on: −slope · |i − j|.
+fn alibi_bias(
+    slopes: &Tensor,
+    first: i64,
+    rows: i64,
+    length: i64,
+    like: (Kind, Device),
+) -> Result<Tensor, TchError> {
+    let (kind, device) = like;
+    // CUDA's kernels want rows that start at multiples of eight numbers.
+    let width = (length + 7) / 8 * 8;
+    let queries = Tensor::f_arange_start(first, first + rows, (Kind::Float, device))?.f_view([1, rows, 1])?;
+    let keys = Tensor::f_arange(width, (Kind::Float, device))?.f_view([1, 1, width])?;
+    let bias = queries.f_sub(&keys)?.f_abs_()?.f_mul(&slopes.f_neg()?)?;
+    // On the CPU attention takes a float32 bias beside bfloat16 queries; on CUDA it must match.
+    let kind = if device == Device::Cpu { Kind::Float } else { kind };
+    bias.f_to_kind(kind)?.f_narrow(-1, 0, length)?.f_unsqueeze(0)
+}
+
+/// Rotates queries or keys [batch, heads, length, head length]; halves are paired.
+fn rotate(vectors: &Tensor, cosine: &Tensor, sine: &Tensor) -> Result<Tensor, TchError> {
+    let halves = vectors.f_chunk(2, -1)?;
+    let turned = Tensor::f_cat(&[&halves[1].f_neg()?, &halves[0]], -1)?;
+    vectors.f_mul(cosine)?.f_add(&turned.f_mul(sine)?)
+}
+
+/// Attention over queries, keys and values [batch, heads, length, head length].
+pub(crate) fn attend(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    place: &Place,
+) -> Result<Tensor, TchError> {
+    let product = |query: &Tensor, key: &Tensor, bias: Option<&Tensor>| {
+        Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, None, false)
+    };
+    match place {
+        Place::None => product(query, key, None),
+        Place::Rotary { cosine, sine } => {
+            product(&rotate(query, cosine, sine)?, &rotate(key, cosine, sine)?, None)
+        }
+        Place::Alibi { whole: Some(bias), .. } => product(query, key, Some(bias)),
+        Place::Alibi { slopes, whole: None } => {
+            let (_, heads, length, _) = query.size4()?;
+            let like = (query.f_kind()?, query.device());
+            let rows = block_rows(heads, length);
+            let mut blocks = Vec::new();
+            for first in (0..length).step_by(rows as usize) {
+                let rows = rows.min(length - first);
+                let bias = alibi_bias(slopes, first, rows, length, like)?;
+                blocks.push(product(&query.f_narrow(2, first, rows)?, key, Some(&bias))?);
+            }
+            Tensor::f_cat(&blocks, 2)
+        }
+    }
+}
+
+/// Queries of one block.
+fn block_rows(heads: i64, length: i64) -> i64 {
+    (BLOCK_NUMBERS / (heads * length)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_follow_the_paper() {
+        let expected: Vec<f32> = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.5, 1.5, 2.5, 3.5]
+            .map(|power: f32| (-power).exp2())
+            .to_vec();
+        for (slope, expected) in alibi_slopes(12).into_iter().zip(expected) {
+            assert!((slope - expected).abs() < 1e-7, "{slope} {expected}");
+        }
+        assert_eq!(alibi_slopes(1).len(), 1);
+    }
+
+    #[test]
+    fn blocks_give_what_the_whole_gives() {
+        let like = (Kind::Float, Device::Cpu);
+        tch::manual_seed(3);
+        let (heads, length) = (3, 53);
+        let [query, key, value] =
+            [(); 3].map(|()| Tensor::f_randn([2, heads, length, 8], like).expect("noise"));
+        let Ok(Place::Alibi { slopes, whole: Some(bias) }) =
+            Place::new(Positions::Alibi, heads, 8, length, like)
+        else {
+            panic!("a bias");
+        };
+        let scores = query.matmul(&key.transpose(-2, -1)) / 8f64.sqrt() + &bias;
+        let expected = scores.softmax(-1, Kind::Float).matmul(&value);
+        let place = Place::Alibi { slopes: slopes.shallow_clone(), whole: Some(bias.shallow_clone()) };
+        let whole = attend(&query, &key, &value, &place).expect("attention");
+        assert!((&whole - &expected).abs().max().double_value(&[]) < 2e-6);
+        for rows in [1, 7, 52] {
+            let mut blocks = Vec::new();
+            for first in (0..length).step_by(rows) {
+                let rows = (rows as i64).min(length - first);
+                let part = alibi_bias(&slopes, first, rows, length, like).expect("bias");
+                assert_eq!(part, bias.narrow(2, first, rows));
+                blocks.push(
+                    Tensor::f_scaled_dot_product_attention(
+                        &query.narrow(2, first, rows),
+                        &key,
+                        &value,
+                        Some(&part),
+                        0.0,
+                        false,
+                        None,
+                        false,
+                    )
+                    .expect("attention"),
+                );
+            }
+            assert!((Tensor::cat(&blocks, 2) - &expected).abs().max().double_value(&[]) < 2e-6);
+        }
+    }
+
+    #[test]
+    fn a_block_never_holds_more_than_its_share() {
+        for (heads, length) in [(12, 1_000), (12, 20_000), (20, 140_000), (1, 1 << 25)] {
+            let rows = block_rows(heads, length);
+            assert!(rows == 1 || heads * length * rows <= BLOCK_NUMBERS);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What kind of transformer encoder a checkpoint holds: the options of the one encoder, read from a
+//! published `config.json` by a dialect.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::checkpoint::{CheckpointError, read_json};
+use super::error::ModelError;
+
+/// How tokens learn where they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Positions {
+    /// A table of `rows` vectors, added to the embeddings; token i takes row `first + i`.
+    Learned {
+        /// Rows of the table.
+        rows: u32,
+        /// Row of the first token.
+        first: u32,
+    },
+    /// Queries and keys are rotated by angles position / base^(2i/d), halves paired.
+    Rotary {
+        /// Base of the wavelengths.
+        base: f64,
+    },
+    /// A penalty linear in the distance, of another slope in each head (arXiv 2108.12409), both ways.
+    Alibi,
+}
+
+/// Whether layer norms stand before or after attention and MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormPlacement {
+    /// x + f(norm(x)).
+    Pre,
+    /// norm(x + f(x)).
+    Post,
+}
+
+/// The non-linearity of the MLP. The gated ones multiply the activated first half of the inner
+/// vector by its second half. GELU is the exact one, with erf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// GELU.
+    Gelu,
+    /// SiLU-gated.
+    SwiGlu,
+    /// GELU-gated.
+    GeGlu,
+}
+
+impl Activation {
+    /// Whether the inner vector has two halves.
+    #[must_use]
+    pub fn is_gated(self) -> bool {
+        self != Self::Gelu
+    }
+}
+
+/// Options of the encoder. Together with the weights they decide every number it gives, so all of
+/// them are part of a model's identity.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EncoderConfig {
+    /// Rows of the embedding table.
+    pub vocabulary: u32,
+    /// Length of a token's vector.
+    pub hidden: u32,
+    /// Layers in the checkpoint.
+    pub layers: u32,
+    /// Attention heads.
+    pub heads: u32,
+    /// Inner length of the MLP (of each half, when gated).
+    pub feed_forward: u32,
+    /// Added to the variance in every layer norm.
+    pub layer_norm_eps: f64,
+    /// Where the layer norms stand.
+    pub norm: NormPlacement,
+    /// How tokens learn where they stand.
+    pub positions: Positions,
+    /// Non-linearity of the MLP.
+    pub activation: Activation,
+    /// Whether the MLP's first product adds a bias.
+    pub input_bias: bool,
+    /// Whether the MLP's second product adds a bias.
+    pub output_bias: bool,
+    /// Whether query, key and value are stored as one matrix.
+    pub fused_attention: bool,
+    /// Rows of the token type table, of which row 0 is added everywhere; 0 without one.
+    pub token_types: u32,
+    /// Whether the embeddings are normalized.
+    pub embedding_norm: bool,
+    /// Whether the last hidden state is normalized once more.
+    pub final_norm: bool,
+    /// Share of the embeddings' scale that was left in training by masking (0.88): embeddings are
+    /// multiplied by it and divided by the unmasked share, masked ones are zero. `None` without.
+    pub token_dropout: Option<f64>,
+    /// Id of the mask token, where `token_dropout` needs it.
+    pub mask_token: Option<u32>,
+    /// Whether the masked language model's decoder is the embedding table.
+    pub tied_decoder: bool,
+    /// Most tokens that the model was made for; a hard limit where positions are a table.
+    pub max_tokens: Option<u32>,
+}
+
+/// A `config.json` while it is read, so that messages name file and key.
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    fields: Map<String, Value>,
+}
+
+impl ConfigFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, ModelError> {
+        match read_json(path)? {
+            Value::Object(fields) => Ok(Self { path: path.to_owned(), fields }),
+            _ => Err(CheckpointError::Json { file: path.to_owned(), reason: "no object".to_owned() }.into()),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+
+    /// An error about `key` as it stands.
+    pub(crate) fn unsupported(&self, key: &'static str, expected: impl Into<String>) -> ModelError {
+        let found = self.fields.get(key).map_or("missing".to_owned(), Value::to_string);
+        ModelError::Config { file: self.path.clone(), key, found, expected: expected.into() }
+    }
+
+    /// A count from 1 to `most`.
+    pub(crate) fn count(&self, key: &'static str, most: u32) -> Result<u32, ModelError> {
+        let value = self.get(key).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok());
+        value
+            .filter(|value| (1..=most).contains(value))
+            .ok_or_else(|| self.unsupported(key, format!("a whole number from 1 to {most}")))
+    }
+
+    pub(crate) fn flag(&self, key: &'static str, default: bool) -> Result<bool, ModelError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => value.as_bool().ok_or_else(|| self.unsupported(key, "true or false")),
+        }
+    }
+
+    /// The sizes that every family states under the same names.
+    pub(crate) fn sizes(&self) -> Result<Sizes, ModelError> {
+        let eps = match self.get("layer_norm_eps") {
+            None => 1e-12,
+            Some(value) => value
+                .as_f64()
+                .filter(|eps| (0.0..0.1).contains(eps))
+                .ok_or_else(|| self.unsupported("layer_norm_eps", "a number from 0 to 0.1"))?,
+        };
+        let sizes = Sizes {
+            vocabulary: self.count("vocab_size", 1 << 24)?,
+            hidden: self.count("hidden_size", 1 << 16)?,
+            layers: self.count("num_hidden_layers", 1024)?,
+            heads: self.count("num_attention_heads", 1024)?,
+            feed_forward: self.count("intermediate_size", 1 << 20)?,
+            layer_norm_eps: eps,
+        };
+        if !sizes.hidden.is_multiple_of(sizes.heads) {
+            let expected = format!("a divisor of hidden_size, {}", sizes.hidden);
+            return Err(self.unsupported("num_attention_heads", expected));
+        }
+        Ok(sizes)
+    }
+
+    /// Refuses another value of `key` than `only`; a missing key is as good as `only`.
+    pub(crate) fn only(&self, key: &'static str, only: &Value) -> Result<(), ModelError> {
+        match self.get(key) {
+            Some(value) if value != only => Err(self.unsupported(key, only.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) struct Sizes {
+    pub(crate) vocabulary: u32,
+    pub(crate) hidden: u32,
+    pub(crate) layers: u32,
+    pub(crate) heads: u32,
+    pub(crate) feed_forward: u32,
+    pub(crate) layer_norm_eps: f64,
+}

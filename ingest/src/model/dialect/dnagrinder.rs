@@ -1,0 +1,77 @@
+//! Encoders of dnaGrinder's shape (arXiv 2409.15697: byte pairs, ALiBi or rotary positions, SwiGLU,
+//! norms after). No checkpoint of it is published, so the layout is our own and documented here.
+//!
+//! `config.json` holds `"model_type": "dnagrinder"`, `vocab_size`, `hidden_size`,
+//! `num_hidden_layers`, `num_attention_heads`, `intermediate_size` (of each half), optionally
+//! `layer_norm_eps` (1e-12), `positions` (`"alibi"` or `"rotary"`), `mlp` (`"swiglu"` or `"geglu"`),
+//! `tie_word_embeddings` (true), `max_tokens`. The weights are named as DNABERT-2's, except that
+//! query, key and value are matrices of their own (`encoder.layer.{i}.attention.self.query` …) and
+//! that there are no token types; the encoder's names may carry the prefix `dnagrinder.`. The
+//! tokenizer is `tokenizer.json` (byte pairs) or `vocab.txt` (one token a base).
+
+use super::{Dialect, dnabert2};
+use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions};
+use crate::model::error::ModelError;
+use crate::tokenize::{BaseTokenizer, Tokenizer, TokenizerError};
+
+pub(super) static DIALECT: Dialect = Dialect {
+    family: "dnagrinder",
+    prefix: "dnagrinder.",
+    recognises: |config, _| config.text("model_type") == Some("dnagrinder"),
+    config,
+    tokenizer,
+    name: dnabert2::name,
+    ignored: &[],
+};
+
+fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+    let sizes = file.sizes()?;
+    let positions = match file.text("positions") {
+        None | Some("alibi") => Positions::Alibi,
+        Some("rotary") if (sizes.hidden / sizes.heads).is_multiple_of(2) => {
+            Positions::Rotary { base: 10_000.0 }
+        }
+        Some(_) => {
+            return Err(file.unsupported("positions", "`alibi`, or `rotary` with heads of even length"));
+        }
+    };
+    let activation = match file.text("mlp") {
+        None | Some("swiglu") => Activation::SwiGlu,
+        Some("geglu") => Activation::GeGlu,
+        Some(_) => return Err(file.unsupported("mlp", "`swiglu` or `geglu`")),
+    };
+    Ok(EncoderConfig {
+        vocabulary: sizes.vocabulary,
+        hidden: sizes.hidden,
+        layers: sizes.layers,
+        heads: sizes.heads,
+        feed_forward: sizes.feed_forward,
+        layer_norm_eps: sizes.layer_norm_eps,
+        norm: NormPlacement::Post,
+        positions,
+        activation,
+        input_bias: false,
+        output_bias: true,
+        fused_attention: false,
+        token_types: 0,
+        embedding_norm: true,
+        final_norm: false,
+        token_dropout: None,
+        mask_token: None,
+        tied_decoder: file.flag("tie_word_embeddings", true)?,
+        max_tokens: file.get("max_tokens").map(|_| file.count("max_tokens", 1 << 24)).transpose()?,
+    })
+}
+
+fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Tokenizer, TokenizerError> {
+    let vocabulary = directory.join("vocab.txt");
+    if !vocabulary.is_file() || directory.join("tokenizer.json").is_file() {
+        return dnabert2::byte_pairs(directory, config);
+    }
+    let tokenizer = Tokenizer::Base(BaseTokenizer::from_vocabulary(&vocabulary)?);
+    let found = tokenizer.vocabulary_size();
+    if found != config.vocabulary {
+        return Err(TokenizerError::WrongSize { file: vocabulary, expected: config.vocabulary, found });
+    }
+    Ok(tokenizer)
+}

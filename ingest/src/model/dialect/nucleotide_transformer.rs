@@ -1,0 +1,129 @@
+//! Nucleotide Transformer v1 (`EsmForMaskedLM`: learned positions, GELU) and v2 (rotary positions,
+//! SwiGLU without bias). Source: the published configs and the state dicts of transformers' ESM.
+
+use serde_json::json;
+
+use super::{Dialect, LayerPart, Part, auto_map_names};
+use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions};
+use crate::model::error::ModelError;
+use crate::tokenize::{KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError};
+
+pub(super) static DIALECT: Dialect = Dialect {
+    family: "nucleotide-transformer",
+    prefix: "esm.",
+    recognises: |config, _| {
+        config.text("model_type") == Some("esm") || auto_map_names(config, "modeling_esm.")
+    },
+    config,
+    tokenizer,
+    name,
+    // The contact head and the pooler serve no score; rotary tables are computed; a rotary model's
+    // file still carries a position table.
+    ignored: &[
+        "contact_head.regression.weight",
+        "contact_head.regression.bias",
+        "embeddings.position_ids",
+        "rotary_embeddings.inv_freq",
+        "pooler.dense.weight",
+        "pooler.dense.bias",
+    ],
+};
+
+fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+    let sizes = file.sizes()?;
+    file.only("emb_layer_norm_before", &json!(false))?;
+    file.only("is_folding_model", &json!(false))?;
+    file.only("pad_token_id", &json!(1))?;
+    file.only("mask_token_id", &json!(2))?;
+    // Only v2's own code has the key, and all of it is gated.
+    let gated = file.get("add_bias_fnn").is_some() || auto_map_names(file, "modeling_esm.");
+    let bias = !gated || file.flag("add_bias_fnn", true)?;
+    let rows = file.count("max_position_embeddings", 1 << 24)?;
+    let positions = match file.text("position_embedding_type") {
+        None | Some("absolute") => Positions::Learned { rows, first: 2 },
+        Some("rotary") => {
+            if !(sizes.hidden / sizes.heads).is_multiple_of(2) {
+                return Err(
+                    file.unsupported("num_attention_heads", "heads of even length, for rotary positions")
+                );
+            }
+            Positions::Rotary { base: 10_000.0 }
+        }
+        Some(_) => return Err(file.unsupported("position_embedding_type", "`absolute` or `rotary`")),
+    };
+    if rows < 3 {
+        return Err(file.unsupported("max_position_embeddings", "at least 3"));
+    }
+    Ok(EncoderConfig {
+        vocabulary: sizes.vocabulary,
+        hidden: sizes.hidden,
+        layers: sizes.layers,
+        heads: sizes.heads,
+        feed_forward: sizes.feed_forward,
+        layer_norm_eps: sizes.layer_norm_eps,
+        norm: NormPlacement::Pre,
+        positions,
+        activation: if gated { Activation::SwiGlu } else { Activation::Gelu },
+        input_bias: bias,
+        output_bias: bias,
+        fused_attention: false,
+        token_types: 0,
+        embedding_norm: false,
+        final_norm: true,
+        token_dropout: file.flag("token_dropout", false)?.then_some(1.0 - 0.15 * 0.8),
+        mask_token: Some(2),
+        tied_decoder: file.flag("tie_word_embeddings", true)?,
+        max_tokens: Some(rows - 2),
+    })
+}
+
+fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Tokenizer, TokenizerError> {
+    let order = match config.positions {
+        Positions::Learned { .. } => SpecialOrder::Last,
+        Positions::Rotary { .. } | Positions::Alibi => SpecialOrder::First,
+    };
+    let vocabulary = directory.join("vocab.txt");
+    let (file, made) = if vocabulary.is_file() {
+        (vocabulary.clone(), Some(KmerTokenizer::from_vocabulary(&vocabulary)?))
+    } else {
+        (directory.join("config.json"), KmerTokenizer::of_rows(config.vocabulary, order))
+    };
+    let Some(made) = made else {
+        let reason = format!("no k-mer vocabulary has {} tokens; add vocab.txt", config.vocabulary);
+        return Err(TokenizerError::Malformed { file, reason });
+    };
+    let tokenizer = Tokenizer::Kmer(made);
+    let found = tokenizer.vocabulary_size();
+    // v1 checkpoints may carry two more rows, for `<eos>` and `<bos>`, which are never used.
+    if found != config.vocabulary && !(order == SpecialOrder::Last && found + 2 == config.vocabulary) {
+        return Err(TokenizerError::WrongSize { file, expected: config.vocabulary, found });
+    }
+    Ok(tokenizer)
+}
+
+fn name(part: Part) -> &'static str {
+    match part {
+        Part::WordEmbedding => "embeddings.word_embeddings",
+        Part::PositionEmbedding => "embeddings.position_embeddings",
+        Part::TokenTypeEmbedding => "embeddings.token_type_embeddings",
+        Part::EmbeddingNorm => "embeddings.layer_norm",
+        Part::FinalNorm => "encoder.emb_layer_norm_after",
+        Part::MaskedDense => "lm_head.dense",
+        Part::MaskedNorm => "lm_head.layer_norm",
+        Part::MaskedDecoder => "lm_head.decoder",
+        Part::MaskedBias => "lm_head.bias",
+        Part::ClassDense => "classifier.dense",
+        Part::ClassOutput => "classifier.out_proj",
+        Part::Layer(part) => match part {
+            LayerPart::Query => "encoder.layer.{}.attention.self.query",
+            LayerPart::Key => "encoder.layer.{}.attention.self.key",
+            LayerPart::Value => "encoder.layer.{}.attention.self.value",
+            LayerPart::Fused => "encoder.layer.{}.attention.self.Wqkv",
+            LayerPart::AttentionOutput => "encoder.layer.{}.attention.output.dense",
+            LayerPart::AttentionNorm => "encoder.layer.{}.attention.LayerNorm",
+            LayerPart::FeedForwardInput => "encoder.layer.{}.intermediate.dense",
+            LayerPart::FeedForwardOutput => "encoder.layer.{}.output.dense",
+            LayerPart::FeedForwardNorm => "encoder.layer.{}.LayerNorm",
+        },
+    }
+}

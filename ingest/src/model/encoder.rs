@@ -1,0 +1,183 @@
+//! The one transformer encoder. Families differ by options (see [`EncoderConfig`]), not by code.
+//!
+//! All batches hold windows of one exact token count, so there is no padding and no mask.
+
+use tch::{Kind, TchError, Tensor};
+
+use super::attention::{Place, attend};
+use super::config::{Activation, EncoderConfig, NormPlacement, Positions};
+use super::dialect::{Dialect, LayerPart, Part};
+use super::error::ModelError;
+use super::linear::{Linear, Loader, Norm};
+
+/// The weights of the encoder's kept layers, ready to run.
+pub(crate) struct Encoder {
+    config: EncoderConfig,
+    words: Tensor,
+    positions: Option<Tensor>,
+    token_type: Option<Tensor>,
+    embedding_norm: Option<Norm>,
+    layers: Vec<Layer>,
+    final_norm: Option<Norm>,
+}
+
+struct Layer {
+    attention: Linear,
+    attention_output: Linear,
+    attention_norm: Norm,
+    input: Linear,
+    output: Linear,
+    feed_forward_norm: Norm,
+}
+
+impl Encoder {
+    pub(crate) fn load(loader: &Loader<'_>) -> Result<Self, ModelError> {
+        let (dialect, config) = (loader.opened.dialect, &loader.opened.config);
+        let name = |part| dialect.name_of(part, 0);
+        let positions = match config.positions {
+            Positions::Learned { .. } => Some(loader.embedding(&name(Part::PositionEmbedding))?),
+            Positions::Rotary { .. } | Positions::Alibi => None,
+        };
+        let token_type = if config.token_types > 0 {
+            Some(loader.embedding(&name(Part::TokenTypeEmbedding))?.f_get(0)?)
+        } else {
+            None
+        };
+        let norm =
+            |part, wanted: bool| wanted.then(|| loader.norm(&name(part), config.layer_norm_eps)).transpose();
+        let layers = loader.opened.kept.iter().map(|layer| Layer::load(loader, dialect, *layer));
+        Ok(Self {
+            words: loader.embedding(&name(Part::WordEmbedding))?,
+            positions,
+            token_type,
+            embedding_norm: norm(Part::EmbeddingNorm, config.embedding_norm)?,
+            layers: layers.collect::<Result<_, _>>()?,
+            final_norm: norm(Part::FinalNorm, config.final_norm)?,
+            config: config.clone(),
+        })
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The embedding table [vocabulary, hidden], which a tied decoder shares.
+    pub(crate) fn words(&self) -> &Tensor {
+        &self.words
+    }
+
+    /// What attention needs at `length` tokens.
+    pub(crate) fn place(&self, length: i64) -> Result<Place, ModelError> {
+        let heads = i64::from(self.config.heads);
+        let head_length = i64::from(self.config.hidden) / heads;
+        let like = (self.words.f_kind()?, self.words.device());
+        Ok(Place::new(self.config.positions, heads, head_length, length, like)?)
+    }
+
+    /// Token ids [batch, tokens] to embeddings [batch, tokens, hidden].
+    pub(crate) fn embed(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
+        let (_, length) = ids.size2()?;
+        let mut hidden = Tensor::f_embedding(&self.words, ids, -1, false, false)?;
+        if let (Some(kept), Some(mask)) = (self.config.token_dropout, self.config.mask_token) {
+            hidden = drop_tokens(&hidden, ids, kept, i64::from(mask))?;
+        }
+        if let (Some(table), Positions::Learned { rows, first }) = (&self.positions, self.config.positions) {
+            let limit = rows - first;
+            if length > i64::from(limit) {
+                return Err(ModelError::TooLong { found: length, limit });
+            }
+            hidden = hidden.f_add(&table.f_narrow(0, i64::from(first), length)?)?;
+        }
+        if let Some(token_type) = &self.token_type {
+            hidden = hidden.f_add(token_type)?;
+        }
+        if let Some(norm) = &self.embedding_norm {
+            hidden = norm.forward(&hidden)?;
+        }
+        Ok(hidden)
+    }
+
+    /// The hidden state [batch, tokens, hidden] after the `index`-th kept layer.
+    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, place: &Place) -> Result<Tensor, TchError> {
+        self.layers[index].forward(hidden, place, &self.config)
+    }
+
+    /// What follows the last layer: the final norm, where there is one.
+    pub(crate) fn finish(&self, hidden: Tensor) -> Result<Tensor, TchError> {
+        self.final_norm.as_ref().map_or(Ok(hidden.shallow_clone()), |norm| norm.forward(&hidden))
+    }
+}
+
+/// Scales embeddings as training with masks did: zero where masked, times `kept` over the share that
+/// is not masked. The true length counts, since nothing is padded.
+fn drop_tokens(hidden: &Tensor, ids: &Tensor, kept: f64, mask: i64) -> Result<Tensor, TchError> {
+    let (_, length) = ids.size2()?;
+    let masked = ids.f_eq(mask)?;
+    let share =
+        masked.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?.f_div_scalar(length as f64)?;
+    let unmasked = share.f_neg()?.f_add_scalar(1.0)?.f_unsqueeze(-1)?.f_to_kind(hidden.f_kind()?)?;
+    hidden.f_masked_fill(&masked.f_unsqueeze(-1)?, 0.0)?.f_mul_scalar(kept)?.f_div(&unmasked)
+}
+
+impl Layer {
+    fn load(loader: &Loader<'_>, dialect: &Dialect, layer: u32) -> Result<Self, ModelError> {
+        let config = &loader.opened.config;
+        let name = |part| dialect.name_of(Part::Layer(part), layer);
+        let attention = if config.fused_attention {
+            loader.linear(&name(LayerPart::Fused))?
+        } else {
+            loader.joined(&[LayerPart::Query, LayerPart::Key, LayerPart::Value].map(name))?
+        };
+        Ok(Self {
+            attention,
+            attention_output: loader.linear(&name(LayerPart::AttentionOutput))?,
+            attention_norm: loader.norm(&name(LayerPart::AttentionNorm), config.layer_norm_eps)?,
+            input: loader.linear(&name(LayerPart::FeedForwardInput))?,
+            output: loader.linear(&name(LayerPart::FeedForwardOutput))?,
+            feed_forward_norm: loader.norm(&name(LayerPart::FeedForwardNorm), config.layer_norm_eps)?,
+        })
+    }
+
+    fn forward(&self, hidden: &Tensor, place: &Place, config: &EncoderConfig) -> Result<Tensor, TchError> {
+        match config.norm {
+            NormPlacement::Pre => {
+                let normed = self.attention_norm.forward(hidden)?;
+                let hidden = hidden.f_add(&self.attention(&normed, place, config)?)?;
+                let normed = self.feed_forward_norm.forward(&hidden)?;
+                hidden.f_add(&self.feed_forward(&normed, config.activation)?)
+            }
+            NormPlacement::Post => {
+                let sum = self.attention(hidden, place, config)?.f_add(hidden)?;
+                let hidden = self.attention_norm.forward(&sum)?;
+                let sum = self.feed_forward(&hidden, config.activation)?.f_add(&hidden)?;
+                self.feed_forward_norm.forward(&sum)
+            }
+        }
+    }
+
+    fn attention(&self, input: &Tensor, place: &Place, config: &EncoderConfig) -> Result<Tensor, TchError> {
+        let (batch, length, hidden) = input.size3()?;
+        let heads = i64::from(config.heads);
+        let projected = self.attention.forward(input)?.f_view([batch, length, 3, heads, hidden / heads])?;
+        let [query, key, value] = [0, 1, 2].map(|part| projected.f_select(2, part)?.f_transpose(1, 2));
+        let mixed = attend(&query?, &key?, &value?, place)?;
+        self.attention_output.forward(&mixed.f_transpose(1, 2)?.f_reshape([batch, length, hidden])?)
+    }
+
+    fn feed_forward(&self, input: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
+        let inner = self.input.forward(input)?;
+        let active = match activation {
+            Activation::Gelu => inner.f_gelu("none")?,
+            Activation::SwiGlu | Activation::GeGlu => {
+                let halves = inner.f_chunk(2, -1)?;
+                let gate = if activation == Activation::SwiGlu {
+                    halves[0].f_silu()?
+                } else {
+                    halves[0].f_gelu("none")?
+                };
+                gate.f_mul(&halves[1])?
+            }
+        };
+        self.output.forward(&active)
+    }
+}

@@ -1,0 +1,115 @@
+//! The two building blocks with weights: a matrix product and a layer norm. And the loader that fills
+//! them from a model's files, one tensor at a time.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::checkpoint::Dtype;
+use super::error::ModelError;
+use super::source::{Found, Opened};
+
+/// y = x·Wᵀ + b.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
+}
+
+impl Linear {
+    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        input.f_linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+/// Normalization over the last dimension.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl Norm {
+    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        input.f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, false)
+    }
+}
+
+/// Copies weights out of mapped files, merges the adapter's changes in float32, and casts.
+pub(crate) struct Loader<'a> {
+    pub(crate) opened: &'a Opened,
+    pub(crate) kind: Kind,
+    pub(crate) device: Device,
+}
+
+impl Loader<'_> {
+    fn place(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_device(self.device)?.f_to_kind(self.kind)
+    }
+
+    fn raw(&self, name: &str) -> Result<Option<Tensor>, TchError> {
+        self.opened.find(name).map(|found| to_tensor(&found)).transpose()
+    }
+
+    fn required(&self, name: &str) -> Result<Tensor, ModelError> {
+        let missing = || {
+            let file = self.opened.path_of(name);
+            ModelError::MissingWeight { file, key: name.to_owned(), count: 1 }
+        };
+        self.raw(name)?.ok_or_else(missing)
+    }
+
+    /// Weight and bias of a module with the adapter's changes, on the CPU, not yet cast.
+    fn merged(&self, module: &str) -> Result<(Tensor, Option<Tensor>), ModelError> {
+        let weight = self.required(&format!("{module}.weight"))?;
+        let bias = self.raw(&format!("{module}.bias"))?;
+        match self.opened.adapter.as_ref().filter(|adapter| adapter.changes(module)) {
+            None => Ok((weight, bias)),
+            Some(adapter) => {
+                let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
+                Ok(adapter.merge(module, weight.f_to_kind(Kind::Float)?, bias)?)
+            }
+        }
+    }
+
+    /// A single named tensor.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Tensor, ModelError> {
+        Ok(self.place(&self.required(name)?)?)
+    }
+
+    /// The table of an embedding module.
+    pub(crate) fn embedding(&self, module: &str) -> Result<Tensor, ModelError> {
+        Ok(self.place(&self.merged(module)?.0)?)
+    }
+
+    pub(crate) fn linear(&self, module: &str) -> Result<Linear, ModelError> {
+        let (weight, bias) = self.merged(module)?;
+        let bias = bias.map(|bias| self.place(&bias)).transpose()?;
+        Ok(Linear { weight: self.place(&weight)?, bias })
+    }
+
+    /// Several modules over one input as one, so that one product serves them all.
+    pub(crate) fn joined(&self, modules: &[String]) -> Result<Linear, ModelError> {
+        let parts: Vec<Linear> =
+            modules.iter().map(|module| self.linear(module)).collect::<Result<_, _>>()?;
+        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
+        let biases: Vec<&Tensor> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
+        let bias = if biases.len() == parts.len() { Some(Tensor::f_cat(&biases, 0)?) } else { None };
+        Ok(Linear { weight: Tensor::f_cat(&weights, 0)?, bias })
+    }
+
+    pub(crate) fn norm(&self, module: &str, eps: f64) -> Result<Norm, ModelError> {
+        let weight = self.tensor(&format!("{module}.weight"))?;
+        Ok(Norm { weight, bias: self.tensor(&format!("{module}.bias"))?, eps })
+    }
+}
+
+/// Copies a stored tensor into libtorch's memory.
+pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
+    let kind = match found.dtype {
+        Dtype::F16 => Kind::Half,
+        Dtype::Bf16 => Kind::BFloat16,
+        Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
+    };
+    let shape: Vec<i64> = found.shape.iter().map(|size| *size as i64).collect();
+    Tensor::f_from_data_size(&found.bytes, &shape, kind)
+}

@@ -1,0 +1,280 @@
+//! Opens a model's files and checks all of them against each other, before any number is computed:
+//! configuration, weights, tokenizer, adapter, kept layers.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::blueprint::{
+    Modules, class_dense, class_output, decoder_parameters, encoder_modules, masked_modules,
+};
+use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor};
+use super::config::{ConfigFile, EncoderConfig, Positions};
+use super::dialect::{Dialect, Part};
+use super::error::ModelError;
+use super::layers::kept_layers;
+use crate::adapter::{Adapter, AdapterError, Base};
+use crate::tokenize::Tokenizer;
+
+/// Which layer numbers an adapter's files use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterLayers {
+    /// Those of the whole checkpoint.
+    #[default]
+    Original,
+    /// Those of the pruned model that it was trained on: layer i is the i-th kept one.
+    Pruned,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSource {
+    /// Directory with config.json, weights and tokenizer, as Hugging Face publishes them.
+    pub checkpoint: PathBuf,
+    /// Original numbers of the layers to keep, ascending; all when `None`.
+    pub kept_layers: Option<Vec<u32>>,
+    /// Directory with adapter_config.json and adapter_model, as PEFT writes them.
+    pub adapter: Option<PathBuf>,
+    /// Which layer numbers the adapter uses.
+    pub adapter_layers: AdapterLayers,
+}
+
+impl ModelSource {
+    /// A whole checkpoint, without adapter.
+    #[must_use]
+    pub fn new(checkpoint: impl Into<PathBuf>) -> Self {
+        Self {
+            checkpoint: checkpoint.into(),
+            kept_layers: None,
+            adapter: None,
+            adapter_layers: AdapterLayers::Original,
+        }
+    }
+}
+
+/// A model's files, opened and found to fit together.
+pub(crate) struct Opened {
+    pub(crate) dialect: &'static Dialect,
+    pub(crate) config: EncoderConfig,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) kept: Vec<u32>,
+    pub(crate) masked_lm: bool,
+    pub(crate) labels: Option<u32>,
+    pub(crate) adapter: Option<Adapter>,
+    /// Weights that the model uses, by name: whole checkpoint, all layers, tied decoder left out.
+    pub(crate) used: BTreeMap<String, Vec<usize>>,
+    checkpoint: Checkpoint,
+}
+
+/// A weight and the file set that holds it.
+pub(crate) struct Found<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'a [usize],
+}
+
+impl Opened {
+    pub(crate) fn open(source: &ModelSource) -> Result<Self, ModelError> {
+        let directory = &source.checkpoint;
+        let file = ConfigFile::read(&directory.join("config.json"))?;
+        let mut checkpoint = Checkpoint::open(directory, "model", "pytorch_model")?;
+        let dialect = Dialect::find(&file, &checkpoint)?;
+        let config = (dialect.config)(&file)?;
+        checkpoint.rename(|name| dialect.bare(name).to_owned())?;
+        let kept = kept_layers(source.kept_layers.as_deref(), config.layers)?;
+        let mut modules = encoder_modules(dialect, &config);
+        let heads = Heads::find(dialect, &config, &checkpoint, &mut modules)?;
+        let mut used: BTreeMap<String, Vec<usize>> = heads.parameters;
+        used.extend(modules.iter().flat_map(|(name, module)| module.parameters(name)));
+        check_weights(dialect, &config, &checkpoint, &used)?;
+        let tokenizer = (dialect.tokenizer)(directory, &config)?;
+        let base = Base { dialect, config: &config, modules: &modules, parameters: &used };
+        let adapter = match &source.adapter {
+            None => None,
+            Some(directory) => {
+                let layers = (source.adapter_layers == AdapterLayers::Pruned).then_some(kept.as_slice());
+                Some(Adapter::open(directory, &base, layers)?)
+            }
+        };
+        let mut opened = Self {
+            dialect,
+            config,
+            tokenizer,
+            kept,
+            masked_lm: heads.masked_lm,
+            labels: None,
+            adapter,
+            used,
+            checkpoint,
+        };
+        opened.labels = opened.find_labels()?;
+        Ok(opened)
+    }
+
+    /// The number of labels of the classification head, which may come from the adapter.
+    fn find_labels(&self) -> Result<Option<u32>, ModelError> {
+        let (name, _) = class_output(self.dialect, &self.config, 0);
+        let Some(labels) = self.find(&format!("{name}.weight")).map(|found| found.shape[0]) else {
+            return Ok(None);
+        };
+        let (dense, module) = class_dense(self.dialect, &self.config);
+        let (output, classes) = class_output(self.dialect, &self.config, labels);
+        for (key, expected) in module.parameters(&dense).into_iter().chain(classes.parameters(&output)) {
+            let file = self.path_of(&key);
+            match self.find(&key) {
+                None if dense.starts_with("pooler") && key.starts_with(&dense) => {
+                    return Err(ModelError::NoPooler { file, key });
+                }
+                None => return Err(ModelError::MissingWeight { file, key, count: 1 }),
+                Some(found) if found.shape != expected => {
+                    let found = found.shape.to_vec();
+                    return Err(ModelError::WrongShape { file, key, expected, found });
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Some(labels as u32))
+    }
+
+    /// A weight by name: the adapter's saved copy where there is one, else the checkpoint's.
+    pub(crate) fn find(&self, name: &str) -> Option<Found<'_>> {
+        let saved = self.adapter.as_ref().and_then(|adapter| adapter.saved(name));
+        if saved.is_some() {
+            return saved;
+        }
+        let tensor = self.checkpoint.get(name)?;
+        Some(Found { bytes: self.checkpoint.bytes(tensor), dtype: tensor.dtype, shape: &tensor.shape })
+    }
+
+    /// The checkpoint's own weight, for digests.
+    pub(crate) fn stored(&self, name: &str) -> Option<Found<'_>> {
+        let tensor = self.checkpoint.get(name)?;
+        Some(Found { bytes: self.checkpoint.bytes(tensor), dtype: tensor.dtype, shape: &tensor.shape })
+    }
+
+    /// The file that a message about the weight `name` should name.
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        let (head, _) = class_output(self.dialect, &self.config, 0);
+        match (&self.adapter, self.checkpoint.get(name)) {
+            (_, Some(tensor)) => self.checkpoint.path_of(tensor).to_owned(),
+            (Some(adapter), None) if adapter.saved(&format!("{head}.weight")).is_some() => {
+                adapter.file().to_owned()
+            }
+            _ => self.checkpoint.path().to_owned(),
+        }
+    }
+}
+
+struct Heads {
+    masked_lm: bool,
+    parameters: BTreeMap<String, Vec<usize>>,
+}
+
+impl Heads {
+    /// The heads that the checkpoint holds; their modules are added to `modules`.
+    fn find(
+        dialect: &Dialect,
+        config: &EncoderConfig,
+        checkpoint: &Checkpoint,
+        modules: &mut Modules,
+    ) -> Result<Self, ModelError> {
+        let mut parameters = BTreeMap::new();
+        let has = |name: &str| checkpoint.get(name).is_some();
+        let masked = masked_modules(dialect, config);
+        let decoder = decoder_parameters(dialect, config);
+        let masked_lm =
+            masked.iter().flat_map(|(name, module)| module.parameters(name)).any(|(name, _)| has(&name))
+                || has(&decoder[1].0);
+        let tied = config.tied_decoder;
+        if masked_lm {
+            modules.extend(masked);
+            let [(weight, shape), bias] = decoder;
+            if tied {
+                check_tied(dialect, checkpoint, &weight)?;
+            } else {
+                parameters.insert(weight, shape);
+            }
+            parameters.extend([bias]);
+        }
+        let (dense, dense_module) = class_dense(dialect, config);
+        let (output, _) = class_output(dialect, config, 0);
+        if has(&format!("{dense}.weight")) {
+            modules.insert(dense, dense_module);
+        }
+        if let Some(weight) = checkpoint.get(&format!("{output}.weight")) {
+            let labels = weight.shape.first().copied().unwrap_or_default();
+            modules.extend([class_output(dialect, config, labels)]);
+        }
+        Ok(Self { masked_lm, parameters })
+    }
+}
+
+/// A tied decoder that was written all the same must be the embedding table.
+fn check_tied(dialect: &Dialect, checkpoint: &Checkpoint, decoder: &str) -> Result<(), ModelError> {
+    let embedding = format!("{}.weight", dialect.name_of(Part::WordEmbedding, 0));
+    let (Some(written), Some(table)) = (checkpoint.get(decoder), checkpoint.get(&embedding)) else {
+        return Ok(());
+    };
+    let same = written.shape == table.shape
+        && written.dtype == table.dtype
+        && checkpoint.bytes(written) == checkpoint.bytes(table);
+    if same {
+        return Ok(());
+    }
+    Err(ModelError::NotTied { file: checkpoint.path_of(written).to_owned(), key: decoder.to_owned() })
+}
+
+/// Every weight that is asked for is there, in its shape; nothing is there that nobody asks for.
+fn check_weights(
+    dialect: &Dialect,
+    config: &EncoderConfig,
+    checkpoint: &Checkpoint,
+    used: &BTreeMap<String, Vec<usize>>,
+) -> Result<(), ModelError> {
+    let missing: Vec<&String> = used.keys().filter(|name| checkpoint.get(name).is_none()).collect();
+    if let Some(first) = missing.first() {
+        let (file, key) = (checkpoint.path().to_owned(), (*first).clone());
+        return Err(ModelError::MissingWeight { file, key, count: missing.len() });
+    }
+    let mut allowed = BTreeSet::from([decoder_parameters(dialect, config)[0].0.clone()]);
+    if !matches!(config.positions, Positions::Learned { .. }) {
+        allowed.insert(format!("{}.weight", dialect.name_of(Part::PositionEmbedding, 0)));
+    }
+    let unexpected: Vec<(&str, &StoredTensor)> = checkpoint
+        .tensors()
+        .filter(|(name, _)| !used.contains_key(*name) && !allowed.contains(*name) && !dialect.ignores(name))
+        .collect();
+    if let Some((name, tensor)) = unexpected.first() {
+        let (file, key) = (checkpoint.path_of(tensor).to_owned(), (*name).to_owned());
+        return Err(ModelError::UnexpectedWeight { file, key, count: unexpected.len() });
+    }
+    for (name, expected) in used {
+        let Some(tensor) = checkpoint.get(name) else { continue };
+        let file = || checkpoint.path_of(tensor).to_owned();
+        if tensor.shape != *expected {
+            let (expected, found) = (expected.clone(), tensor.shape.clone());
+            return Err(ModelError::WrongShape { file: file(), key: name.clone(), expected, found });
+        }
+        if matches!(tensor.dtype, Dtype::I64 | Dtype::Other) {
+            let found = tensor.dtype.name();
+            return Err(ModelError::WrongType { file: file(), key: name.clone(), found });
+        }
+    }
+    Ok(())
+}
+
+/// The `license:` line of a model card's front matter, if the directory has a README.md with one.
+pub(crate) fn license(directory: &Path) -> Option<String> {
+    let card = std::fs::read_to_string(directory.join("README.md")).ok()?;
+    let front = card.strip_prefix("---")?.split("\n---").next()?;
+    let line = front.lines().find_map(|line| line.strip_prefix("license:"))?;
+    let name = line.trim().trim_matches(['"', '\'']);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+impl From<CheckpointError> for AdapterError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Files(Box::new(error))
+    }
+}

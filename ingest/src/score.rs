@@ -1,0 +1,573 @@
+//! Scores of variants in three stages, so that a pipeline can put them on different threads:
+//! [`prepare`] tokenizes windows and plans the forward passes, [`run`] computes one batch of them and
+//! is the only stage that calls libtorch, [`finish`] turns the outputs into rows.
+
+mod classifier;
+mod distance;
+pub(crate) mod kind;
+mod llr;
+mod pll;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tch::{Kind, Tensor};
+use thiserror::Error;
+use vestore_schema::Status;
+
+use crate::batch::{ForwardOutput, Forwards};
+use crate::model::error::ModelError;
+use crate::model::{Description, Model};
+use crate::tokenize::{Tokenizer, TokenizerError, TokenizerKind, Tokens, reverse_complement};
+use kind::{ScoreKind, Strands};
+
+/// How a model is turned into scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// What is computed; order and repeats do not matter.
+    pub kinds: Vec<ScoreKind>,
+    /// Which strands are read.
+    pub strands: Strands,
+    /// Most tokens of one batch (rows × tokens of a row); a batch holds at least one row.
+    pub batch_tokens: usize,
+    /// Whether rows also carry pooled embeddings.
+    pub embeddings: bool,
+}
+
+/// Why windows cannot be scored.
+#[derive(Debug, Error)]
+pub enum ScoreError {
+    /// The model has not what the score needs.
+    #[error("score `{kind}` needs {needs}; choose another of llr, llr-grid, distance, pll, classifier")]
+    Unsupported {
+        /// The score.
+        kind: ScoreKind,
+        /// What is missing.
+        needs: &'static str,
+    },
+    /// `llr-grid` without its window.
+    #[error("score `llr-grid` was asked for a variant without its grid window; this is a bug")]
+    NoGridWindow,
+    /// A window that the tokenizer refuses.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// More tokens than the model has positions.
+    #[error("a window of {found} tokens is longer than the model's {limit}; take --window {bases} or less")]
+    TooLong {
+        /// Tokens of the window.
+        found: usize,
+        /// Most tokens that the model takes.
+        limit: u32,
+        /// A window length that certainly fits when it holds no N.
+        bases: u32,
+    },
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Recipe {
+    /// The chosen kinds, each once, in the order of the columns.
+    #[must_use]
+    pub fn kinds_in_order(&self) -> Vec<ScoreKind> {
+        ScoreKind::ALL.into_iter().filter(|kind| self.kinds.contains(kind)).collect()
+    }
+
+    /// The columns of a row, in order.
+    #[must_use]
+    pub fn columns(&self) -> Vec<&'static str> {
+        self.kinds_in_order().iter().flat_map(|kind| kind.columns(self.strands)).copied().collect()
+    }
+
+    /// Whether the model can give these scores.
+    ///
+    /// # Errors
+    /// Names the first kind that it cannot give, and what it lacks.
+    pub fn check(&self, model: &Description) -> Result<(), ScoreError> {
+        for kind in self.kinds_in_order() {
+            let words = model.tokenizer_kind != TokenizerKind::Bpe;
+            let needs = match kind {
+                ScoreKind::Llr if !words => Some("tokens of fixed length (k-mers or bases)"),
+                ScoreKind::LlrGrid if model.word_length.is_none() => Some("k-mer tokens"),
+                ScoreKind::Llr | ScoreKind::LlrGrid | ScoreKind::Pll if !model.has_masked_lm => {
+                    Some("a masked language model's head")
+                }
+                ScoreKind::Classifier if model.labels.is_none_or(|labels| labels < 2) => {
+                    Some("a classification head of two or more labels")
+                }
+                _ => None,
+            };
+            if let Some(needs) = needs {
+                return Err(ScoreError::Unsupported { kind, needs });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The window of `llr-grid`: its centre word holds the variant's base and is the same for all bases of
+/// that word. See [`grid_window_start`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GridWindow {
+    /// Bases, upper-case ACGTN.
+    pub bases: Arc<[u8]>,
+    /// Index in the window of the variant's base.
+    pub position: u32,
+}
+
+/// First base of the grid window of the 0-based position `position`: words of `word` bases are laid
+/// from the contig's start, and the one that holds the position becomes word number
+/// floor(words / 2) of the window, counted from 0. `window` is a multiple of `word`. Negative near
+/// the contig's start; the caller then shifts the window inward by whole words.
+#[must_use]
+pub fn grid_window_start(position: u32, window: u32, word: u32) -> i64 {
+    i64::from(position / word * word) - i64::from(word * (window / word / 2))
+}
+
+/// One variant as the model sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowPair {
+    /// Bases of the reference window, upper-case ACGTN.
+    pub reference: Arc<[u8]>,
+    /// Bases of the alternate window, of the same length.
+    pub alternate: Arc<[u8]>,
+    /// Index in both windows of the variant's first base.
+    pub centre: u32,
+    /// Length of the reference allele in bases.
+    pub reference_length: u32,
+    /// Length of the alternate allele in bases.
+    pub alternate_length: u32,
+    /// The window of `llr-grid`, where that is asked for and the variant is an SNV.
+    pub grid: Option<GridWindow>,
+}
+
+impl WindowPair {
+    /// Whether one base is replaced by one other.
+    #[must_use]
+    pub fn is_snv(&self) -> bool {
+        self.reference_length == 1 && self.alternate_length == 1
+    }
+}
+
+/// The pooled final hidden states of a variant, means over the strands that were read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// Of the reference window [hidden].
+    pub reference: Vec<f32>,
+    /// Alternate − reference [hidden].
+    pub delta: Vec<f32>,
+}
+
+/// The scores of one variant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// In the order of [`Recipe::columns`]; `None` where a score is not defined or not finite.
+    pub values: Vec<Option<f32>>,
+    /// Why it carries a score, or none.
+    pub status: Status,
+    /// Where the recipe asks for it and all its numbers are finite.
+    pub embedding: Option<Embedding>,
+}
+
+/// One strand of one window pair, tokenized.
+struct StrandTokens<'a> {
+    reference: &'a Tokens,
+    alternate: &'a Tokens,
+    grid: Option<(&'a Tokens, u32)>,
+    centre: u32,
+    /// Alternate base in this strand's letters, for an SNV.
+    base: Option<u8>,
+}
+
+/// What one strand of one variant needs, by pass number.
+#[derive(Debug, Default)]
+struct StrandPlan {
+    llr: Option<llr::Plan>,
+    grid: Option<llr::Plan>,
+    distance: Option<distance::Plan>,
+    pll: Option<pll::Plan>,
+    classifier: Option<classifier::Plan>,
+    pooled: Option<(u32, u32)>,
+}
+
+/// Planned forward passes of a set of variants.
+#[derive(Debug)]
+pub struct Work {
+    kinds: Vec<ScoreKind>,
+    strands: Strands,
+    forwards: Forwards,
+    batches: Vec<Vec<u32>>,
+    rows: Vec<(bool, Vec<StrandPlan>)>,
+    mask: i64,
+}
+
+impl Work {
+    /// Number of batches, for [`run`].
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Forward passes and tokens of one batch.
+    #[must_use]
+    pub fn size(&self, batch: usize) -> (usize, usize) {
+        let passes = &self.batches[batch];
+        (passes.len(), passes.iter().map(|pass| self.ids(*pass).len()).sum())
+    }
+
+    /// Variants in it.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn ids(&self, pass: u32) -> &[i64] {
+        &self.forwards.sequences[self.forwards.passes[pass as usize].sequence as usize].ids
+    }
+}
+
+/// Tokenizes the windows of `pairs` on both strands and plans the forward passes that the recipe
+/// needs: each distinct pass once, in batches of one exact token count. The same input gives the same
+/// batches. `max_tokens` is the model's limit.
+///
+/// # Errors
+/// When a window is no upper-case ACGTN, too long for the model, or a grid window is missing.
+pub fn prepare(
+    tokenizer: &Tokenizer,
+    recipe: &Recipe,
+    max_tokens: Option<u32>,
+    pairs: &[WindowPair],
+) -> Result<Work, ScoreError> {
+    let kinds = recipe.kinds_in_order();
+    let wants = |kind| kinds.contains(&kind);
+    let alternates = recipe.embeddings
+        || [ScoreKind::Distance, ScoreKind::Pll, ScoreKind::Classifier].into_iter().any(wants);
+    // Alternates of one site share their reference window: each distinct window is cut once.
+    let mut numbers: HashMap<&[u8], usize> = HashMap::new();
+    let mut windows: Vec<&[u8]> = Vec::new();
+    let mut number = |window| {
+        *numbers.entry(window).or_insert_with(|| {
+            windows.push(window);
+            windows.len() - 1
+        })
+    };
+    let mut places = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        if wants(ScoreKind::LlrGrid) && pair.is_snv() && pair.grid.is_none() {
+            return Err(ScoreError::NoGridWindow);
+        }
+        let reference = number(&pair.reference[..]);
+        let alternate = if alternates { number(&pair.alternate[..]) } else { reference };
+        let grid = pair.grid.as_ref().filter(|_| wants(ScoreKind::LlrGrid));
+        places.push((reference, alternate, grid.map(|grid| number(&grid.bases[..]))));
+    }
+    let strands = recipe.strands.count();
+    let cut = |strand: usize| {
+        windows
+            .par_iter()
+            .map(|window| match strand {
+                0 => tokenizer.encode(window),
+                _ => tokenizer.encode(&reverse_complement(window)),
+            })
+            .collect::<Result<Vec<Tokens>, TokenizerError>>()
+    };
+    let cut: Vec<Vec<Tokens>> = (0..strands).map(cut).collect::<Result<_, _>>()?;
+    check_lengths(tokenizer, max_tokens, cut.iter().flatten())?;
+    let mut forwards = Forwards::default();
+    let rows = pairs.iter().zip(&places).map(|(pair, (reference, alternate, grid))| {
+        let plans = cut.iter().enumerate().map(|(strand, tokens)| {
+            let mirror = |at: u32, length: usize| if strand == 0 { at } else { length as u32 - 1 - at };
+            let snv = pair.is_snv().then(|| pair.alternate[pair.centre as usize]);
+            let view = StrandTokens {
+                reference: &tokens[*reference],
+                alternate: &tokens[*alternate],
+                grid: grid
+                    .zip(pair.grid.as_ref())
+                    .map(|(number, grid)| (&tokens[number], mirror(grid.position, grid.bases.len()))),
+                centre: mirror(pair.centre, pair.reference.len()),
+                base: snv.map(|base| if strand == 0 { base } else { crate::tokenize::complement(base) }),
+            };
+            plan_strand(&mut forwards, tokenizer, &kinds, recipe.embeddings, &view)
+        });
+        (pair.is_snv(), plans.collect())
+    });
+    let rows = rows.collect();
+    let batches = forwards.batches(recipe.batch_tokens);
+    let mask = tokenizer.mask_id().unwrap_or_default();
+    Ok(Work { kinds, strands: recipe.strands, forwards, batches, rows, mask })
+}
+
+fn check_lengths<'a>(
+    tokenizer: &Tokenizer,
+    max_tokens: Option<u32>,
+    mut windows: impl Iterator<Item = &'a Tokens>,
+) -> Result<(), ScoreError> {
+    let Some(limit) = max_tokens else { return Ok(()) };
+    match windows.find(|tokens| tokens.ids.len() > limit as usize) {
+        None => Ok(()),
+        Some(tokens) => {
+            let bases = limit.saturating_sub(1) * tokenizer.word_length().unwrap_or(1);
+            Err(ScoreError::TooLong { found: tokens.ids.len(), limit, bases })
+        }
+    }
+}
+
+fn plan_strand(
+    forwards: &mut Forwards,
+    tokenizer: &Tokenizer,
+    kinds: &[ScoreKind],
+    embeddings: bool,
+    view: &StrandTokens<'_>,
+) -> StrandPlan {
+    let mut plan = StrandPlan::default();
+    for kind in kinds {
+        match kind {
+            ScoreKind::Llr => {
+                plan.llr = llr::plan(forwards, tokenizer, view.reference, view.centre, view.base);
+            }
+            ScoreKind::LlrGrid => {
+                plan.grid = view.grid.and_then(|(tokens, position)| {
+                    llr::plan(forwards, tokenizer, tokens, position, view.base)
+                });
+            }
+            ScoreKind::Distance => plan.distance = distance::plan(forwards, view),
+            ScoreKind::Pll => plan.pll = Some(pll::plan(forwards, view)),
+            ScoreKind::Classifier => plan.classifier = Some(classifier::plan(forwards, view)),
+        }
+    }
+    if embeddings {
+        plan.pooled = Some(distance::pooled(forwards, view));
+    }
+    plan
+}
+
+/// What [`run`] gave for one batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    outputs: Vec<ForwardOutput>,
+    /// Whether memory ran out and the batch was run in parts; its last bits may then differ from a
+    /// run that had more memory.
+    pub divided: bool,
+}
+
+/// Computes one batch. When the device runs out of memory the batch is halved, down to single rows.
+///
+/// # Errors
+/// When even a single row does not fit, or libtorch fails otherwise.
+pub fn run(model: &Model, work: &Work, batch: usize) -> Result<Outputs, ModelError> {
+    let mut outputs = Vec::with_capacity(work.batches[batch].len());
+    let mut divided = false;
+    let mut parts = vec![work.batches[batch].as_slice()];
+    while let Some(part) = parts.pop() {
+        match tch::no_grad(|| run_part(model, work, part)) {
+            Ok(part) => outputs.extend(part),
+            Err(error) if error.is_out_of_memory() && part.len() > 1 => {
+                let (front, back) = part.split_at(part.len() / 2);
+                parts.extend([back, front]);
+                divided = true;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Outputs { outputs, divided })
+}
+
+/// Rows of a tensor [n, width] as plain vectors.
+fn to_rows(tensor: &Tensor) -> Result<Vec<Vec<f32>>, ModelError> {
+    let (rows, width) = tensor.size2().map_err(ModelError::Torch)?;
+    let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let mut flat = vec![0f32; (rows * width) as usize];
+    let count = flat.len();
+    tensor.f_copy_data(&mut flat, count)?;
+    Ok(flat.chunks(width.max(1) as usize).map(<[f32]>::to_vec).collect())
+}
+
+fn run_part(model: &Model, work: &Work, part: &[u32]) -> Result<Vec<ForwardOutput>, ModelError> {
+    let passes: Vec<_> = part.iter().map(|pass| &work.forwards.passes[*pass as usize]).collect();
+    let (count, length) = (passes.len() as i64, work.ids(part[0]).len() as i64);
+    let mut ids = Vec::with_capacity((count * length) as usize);
+    for (pass, number) in passes.iter().zip(part) {
+        let start = ids.len();
+        ids.extend_from_slice(work.ids(*number));
+        if let Some(mask) = pass.mask {
+            ids[start + mask as usize] = work.mask;
+        }
+    }
+    let device = model.device();
+    let index = |places: &[i64]| Tensor::f_from_slice(places)?.f_to_device(device);
+    let hidden = model.hidden(&index(&ids)?.f_view([count, length])?)?;
+    let flat = hidden.f_view([count * length, -1])?;
+    let mut outputs = vec![ForwardOutput::default(); passes.len()];
+
+    let pooled: Vec<usize> = (0..passes.len()).filter(|row| passes[*row].pooled).collect();
+    if let Some(first) = pooled.first() {
+        // One tokenizer and one length: the special tokens stand in the same places in all rows.
+        let content = &work.forwards.sequences[passes[*first].sequence as usize].content;
+        let rows: Vec<i64> = pooled.iter().map(|row| *row as i64).collect();
+        let chosen = if pooled.len() == passes.len() {
+            hidden.shallow_clone()
+        } else {
+            hidden.f_index_select(0, &index(&rows)?)?
+        };
+        let mean = chosen.f_narrow(1, content.start as i64, content.len() as i64)?.f_mean_dim(
+            [1i64].as_slice(),
+            false,
+            Kind::Float,
+        )?;
+        for (row, mean) in pooled.iter().zip(to_rows(&mean)?) {
+            outputs[*row].pooled = mean;
+        }
+    }
+
+    let places = |wanted: &dyn Fn(usize) -> Vec<u32>| -> Vec<(usize, i64)> {
+        let place = |row: usize| {
+            wanted(row).into_iter().map(move |token| (row, row as i64 * length + i64::from(token)))
+        };
+        (0..passes.len()).flat_map(place).collect()
+    };
+    let at = places(&|row| passes[row].at.clone());
+    if !at.is_empty() {
+        let rows: Vec<i64> = at.iter().map(|(_, place)| *place).collect();
+        for ((row, _), vector) in at.iter().zip(to_rows(&flat.f_index_select(0, &index(&rows)?)?)?) {
+            outputs[*row].at.extend(vector);
+        }
+    }
+
+    let masked = places(&|row| {
+        let wanted = passes[row].probability || !passes[row].logits.is_empty();
+        passes[row].mask.filter(|_| wanted).into_iter().collect()
+    });
+    if !masked.is_empty() {
+        let rows: Vec<i64> = masked.iter().map(|(_, place)| *place).collect();
+        let logits = model.masked_logits(&flat.f_index_select(0, &index(&rows)?)?)?;
+        let width = masked.iter().map(|(row, _)| passes[*row].logits.len()).max().unwrap_or(0);
+        if width > 0 {
+            let padded = masked.iter().flat_map(|(row, _)| {
+                let wanted = &passes[*row].logits;
+                (0..width).map(|place| wanted.get(place).copied().unwrap_or(0))
+            });
+            let columns = index(&padded.collect::<Vec<i64>>())?.f_view([-1, width as i64])?;
+            for ((row, _), values) in masked.iter().zip(to_rows(&logits.f_gather(1, &columns, false)?)?) {
+                outputs[*row].logits = values[..passes[*row].logits.len()].to_vec();
+            }
+        }
+        if masked.iter().any(|(row, _)| passes[*row].probability) {
+            let truth = masked.iter().map(|(row, place)| work.ids(part[*row])[(place % length) as usize]);
+            let columns = index(&truth.collect::<Vec<i64>>())?.f_view([-1, 1])?;
+            let chosen = logits.f_log_softmax(-1, Kind::Float)?.f_gather(1, &columns, false)?;
+            for ((row, _), value) in masked.iter().zip(to_rows(&chosen)?) {
+                outputs[*row].probability = value[0];
+            }
+        }
+    }
+
+    if passes.iter().any(|pass| pass.classes) {
+        for (output, logits) in outputs.iter_mut().zip(to_rows(&model.class_logits(&hidden)?)?) {
+            output.classes = logits;
+        }
+    }
+    Ok(outputs)
+}
+
+/// A score that is defined, though perhaps not finite.
+type Value = Option<f32>;
+
+/// The mean of the strands' finished scores, in float32; undefined where one of them is.
+fn mean(strands: &[Value]) -> Value {
+    let values: Option<Vec<f32>> = strands.iter().copied().collect();
+    let values = values?;
+    Some(values.iter().sum::<f32>() / values.len() as f32)
+}
+
+/// Turns the outputs of all batches, in order, into one row for each window pair, in their order.
+#[must_use]
+pub fn finish(work: &Work, outputs: Vec<Outputs>) -> Vec<Row> {
+    let mut by_pass: Vec<ForwardOutput> = vec![ForwardOutput::default(); work.forwards.passes.len()];
+    for (batch, outputs) in work.batches.iter().zip(outputs) {
+        for (pass, output) in batch.iter().zip(outputs.outputs) {
+            by_pass[*pass as usize] = output;
+        }
+    }
+    let row = |(snv, strands): &(bool, Vec<StrandPlan>)| finish_row(work, &by_pass, *snv, strands);
+    work.rows.par_iter().map(row).collect()
+}
+
+fn finish_row(work: &Work, outputs: &[ForwardOutput], snv: bool, strands: &[StrandPlan]) -> Row {
+    let passes = &work.forwards.passes;
+    let mut values: Vec<Value> = Vec::new();
+    for kind in &work.kinds {
+        match kind {
+            ScoreKind::Llr => {
+                let each: Vec<Value> = strands
+                    .iter()
+                    .map(|strand| strand.llr.as_ref().map(|plan| plan.finish(passes, outputs)))
+                    .collect();
+                values.push(mean(&each));
+                values.extend(each);
+            }
+            ScoreKind::LlrGrid => {
+                let each: Vec<Value> = strands
+                    .iter()
+                    .map(|strand| strand.grid.as_ref().map(|plan| plan.finish(passes, outputs)))
+                    .collect();
+                values.push(mean(&each));
+            }
+            ScoreKind::Distance => {
+                let each: Vec<Option<[f32; 8]>> = strands
+                    .iter()
+                    .map(|strand| strand.distance.as_ref().map(|plan| plan.finish(passes, outputs)))
+                    .collect();
+                for column in 0..8 {
+                    let column: Vec<Value> =
+                        each.iter().map(|values| values.map(|values| values[column])).collect();
+                    values.push(mean(&column));
+                }
+            }
+            ScoreKind::Pll => {
+                let each: Vec<Value> = strands
+                    .iter()
+                    .map(|strand| strand.pll.as_ref().map(|plan| plan.finish(outputs)))
+                    .collect();
+                values.push(mean(&each));
+            }
+            ScoreKind::Classifier => {
+                let each: Vec<Option<[f32; 2]>> = strands
+                    .iter()
+                    .map(|strand| strand.classifier.as_ref().map(|plan| plan.finish(outputs)))
+                    .collect();
+                for column in 0..2 {
+                    let column: Vec<Value> =
+                        each.iter().map(|values| values.map(|values| values[column])).collect();
+                    values.push(mean(&column));
+                }
+            }
+        }
+    }
+    let embedding = distance::embedding(strands, outputs);
+    let broken = values.iter().flatten().any(|value| !value.is_finite())
+        || embedding.as_ref().is_some_and(|embedding| !embedding.is_finite());
+    let values: Vec<Value> =
+        values.into_iter().map(|value| value.filter(|value| value.is_finite())).collect();
+    let embedding = embedding.filter(Embedding::is_finite);
+    let status = if values.iter().any(Option::is_some) || (values.is_empty() && embedding.is_some()) {
+        Status::Scored
+    } else if broken {
+        Status::NonFinite
+    } else if snv {
+        Status::NonAcgt
+    } else {
+        Status::UnsupportedAllele
+    };
+    debug_assert_eq!(
+        values.len(),
+        work.kinds.iter().map(|kind| kind.columns(work.strands).len()).sum::<usize>()
+    );
+    Row { values, status, embedding }
+}
+
+impl Embedding {
+    fn is_finite(&self) -> bool {
+        self.reference.iter().chain(&self.delta).all(|value| value.is_finite())
+    }
+}

@@ -1,0 +1,180 @@
+//! Byte-pair encoding from a `tokenizer.json`, as DNABERT-2 reads DNA.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tokenizers::Tokenizer as Encoder;
+
+use super::{TokenizerError, Tokens};
+
+/// A byte-pair encoder with the file's own rules, less truncation and padding.
+#[derive(Clone, Debug)]
+pub struct BpeTokenizer {
+    encoder: Encoder,
+    mask: Option<i64>,
+    identity: Value,
+}
+
+impl BpeTokenizer {
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When the file is unreadable, no byte-pair encoding, or drops merges at random.
+    pub fn from_file(file: &Path) -> Result<Self, TokenizerError> {
+        let malformed = |reason: String| TokenizerError::Malformed { file: file.to_owned(), reason };
+        let text =
+            std::fs::read(file).map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
+        let json: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
+        let identity = identity(&json).map_err(|reason| malformed(reason.to_owned()))?;
+        let mut encoder = Encoder::from_bytes(&text).map_err(|error| malformed(error.to_string()))?;
+        encoder.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
+        encoder.with_padding(None);
+        let mask = encoder.token_to_id("[MASK]").or_else(|| encoder.token_to_id("<mask>")).map(i64::from);
+        Ok(Self { encoder, mask, identity })
+    }
+
+    pub(super) fn encode(&self, window: &[u8]) -> Result<Tokens, TokenizerError> {
+        let text = String::from_utf8_lossy(window);
+        let encoding = self
+            .encoder
+            .encode(text.as_ref(), true)
+            .map_err(|error| TokenizerError::Encode { reason: error.to_string() })?;
+        let mut tokens = Tokens { ids: Vec::with_capacity(encoding.len()), spans: Vec::new() };
+        let mut covered = 0;
+        for ((id, offsets), special) in
+            encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_special_tokens_mask())
+        {
+            tokens.ids.push(i64::from(*id));
+            if *special == 1 {
+                tokens.spans.push(0..0);
+                continue;
+            }
+            let span = offsets.0 as u32..offsets.1 as u32;
+            if span.start != covered {
+                return Err(TokenizerError::Uncovered { base: covered });
+            }
+            covered = span.end;
+            tokens.spans.push(span);
+        }
+        if covered as usize != window.len() {
+            return Err(TokenizerError::Uncovered { base: covered });
+        }
+        Ok(tokens)
+    }
+
+    pub(super) fn mask_id(&self) -> Option<i64> {
+        self.mask
+    }
+
+    pub(super) fn vocabulary_size(&self) -> u32 {
+        // The highest id decides which rows are needed; added tokens may lie beyond the count.
+        self.encoder.get_vocab(true).values().max().map_or(0, |id| id + 1)
+    }
+
+    pub(super) fn identity(&self) -> &Value {
+        &self.identity
+    }
+}
+
+/// What of a `tokenizer.json` decides the tokens, spelled in one way: vocabulary by id, merges as
+/// pairs, keys sorted, defaults filled in, truncation and padding left out.
+fn identity(json: &Value) -> Result<Value, &'static str> {
+    let model = json.get("model").and_then(Value::as_object).ok_or("no object `model`")?;
+    if model.get("type").and_then(Value::as_str).is_some_and(|kind| kind != "BPE") {
+        return Err("its model is no byte-pair encoding");
+    }
+    if model.get("dropout").and_then(Value::as_f64).is_some_and(|dropout| dropout > 0.0) {
+        return Err("it drops merges at random; set `dropout` to null");
+    }
+    let words = model.get("vocab").and_then(Value::as_object).ok_or("no object `vocab`")?;
+    let mut vocabulary: Vec<(u64, &str)> = Vec::with_capacity(words.len());
+    for (word, id) in words {
+        vocabulary.push((id.as_u64().ok_or("a token's id is no number")?, word));
+    }
+    vocabulary.sort_unstable();
+    let mut merges = Vec::new();
+    for merge in model.get("merges").and_then(Value::as_array).ok_or("no array `merges`")? {
+        let pair = match merge {
+            Value::String(text) => text.split_once(' '),
+            Value::Array(pair) => match pair.as_slice() {
+                [left, right] => left.as_str().zip(right.as_str()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let (left, right) = pair.ok_or("a merge is no pair")?;
+        merges.push(json!([left, right]));
+    }
+    let flag = |key: &str| model.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let part = |key: &str| model.get(key).cloned().unwrap_or(Value::Null);
+    let whole = |key: &str| json.get(key).cloned().unwrap_or(Value::Null);
+    let mut added: Vec<Value> = whole("added_tokens").as_array().cloned().unwrap_or_default();
+    added.sort_by_key(|token| token.get("id").and_then(Value::as_u64));
+    Ok(sorted(json!({
+        "kind": "bpe",
+        "vocabulary": vocabulary,
+        "merges": merges,
+        "unknown": part("unk_token"),
+        "prefix": part("continuing_subword_prefix"),
+        "suffix": part("end_of_word_suffix"),
+        "fuse_unknown": flag("fuse_unk"),
+        "byte_fallback": flag("byte_fallback"),
+        "ignore_merges": flag("ignore_merges"),
+        "added": added,
+        "normalizer": whole("normalizer"),
+        "pre_tokenizer": whole("pre_tokenizer"),
+        "post_processor": whole("post_processor"),
+    })))
+}
+
+/// The value with the keys of all its objects in order, whatever map the JSON library was built with.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut pairs: Vec<(String, Value)> = object.into_iter().collect();
+            pairs.sort_by(|left, right| left.0.cmp(&right.0));
+            Value::Object(pairs.into_iter().map(|(key, value)| (key, sorted(value))).collect::<Map<_, _>>())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiny(merges: Value) -> Value {
+        json!({
+            "version": "1.0", "truncation": { "max_length": 3, "stride": 0, "strategy": "LongestFirst", "direction": "Right" },
+            "padding": null,
+            "added_tokens": [{ "id": 0, "content": "[UNK]", "special": true, "single_word": false,
+                               "lstrip": false, "rstrip": false, "normalized": false }],
+            "normalizer": null, "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+            "model": { "type": "BPE", "unk_token": "[UNK]", "fuse_unk": false,
+                       "vocab": { "[UNK]": 0, "A": 1, "C": 2, "G": 3, "T": 4, "AC": 5, "ACG": 6 }, "merges": merges }
+        })
+    }
+
+    fn load(json: &Value) -> BpeTokenizer {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("tokenizer.json");
+        std::fs::write(&file, json.to_string()).expect("written");
+        BpeTokenizer::from_file(&file).expect("a tokenizer")
+    }
+
+    #[test]
+    fn every_base_is_covered_whatever_the_file_truncates() {
+        let tokens = load(&tiny(json!(["A C", "AC G"]))).encode(b"TACGNNACA").expect("tokens");
+        assert_eq!(tokens.ids, [4, 6, 0, 0, 5, 1]);
+        assert_eq!(tokens.spans, [0..1, 1..4, 4..5, 5..6, 6..8, 8..9]);
+    }
+
+    #[test]
+    fn spelling_is_no_part_of_the_identity() {
+        let strings = load(&tiny(json!(["A C", "AC G"])));
+        let pairs = load(&tiny(json!([["A", "C"], ["AC", "G"]])));
+        assert_eq!(strings.identity(), pairs.identity());
+        assert_ne!(strings.identity(), load(&tiny(json!(["A C"]))).identity());
+    }
+}
