@@ -45,6 +45,11 @@ pub fn device(text: &str) -> Result<Device, DeviceError> {
     }
 }
 
+/// Sets how many threads the model's arithmetic takes on a CPU.
+pub fn set_threads(threads: u32) {
+    tch::set_num_threads(threads as i32);
+}
+
 fn cuda(index: usize) -> Result<Device, DeviceError> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED.get_or_init(load).clone().map_err(|reason| DeviceError::NoCuda { index, reason })?;

@@ -1,29 +1,35 @@
-//! The engine of vestore: windows, tokens, batches, models, scores, training.
+//! The engine of vestore: windows, tokens, batches, models, scores, and the pipeline that runs them into
+//! a store.
 
 mod adapter;
 mod batch;
 mod device;
 mod model;
+mod pipeline;
 mod score;
+mod source;
 mod tokenize;
+mod window;
 
 pub use adapter::AdapterError;
-pub use device::{DeviceError, device};
+pub use device::{DeviceError, device, set_threads};
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions};
 pub use model::error::ModelError;
 pub use model::identity::hexadecimal;
 pub use model::layers::LayersError;
 pub use model::pickle::PickleError;
-pub use model::source::{AdapterLayers, ModelSource};
+pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
-pub use score::kind::{ScoreKind, Strands};
+pub use pipeline::{Estimate, Job, Outcome, PipelineError, Progress, UNIT, estimate, new_run};
 pub use score::{
-    Embedding, GridWindow, Outputs, Recipe, Row, ScoreError, WindowPair, Work, finish, grid_window_start,
+    Embedding, GridWindow, Outputs, Recipe as ScoreRecipe, Row, ScoreError, WindowPair, Work, finish, grid_window_start,
     prepare, run,
 };
+pub use source::source_of;
 pub use tch::{Device, Kind};
 pub use tokenize::{
     BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, TokenizerKind,
     Tokens, complement, reverse_complement,
 };
+pub use window::WindowCutter;

@@ -17,7 +17,8 @@ use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track};
 
 use crate::model::error::ModelError;
 use crate::model::Model;
-use crate::score::{self, Outputs, Recipe, ScoreError, Work};
+use crate::tokenize::{Tokenizer, reverse_complement};
+use crate::score::{self, Outputs, Recipe, ScoreError, WindowPair, Work};
 use crate::window::WindowCutter;
 
 pub use estimate::{Estimate, estimate};
@@ -125,8 +126,12 @@ impl Job<'_> {
         let (to_model, from_planner) = sync_channel::<Prepared>(1);
         let (to_writer, from_model) = sync_channel::<Computed>(1);
         let mut outcome = thread::scope(|scope| {
-            let planner = scope.spawn(move || self.plan_units(model, &to_model));
-            let committer = scope.spawn(|| self.commit_units(&from_model, writer, run, progress));
+            // Tensors stay on this thread; the others get what they need of the model.
+            let tokenizer = model.tokenizer();
+            let max_tokens = model.description().max_tokens;
+            let planner = scope.spawn(move || self.plan_units(tokenizer, max_tokens, &to_model));
+            let (writer, run) = (&mut *writer, &mut *run);
+            let committer = scope.spawn(move || self.commit_units(&from_model, writer, run, progress));
             let computed = self.compute_units(model, &from_planner, &to_writer);
             // Closing both ends lets the neighbours see that nothing more comes, or is wanted.
             drop(from_planner);
@@ -145,10 +150,15 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    fn plan_units(&self, model: &Model, to_model: &SyncSender<Prepared>) -> Result<(), PipelineError> {
+    fn plan_units(
+        &self,
+        tokenizer: &Tokenizer,
+        max_tokens: Option<u32>,
+        to_model: &SyncSender<Prepared>,
+    ) -> Result<(), PipelineError> {
         let mut reference = self.reference.reopen()?;
         for unit in Units::new(self)? {
-            let prepared = self.prepare(unit?, model, &mut reference)?;
+            let prepared = self.prepare(unit?, tokenizer, max_tokens, &mut reference)?;
             if to_model.send(prepared).is_err() {
                 break;
             }
@@ -156,13 +166,20 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn prepare(&self, unit: Unit, model: &Model, reference: &mut Reference) -> Result<Prepared, PipelineError> {
+    fn prepare(
+        &self,
+        unit: Unit,
+        tokenizer: &Tokenizer,
+        max_tokens: Option<u32>,
+        reference: &mut Reference,
+    ) -> Result<Prepared, PipelineError> {
         let mut statuses = Vec::with_capacity(unit.rows.len());
         let mut windows = Vec::with_capacity(unit.rows.len());
         for row in &unit.rows {
             let status = match row.status {
                 Some(status) => Some(status),
                 None => match self.cutter.cut(&row.variant, reference, self.store.assembly())? {
+                    Ok(window) if !fits(tokenizer, max_tokens, &window)? => Some(Status::NonAcgt),
                     Ok(window) => {
                         windows.push(window);
                         None
@@ -172,7 +189,7 @@ impl Job<'_> {
             };
             statuses.push(status);
         }
-        let work = score::prepare(model.tokenizer(), self.recipe, model.description().max_tokens, &windows)?;
+        let work = score::prepare(tokenizer, self.recipe, max_tokens, &windows)?;
         Ok(Prepared { unit, statuses, work })
     }
 
@@ -238,6 +255,23 @@ impl Job<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// Whether a window has no more tokens than the model takes. The window's length fits, but the bases of a
+/// word with an N become a token each.
+fn fits(tokenizer: &Tokenizer, max_tokens: Option<u32>, pair: &WindowPair) -> Result<bool, ScoreError> {
+    let Some(limit) = max_tokens else { return Ok(true) };
+    let grid = pair.grid.as_ref().map(|grid| &grid.bases);
+    for window in [&pair.reference, &pair.alternate].into_iter().chain(grid) {
+        if window.contains(&b'N') {
+            let forward = tokenizer.encode(window)?.ids.len();
+            let reverse = tokenizer.encode(&reverse_complement(window))?.ids.len();
+            if forward.max(reverse) > limit as usize {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// The record of a run that starts now.

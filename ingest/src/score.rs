@@ -46,9 +46,6 @@ pub enum ScoreError {
         /// What is missing.
         needs: &'static str,
     },
-    /// `llr-grid` without its window.
-    #[error("score `llr-grid` was asked for a variant without its grid window; this is a bug")]
-    NoGridWindow,
     /// A window that the tokenizer refuses.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -232,7 +229,7 @@ impl Work {
 /// batches. `max_tokens` is the model's limit.
 ///
 /// # Errors
-/// When a window is no upper-case ACGTN, too long for the model, or a grid window is missing.
+/// When a window is no upper-case ACGTN or too long for the model.
 pub fn prepare(
     tokenizer: &Tokenizer,
     recipe: &Recipe,
@@ -254,9 +251,6 @@ pub fn prepare(
     };
     let mut places = Vec::with_capacity(pairs.len());
     for pair in pairs {
-        if wants(ScoreKind::LlrGrid) && pair.is_snv() && pair.grid.is_none() {
-            return Err(ScoreError::NoGridWindow);
-        }
         let reference = number(&pair.reference[..]);
         let alternate = if alternates { number(&pair.alternate[..]) } else { reference };
         let grid = pair.grid.as_ref().filter(|_| wants(ScoreKind::LlrGrid));

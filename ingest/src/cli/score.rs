@@ -134,7 +134,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Reference::open(store.reference()).context("scoring needs the reference of this store")?;
     reference.check(store.assembly())?;
     let mut report = match &arguments.report {
-        Some(path) => Report::to_file(path)?,
+        Some(path) => Report::with_listing(path)?,
         None => Report::new(),
     };
     let plan = plan(arguments, &store, &mut reference, &mut report)?;
@@ -262,14 +262,15 @@ fn plan(
         let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
         return Ok(Plan::from_file(path, reference, assembly, &options, report)?);
     }
-    Ok(Plan::saturation(regions(arguments, assembly)?, reference, report)?)
+    let regions = regions(arguments, assembly, report)?;
+    Ok(Plan::saturation(regions, reference, report)?)
 }
 
-fn regions(arguments: &Arguments, assembly: &Assembly) -> anyhow::Result<Vec<Region>> {
+fn regions(arguments: &Arguments, assembly: &Assembly, report: &mut Report) -> anyhow::Result<Vec<Region>> {
     let mut regions =
         arguments.region.iter().map(|text| Region::parse(text, assembly)).collect::<Result<Vec<_>, _>>()?;
     if let Some(bed) = &arguments.bed {
-        regions.extend(read_bed(bed, assembly)?);
+        regions.extend(read_bed(bed, assembly, report)?);
     }
     Ok(regions)
 }

@@ -16,17 +16,6 @@ use super::layers::kept_layers;
 use crate::adapter::{Adapter, AdapterError, Base};
 use crate::tokenize::Tokenizer;
 
-/// Which layer numbers an adapter's files use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdapterLayers {
-    /// Those of the whole checkpoint.
-    #[default]
-    Original,
-    /// Those of the pruned model that it was trained on: layer i is the i-th kept one.
-    Pruned,
-}
-
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSource {
@@ -36,8 +25,9 @@ pub struct ModelSource {
     pub kept_layers: Option<Vec<u32>>,
     /// Directory with adapter_config.json and adapter_model, as PEFT writes them.
     pub adapter: Option<PathBuf>,
-    /// Which layer numbers the adapter uses.
-    pub adapter_layers: AdapterLayers,
+    /// The layers of the pruned model that the adapter was trained on, which its layer numbers count;
+    /// `None` when they are the checkpoint's.
+    pub adapter_layers: Option<Vec<u32>>,
 }
 
 impl ModelSource {
@@ -48,7 +38,7 @@ impl ModelSource {
             checkpoint: checkpoint.into(),
             kept_layers: None,
             adapter: None,
-            adapter_layers: AdapterLayers::Original,
+            adapter_layers: None,
         }
     }
 }
@@ -93,8 +83,7 @@ impl Opened {
         let adapter = match &source.adapter {
             None => None,
             Some(directory) => {
-                let layers = (source.adapter_layers == AdapterLayers::Pruned).then_some(kept.as_slice());
-                Some(Adapter::open(directory, &base, layers)?)
+                Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?)
             }
         };
         let mut opened = Self {

@@ -28,7 +28,7 @@ pub(super) struct Units<'a> {
 
 impl<'a> Units<'a> {
     pub(super) fn new(job: &Job<'a>) -> Result<Self, PipelineError> {
-        let mut variants: Box<dyn Iterator<Item = _> + 'a> = Box::new(job.plan.iter()?);
+        let mut variants: Box<dyn Iterator<Item = _> + 'a> = Box::new(job.plan.rows()?);
         let ahead = variants.next().transpose()?;
         Ok(Self { store: job.store, track: job.track, variants, ahead, segments: None })
     }
