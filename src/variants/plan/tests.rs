@@ -164,6 +164,23 @@ fn plans_can_be_sent_to_threads() {
     sendable::<Reference>();
 }
 
+#[test]
+fn saturation_is_the_plan_of_a_file_with_every_snv() {
+    let (folder, mut reference, bases) = genome();
+    let path = folder.path().join("x.vcf");
+    let line = |at: usize| format!("1\t{}\t.\t{}\tT,G,C,A", at + 1, char::from(bases[at]));
+    std::fs::write(&path, (100..300).map(line).collect::<Vec<_>>().join("\n")).unwrap();
+    let made = make(&path, &mut reference, &PlanOptions::default()).unwrap();
+    assert_eq!(made.report.rejected(Rejection::SameAlleles), 200);
+    let regions =
+        vec![Region { contig: 0, start: 150, end: 300 }, Region { contig: 0, start: 100, end: 160 }];
+    let plan = Plan::saturation(regions, &reference, &mut Report::new()).unwrap();
+    let saturation = Made { plan, report: Report::new(), assembly: made.assembly.clone() };
+    assert_eq!((saturation.plan.len(), saturation.told()), (600, made.told()));
+    let rest = saturation.plan.rows_from(590).unwrap().map(Result::unwrap);
+    assert!(rest.eq(made.plan.rows_from(590).unwrap().map(Result::unwrap)));
+}
+
 /// The records of a real file that lie on its small genome, as text.
 fn records(file: &str, keep: impl Fn(&[&str]) -> bool) -> Option<(tempfile::TempDir, PathBuf)> {
     let file = data_file(file)?;
