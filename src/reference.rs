@@ -7,6 +7,7 @@ mod index;
 mod scan;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -300,6 +301,12 @@ impl Reference {
     }
 }
 
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reference").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// Whether two indexes find the same bases, however they count the last line's end.
 fn same_places(a: &[Entry], b: &[Entry]) -> bool {
     let place = |entry: &Entry| (entry.name.clone(), entry.length, entry.offset, entry.end());
@@ -342,6 +349,10 @@ fn is_older(index: &Path, fasta: &Path) -> bool {
 /// Writes an index under a temporary name and renames it, so that nobody reads half of one.
 fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder marked read-only stays as it is, even where the system would let us write.
+    if folder.metadata()?.permissions().readonly() {
+        return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {

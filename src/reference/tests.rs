@@ -101,6 +101,25 @@ fn stale_indexes_are_rebuilt() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn indexes_stay_in_memory_where_the_folder_is_read_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let permit =
+        |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    let path = folder.path().join("x.fa.gz");
+    std::fs::write(&path, bgzf(b">a\nACGT\n")).unwrap();
+    permit(0o555);
+    let mut reference = Reference::open(&path).unwrap();
+    assert!(reference.has_unsaved_indexes());
+    assert_eq!(reference.fetch(region(0, 1, 3)).unwrap(), b"CG");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    permit(0o755);
+    assert!(!Reference::open(&path).unwrap().has_unsaved_indexes());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
 #[test]
 fn what_cannot_be_sought_or_is_cut_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();

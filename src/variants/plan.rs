@@ -1,5 +1,6 @@
 //! What a run scores: the normalized variants, each once, in order.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -239,6 +240,12 @@ impl Plan {
             Kind::Sorted(sorted) => Reader::Sorted(sorted.read(row)?),
             Kind::Saturation(saturation) => Reader::Saturation(Box::new(saturation.read(row)?)),
         }))
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("rows", &self.len()).finish_non_exhaustive()
     }
 }
 

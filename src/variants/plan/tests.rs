@@ -164,6 +164,23 @@ fn plans_can_be_sent_to_threads() {
     sendable::<Reference>();
 }
 
+#[test]
+fn saturation_is_the_plan_of_a_file_with_every_snv() {
+    let (folder, mut reference, bases) = genome();
+    let path = folder.path().join("x.vcf");
+    let line = |at: usize| format!("1\t{}\t.\t{}\tT,G,C,A", at + 1, char::from(bases[at]));
+    std::fs::write(&path, (100..300).map(line).collect::<Vec<_>>().join("\n")).unwrap();
+    let made = make(&path, &mut reference, &PlanOptions::default()).unwrap();
+    assert_eq!(made.report.rejected(Rejection::SameAlleles), 200);
+    let regions =
+        vec![Region { contig: 0, start: 150, end: 300 }, Region { contig: 0, start: 100, end: 160 }];
+    let plan = Plan::saturation(regions, &reference, &mut Report::new()).unwrap();
+    let saturation = Made { plan, report: Report::new(), assembly: made.assembly.clone() };
+    assert_eq!((saturation.plan.len(), saturation.told()), (600, made.told()));
+    let rest = saturation.plan.rows_from(590).unwrap().map(Result::unwrap);
+    assert!(rest.eq(made.plan.rows_from(590).unwrap().map(Result::unwrap)));
+}
+
 /// The records of a real file that lie on its small genome, as text.
 fn records(file: &str, keep: impl Fn(&[&str]) -> bool) -> Option<(tempfile::TempDir, PathBuf)> {
     let file = data_file(file)?;
@@ -196,10 +213,37 @@ fn clinvar_agrees_with_its_genome() {
     assert_eq!(made.report.rejected(Rejection::NoAlternate), 3);
 }
 
+fn has_bcftools() -> bool {
+    let found = Command::new("bcftools").arg("--version").output().is_ok();
+    if !found {
+        eprintln!("skipped: bcftools is not installed");
+    }
+    found
+}
+
+#[test]
+fn bcf_written_by_bcftools_is_the_same_plan() {
+    let Some(vcf) = data_file("vcf/1000G_phase3.b37.chr20_1-2Mb.sites.remapped.vcf.gz") else { return };
+    if !has_bcftools() {
+        return;
+    }
+    let mut reference = Reference::open(data_file("genome/GRCh37.mini.fa.gz").unwrap()).unwrap();
+    let wanted = make(&vcf, &mut reference, &PlanOptions::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for form in ["b", "u"] {
+        let bcf = folder.path().join(form);
+        let output =
+            Command::new("bcftools").args(["view", "-O", form, "-o"]).args([&bcf, &vcf]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let made = make(&bcf, &mut reference, &PlanOptions::default()).unwrap();
+        assert_eq!(made.plan.digest(), wanted.plan.digest());
+        assert_eq!(made.report.summary(), wanted.report.summary());
+    }
+}
+
 #[test]
 fn normal_forms_are_those_of_bcftools() {
-    if Command::new("bcftools").arg("--version").output().is_err() {
-        eprintln!("skipped: bcftools is not installed");
+    if !has_bcftools() {
         return;
     }
     let thousand_genomes = "vcf/1000G_phase3.b37.chr20_1-2Mb.sites.remapped.vcf.gz";
