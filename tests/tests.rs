@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod command_line;
+mod golden;
+mod programs;
 mod store;
 mod support;

@@ -27,7 +27,7 @@ use error::ModelError;
 use head::{ClassHead, MaskedHead};
 use identity::{Hash, Identity};
 use linear::Loader;
-use source::{ModelSource, Opened, license};
+use source::{ModelSource, Opened, card_field};
 
 use crate::tokenize::{Tokenizer, TokenizerKind};
 
@@ -70,6 +70,8 @@ pub struct Description {
     pub max_tokens: Option<u32>,
     /// The licence that the checkpoint's README.md states.
     pub license: Option<String>,
+    /// The remark that the checkpoint's README.md makes in its front matter, such as "untrained".
+    pub note: Option<String>,
 }
 
 /// Reads and checks everything about a model: configuration, weights, tokenizer, adapter, kept layers.
@@ -112,7 +114,8 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Description {
         tokenizer_kind: opened.tokenizer.kind(),
         word_length: opened.tokenizer.word_length(),
         max_tokens: opened.config.max_tokens,
-        license: license(&source.checkpoint),
+        license: card_field(&source.checkpoint, "license"),
+        note: card_field(&source.checkpoint, "note"),
         config,
     }
 }

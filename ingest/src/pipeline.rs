@@ -15,10 +15,10 @@ use thiserror::Error;
 use vestore::{Plan, PlanError, Reference, ReferenceError, ScoreRow, Store, StoreError, Writer, score_batch};
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track};
 
-use crate::model::error::ModelError;
 use crate::model::Model;
-use crate::tokenize::{Tokenizer, reverse_complement};
+use crate::model::error::ModelError;
 use crate::score::{self, Outputs, Recipe, ScoreError, WindowPair, Work};
+use crate::tokenize::{Tokenizer, reverse_complement};
 use crate::window::WindowCutter;
 
 pub use estimate::{Estimate, estimate};
@@ -79,7 +79,8 @@ pub struct Outcome {
 }
 
 /// What a run's record says after memory ran out.
-const DIVIDED: &str = "memory ran out and batches were halved: last bits may differ from a run with more memory";
+const DIVIDED: &str =
+    "memory ran out and batches were halved: last bits may differ from a run with more memory";
 
 /// A unit on its way to the model: what to run, and what each of its rows waits for.
 struct Prepared {
@@ -204,7 +205,8 @@ impl Job<'_> {
                 break;
             }
             let batches = 0..prepared.work.batches();
-            let outputs = batches.map(|batch| score::run(model, &prepared.work, batch)).collect::<Result<_, _>>()?;
+            let outputs =
+                batches.map(|batch| score::run(model, &prepared.work, batch)).collect::<Result<_, _>>()?;
             if to_writer.send(Computed { prepared, outputs }).is_err() {
                 break;
             }
@@ -278,7 +280,14 @@ fn fits(tokenizer: &Tokenizer, max_tokens: Option<u32>, pair: &WindowPair) -> Re
 ///
 /// # Errors
 /// When the catalog cannot be read.
-pub fn new_run(store: &Store, track: &Track, plan: &Plan, device: &str, threads: u32, batch_tokens: u32) -> Result<Run, StoreError> {
+pub fn new_run(
+    store: &Store,
+    track: &Track,
+    plan: &Plan,
+    device: &str,
+    threads: u32,
+    batch_tokens: u32,
+) -> Result<Run, StoreError> {
     Ok(Run {
         number: store.runs()?.last().map_or(1, |run| run.number + 1),
         track: track.name.clone(),

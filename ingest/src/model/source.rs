@@ -34,12 +34,7 @@ impl ModelSource {
     /// A whole checkpoint, without adapter.
     #[must_use]
     pub fn new(checkpoint: impl Into<PathBuf>) -> Self {
-        Self {
-            checkpoint: checkpoint.into(),
-            kept_layers: None,
-            adapter: None,
-            adapter_layers: None,
-        }
+        Self { checkpoint: checkpoint.into(), kept_layers: None, adapter: None, adapter_layers: None }
     }
 }
 
@@ -82,9 +77,7 @@ impl Opened {
         let base = Base { dialect, config: &config, modules: &modules, parameters: &used };
         let adapter = match &source.adapter {
             None => None,
-            Some(directory) => {
-                Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?)
-            }
+            Some(directory) => Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?),
         };
         let mut opened = Self {
             dialect,
@@ -253,11 +246,11 @@ fn check_weights(
     Ok(())
 }
 
-/// The `license:` line of a model card's front matter, if the directory has a README.md with one.
-pub(crate) fn license(directory: &Path) -> Option<String> {
+/// A line such as `license:` of a model card's front matter, if the directory has a README.md with one.
+pub(crate) fn card_field(directory: &Path, field: &str) -> Option<String> {
     let card = std::fs::read_to_string(directory.join("README.md")).ok()?;
     let front = card.strip_prefix("---")?.split("\n---").next()?;
-    let line = front.lines().find_map(|line| line.strip_prefix("license:"))?;
+    let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let name = line.trim().trim_matches(['"', '\'']);
     (!name.is_empty()).then(|| name.to_owned())
 }

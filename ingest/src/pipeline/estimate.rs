@@ -36,7 +36,8 @@ pub fn estimate(job: &Job<'_>, model: &Model) -> Result<Estimate, PipelineError>
     let mut reference = job.reference.reopen()?;
     let (mut planned, mut forwards, mut tokens, mut rate) = (0_u64, 0_u64, 0_u64, None);
     for unit in Units::new(job)?.take(SAMPLE) {
-        let prepared = job.prepare(unit?, model.tokenizer(), model.description().max_tokens, &mut reference)?;
+        let prepared =
+            job.prepare(unit?, model.tokenizer(), model.description().max_tokens, &mut reference)?;
         planned += prepared.unit.rows.len() as u64;
         for batch in 0..prepared.work.batches() {
             let (count, size) = prepared.work.size(batch);

@@ -57,7 +57,12 @@ impl Progress {
                     let rate = told.0 as f64 / started.elapsed().as_secs_f64();
                     let left = Duration::from_secs_f64((total - told.0) as f64 / rate.max(1e-9));
                     let mut line = String::new();
-                    let _ = writeln!(line, "{}/{total} variants, {rate:.0}/s, {:#} left", told.0, HumanDuration(left));
+                    let _ = writeln!(
+                        line,
+                        "{}/{total} variants, {rate:.0}/s, {:#} left",
+                        told.0,
+                        HumanDuration(left)
+                    );
                     let _ = stderr().write_all(line.as_bytes());
                 }
             }

@@ -1,3 +1,3 @@
 //! The kinds of scores are part of a track's identity, so the schema names them.
 
-pub use vestore_schema::{ScoreKind, Strands};
+pub(crate) use vestore_schema::{ScoreKind, Strands};

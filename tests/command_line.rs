@@ -1,0 +1,288 @@
+//! The main job through the command line, on inputs made from a seed.
+
+use std::fs;
+
+use crate::programs::{command, fails, ok, rows, said, store, vcf};
+
+fn substitute(base: u8) -> String {
+    if base == b'A' { "C".to_owned() } else { "A".to_owned() }
+}
+
+fn base(bases: &[u8], position: u32) -> String {
+    (bases[position as usize - 1] as char).to_string()
+}
+
+#[test]
+fn every_kind_of_variant_becomes_a_row_with_its_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = store(folder.path());
+    let wrong = substitute(bases[199]);
+    let at = |position: u32| base(&bases, position);
+    let other = |position: u32| substitute(bases[position as usize - 1]);
+    let input = folder.path().join("in.vcf");
+    vcf(
+        &input,
+        &[
+            ("1", 2500, at(2500), other(2500)), // unsorted, without chr
+            ("chr1", 100, at(100), other(100)),
+            ("chr1", 100, at(100), other(100)), // twice
+            ("chr1", 150, at(150), format!("{}ACGT", at(150))),
+            ("chr1", 160, format!("{}{}", at(160), at(161)), at(160)),
+            ("chr1", 200, wrong, "G".to_owned()), // mismatch, or the same base twice
+            ("chr1", 210, at(210), "<DEL>".to_owned()),
+            ("chr1", 220, at(220), "*".to_owned()),
+            ("chr1", 230, at(230), "G]17:198982]".to_owned()),
+            ("chr1", 240, at(240), "R".to_owned()),
+            ("chr1", 3001, "N".to_owned(), "A".to_owned()),
+            ("short", 5, "N".to_owned(), "A".to_owned()),
+            ("chr1", 7000, "A".to_owned(), "C".to_owned()), // beyond the end
+            ("chrUn", 1, "A".to_owned(), "C".to_owned()),
+        ],
+    );
+    let report = folder.path().join("report.tsv");
+    let told = said(
+        "score {} --model small --variants {} --window 96 --score llr,distance --device cpu --report {} --track t",
+        &[&store, &input, &report],
+    );
+    assert!(told.contains("rows written"), "{told}");
+    let found = rows(&ok("query {} --format tsv", &[&store]));
+    let status = |position: u32| -> Vec<&str> {
+        let here = found.iter().filter(|row| row["position"] == position.to_string());
+        here.map(|row| row["status"].as_str()).collect()
+    };
+    assert_eq!(status(100), ["scored"]);
+    assert_eq!(status(2500), ["scored"]);
+    assert_eq!(status(200), ["ref_mismatch"]);
+    assert_eq!(status(210), ["symbolic"]);
+    assert_eq!(status(220), ["unsupported_allele"]);
+    assert_eq!(status(230), ["breakend"]);
+    assert_eq!(status(240), ["non_acgt"]);
+    assert_eq!(status(3001), ["non_acgt"]);
+    for row in &found {
+        let scored = row["status"] == "scored";
+        assert_eq!(!row["l1"].is_empty(), scored, "{row:?}");
+        assert_eq!(
+            !row["llr"].is_empty(),
+            scored && row["reference"].len() == 1 && row["alternate"].len() == 1
+        );
+    }
+    let listed = fs::read_to_string(&report).unwrap();
+    for reason in ["outside_contig", "unknown_contig", "symbolic", "breakend", "ref_mismatch"] {
+        assert!(listed.lines().any(|line| line.ends_with(reason)), "{reason} is not in\n{listed}");
+    }
+    let positions: Vec<(u32, &str)> =
+        found.iter().map(|row| (row["position"].parse().unwrap(), row["contig"].as_str())).collect();
+    assert!(positions.iter().filter(|(_, contig)| *contig == "chr1").is_sorted());
+}
+
+#[test]
+fn scoring_again_runs_no_forward_and_more_variants_only_add() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let score = "score {} --model small --window 96 --device cpu --track t --region";
+    said(&format!("{score} chr1:101-200"), &[&store]);
+    let before = ok("query {} --format tsv", &[&store]);
+    assert_eq!(before.lines().count(), 301);
+    let again = said(&format!("{score} chr1:101-200"), &[&store]);
+    assert!(again.contains("no forward was run"), "{again}");
+    let more = said(&format!("{score} chr1:151-250"), &[&store]);
+    assert!(more.contains("150 rows written") && more.contains("150 were there already"), "{more}");
+    let after = ok("query {} --format tsv", &[&store]);
+    assert_eq!(after.lines().count(), 451);
+    for line in before.lines() {
+        assert!(after.contains(line), "{line}");
+    }
+    assert!(ok("verify {}", &[&store]).is_empty());
+}
+
+/// Saturation and a VCF of the same variants are scored alike: sharing forwards changes no score.
+#[test]
+fn saturation_equals_a_file_of_the_same_variants() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = store(folder.path());
+    let mut records = Vec::new();
+    for position in (300..360).rev() {
+        for alternate in "ACGT"
+            .chars()
+            .map(|base| base.to_string())
+            .filter(|alternate| *alternate != base(&bases, position))
+        {
+            records.push(("chr1", position, base(&bases, position), alternate));
+        }
+    }
+    let input = folder.path().join("in.vcf");
+    vcf(&input, &records);
+    let common = "--model small --window 90 --score llr,llr-grid,distance,pll --device cpu";
+    said(&format!("score {{}} {common} --track region --region chr1:300-359"), &[&store]);
+    let told =
+        crate::programs::run(&format!("score {{}} {common} --track file --variants {{}}"), &[&store, &input]);
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("`region`"), "the same model and recipe is the same track: {told}");
+    let second = folder.path().join("second");
+    ok("init {} --reference {}", &[&second, &folder.path().join("genome.fa")]);
+    ok("model add {} small --checkpoint {}", &[&second, &folder.path().join("model")]);
+    said(&format!("score {{}} {common} --track region --batch-tokens 1 --variants {{}}"), &[&second, &input]);
+    let (left, right) =
+        (rows(&ok("query {} --format tsv", &[&store])), rows(&ok("query {} --format tsv", &[&second])));
+    assert_eq!(left.len(), 180);
+    assert_eq!(left.len(), right.len());
+    for (left, right) in left.iter().zip(&right) {
+        for (column, value) in left {
+            match (value.parse::<f64>(), right[column].parse::<f64>()) {
+                (Ok(a), Ok(b)) => assert!((a - b).abs() <= 1e-5 * (1.0 + a.abs()), "{column}: {a} {b}"),
+                _ => assert_eq!(*value, right[column], "{column}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_counts_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let words = "score {} --model small --window 96 --device cpu --region chr1:101-200 --dry-run";
+    let told = said(words, &[&store]);
+    // One masked forward a strand for each of 100 sites.
+    assert!(told.contains("300 variants to score") && told.contains("200 forwards"), "{told}");
+    assert_eq!(ok("track list {} --format json", &[&store]).trim(), "[]");
+    assert!(!store.join("scores").exists());
+}
+
+#[test]
+fn mistakes_are_told_with_their_remedy_and_their_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let elsewhere = folder.path().join("nowhere");
+    said("score {} --model small --window 96 --device cpu --track t --region chr1:101-110", &[&store]);
+
+    assert!(fails(1, "query {}", &[&elsewhere]).contains("vestore init"));
+    assert!(fails(1, "query {} chr9:1-5", &[&store]).contains("near names"));
+    assert!(fails(2, "query {} chr1:5-1", &[&store]).contains("chr1:5-1"));
+    assert!(fails(2, "query {} chr1:", &[&store]).contains("is no region"));
+    assert!(fails(1, "query {} --track nope", &[&store]).contains("it has t"));
+    assert!(fails(1, "score {} --model nope --region chr1:1-5", &[&store]).contains("it has small"));
+    assert!(fails(2, "score {} --model small", &[&store]).contains("--variants"));
+    assert!(fails(2, "score {} --model small --score lll --region chr1:1-5", &[&store]).contains("llr-grid"));
+    assert!(
+        fails(1, "score {} --model small --window 99999 --region chr1:1-5", &[&store]).contains("at most")
+    );
+    let same = "score {} --model small --window 96 --device cpu --region chr1:1-5 --track u";
+    assert!(fails(1, same, &[&store]).contains("`t`"));
+    let other = "score {} --model small --window 90 --device cpu --region chr1:1-5 --track t";
+    assert!(fails(1, other, &[&store]).contains("another model or recipe"));
+    assert!(
+        fails(1, "init {} --reference {}", &[&store, &folder.path().join("genome.fa")])
+            .contains("already exists")
+    );
+    assert!(fails(1, "model add {} x --checkpoint {}", &[&store, &elsewhere]).contains("nowhere"));
+    assert!(fails(2, "model add {} 1x --checkpoint {}", &[&store, &elsewhere]).contains("no name"));
+    let broken = folder.path().join("broken.vcf");
+    fs::write(&broken, "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\nchr1\tx\t.\tA\tC\n").unwrap();
+    let message = fails(1, "score {} --model small --variants {}", &[&store, &broken]);
+    assert!(message.contains("line 3") && message.contains("`x`"), "{message}");
+    let foreign = folder.path().join("foreign.vcf");
+    vcf(&foreign, &[("z", 1, "A".to_owned(), "C".to_owned())]);
+    assert!(fails(1, "score {} --model small --variants {}", &[&store, &foreign]).contains("contig"));
+}
+
+#[test]
+fn queries_by_region_variant_and_bed_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = store(folder.path());
+    said(
+        "score {} --model small --window 96 --device cpu --track t --region chr1:101-400 --region HLA-A*01:01:200-300",
+        &[&store],
+    );
+    let count = |words: &str| ok(words, &[&store]).trim().parse::<u32>().unwrap();
+    assert_eq!(count("query {} --count"), 300 * 3 + 101 * 3);
+    assert_eq!(count("query {} 1:151-200 chr1:181-210 --count"), 60 * 3);
+    assert_eq!(count("query {} HLA-A*01:01:200 --count"), 3);
+    assert_eq!(count("query {} chr1 --count --limit 10"), 10);
+    let bed = folder.path().join("some.bed");
+    fs::write(&bed, "chr1\t150\t200\nchr1\t180\t210\n").unwrap();
+    assert_eq!(
+        ok("query {} --bed {} --format tsv", &[&store, &bed]),
+        ok("query {} 1:151-210 --format tsv", &[&store])
+    );
+    let one = format!("1-160-{}-{}", base(&bases, 160), substitute(bases[159]));
+    assert_eq!(count(&format!("query {{}} {one} --count")), 1);
+    let output = crate::programs::run(
+        &format!("query {{}} 1-5000-{}-{} --count", base(&bases, 5000), substitute(bases[4999])),
+        &[&store],
+    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "0");
+    assert!(
+        output.status.success() && String::from_utf8(output.stderr).unwrap().contains("1 of the variants")
+    );
+    let empty = folder.path().join("empty.bed");
+    fs::write(&empty, "# nothing\n").unwrap();
+    assert_eq!(
+        ok("query {} --bed {} --count", &[&store, &empty]).trim(),
+        "0",
+        "nothing asked is not everything"
+    );
+}
+
+#[test]
+fn models_are_pruned_by_name_and_know_their_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    said("model add {} pruned --from small --drop-layers 0", &[&store]);
+    let shown = ok("model show {} pruned", &[&store]);
+    assert!(
+        shown.contains("1 of 2, without 0")
+            && shown.lines().any(|line| line.starts_with("parent") && line.ends_with("small")),
+        "{shown}"
+    );
+    assert!(fails(1, "model add {} again --from pruned --drop-layers 0", &[&store]).contains("no layer 0"));
+    assert!(fails(1, "model add {} other --from small --keep-layers 1", &[&store]).contains("`pruned`"));
+    for model in ["small", "pruned"] {
+        said(
+            &format!("score {{}} --model {model} --window 96 --device cpu --region chr1:101-110"),
+            &[&store],
+        );
+    }
+    let found = rows(&ok("query {} --format tsv", &[&store]));
+    assert_eq!(found.len(), 60);
+    assert_eq!((found[0]["model"].as_str(), found[1]["model"].as_str()), ("pruned", "small"));
+    assert_ne!(found[0]["llr"], found[1]["llr"]);
+    assert_eq!(ok("query {} --model pruned --count", &[&store]).trim(), "30");
+}
+
+#[test]
+fn a_checkpoint_that_changed_is_refused_and_a_copied_one_is_safe() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let original = folder.path().join("model");
+    let second = folder.path().join("second");
+    crate::programs::checkpoint(
+        &second,
+        "nucleotide-transformer-v2",
+        "--layers 2 --hidden 32 --heads 2 --intermediate 64 --seed 6",
+    );
+    said("model add {} copied --checkpoint {} --copy", &[&store, &second]);
+    fs::copy(second.join("model.safetensors"), original.join("model.safetensors")).unwrap();
+    let message = fails(1, "score {} --model small --device cpu --region chr1:101-110", &[&store]);
+    assert!(message.contains("have changed since"), "{message}");
+    fs::remove_dir_all(&second).unwrap();
+    said("score {} --model copied --device cpu --window 96 --region chr1:101-110", &[&store]);
+}
+
+#[test]
+fn output_to_a_closed_pipe_ends_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    said("score {} --model small --window 96 --device cpu --track t --region chr1:101-2900", &[&store]);
+    let mut child = command("query {} --format tsv", &[&store])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
