@@ -5,6 +5,7 @@ mod batch;
 mod device;
 mod model;
 mod score;
+pub mod synthetic;
 mod tokenize;
 
 pub use adapter::AdapterError;
