@@ -532,10 +532,8 @@ fn finish_row(work: &Work, outputs: &[ForwardOutput], snv: bool, strands: &[Stra
                 values.push(mean(&each));
             }
             ScoreKind::Classifier => {
-                let each: Vec<Option<[f32; 2]>> = strands
-                    .iter()
-                    .map(|strand| strand.classifier.as_ref().map(|plan| plan.finish(outputs)))
-                    .collect();
+                let each: Vec<Option<[f32; 2]>> =
+                    strands.iter().map(|strand| strand.classifier.map(|plan| plan.finish(outputs))).collect();
                 for column in 0..2 {
                     let column: Vec<Value> =
                         each.iter().map(|values| values.map(|values| values[column])).collect();

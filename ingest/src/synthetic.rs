@@ -14,9 +14,9 @@ pub enum SyntheticFamily {
     NucleotideTransformerV1,
     /// Nucleotide Transformer v2: 6-mers, rotary positions.
     NucleotideTransformerV2,
-    /// DNABERT-2: byte pairs, ALiBi.
+    /// DNABERT-2: byte pairs, `ALiBi`.
     Dnabert2,
-    /// dnaGrinder's shape: byte pairs, ALiBi, SwiGLU.
+    /// dnaGrinder's shape: byte pairs, `ALiBi`, `SwiGLU`.
     Dnagrinder,
 }
 
@@ -170,17 +170,14 @@ fn nucleotide_transformer(writer: &mut Writer, shape: &SyntheticShape) {
         writer.norm(&format!("{layer}.LayerNorm"), hidden);
     }
     writer.norm("esm.encoder.emb_layer_norm_after", hidden);
-    match shape.labels {
-        Some(labels) => {
-            writer.linear("classifier.dense", hidden, hidden, true);
-            writer.linear("classifier.out_proj", labels, hidden, true);
-        }
-        None => {
-            writer.linear("lm_head.dense", hidden, hidden, true);
-            writer.norm("lm_head.layer_norm", hidden);
-            writer.embedding("lm_head.decoder", vocabulary, hidden);
-            writer.tensor("lm_head.bias", &[vocabulary], 0.0, 0.05);
-        }
+    if let Some(labels) = shape.labels {
+        writer.linear("classifier.dense", hidden, hidden, true);
+        writer.linear("classifier.out_proj", labels, hidden, true);
+    } else {
+        writer.linear("lm_head.dense", hidden, hidden, true);
+        writer.norm("lm_head.layer_norm", hidden);
+        writer.embedding("lm_head.decoder", vocabulary, hidden);
+        writer.tensor("lm_head.bias", &[vocabulary], 0.0, 0.05);
     }
 }
 
@@ -208,16 +205,13 @@ fn dnabert2(writer: &mut Writer, shape: &SyntheticShape, prefix: &str) {
         writer.linear(&format!("{layer}.mlp.wo"), hidden, ffn, true);
         writer.norm(&format!("{layer}.mlp.layernorm"), hidden);
     }
-    match shape.labels {
-        Some(labels) => {
-            writer.linear(&format!("{prefix}pooler.dense"), hidden, hidden, true);
-            writer.linear("classifier", labels, hidden, true);
-        }
-        None => {
-            writer.linear("cls.predictions.transform.dense", hidden, hidden, true);
-            writer.norm("cls.predictions.transform.LayerNorm", hidden);
-            writer.tensor("cls.predictions.decoder.bias", &[vocabulary], 0.0, 0.05);
-        }
+    if let Some(labels) = shape.labels {
+        writer.linear(&format!("{prefix}pooler.dense"), hidden, hidden, true);
+        writer.linear("classifier", labels, hidden, true);
+    } else {
+        writer.linear("cls.predictions.transform.dense", hidden, hidden, true);
+        writer.norm("cls.predictions.transform.LayerNorm", hidden);
+        writer.tensor("cls.predictions.decoder.bias", &[vocabulary], 0.0, 0.05);
     }
 }
 

@@ -352,7 +352,8 @@ impl Machine<'_> {
                 0x95 => drop(self.array::<8>()?),
                 b'(' => self.stack.push(Value::Mark),
                 b'.' => return Ok(()),
-                b'0' => drop(self.pop()?),
+                // POP. BUILD, which gives a state dict its `_metadata`: no weights are in it.
+                b'0' | b'b' => drop(self.pop()?),
                 b'N' => self.stack.push(Value::None),
                 0x88 | 0x89 => self.stack.push(Value::Bool),
                 b'J' => {
@@ -429,8 +430,6 @@ impl Machine<'_> {
                     let pairs = self.marked()?;
                     self.set(pairs)?;
                 }
-                // BUILD gives a state dict its `_metadata`, which holds no weights.
-                b'b' => drop(self.pop()?),
                 _ => return Err(PickleError::ForbiddenOpcode { opcode, at }),
             }
         }
