@@ -1,6 +1,7 @@
 //! Models: a checkpoint as published, an optional adapter, a list of kept layers; described without
 //! computing anything, or loaded and run.
 
+mod archive;
 mod attention;
 mod blueprint;
 pub(crate) mod checkpoint;

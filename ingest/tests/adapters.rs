@@ -19,7 +19,7 @@ fn adapted(checkpoint: &Path, adapter: &Path) -> ModelSource {
     ModelSource { adapter: Some(adapter.to_owned()), ..ModelSource::new(checkpoint) }
 }
 
-/// The LoRA pair of one module.
+/// The `LoRA` pair of one module.
 fn pair(module: &str, rank: usize, outputs: usize, inputs: usize, seed: u64) -> Vec<NamedWeight> {
     let name = |part| format!("base_model.model.{module}.{part}.weight");
     vec![

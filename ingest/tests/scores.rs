@@ -179,7 +179,7 @@ fn strands_average_their_finished_scores() {
     }
     let [f, r, b] =
         [forward.values[2], reverse.values[2], both.values[3]].map(|value| value.expect("a distance"));
-    assert!(((f + r) / 2.0 - b).abs() < 1e-5, "{f} {r} {b}");
+    assert!((f32::midpoint(f, r) - b).abs() < 1e-5, "{f} {r} {b}");
 }
 
 #[test]
