@@ -4,6 +4,7 @@
 
 mod command_line;
 mod golden;
+mod kill;
 mod programs;
 mod store;
 mod support;

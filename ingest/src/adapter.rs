@@ -37,7 +37,7 @@ pub enum AdapterError {
     /// A kind of adapter that cannot be merged here.
     #[error("`{}` is an adapter of kind {found}; supported: LORA (with DoRA), IA3, VERA", file.display())]
     UnknownKind {
-        /// adapter_config.json.
+        /// `adapter_config.json`.
         file: PathBuf,
         /// `peft_type`, as written.
         found: String,
@@ -48,7 +48,7 @@ pub enum AdapterError {
         file.display(), modules.join(", ")
     )]
     NoTarget {
-        /// adapter_config.json.
+        /// `adapter_config.json`.
         file: PathBuf,
         /// `target_modules`, as written.
         targets: String,
@@ -267,7 +267,8 @@ impl Adapter {
                 continue;
             }
             let listed = modules.iter().any(|module| under(key, module));
-            if !listed && !(biases && key.ends_with(".bias")) {
+            let bias = key.rsplit('.').next() == Some("bias");
+            if !(listed || biases && bias) {
                 return Err(unexpected(
                     key,
                     "no target and no modules_to_save asks for; the two files are of two adapters",

@@ -8,6 +8,7 @@ mod model;
 mod pipeline;
 mod score;
 mod source;
+pub mod synthetic;
 mod tokenize;
 mod window;
 

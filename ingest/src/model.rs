@@ -1,6 +1,7 @@
 //! Models: a checkpoint as published, an optional adapter, a list of kept layers; described without
 //! computing anything, or loaded and run.
 
+mod archive;
 mod attention;
 mod blueprint;
 pub(crate) mod checkpoint;
@@ -212,7 +213,7 @@ impl Model {
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn finish(&self, hidden: Tensor) -> Result<Tensor, ModelError> {
+    pub fn finish(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
         tch::no_grad(|| Ok(self.encoder.finish(hidden)?))
     }
 
@@ -224,7 +225,7 @@ impl Model {
     pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
         let embedded = self.embed(ids)?;
         let last = self.layers(&embedded, 0..self.depth())?;
-        self.finish(last)
+        self.finish(&last)
     }
 
     /// All hidden states of token ids [batch, tokens]: the embeddings, then one after each kept layer,
@@ -243,7 +244,7 @@ impl Model {
             })
         })?;
         states.pop();
-        states.push(self.finish(last)?);
+        states.push(self.finish(&last)?);
         Ok(states)
     }
 

@@ -4,6 +4,7 @@
 
 mod classifier;
 mod distance;
+mod forward;
 pub(crate) mod kind;
 mod llr;
 mod pll;
@@ -12,14 +13,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tch::{Kind, Tensor};
 use thiserror::Error;
 use vestore_schema::Status;
 
 use crate::batch::{ForwardOutput, Forwards};
+use crate::model::Description;
 use crate::model::error::ModelError;
-use crate::model::{Description, Model};
 use crate::tokenize::{Tokenizer, TokenizerError, TokenizerKind, Tokens, reverse_complement};
+pub use forward::{Outputs, run};
 use kind::{ScoreKind, Strands};
 
 /// How a model is turned into scores.
@@ -336,134 +337,6 @@ fn plan_strand(
     plan
 }
 
-/// What [`run`] gave for one batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outputs {
-    outputs: Vec<ForwardOutput>,
-    /// Whether memory ran out and the batch was run in parts; its last bits may then differ from a
-    /// run that had more memory.
-    pub divided: bool,
-}
-
-/// Computes one batch. When the device runs out of memory the batch is halved, down to single rows.
-///
-/// # Errors
-/// When even a single row does not fit, or libtorch fails otherwise.
-pub fn run(model: &Model, work: &Work, batch: usize) -> Result<Outputs, ModelError> {
-    let mut outputs = Vec::with_capacity(work.batches[batch].len());
-    let mut divided = false;
-    let mut parts = vec![work.batches[batch].as_slice()];
-    while let Some(part) = parts.pop() {
-        match tch::no_grad(|| run_part(model, work, part)) {
-            Ok(part) => outputs.extend(part),
-            Err(error) if error.is_out_of_memory() && part.len() > 1 => {
-                let (front, back) = part.split_at(part.len() / 2);
-                parts.extend([back, front]);
-                divided = true;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Outputs { outputs, divided })
-}
-
-/// Rows of a tensor [n, width] as plain vectors.
-fn to_rows(tensor: &Tensor) -> Result<Vec<Vec<f32>>, ModelError> {
-    let (rows, width) = tensor.size2().map_err(ModelError::Torch)?;
-    let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
-    let mut flat = vec![0f32; (rows * width) as usize];
-    let count = flat.len();
-    tensor.f_copy_data(&mut flat, count)?;
-    Ok(flat.chunks(width.max(1) as usize).map(<[f32]>::to_vec).collect())
-}
-
-fn run_part(model: &Model, work: &Work, part: &[u32]) -> Result<Vec<ForwardOutput>, ModelError> {
-    let passes: Vec<_> = part.iter().map(|pass| &work.forwards.passes[*pass as usize]).collect();
-    let (count, length) = (passes.len() as i64, work.ids(part[0]).len() as i64);
-    let mut ids = Vec::with_capacity((count * length) as usize);
-    for (pass, number) in passes.iter().zip(part) {
-        let start = ids.len();
-        ids.extend_from_slice(work.ids(*number));
-        if let Some(mask) = pass.mask {
-            ids[start + mask as usize] = work.mask;
-        }
-    }
-    let device = model.device();
-    let index = |places: &[i64]| Tensor::f_from_slice(places)?.f_to_device(device);
-    let hidden = model.hidden(&index(&ids)?.f_view([count, length])?)?;
-    let flat = hidden.f_view([count * length, -1])?;
-    let mut outputs = vec![ForwardOutput::default(); passes.len()];
-
-    let pooled: Vec<usize> = (0..passes.len()).filter(|row| passes[*row].pooled).collect();
-    if let Some(first) = pooled.first() {
-        // One tokenizer and one length: the special tokens stand in the same places in all rows.
-        let content = &work.forwards.sequences[passes[*first].sequence as usize].content;
-        let rows: Vec<i64> = pooled.iter().map(|row| *row as i64).collect();
-        let chosen = if pooled.len() == passes.len() {
-            hidden.shallow_clone()
-        } else {
-            hidden.f_index_select(0, &index(&rows)?)?
-        };
-        let mean = chosen.f_narrow(1, content.start as i64, content.len() as i64)?.f_mean_dim(
-            [1i64].as_slice(),
-            false,
-            Kind::Float,
-        )?;
-        for (row, mean) in pooled.iter().zip(to_rows(&mean)?) {
-            outputs[*row].pooled = mean;
-        }
-    }
-
-    let places = |wanted: &dyn Fn(usize) -> Vec<u32>| -> Vec<(usize, i64)> {
-        let place = |row: usize| {
-            wanted(row).into_iter().map(move |token| (row, row as i64 * length + i64::from(token)))
-        };
-        (0..passes.len()).flat_map(place).collect()
-    };
-    let at = places(&|row| passes[row].at.clone());
-    if !at.is_empty() {
-        let rows: Vec<i64> = at.iter().map(|(_, place)| *place).collect();
-        for ((row, _), vector) in at.iter().zip(to_rows(&flat.f_index_select(0, &index(&rows)?)?)?) {
-            outputs[*row].at.extend(vector);
-        }
-    }
-
-    let masked = places(&|row| {
-        let wanted = passes[row].probability || !passes[row].logits.is_empty();
-        passes[row].mask.filter(|_| wanted).into_iter().collect()
-    });
-    if !masked.is_empty() {
-        let rows: Vec<i64> = masked.iter().map(|(_, place)| *place).collect();
-        let logits = model.masked_logits(&flat.f_index_select(0, &index(&rows)?)?)?;
-        let width = masked.iter().map(|(row, _)| passes[*row].logits.len()).max().unwrap_or(0);
-        if width > 0 {
-            let padded = masked.iter().flat_map(|(row, _)| {
-                let wanted = &passes[*row].logits;
-                (0..width).map(|place| wanted.get(place).copied().unwrap_or(0))
-            });
-            let columns = index(&padded.collect::<Vec<i64>>())?.f_view([-1, width as i64])?;
-            for ((row, _), values) in masked.iter().zip(to_rows(&logits.f_gather(1, &columns, false)?)?) {
-                outputs[*row].logits = values[..passes[*row].logits.len()].to_vec();
-            }
-        }
-        if masked.iter().any(|(row, _)| passes[*row].probability) {
-            let truth = masked.iter().map(|(row, place)| work.ids(part[*row])[(place % length) as usize]);
-            let columns = index(&truth.collect::<Vec<i64>>())?.f_view([-1, 1])?;
-            let chosen = logits.f_log_softmax(-1, Kind::Float)?.f_gather(1, &columns, false)?;
-            for ((row, _), value) in masked.iter().zip(to_rows(&chosen)?) {
-                outputs[*row].probability = value[0];
-            }
-        }
-    }
-
-    if passes.iter().any(|pass| pass.classes) {
-        for (output, logits) in outputs.iter_mut().zip(to_rows(&model.class_logits(&hidden)?)?) {
-            output.classes = logits;
-        }
-    }
-    Ok(outputs)
-}
-
 /// A score that is defined, though perhaps not finite.
 type Value = Option<f32>;
 
@@ -526,10 +399,8 @@ fn finish_row(work: &Work, outputs: &[ForwardOutput], snv: bool, strands: &[Stra
                 values.push(mean(&each));
             }
             ScoreKind::Classifier => {
-                let each: Vec<Option<[f32; 2]>> = strands
-                    .iter()
-                    .map(|strand| strand.classifier.as_ref().map(|plan| plan.finish(outputs)))
-                    .collect();
+                let each: Vec<Option<[f32; 2]>> =
+                    strands.iter().map(|strand| strand.classifier.map(|plan| plan.finish(outputs))).collect();
                 for column in 0..2 {
                     let column: Vec<Value> =
                         each.iter().map(|values| values.map(|values| values[column])).collect();

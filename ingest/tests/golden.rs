@@ -1,6 +1,8 @@
 //! Checks the engine against the numbers that the reference implementations gave for the golden set
 //! beside the repository (its README.md states every rule and tolerance). Skipped where it is absent.
 
+#![expect(clippy::print_stderr, reason = "the worst deviations, and whether anything was compared")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

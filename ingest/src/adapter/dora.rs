@@ -1,9 +1,9 @@
-//! DoRA (arXiv 2402.09353): the changed matrix keeps its rows' directions and takes their lengths from
+//! `DoRA` (arXiv 2402.09353): the changed matrix keeps its rows' directions and takes their lengths from
 //! a trained vector.
 
 use tch::{Kind, TchError, Tensor};
 
-/// `weight` [outputs, inputs], LoRA already added, with rows of the lengths `magnitude` [outputs].
+/// `weight` [outputs, inputs], `LoRA` already added, with rows of the lengths `magnitude` [outputs].
 pub(super) fn rescale(weight: &Tensor, magnitude: &Tensor) -> Result<Tensor, TchError> {
     let lengths = weight.f_norm_scalaropt_dim_dtype(2.0, [1i64].as_slice(), true, Kind::Float)?;
     weight.f_mul(&magnitude.f_view([-1, 1])?.f_div(&lengths)?)

@@ -1,5 +1,5 @@
-//! LoRA (arXiv 2106.09685): W + s·B·A with s = alpha / rank, or alpha / √rank for rank-stabilized
-//! LoRA (arXiv 2312.03732). DoRA builds on it.
+//! `LoRA` (arXiv 2106.09685): W + s·B·A with s = alpha / rank, or alpha / √rank for rank-stabilized
+//! `LoRA` (arXiv 2312.03732). `DoRA` builds on it.
 
 use serde_json::Value;
 use tch::{TchError, Tensor};
@@ -15,7 +15,7 @@ pub(super) struct Lora {
     pub(super) module: String,
     pub(super) scaling: f64,
     embedding: bool,
-    lora_bias: bool,
+    bias: bool,
     magnitude: bool,
 }
 
@@ -60,14 +60,14 @@ pub(super) fn plan(
     let (rank, alpha) = (number(config, "r", 8.0)?, number(config, "lora_alpha", 8.0)?);
     let stabilized = config.flag("use_rslora", false)?;
     let magnitude = config.flag("use_dora", false)?;
-    let lora_bias = config.flag("lora_bias", false)?;
+    let bias = config.flag("lora_bias", false)?;
     let mut planned = Vec::new();
     for target in targets {
         let rank = pattern(config, "rank_pattern", &target.seen)?.unwrap_or(rank);
         let alpha = pattern(config, "alpha_pattern", &target.seen)?.unwrap_or(alpha);
         let embedding = matches!(target.shape, Module::Embedding { .. });
         let scaling = alpha / if stabilized { rank.sqrt() } else { rank };
-        let lora = Lora { module: target.module.clone(), scaling, embedding, lora_bias, magnitude };
+        let lora = Lora { module: target.module.clone(), scaling, embedding, bias, magnitude };
         if !target.in_encoder && lora.keys().all(|key| !tensors.has(&key)) {
             continue;
         }
@@ -128,7 +128,7 @@ impl Lora {
 
     /// The tensors that it takes.
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
-        let bias = self.lora_bias.then(|| self.bias_key());
+        let bias = self.bias.then(|| self.bias_key());
         let magnitude = self.magnitude.then(|| self.magnitude_key());
         self.factors().into_iter().chain(bias).chain(magnitude)
     }
@@ -142,7 +142,7 @@ impl Lora {
         };
         tensors.check(&down, &[rank, inputs])?;
         tensors.check(&up, &[outputs, rank])?;
-        if self.lora_bias {
+        if self.bias {
             tensors.check(&self.bias_key(), &[outputs])?;
             if !matches!(shape, Module::Linear { bias: true, .. }) {
                 let reason = "adds a bias to a module that has none; train with lora_bias=False";
@@ -177,7 +177,7 @@ impl Lora {
             weight = dora::rescale(&weight, &tensors.load(&self.magnitude_key())?)?;
         }
         let bias = match bias {
-            Some(bias) if self.lora_bias => {
+            Some(bias) if self.bias => {
                 Some(bias.f_add(&tensors.load(&self.bias_key())?.f_mul_scalar(self.scaling)?)?)
             }
             bias => bias,

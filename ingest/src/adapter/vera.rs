@@ -1,4 +1,4 @@
-//! VeRA (arXiv 2310.11454): one random pair of matrices serves all modules, each of which scales it by
+//! `VeRA` (arXiv 2310.11454): one random pair of matrices serves all modules, each of which scales it by
 //! two trained vectors: W + (b ⊙ B)·(d ⊙ A).
 
 use tch::{TchError, Tensor};

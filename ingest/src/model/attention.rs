@@ -64,7 +64,7 @@ fn alibi_slopes(heads: i64) -> Vec<f32> {
     powers(whole).chain(powers(2 * whole).step_by(2).take((heads - whole) as usize)).collect()
 }
 
-/// The ALiBi bias [1, heads, rows, length] of the queries from `first` on: −slope · |i − j|.
+/// The `ALiBi` bias [1, heads, rows, length] of the queries from `first` on: −slope · |i − j|.
 fn alibi_bias(
     slopes: &Tensor,
     first: i64,

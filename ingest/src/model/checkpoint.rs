@@ -261,7 +261,7 @@ impl Checkpoint {
             // A shard lies beside its index; anything else could name a file elsewhere.
             match shard.as_str() {
                 Some(name) if Path::new(name).file_name().is_some_and(|plain| plain == name) => {
-                    shards.push(name)
+                    shards.push(name);
                 }
                 _ => return Err(invalid("`weight_map` has a value that is no plain file name")),
             }

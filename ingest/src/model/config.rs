@@ -63,6 +63,7 @@ impl Activation {
 /// Options of the encoder. Together with the weights they decide every number it gives, so all of
 /// them are part of a model's identity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options of published encoders")]
 pub struct EncoderConfig {
     /// Rows of the embedding table.
     pub vocabulary: u32,

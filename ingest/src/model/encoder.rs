@@ -103,8 +103,8 @@ impl Encoder {
     }
 
     /// What follows the last layer: the final norm, where there is one.
-    pub(crate) fn finish(&self, hidden: Tensor) -> Result<Tensor, TchError> {
-        self.final_norm.as_ref().map_or(Ok(hidden.shallow_clone()), |norm| norm.forward(&hidden))
+    pub(crate) fn finish(&self, hidden: &Tensor) -> Result<Tensor, TchError> {
+        self.final_norm.as_ref().map_or(Ok(hidden.shallow_clone()), |norm| norm.forward(hidden))
     }
 }
 

@@ -23,7 +23,7 @@ pub struct ModelSource {
     pub checkpoint: PathBuf,
     /// Original numbers of the layers to keep, ascending; all when `None`.
     pub kept_layers: Option<Vec<u32>>,
-    /// Directory with adapter_config.json and adapter_model, as PEFT writes them.
+    /// Directory with `adapter_config.json` and `adapter_model`, as PEFT writes them.
     pub adapter: Option<PathBuf>,
     /// The layers of the pruned model that the adapter was trained on, which its layer numbers count;
     /// `None` when they are the checkpoint's.

@@ -32,7 +32,7 @@ fn log_odds(logits: &[f32]) -> f64 {
 }
 
 impl Plan {
-    pub(super) fn finish(&self, outputs: &[ForwardOutput]) -> [f32; 2] {
+    pub(super) fn finish(self, outputs: &[ForwardOutput]) -> [f32; 2] {
         let [reference, alternate] =
             [self.reference, self.alternate].map(|pass| log_odds(&outputs[pass as usize].classes));
         let probability = 1.0 / (1.0 + (-alternate).exp());

@@ -81,13 +81,14 @@ pub(super) fn embedding(strands: &[StrandPlan], outputs: &[ForwardOutput]) -> Op
         .collect::<Option<_>>()?;
     let count = pairs.len() as f32;
     let width = pairs.first()?.0.len();
-    let over = |value: &dyn Fn(&(&[f32], &[f32]), usize) -> f32| -> Vec<f32> {
-        (0..width).map(|place| pairs.iter().map(|pair| value(pair, place)).sum::<f32>() / count).collect()
-    };
-    Some(Embedding {
-        reference: over(&|(reference, _), place| reference[place]),
-        delta: over(&|(reference, alternate), place| alternate[place] - reference[place]),
-    })
+    let mut embedding = Embedding { reference: vec![0.0; width], delta: vec![0.0; width] };
+    for (reference, alternate) in pairs {
+        for place in 0..width {
+            embedding.reference[place] += reference[place] / count;
+            embedding.delta[place] += (alternate[place] - reference[place]) / count;
+        }
+    }
+    Some(embedding)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! DNABERT-2 and its fine-tuned forms: ALiBi, norms after, GEGLU, one matrix for query, key and
+//! DNABERT-2 and its fine-tuned forms: `ALiBi`, norms after, GEGLU, one matrix for query, key and
 //! value. Source: the published config and the state dict of its `bert_layers.py`.
 
 use serde_json::json;

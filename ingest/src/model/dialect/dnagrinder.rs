@@ -1,4 +1,4 @@
-//! Encoders of dnaGrinder's shape (arXiv 2409.15697: byte pairs, ALiBi or rotary positions, SwiGLU,
+//! Encoders of dnaGrinder's shape (arXiv 2409.15697: byte pairs, `ALiBi` or rotary positions, `SwiGLU`,
 //! norms after). No checkpoint of it is published, so the layout is our own and documented here.
 //!
 //! `config.json` holds `"model_type": "dnagrinder"`, `vocab_size`, `hidden_size`,

@@ -1,5 +1,5 @@
 //! Nucleotide Transformer v1 (`EsmForMaskedLM`: learned positions, GELU) and v2 (rotary positions,
-//! SwiGLU without bias). Source: the published configs and the state dicts of transformers' ESM.
+//! `SwiGLU` without bias). Source: the published configs and the state dicts of transformers' ESM.
 
 use serde_json::json;
 

@@ -1,0 +1,314 @@
+//! Writes small checkpoints with random weights in the published layouts, for tests, demos and
+//! benchmarks. The numbers mean nothing; everything else is as in a published checkpoint.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// The families whose layout can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyntheticFamily {
+    /// Nucleotide Transformer v1: 6-mers, learned positions (1000 tokens).
+    NucleotideTransformerV1,
+    /// Nucleotide Transformer v2: 6-mers, rotary positions.
+    NucleotideTransformerV2,
+    /// DNABERT-2: byte pairs, `ALiBi`.
+    Dnabert2,
+    /// dnaGrinder's shape: byte pairs, `ALiBi`, `SwiGLU`.
+    Dnagrinder,
+}
+
+/// Sizes of a checkpoint to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyntheticShape {
+    /// Whose layout.
+    pub family: SyntheticFamily,
+    /// Encoder layers.
+    pub layers: u32,
+    /// Length of a hidden vector; a multiple of `heads`.
+    pub hidden: u32,
+    /// Attention heads.
+    pub heads: u32,
+    /// Inner length of the MLP (of each half, when gated).
+    pub ffn: u32,
+    /// A classification head of so many labels instead of the masked language model's head.
+    pub labels: Option<u32>,
+}
+
+impl SyntheticShape {
+    /// A shape that runs in milliseconds: 4 layers of 32, 4 heads, 64.
+    #[must_use]
+    pub fn tiny(family: SyntheticFamily) -> Self {
+        Self { family, layers: 4, hidden: 32, heads: 4, ffn: 64, labels: None }
+    }
+}
+
+/// What the card of a synthetic checkpoint says.
+const UNTRAINED: &str = "untrained, random weights: its numbers mean nothing";
+
+/// A weight: name, shape, numbers.
+pub type NamedWeight = (String, Vec<usize>, Vec<f32>);
+
+/// Writes config.json, a card, model.safetensors (float32) and the tokenizer's files into `directory`, which
+/// is made. The same shape and seed give the same bytes.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_checkpoint(directory: &Path, shape: &SyntheticShape, seed: u64) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("config.json"), config(shape).to_string())?;
+    fs::write(directory.join("README.md"), format!("---\nnote: {UNTRAINED}\n---\n"))?;
+    write_tokenizer(directory, shape.family)?;
+    write_safetensors(&directory.join("model.safetensors"), &weights(shape, seed))
+}
+
+/// Writes weights as one safetensors file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_safetensors(file: &Path, weights: &[NamedWeight]) -> io::Result<()> {
+    let mut header = serde_json::Map::new();
+    let mut end = 0;
+    for (name, shape, numbers) in weights {
+        let start = end;
+        end += numbers.len() * 4;
+        header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
+    }
+    let mut text = Value::Object(header).to_string();
+    // The numbers start at a multiple of eight.
+    text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.reserve(text.len() + end);
+    bytes.extend_from_slice(text.as_bytes());
+    for (_, _, numbers) in weights {
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    }
+    fs::write(file, bytes)
+}
+
+/// splitmix64, and from it numbers of a bell shape: enough for weights.
+struct Noise(u64);
+
+impl Noise {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Mean 0, variance `scale`², from the sum of four uniform numbers.
+    fn bell(&mut self, scale: f64) -> f32 {
+        let sum: f64 = (0..4).map(|_| self.uniform()).sum();
+        ((sum - 2.0) * 3f64.sqrt() * scale) as f32
+    }
+}
+
+struct Writer {
+    noise: Noise,
+    weights: Vec<NamedWeight>,
+}
+
+impl Writer {
+    fn tensor(&mut self, name: &str, shape: &[u32], mean: f32, scale: f64) {
+        let shape: Vec<usize> = shape.iter().map(|size| *size as usize).collect();
+        let count = shape.iter().product();
+        let numbers = (0..count).map(|_| mean + self.noise.bell(scale)).collect();
+        self.weights.push((name.to_owned(), shape, numbers));
+    }
+
+    fn linear(&mut self, name: &str, outputs: u32, inputs: u32, bias: bool) {
+        self.tensor(&format!("{name}.weight"), &[outputs, inputs], 0.0, 0.1);
+        if bias {
+            self.tensor(&format!("{name}.bias"), &[outputs], 0.0, 0.05);
+        }
+    }
+
+    fn norm(&mut self, name: &str, hidden: u32) {
+        self.tensor(&format!("{name}.weight"), &[hidden], 1.0, 0.1);
+        self.tensor(&format!("{name}.bias"), &[hidden], 0.0, 0.05);
+    }
+
+    fn embedding(&mut self, name: &str, rows: u32, hidden: u32) {
+        self.tensor(&format!("{name}.weight"), &[rows, hidden], 0.0, 0.1);
+    }
+}
+
+/// The weights that [`write_checkpoint`] writes.
+#[must_use]
+pub fn weights(shape: &SyntheticShape, seed: u64) -> Vec<NamedWeight> {
+    let mut writer = Writer { noise: Noise(seed), weights: Vec::new() };
+    match shape.family {
+        SyntheticFamily::NucleotideTransformerV1 | SyntheticFamily::NucleotideTransformerV2 => {
+            nucleotide_transformer(&mut writer, shape);
+        }
+        SyntheticFamily::Dnabert2 => dnabert2(&mut writer, shape, "bert."),
+        SyntheticFamily::Dnagrinder => dnabert2(&mut writer, shape, "dnagrinder."),
+    }
+    writer.weights
+}
+
+fn nucleotide_transformer(writer: &mut Writer, shape: &SyntheticShape) {
+    let SyntheticShape { hidden, ffn, .. } = *shape;
+    let second = shape.family == SyntheticFamily::NucleotideTransformerV2;
+    let (vocabulary, rows) = if second { (4107, 2050) } else { (4105, 1002) };
+    writer.embedding("esm.embeddings.word_embeddings", vocabulary, hidden);
+    writer.embedding("esm.embeddings.position_embeddings", rows, hidden);
+    for layer in 0..shape.layers {
+        let layer = format!("esm.encoder.layer.{layer}");
+        for part in ["query", "key", "value"] {
+            writer.linear(&format!("{layer}.attention.self.{part}"), hidden, hidden, true);
+        }
+        writer.linear(&format!("{layer}.attention.output.dense"), hidden, hidden, true);
+        writer.norm(&format!("{layer}.attention.LayerNorm"), hidden);
+        writer.linear(
+            &format!("{layer}.intermediate.dense"),
+            if second { 2 * ffn } else { ffn },
+            hidden,
+            !second,
+        );
+        writer.linear(&format!("{layer}.output.dense"), hidden, ffn, !second);
+        writer.norm(&format!("{layer}.LayerNorm"), hidden);
+    }
+    writer.norm("esm.encoder.emb_layer_norm_after", hidden);
+    if let Some(labels) = shape.labels {
+        writer.linear("classifier.dense", hidden, hidden, true);
+        writer.linear("classifier.out_proj", labels, hidden, true);
+    } else {
+        writer.linear("lm_head.dense", hidden, hidden, true);
+        writer.norm("lm_head.layer_norm", hidden);
+        writer.embedding("lm_head.decoder", vocabulary, hidden);
+        writer.tensor("lm_head.bias", &[vocabulary], 0.0, 0.05);
+    }
+}
+
+fn dnabert2(writer: &mut Writer, shape: &SyntheticShape, prefix: &str) {
+    let SyntheticShape { hidden, ffn, .. } = *shape;
+    let vocabulary = byte_pairs().0.len() as u32;
+    let fused = shape.family == SyntheticFamily::Dnabert2;
+    writer.embedding(&format!("{prefix}embeddings.word_embeddings"), vocabulary, hidden);
+    if fused {
+        writer.embedding(&format!("{prefix}embeddings.token_type_embeddings"), 2, hidden);
+    }
+    writer.norm(&format!("{prefix}embeddings.LayerNorm"), hidden);
+    for layer in 0..shape.layers {
+        let layer = format!("{prefix}encoder.layer.{layer}");
+        if fused {
+            writer.linear(&format!("{layer}.attention.self.Wqkv"), 3 * hidden, hidden, true);
+        } else {
+            for part in ["query", "key", "value"] {
+                writer.linear(&format!("{layer}.attention.self.{part}"), hidden, hidden, true);
+            }
+        }
+        writer.linear(&format!("{layer}.attention.output.dense"), hidden, hidden, true);
+        writer.norm(&format!("{layer}.attention.output.LayerNorm"), hidden);
+        writer.linear(&format!("{layer}.mlp.gated_layers"), 2 * ffn, hidden, false);
+        writer.linear(&format!("{layer}.mlp.wo"), hidden, ffn, true);
+        writer.norm(&format!("{layer}.mlp.layernorm"), hidden);
+    }
+    if let Some(labels) = shape.labels {
+        writer.linear(&format!("{prefix}pooler.dense"), hidden, hidden, true);
+        writer.linear("classifier", labels, hidden, true);
+    } else {
+        writer.linear("cls.predictions.transform.dense", hidden, hidden, true);
+        writer.norm("cls.predictions.transform.LayerNorm", hidden);
+        writer.tensor("cls.predictions.decoder.bias", &[vocabulary], 0.0, 0.05);
+    }
+}
+
+fn config(shape: &SyntheticShape) -> Value {
+    let mut config = json!({
+        "hidden_size": shape.hidden, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
+        "intermediate_size": shape.ffn, "layer_norm_eps": 1e-12,
+    });
+    let transformer = |model_type: Value, positions: &str, dropout: bool, rows: u32, vocabulary: u32| {
+        json!({ "model_type": model_type, "position_embedding_type": positions, "token_dropout": dropout,
+                "max_position_embeddings": rows, "vocab_size": vocabulary, "pad_token_id": 1, "mask_token_id": 2,
+                "emb_layer_norm_before": false, "tie_word_embeddings": false })
+    };
+    let own = match shape.family {
+        SyntheticFamily::NucleotideTransformerV1 => transformer(json!("esm"), "absolute", true, 1002, 4105),
+        SyntheticFamily::NucleotideTransformerV2 => {
+            let mut own = transformer(Value::Null, "rotary", false, 2050, 4107);
+            own["add_bias_fnn"] = json!(false);
+            own["auto_map"] = json!({ "AutoModelForMaskedLM": "modeling_esm.EsmForMaskedLM" });
+            own
+        }
+        SyntheticFamily::Dnabert2 => json!({
+            "auto_map": { "AutoModel": "bert_layers.BertModel" }, "type_vocab_size": 2, "hidden_act": "gelu",
+            "vocab_size": byte_pairs().0.len(),
+        }),
+        SyntheticFamily::Dnagrinder => {
+            json!({ "model_type": "dnagrinder", "positions": "alibi", "mlp": "swiglu", "vocab_size": byte_pairs().0.len() })
+        }
+    };
+    if let (Some(config), Value::Object(own)) = (config.as_object_mut(), own) {
+        config.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    config
+}
+
+/// A small byte-pair vocabulary and its merges, made by rule: special tokens, the bases, all words of
+/// two bases, all words of four made of two of those, and of six made of a four and a two that begins
+/// with A or C.
+fn byte_pairs() -> (Vec<String>, Vec<[String; 2]>) {
+    let bases = ["A", "C", "G", "T"].map(str::to_owned);
+    let mut vocabulary: Vec<String> =
+        ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"].map(str::to_owned).to_vec();
+    vocabulary.extend(bases.clone());
+    let mut merges = Vec::new();
+    let mut join = |left: &[String], right: &[String]| -> Vec<String> {
+        let pairs = left.iter().flat_map(|left| right.iter().map(move |right| [left.clone(), right.clone()]));
+        let pairs: Vec<[String; 2]> = pairs.collect();
+        let joined: Vec<String> = pairs.iter().map(|pair| pair.concat()).collect();
+        vocabulary.extend(joined.iter().cloned());
+        merges.extend(pairs);
+        joined
+    };
+    let twos = join(&bases, &bases);
+    let fours = join(&twos, &twos);
+    join(&fours, &twos[..4]);
+    (vocabulary, merges)
+}
+
+fn write_tokenizer(directory: &Path, family: SyntheticFamily) -> io::Result<()> {
+    if matches!(family, SyntheticFamily::NucleotideTransformerV1 | SyntheticFamily::NucleotideTransformerV2) {
+        // The vocabulary is a rule, which the reader knows.
+        let limit = if family == SyntheticFamily::NucleotideTransformerV1 { 1000 } else { 2048 };
+        let tokenizer =
+            json!({ "eos_token": null, "model_max_length": limit, "tokenizer_class": "EsmTokenizer" });
+        return fs::write(directory.join("tokenizer_config.json"), tokenizer.to_string());
+    }
+    let (vocabulary, merges) = byte_pairs();
+    let special = |id: usize| {
+        json!({ "id": id, "content": vocabulary[id], "special": true, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false })
+    };
+    let added: Vec<Value> = (0..5).map(special).collect();
+    let ids: serde_json::Map<String, Value> =
+        vocabulary.iter().enumerate().map(|(id, word)| (word.clone(), json!(id))).collect();
+    let merges: Vec<String> = merges.iter().map(|pair| pair.join(" ")).collect();
+    let token = |name: &str| json!({ "SpecialToken": { "id": name, "type_id": 0 } });
+    let sequence = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": { "type": "Whitespace" },
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [token("[CLS]"), sequence("A"), token("[SEP]")],
+            "pair": [token("[CLS]"), sequence("A"), token("[SEP]"), sequence("B"), token("[SEP]")],
+            "special_tokens": {
+                "[CLS]": { "id": "[CLS]", "ids": [1], "tokens": ["[CLS]"] },
+                "[SEP]": { "id": "[SEP]", "ids": [2], "tokens": ["[SEP]"] },
+            },
+        },
+        "decoder": null,
+        "model": { "type": "BPE", "dropout": null, "unk_token": "[UNK]", "continuing_subword_prefix": null,
+                   "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": ids,
+                   "merges": merges },
+    });
+    fs::write(directory.join("tokenizer.json"), tokenizer.to_string())
+}

@@ -1,0 +1,258 @@
+//! Adapters are merged as their papers say, or refused with the reason.
+
+#[path = "support/files.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use support::{
+    checkpoint, directory, load, lora, numbers, recipe, rewrite, score, snvs, weights, write_adapter,
+};
+use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily};
+use vestore_ingest::{AdapterLayers, ModelError, ModelSource, ScoreKind, describe};
+
+const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
+const H: usize = 32;
+
+fn adapted(checkpoint: &Path, adapter: &Path) -> ModelSource {
+    ModelSource { adapter: Some(adapter.to_owned()), ..ModelSource::new(checkpoint) }
+}
+
+/// The `LoRA` pair of one module.
+fn pair(module: &str, rank: usize, outputs: usize, inputs: usize, seed: u64) -> Vec<NamedWeight> {
+    let name = |part| format!("base_model.model.{module}.{part}.weight");
+    vec![
+        numbers(&name("lora_A"), &[rank, inputs], seed),
+        numbers(&name("lora_B"), &[outputs, rank], seed + 1),
+    ]
+}
+
+fn query(layer: usize) -> String {
+    format!("esm.encoder.layer.{layer}.attention.self.query")
+}
+
+fn queries(rank: impl Fn(usize) -> usize) -> Vec<NamedWeight> {
+    (0..4).flat_map(|layer| pair(&query(layer), rank(layer), H, H, layer as u64)).collect()
+}
+
+/// up [outputs, rank] · down [rank, inputs] · scaling, added to a weight in float64.
+fn add(weight: &mut NamedWeight, up: &NamedWeight, down: &NamedWeight, scaling: f64) {
+    let (rank, inputs) = (down.1[0], down.1[1]);
+    for (at, value) in weight.2.iter_mut().enumerate() {
+        let (row, column) = (at / inputs, at % inputs);
+        let product: f64 =
+            (0..rank).map(|k| f64::from(up.2[row * rank + k]) * f64::from(down.2[k * inputs + column])).sum();
+        *value = (f64::from(*value) + scaling * product) as f32;
+    }
+}
+
+/// Scores of the adapted checkpoint equal those of a checkpoint whose weights were changed by hand.
+fn equals_by_hand(config: &Value, adapter: &[NamedWeight], change: impl Fn(&mut Vec<NamedWeight>)) {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let place = root.path().join("adapter");
+    write_adapter(&place, config, adapter);
+    let (recipe, pairs) = (recipe(&[ScoreKind::Llr, ScoreKind::Distance]), snvs(96, 2));
+    let source = adapted(&model, &place);
+    let base = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
+    let found = score(&load(&source), &recipe, &pairs);
+    assert_ne!(
+        describe(&source).expect("a model").id,
+        describe(&ModelSource::new(&model)).expect("a model").id
+    );
+    let mut by_hand = weights(V2, None);
+    change(&mut by_hand);
+    rewrite(&model, &by_hand);
+    let expected = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
+    let mut moved = 0f32;
+    for ((found, expected), base) in found.iter().zip(&expected).zip(&base) {
+        for ((found, expected), base) in found.values.iter().zip(&expected.values).zip(&base.values) {
+            let (found, expected) = (found.expect("a score"), expected.expect("a score"));
+            assert!((found - expected).abs() < 2e-4, "{found} {expected}");
+            moved = moved.max((found - base.expect("a score")).abs());
+        }
+    }
+    assert!(moved > 1e-2, "the adapter moves scores: {moved}");
+}
+
+fn named<'a>(weights: &'a mut [NamedWeight], name: &str) -> &'a mut NamedWeight {
+    weights.iter_mut().find(|(key, ..)| key == name).expect(name)
+}
+
+#[test]
+fn ranks_and_scales_follow_their_patterns() {
+    // Layer 1 has rank 4 and alpha 16 of its own; ranks are stabilized; layer 3 is left out.
+    let config = lora(json!({
+        "rank_pattern": { "layer.1.attention.self.query": 4 }, "alpha_pattern": { r"layer\.1\..*query": 16 },
+        "use_rslora": true, "layers_to_transform": [0, 1, 2],
+    }));
+    let rank = |layer| if layer == 1 { 4 } else { 2 };
+    let mut adapter = queries(rank);
+    adapter.truncate(6);
+    equals_by_hand(&config, &adapter, |weights| {
+        for layer in 0..3 {
+            let alpha = if layer == 1 { 16.0 } else { 6.0 };
+            let scaling = alpha / (rank(layer) as f64).sqrt();
+            let weight = named(weights, &format!("{}.weight", query(layer)));
+            add(weight, &adapter[2 * layer + 1], &adapter[2 * layer], scaling);
+        }
+    });
+}
+
+#[test]
+fn biases_and_regular_expressions_are_honoured() {
+    let config =
+        lora(json!({ "target_modules": r".*\.self\.query", "bias": "lora_only", "lora_bias": true }));
+    let mut adapter = queries(|_| 2);
+    for layer in 0..4 {
+        adapter.push(numbers(
+            &format!("base_model.model.{}.lora_B.bias", query(layer)),
+            &[H],
+            50 + layer as u64,
+        ));
+        adapter.push(numbers(
+            &format!("base_model.model.{}.base_layer.bias", query(layer)),
+            &[H],
+            60 + layer as u64,
+        ));
+    }
+    equals_by_hand(&config, &adapter, |weights| {
+        for layer in 0..4 {
+            add(
+                named(weights, &format!("{}.weight", query(layer))),
+                &adapter[2 * layer + 1],
+                &adapter[2 * layer],
+                3.0,
+            );
+            let bias = named(weights, &format!("{}.bias", query(layer)));
+            let (extra, own) = (&adapter[8 + 2 * layer].2, &adapter[9 + 2 * layer].2);
+            bias.2 = own.iter().zip(extra).map(|(own, extra)| own + 3.0 * extra).collect();
+        }
+    });
+}
+
+#[test]
+fn vera_takes_a_corner_of_the_shared_matrices() {
+    let config = json!({ "peft_type": "VERA", "r": 3, "target_modules": ["query"], "save_projection": true });
+    let mut adapter =
+        vec![numbers("base_model.vera_A", &[3, H + 9], 1), numbers("base_model.vera_B", &[H + 5, 3], 2)];
+    for layer in 0..4 {
+        let name = |part| format!("base_model.model.{}.{part}", query(layer));
+        adapter.push(numbers(&name("vera_lambda_d"), &[3], 10 + layer as u64));
+        adapter.push(numbers(&name("vera_lambda_b"), &[H], 20 + layer as u64));
+    }
+    let strong: Vec<NamedWeight> = adapter
+        .iter()
+        .map(|(name, shape, numbers)| {
+            (name.clone(), shape.clone(), numbers.iter().map(|n| n * 5.0).collect())
+        })
+        .collect();
+    equals_by_hand(&config, &strong, |weights| {
+        for layer in 0..4 {
+            let (down_scale, up_scale) = (&strong[2 + 2 * layer].2, &strong[3 + 2 * layer].2);
+            let down = (0..3 * H).map(|at| strong[0].2[at / H * (H + 9) + at % H] * down_scale[at / H]);
+            let up = (0..H * 3).map(|at| strong[1].2[at] * up_scale[at / 3]);
+            let down = (String::new(), vec![3, H], down.collect());
+            let up = (String::new(), vec![H, 3], up.collect());
+            add(named(weights, &format!("{}.weight", query(layer))), &up, &down, 1.0);
+        }
+    });
+    refused(
+        &json!({ "peft_type": "VERA", "r": 3, "target_modules": ["query"] }),
+        &adapter[2..],
+        "save_projection",
+    );
+}
+
+/// Checks that an adapter for the v2 checkpoint is refused with `words` in the message.
+fn refused(config: &Value, adapter: &[NamedWeight], words: &str) {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let place = root.path().join("adapter");
+    write_adapter(&place, config, adapter);
+    let error = describe(&adapted(&model, &place)).expect_err(words).to_string();
+    assert!(error.contains(words), "{error}");
+}
+
+#[test]
+fn what_cannot_be_merged_is_refused_with_its_reason() {
+    let good = queries(|_| 2);
+    refused(&lora(json!({ "target_modules": ["Wqkv"] })), &good, "names no module");
+    refused(&lora(json!({ "target_modules": ["query", "value"] })), &good, "lacks");
+    refused(&lora(json!({ "target_modules": ["value"] })), &good, "lacks");
+    refused(&lora(json!({ "r": 3 })), &good, "[3, 32]");
+    refused(&lora(json!({})), &queries(|layer| 2 + layer / 3), "lora_A");
+    refused(&lora(json!({ "layers_to_transform": [0, 1] })), &good, "no target");
+    refused(&lora(json!({ "use_dora": true })), &good, "lora_magnitude_vector");
+    for (key, value) in [
+        ("fan_in_fan_out", json!(true)),
+        ("layer_replication", json!([[0, 4]])),
+        ("init_lora_weights", json!("pissa")),
+        ("target_parameters", json!(["x"])),
+        ("r", json!(-1)),
+    ] {
+        refused(&lora(json!({ key: value })), &good, key);
+    }
+    refused(&json!({ "peft_type": "PREFIX_TUNING", "target_modules": ["query"] }), &good, "PREFIX_TUNING");
+    let mut extra = good.clone();
+    extra.push(numbers("base_model.model.esm.encoder.layer.0.LayerNorm.weight", &[H], 1));
+    refused(&lora(json!({})), &extra, "encoder.layer.0.LayerNorm.weight");
+}
+
+#[test]
+fn a_saved_head_comes_with_the_adapter_and_a_lost_pooler_is_told() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let place = root.path().join("adapter");
+    let config = lora(json!({ "task_type": "SEQ_CLS", "modules_to_save": ["classifier"] }));
+    let mut adapter = queries(|_| 2);
+    for (name, shape) in [
+        ("dense.weight", vec![H, H]),
+        ("dense.bias", vec![H]),
+        ("out_proj.weight", vec![3, H]),
+        ("out_proj.bias", vec![3]),
+    ] {
+        adapter.push(numbers(&format!("base_model.model.classifier.{name}"), &shape, 5));
+    }
+    write_adapter(&place, &config, &adapter);
+    let description = describe(&adapted(&model, &place)).expect("a model");
+    assert_eq!((description.labels, description.adapter_kind), (Some(3), Some("lora")));
+    score(&load(&adapted(&model, &place)), &recipe(&[ScoreKind::Classifier]), &snvs(60, 1));
+
+    let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let config = lora(json!({ "task_type": "SEQ_CLS", "target_modules": ["Wqkv"] }));
+    let module = |layer| format!("bert.encoder.layer.{layer}.attention.self.Wqkv");
+    let mut adapter: Vec<NamedWeight> =
+        (0..4).flat_map(|layer| pair(&module(layer), 2, 3 * H, H, 1)).collect();
+    adapter.push(numbers("base_model.model.classifier.weight", &[2, H], 1));
+    adapter.push(numbers("base_model.model.classifier.bias", &[2], 1));
+    write_adapter(&place, &config, &adapter);
+    let error = describe(&adapted(&model, &place)).expect_err("a random pooler");
+    assert!(matches!(&error, ModelError::NoPooler { key, .. } if key == "pooler.dense.weight"), "{error}");
+}
+
+#[test]
+fn layers_of_a_pruned_model_are_numbered_as_said() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let [original, pruned] = ["original", "pruned"].map(|name| root.path().join(name));
+    // Trained on layers 1 and 3 of the checkpoint: 0 and 1 of the pruned model.
+    let both = |layers: [usize; 2]| -> Vec<NamedWeight> {
+        layers.into_iter().zip([1, 3]).flat_map(|(layer, seed)| pair(&query(layer), 2, H, H, seed)).collect()
+    };
+    write_adapter(&original, &lora(json!({ "layers_to_transform": [1, 3] })), &both([1, 3]));
+    write_adapter(&pruned, &lora(json!({})), &both([0, 1]));
+    let source = |adapter: &PathBuf, adapter_layers| ModelSource {
+        kept_layers: Some(vec![1, 3]),
+        adapter_layers,
+        ..adapted(&model, adapter)
+    };
+    let [first, second] =
+        [source(&original, AdapterLayers::Original), source(&pruned, AdapterLayers::Pruned)];
+    assert_eq!(describe(&first).expect("a model"), describe(&second).expect("a model"));
+    let (recipe, pairs) = (recipe(&[ScoreKind::Distance]), snvs(60, 1));
+    assert_eq!(score(&load(&first), &recipe, &pairs), score(&load(&second), &recipe, &pairs));
+    let error = describe(&source(&original, AdapterLayers::Pruned)).expect_err("layer 3 of 2").to_string();
+    assert!(error.contains("layer 3") && error.contains("--adapter-layers original"), "{error}");
+}

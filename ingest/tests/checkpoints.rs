@@ -1,0 +1,321 @@
+//! One identity whatever the container; a refusal with file, key and remedy for every broken checkpoint.
+
+#[path = "support/files.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use support::{
+    FAMILIES, checkpoint, configure, directory, load, recipe, rewrite, score, snvs, weights, write_bin, zip,
+};
+use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily, write_safetensors};
+use vestore_ingest::{ModelError, ModelSource, ScoreKind, describe};
+
+const V1: SyntheticFamily = SyntheticFamily::NucleotideTransformerV1;
+const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
+
+fn id(directory: &Path) -> [u8; 32] {
+    describe(&ModelSource::new(directory)).expect("a model").id
+}
+
+fn refusal(directory: &Path) -> String {
+    refusal_of(&ModelSource::new(directory))
+}
+
+fn refusal_of(source: &ModelSource) -> String {
+    let error = describe(source).expect_err("a refusal");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The same checkpoint with its weights in two shards.
+fn shard(directory: &Path, weights: &[NamedWeight]) {
+    fs::remove_file(directory.join("model.safetensors")).expect("removed");
+    let (front, back) = weights.split_at(weights.len() / 2);
+    let mut places = serde_json::Map::new();
+    for (name, part) in
+        [("model-00001-of-00002.safetensors", front), ("model-00002-of-00002.safetensors", back)]
+    {
+        write_safetensors(&directory.join(name), part).expect("written");
+        places.extend(part.iter().map(|(key, ..)| (key.clone(), json!(name))));
+    }
+    let index = json!({ "metadata": {}, "weight_map": places });
+    fs::write(directory.join("model.safetensors.index.json"), index.to_string()).expect("written");
+}
+
+#[test]
+fn the_container_is_no_part_of_the_identity() {
+    for family in FAMILIES {
+        let roots = [(); 5].map(|()| directory());
+        let [whole, shards, bin, turned, bare] =
+            roots.each_ref().map(|root| checkpoint(root.path(), family, None));
+        let weights = weights(family, None);
+        shard(&shards, &weights);
+        for (directory, transposed) in [(&bin, false), (&turned, true)] {
+            fs::remove_file(directory.join("model.safetensors")).expect("removed");
+            write_bin(&directory.join("pytorch_model.bin"), &weights, transposed);
+        }
+        let strip = |name: &str| {
+            ["esm.", "bert.", "dnagrinder."]
+                .iter()
+                .find_map(|prefix| name.strip_prefix(prefix))
+                .unwrap_or(name)
+                .to_owned()
+        };
+        let stripped: Vec<NamedWeight> =
+            weights.iter().map(|(name, shape, n)| (strip(name), shape.clone(), n.clone())).collect();
+        rewrite(&bare, &stripped);
+        let ids: BTreeSet<[u8; 32]> =
+            [&whole, &shards, &bin, &turned, &bare].into_iter().map(|d| id(d)).collect();
+        assert_eq!(ids.len(), 1, "{family:?}");
+        let loaded = load(&ModelSource::new(&turned));
+        assert_eq!(loaded.description(), &describe(&ModelSource::new(&turned)).expect("a description"));
+        let kinds = recipe(&[ScoreKind::Distance]);
+        let pairs = snvs(60, 2);
+        assert_eq!(score(&loaded, &kinds, &pairs), score(&load(&ModelSource::new(&whole)), &kinds, &pairs));
+    }
+}
+
+#[test]
+fn whatever_changes_numbers_changes_the_identity() {
+    let root = directory();
+    let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let first = id(&model);
+    let mut pruned = ModelSource::new(&model);
+    pruned.kept_layers = Some(vec![0, 1, 3]);
+    let mut ids = BTreeSet::from([first, describe(&pruned).expect("pruned").id]);
+    configure(&model, |config| config["layer_norm_eps"] = json!(1e-5));
+    ids.insert(id(&model));
+    configure(&model, |config| config["layer_norm_eps"] = json!(1e-12));
+    let mut changed = weights(SyntheticFamily::Dnabert2, None);
+    changed[9].2[3] += 1e-3;
+    rewrite(&model, &changed);
+    ids.insert(id(&model));
+    rewrite(&model, &weights(SyntheticFamily::Dnabert2, None));
+    let file = model.join("tokenizer.json");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+    fs::write(&file, serde_json::to_string_pretty(&tokenizer).expect("JSON")).expect("written");
+    assert_eq!(id(&model), first, "spelling is no part of it");
+    configure(&model, |config| config["transformers_version"] = json!("5"));
+    assert_eq!(id(&model), first, "fields that the encoder does not use are no part of it");
+    tokenizer["model"]["merges"].as_array_mut().expect("merges").swap(0, 1);
+    fs::write(&file, tokenizer.to_string()).expect("written");
+    ids.insert(id(&model));
+    assert_eq!(ids.len(), 5);
+}
+
+#[test]
+fn a_tied_decoder_counts_once_and_must_be_tied() {
+    let root = directory();
+    let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let (without, mut weights) =
+        (describe(&ModelSource::new(&model)).expect("a model"), weights(SyntheticFamily::Dnabert2, None));
+    let table =
+        weights.iter().find(|(name, ..)| name.ends_with("word_embeddings.weight")).expect("a table").clone();
+    weights.push(("cls.predictions.decoder.weight".to_owned(), table.1, table.2));
+    rewrite(&model, &weights);
+    assert_eq!(describe(&ModelSource::new(&model)).expect("a model"), without);
+    weights.last_mut().expect("the decoder").2[0] += 1.0;
+    rewrite(&model, &weights);
+    assert!(refusal(&model).contains("differs from the embeddings"));
+}
+
+#[test]
+fn half_precision_files_load() {
+    for (name, narrow) in [
+        ("BF16", (|number: f32| half::bf16::from_f32(number).to_le_bytes()) as fn(f32) -> [u8; 2]),
+        ("F16", |number| half::f16::from_f32(number).to_le_bytes()),
+    ] {
+        let root = directory();
+        let model = checkpoint(root.path(), V2, None);
+        let full = load(&ModelSource::new(&model));
+        let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+        for (key, shape, numbers) in weights(V2, None) {
+            let start = data.len();
+            data.extend(numbers.iter().flat_map(|number| narrow(*number)));
+            header.insert(key, json!({ "dtype": name, "shape": shape, "data_offsets": [start, data.len()] }));
+        }
+        let header = serde_json::Value::Object(header).to_string();
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        fs::write(model.join("model.safetensors"), bytes).expect("written");
+        let rounded = load(&ModelSource::new(&model));
+        assert_ne!(rounded.description().id, full.description().id);
+        let (kinds, pairs) = (recipe(&[ScoreKind::Llr]), snvs(96, 3));
+        for (rough, exact) in score(&rounded, &kinds, &pairs).iter().zip(score(&full, &kinds, &pairs)) {
+            let difference = rough.values[0].expect("a score") - exact.values[0].expect("a score");
+            assert!(difference.abs() < 0.05, "{name}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn broken_weights_are_refused_with_file_and_key() {
+    let root = directory();
+    let model = checkpoint(root.path(), V1, None);
+    let good = weights(V1, None);
+    let change = |change: &dyn Fn(&mut Vec<NamedWeight>)| {
+        let mut weights = good.clone();
+        change(&mut weights);
+        rewrite(&model, &weights);
+        refusal(&model)
+    };
+    let query = "encoder.layer.2.attention.self.query.weight";
+    let missing = change(&|weights| weights.retain(|(name, ..)| !name.ends_with(query)));
+    assert!(
+        missing.contains(query)
+            && missing.contains("lacks 1 weights")
+            && missing.contains("model.safetensors"),
+        "{missing}"
+    );
+    let extra =
+        change(&|weights| weights.push(support::numbers("esm.encoder.layer.9.LayerNorm.bias", &[32], 1)));
+    assert!(extra.contains("encoder.layer.9.LayerNorm.bias") && extra.contains("no place for"), "{extra}");
+    let shape = change(&|weights| {
+        let weight = weights.iter_mut().find(|(name, ..)| name.ends_with(query)).expect("a weight");
+        weight.1 = vec![16, 64];
+    });
+    assert!(shape.contains("[16, 64]") && shape.contains("[32, 32]") && shape.contains(query), "{shape}");
+    let twice = change(&|weights| {
+        let bare = weights[3].0.trim_start_matches("esm.").to_owned();
+        weights.push((bare, weights[3].1.clone(), weights[3].2.clone()));
+    });
+    assert!(twice.contains("twice"), "{twice}");
+    let head = change(&|weights| weights.retain(|(name, ..)| name != "lm_head.decoder.weight"));
+    assert!(head.contains("lm_head.decoder.weight"), "{head}");
+    rewrite(&model, &good);
+    // Weights that published files hold and nothing uses are no reason to refuse.
+    let mut harmless = good.clone();
+    harmless.push(support::numbers("esm.contact_head.regression.weight", &[1, 16], 1));
+    harmless.push(support::numbers("esm.contact_head.regression.bias", &[1], 1));
+    let first = id(&model);
+    rewrite(&model, &harmless);
+    assert_eq!(id(&model), first);
+}
+
+#[test]
+fn damaged_files_are_refused_and_never_panic() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let file = model.join("model.safetensors");
+    let good = fs::read(&file).expect("read");
+    for end in [0, 4, 8, 100, good.len() / 2, good.len() - 1] {
+        fs::write(&file, &good[..end]).expect("written");
+        assert!(refusal(&model).contains("model.safetensors"), "cut at {end}");
+    }
+    let mut lying = good.clone();
+    lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    fs::write(&file, lying).expect("written");
+    assert!(refusal(&model).contains("safetensors"));
+    fs::remove_file(&file).expect("removed");
+    assert!(refusal(&model).contains("holds no weights"));
+    let bin = model.join("pytorch_model.bin");
+    write_bin(&bin, &weights(V2, None)[..6], false);
+    let good = fs::read(&bin).expect("read");
+    // Every byte of the pickle and of the directory changed once: refused or harmless, never a panic.
+    for at in (0..3000).chain(good.len() - 800..good.len()).step_by(3) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x5a;
+        fs::write(&bin, &bytes).expect("written");
+        refusal(&model);
+    }
+    for end in [0, 3, 30, 1000, good.len() - 30, good.len() - 1] {
+        fs::write(&bin, &good[..end]).expect("written");
+        refusal(&model);
+    }
+    fs::write(&bin, zip(&[("m/data.pkl".to_owned(), b"\x80\x02cposix\nsystem\n(X\x02\0\0\0idtR.".to_vec())]))
+        .expect("written");
+    let hostile = refusal(&model);
+    assert!(hostile.contains("posix system"), "{hostile}");
+}
+
+#[test]
+fn shards_are_checked_against_their_index() {
+    let root = directory();
+    let model = checkpoint(root.path(), V1, None);
+    shard(&model, &weights(V1, None));
+    let index = model.join("model.safetensors.index.json");
+    let good = fs::read_to_string(&index).expect("read");
+    fs::write(&index, good.replacen("00001-of", "00002-of", 1)).expect("written");
+    assert!(refusal(&model).contains("does not hold it"));
+    fs::write(&index, good.replacen("model-00001", "../model-00001", 1)).expect("written");
+    assert!(refusal(&model).contains("no plain file name"));
+    fs::write(&index, good).expect("written");
+    fs::remove_file(model.join("model-00002-of-00002.safetensors")).expect("removed");
+    assert!(refusal(&model).contains("model-00002-of-00002.safetensors"));
+}
+
+#[test]
+fn configurations_and_tokenizers_must_fit() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let with = |key: &str, value: serde_json::Value| {
+        let saved = fs::read(model.join("config.json")).expect("read");
+        configure(&model, |config| config[key] = value);
+        let refused = refusal(&model);
+        fs::write(model.join("config.json"), saved).expect("written");
+        refused
+    };
+    assert!(with("num_attention_heads", json!(5)).contains("num_attention_heads"));
+    assert!(with("hidden_size", json!(-3)).contains("hidden_size"));
+    assert!(with("num_hidden_layers", json!(4_000_000_000_u64)).contains("num_hidden_layers"));
+    assert!(with("num_hidden_layers", json!(5)).contains("lacks"));
+    assert!(with("position_embedding_type", json!("relative_key")).contains("position_embedding_type"));
+    assert!(with("emb_layer_norm_before", json!(true)).contains("emb_layer_norm_before"));
+    // The vocabulary of v1 beside a model of v2.
+    fs::write(model.join("vocab.txt"), "<unk>\n<pad>\n<mask>\n<cls>\nAAAAAA").expect("written");
+    assert!(refusal(&model).contains("vocab.txt"));
+    fs::remove_file(model.join("vocab.txt")).expect("removed");
+    let other = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    configure(&other, |config| config["vocab_size"] = json!(4096));
+    assert!(refusal(&other).contains("[4096"));
+    // A tokenizer of fewer words than the embeddings have rows.
+    let short = checkpoint(root.path(), SyntheticFamily::Dnagrinder, None);
+    let file = short.join("tokenizer.json");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+    let merges = tokenizer["model"]["merges"].as_array_mut().expect("merges");
+    let last = merges.pop().expect("a merge").as_str().expect("a pair").replace(' ', "");
+    tokenizer["model"]["vocab"].as_object_mut().expect("words").remove(&last);
+    fs::write(&file, tokenizer.to_string()).expect("written");
+    let refused = refusal(&short);
+    assert!(
+        refused.contains("tokens, the embeddings have") && refused.contains("tokenizer.json"),
+        "{refused}"
+    );
+    configure(&other, |config| *config = json!({ "model_type": "gpt2" }));
+    let unknown = refusal(&other);
+    assert!(
+        unknown.contains("gpt2") && unknown.contains("nucleotide-transformer, dnabert2, dnagrinder"),
+        "{unknown}"
+    );
+    fs::write(other.join("config.json"), "[]").expect("written");
+    assert!(refusal(&other).contains("config.json"));
+}
+
+#[test]
+fn layer_numbers_are_checked() {
+    let root = directory();
+    let model = checkpoint(root.path(), V1, None);
+    for (kept, words) in [(vec![0, 4], "layers 0 to 3"), (vec![], "no layer"), (vec![1, 1], "twice")] {
+        let mut source = ModelSource::new(&model);
+        source.kept_layers = Some(kept);
+        assert!(refusal_of(&source).contains(words));
+    }
+    // A classifier whose pooler was never saved cannot be reproduced.
+    let classifier = checkpoint(root.path(), SyntheticFamily::Dnabert2, Some(2));
+    let mut weights = weights(SyntheticFamily::Dnabert2, Some(2));
+    weights.retain(|(name, ..)| !name.contains("pooler"));
+    rewrite(&classifier, &weights);
+    assert!(matches!(describe(&ModelSource::new(&classifier)), Err(ModelError::NoPooler { .. })));
+}

@@ -1,0 +1,199 @@
+//! Scores do not depend on batching, are missing where they are not defined, and never lie.
+
+#[path = "support/files.rs"]
+mod support;
+
+use std::sync::Arc;
+
+use support::{FAMILIES, checkpoint, directory, load, recipe, rewrite, score, snv, snvs, weights, window};
+use tch::{Device, Kind};
+use vestore_ingest::synthetic::SyntheticFamily;
+use vestore_ingest::{
+    GridWindow, Model, ModelSource, Recipe, ScoreError, ScoreKind, Strands, WindowPair, grid_window_start,
+    prepare, reverse_complement,
+};
+use vestore_schema::Status;
+
+const V1: SyntheticFamily = SyntheticFamily::NucleotideTransformerV1;
+
+fn kinds(family: SyntheticFamily) -> Vec<ScoreKind> {
+    match family {
+        SyntheticFamily::Dnabert2 | SyntheticFamily::Dnagrinder => vec![ScoreKind::Distance, ScoreKind::Pll],
+        _ => vec![ScoreKind::Llr, ScoreKind::Distance, ScoreKind::Pll],
+    }
+}
+
+#[test]
+fn batches_change_nothing_that_matters() {
+    for family in FAMILIES {
+        let root = directory();
+        let model = load(&ModelSource::new(checkpoint(root.path(), family, None)));
+        let mut pairs = snvs(48, 3);
+        pairs.extend(snvs(30, 2));
+        let whole = recipe(&kinds(family));
+        let single = Recipe { batch_tokens: 1, ..whole.clone() };
+        let rows = score(&model, &whole, &pairs);
+        assert_eq!(rows, score(&model, &whole, &pairs), "the same batches give the same bits");
+        for (together, alone) in rows.iter().zip(score(&model, &single, &pairs)) {
+            for (together, alone) in together.values.iter().zip(alone.values) {
+                assert!((together.expect("a score") - alone.expect("a score")).abs() < 2e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn alternates_of_a_site_share_their_passes() {
+    let root = directory();
+    let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
+    let passes = |kinds: &[ScoreKind], pairs: &[WindowPair]| -> usize {
+        let recipe = Recipe { strands: Strands::Forward, ..recipe(kinds) };
+        let work = prepare(model.tokenizer(), &recipe, None, pairs).expect("work");
+        (0..work.batches()).map(|batch| work.size(batch).0).sum()
+    };
+    let site = snvs(60, 1);
+    assert_eq!(passes(&[ScoreKind::Llr], &site), 1);
+    assert_eq!(passes(&[ScoreKind::Distance], &site), 1 + 3);
+    assert_eq!(passes(&[ScoreKind::Llr, ScoreKind::Distance], &site), 1 + 1 + 3);
+    assert_eq!(passes(&[ScoreKind::Pll], &site[..1]), 10 + 10);
+}
+
+#[test]
+fn one_grid_window_serves_the_eighteen_snvs_of_a_word() {
+    let root = directory();
+    let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
+    let genome = window(600, 5);
+    let pairs: Vec<WindowPair> = (300..306u32)
+        .flat_map(|position| {
+            let start = grid_window_start(position, 60, 6) as usize;
+            assert_eq!(start, 300 - 30);
+            let bases: Arc<[u8]> = genome[start..start + 60].into();
+            let grid = Some(GridWindow { bases, position: position - start as u32 });
+            let centred = &genome[position as usize - 30..position as usize + 30];
+            let old = genome[position as usize];
+            let others: Vec<u8> = b"ACGT".iter().copied().filter(|base| *base != old).collect();
+            others.into_iter().map(move |base| WindowPair { grid: grid.clone(), ..snv(centred, base) })
+        })
+        .collect();
+    assert_eq!(pairs.len(), 18);
+    let recipe = recipe(&[ScoreKind::LlrGrid]);
+    let work = prepare(model.tokenizer(), &recipe, None, &pairs).expect("work");
+    assert_eq!((0..work.batches()).map(|batch| work.size(batch).0).sum::<usize>(), 2, "one pass a strand");
+    let rows = score(&model, &recipe, &pairs);
+    assert!(rows.iter().all(|row| row.values[0].is_some() && row.status == Status::Scored));
+    let without = [snv(&window(60, 1), b'A')];
+    assert!(matches!(prepare(model.tokenizer(), &recipe, None, &without), Err(ScoreError::NoGridWindow)));
+}
+
+#[test]
+fn undefined_scores_are_missing_and_told() {
+    let root = directory();
+    let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
+    let llr = recipe(&[ScoreKind::Llr]);
+    let mut reference = window(60, 9);
+    reference[30] = b'C';
+    let mut beside = reference.clone();
+    beside[31] = b'N';
+    let mut unknown = reference.clone();
+    unknown[30] = b'N';
+    let deletion = WindowPair { reference_length: 3, ..snv(&reference, b'G') };
+    let pairs = [
+        snv(&reference, b'G'),
+        snv(&beside, b'G'),
+        snv(&unknown, b'G'),
+        snv(&reference, b'N'),
+        deletion.clone(),
+    ];
+    let rows = score(&model, &llr, &pairs);
+    let status: Vec<Status> = rows.iter().map(|row| row.status).collect();
+    let expected =
+        [Status::Scored, Status::Scored, Status::NonAcgt, Status::NonAcgt, Status::UnsupportedAllele];
+    assert_eq!(status, expected);
+    assert!(rows[2..].iter().all(|row| row.values == [None, None, None]));
+    let both = score(&model, &recipe(&[ScoreKind::Llr, ScoreKind::Distance]), &[deletion]);
+    assert_eq!((both[0].status, both[0].values[0]), (Status::Scored, None));
+    assert!(both[0].values[3].is_some());
+}
+
+#[test]
+fn what_the_model_cannot_give_is_refused() {
+    let root = directory();
+    let bert = load(&ModelSource::new(checkpoint(root.path(), SyntheticFamily::Dnabert2, None)));
+    let classifier = load(&ModelSource::new(checkpoint(root.path(), V1, Some(2))));
+    for (model, kind) in [
+        (&bert, ScoreKind::Llr),
+        (&bert, ScoreKind::LlrGrid),
+        (&bert, ScoreKind::Classifier),
+        (&classifier, ScoreKind::Pll),
+    ] {
+        assert!(
+            matches!(recipe(&[kind]).check(model.description()), Err(ScoreError::Unsupported { .. })),
+            "{kind}"
+        );
+    }
+    let long = [snv(&window(6001, 1), b'A')];
+    let limit = classifier.description().max_tokens;
+    assert_eq!(limit, Some(1000));
+    let error = prepare(classifier.tokenizer(), &recipe(&[ScoreKind::Classifier]), limit, &long)
+        .expect_err("too long");
+    assert!(error.to_string().contains("--window 5994"), "{error}");
+}
+
+#[test]
+fn nan_is_never_a_number() {
+    let root = directory();
+    let directory = checkpoint(root.path(), V1, None);
+    let mut weights = weights(V1, None);
+    let bias = weights
+        .iter_mut()
+        .find(|(name, ..)| name == "esm.encoder.emb_layer_norm_after.bias")
+        .expect("a bias");
+    bias.2[0] = f32::NAN;
+    rewrite(&directory, &weights);
+    let model = load(&ModelSource::new(&directory));
+    for row in score(&model, &recipe(&[ScoreKind::Llr, ScoreKind::Distance]), &snvs(60, 1)) {
+        assert_eq!(row.status, Status::NonFinite);
+        assert!(row.values.iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn strands_average_their_finished_scores() {
+    let root = directory();
+    let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
+    let kinds = [ScoreKind::Llr, ScoreKind::Distance];
+    let pair = snvs(60, 1).remove(0);
+    let turned = WindowPair {
+        reference: reverse_complement(&pair.reference).into(),
+        alternate: reverse_complement(&pair.alternate).into(),
+        centre: 59 - pair.centre,
+        ..pair.clone()
+    };
+    let one = Recipe { strands: Strands::Forward, ..recipe(&kinds) };
+    let [forward, reverse] =
+        [&pair, &turned].map(|pair| score(&model, &one, std::slice::from_ref(pair)).remove(0));
+    let both = score(&model, &recipe(&kinds), &[pair]).remove(0);
+    for (column, one) in [(1, &forward), (2, &reverse)] {
+        let difference = both.values[column].expect("a score") - one.values[0].expect("a score");
+        assert!(difference.abs() < 1e-6, "{difference}");
+    }
+    let [f, r, b] =
+        [forward.values[2], reverse.values[2], both.values[3]].map(|value| value.expect("a distance"));
+    assert!((f32::midpoint(f, r) - b).abs() < 1e-5, "{f} {r} {b}");
+}
+
+#[test]
+fn bfloat16_is_near_and_long_byte_pair_windows_run() {
+    let root = directory();
+    let source = ModelSource::new(checkpoint(root.path(), SyntheticFamily::Dnabert2, None));
+    let (exact, rough) = (load(&source), Model::load(&source, Device::Cpu, Kind::BFloat16).expect("a model"));
+    let distance = recipe(&[ScoreKind::Distance]);
+    let pairs = snvs(120, 2);
+    for (exact, rough) in score(&exact, &distance, &pairs).iter().zip(score(&rough, &distance, &pairs)) {
+        let difference = exact.values[6].expect("a cosine") - rough.values[6].expect("a cosine");
+        assert!(difference.abs() < 0.05, "{difference}");
+    }
+    // 4 heads × 4,000² numbers would be more than one block.
+    let rows = score(&exact, &Recipe { strands: Strands::Forward, ..distance }, &snvs(14_000, 1)[..1]);
+    assert_eq!(rows[0].status, Status::Scored);
+}

@@ -1,0 +1,76 @@
+//! Runs that are killed at any moment and started again end with the same bytes in every score.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use vestore::Store;
+
+use crate::programs::{command, ok, said, store};
+use crate::support::Random;
+
+const SCORE: &str = "score {} --model small --window 600 --device cpu --track t --score llr,distance --region chr1:1-2900 --quiet";
+
+fn stored(store: &Path) -> u64 {
+    Store::open(store).unwrap().all_segments().unwrap().iter().map(|segment| segment.rows).sum()
+}
+
+fn start(store: &Path) -> Child {
+    command(SCORE, &[store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(std::fs::copy(&path, &target).unwrap()) }
+    }
+}
+
+/// Each round waits until a random share of the rows is committed, reads the store as other processes
+/// do, kills the run a little later, and reads again before anybody has cleaned up.
+fn kill_and_resume(rounds: u64, seed: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let (fresh, _) = store(folder.path());
+    let undisturbed = folder.path().join("undisturbed");
+    copy(&fresh, &undisturbed);
+    said(SCORE, &[&undisturbed]);
+    let wanted = ok("query {} --format tsv", &[&undisturbed]);
+    let total = stored(&undisturbed);
+    assert_eq!(total, 2900 * 3);
+    let mut random = Random(seed);
+    let mut landed = 0;
+    for round in 0..rounds {
+        let target = folder.path().join(format!("round{round}"));
+        copy(&fresh, &target);
+        let mut child = start(&target);
+        let share = total * (10 + random.below(80)) / 100;
+        let mut seen = 0;
+        while seen < share && child.try_wait().unwrap().is_none() {
+            let now = stored(&target);
+            assert!(now >= seen, "committed rows vanished: {seen}, then {now}");
+            seen = now;
+        }
+        for _ in 0..random.below(60) {
+            stored(&target);
+        }
+        let running = ok("query {} --count", &[&target]).trim().parse::<u64>().unwrap();
+        assert!(running >= seen);
+        landed += u64::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = ok("query {} --format tsv", &[&target]);
+        assert!(left.lines().count() as u64 > running, "rows that were seen must stay");
+        assert!(left.lines().all(|line| wanted.contains(line)));
+        said(SCORE, &[&target]);
+        assert!(ok("query {} --format tsv", &[&target]) == wanted, "round {round} ended with other rows");
+        assert_eq!(ok("verify {} --quiet", &[&target]), "");
+        std::fs::remove_dir_all(&target).unwrap();
+    }
+    assert!(landed * 2 >= rounds, "only {landed} of {rounds} kills met a run that was still going");
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    kill_and_resume(20, 1);
+}
