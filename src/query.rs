@@ -11,7 +11,7 @@ pub use scan::{SegmentReader, SegmentRows};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
-use vestore_schema::{KEY_COLUMNS, STATUS_COLUMN, Track};
+use vestore_schema::{EMBEDDING_COLUMNS, KEY_COLUMNS, STATUS_COLUMN, Track, embedding_type};
 
 /// Columns of an answer before the score columns: contig, 1-based position, alleles, model, track, status.
 pub const ANSWER_COLUMNS: [&str; 7] =
@@ -20,20 +20,33 @@ pub const ANSWER_COLUMNS: [&str; 7] =
 /// Metadata key of an answer's tracks: name, id, model, recipe, columns of each, JSON.
 pub const TRACKS_KEY: &str = "vestore.tracks";
 
-/// The schema of an answer over `tracks`: [`ANSWER_COLUMNS`], then every score column that one of the
-/// tracks has, in the order in which they first come.
+/// The schema of an answer over the scores of `tracks`: [`ANSWER_COLUMNS`], then every score column that
+/// one of the tracks has, in the order in which they first come.
 #[must_use]
 pub fn answer_schema(tracks: &[Track]) -> SchemaRef {
+    let mut fields: Vec<Field> = Vec::new();
+    for column in tracks.iter().flat_map(|track| &track.columns) {
+        if !fields.iter().any(|field| field.name() == column) {
+            fields.push(Field::new(column, DataType::Float32, true));
+        }
+    }
+    with_answer_columns(fields, tracks)
+}
+
+/// The schema of an answer over the embeddings of `tracks`, of models of one width.
+#[must_use]
+pub(crate) fn embeddings_answer_schema(tracks: &[Track], hidden: u32) -> SchemaRef {
+    let fields = EMBEDDING_COLUMNS.map(|name| Field::new(name, embedding_type(hidden), true));
+    with_answer_columns(fields.into(), tracks)
+}
+
+fn with_answer_columns(values: Vec<Field>, tracks: &[Track]) -> SchemaRef {
     let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let types =
         [name.clone(), DataType::UInt32, DataType::Utf8, DataType::Utf8, name.clone(), name, DataType::Utf8];
     let mut fields: Vec<Field> =
         ANSWER_COLUMNS.iter().zip(types).map(|(column, kind)| Field::new(*column, kind, false)).collect();
-    for column in tracks.iter().flat_map(|track| &track.columns) {
-        if !fields[ANSWER_COLUMNS.len()..].iter().any(|field| field.name() == column) {
-            fields.push(Field::new(column, DataType::Float32, true));
-        }
-    }
+    fields.extend(values);
     let tracks = serde_json::json!(tracks).to_string();
     Arc::new(Schema::new(fields).with_metadata(Metadata::default().with(TRACKS_KEY, tracks)))
 }

@@ -24,8 +24,8 @@ pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{Estimate, Job, Outcome, PipelineError, Progress, UNIT, estimate, new_run};
 pub use score::{
-    Embedding, GridWindow, Outputs, Recipe as ScoreRecipe, Row, ScoreError, WindowPair, Work, finish,
-    grid_window_start, prepare, run,
+    Embedding, GridWindow, Outputs, Recipe, Row, ScoreError, WindowPair, Work, finish, grid_window_start,
+    prepare, run,
 };
 pub use source::source_of;
 pub use tch::{Device, Kind};
@@ -33,4 +33,5 @@ pub use tokenize::{
     BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, TokenizerKind,
     Tokens, complement, reverse_complement,
 };
+pub use vestore_schema::{ScoreKind, Strands};
 pub use window::WindowCutter;

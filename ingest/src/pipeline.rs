@@ -12,7 +12,10 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
-use vestore::{Plan, PlanError, Reference, ReferenceError, ScoreRow, Store, StoreError, Writer, score_batch};
+use vestore::{
+    EmbeddingRow, Plan, PlanError, Reference, ReferenceError, ScoreRow, Store, StoreError, Writer,
+    embedding_batch, score_batch,
+};
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track};
 
 use crate::model::Model;
@@ -177,9 +180,9 @@ impl Job<'_> {
         let mut statuses = Vec::with_capacity(unit.rows.len());
         let mut windows = Vec::with_capacity(unit.rows.len());
         for row in &unit.rows {
-            let status = match row.status {
+            let status = match row.planned.status {
                 Some(status) => Some(status),
-                None => match self.cutter.cut(&row.variant, reference, self.store.assembly())? {
+                None => match self.cutter.cut(&row.planned.variant, reference, self.store.assembly())? {
                     Ok(window) if !fits(tokenizer, max_tokens, &window)? => Some(Status::NonAcgt),
                     Ok(window) => {
                         windows.push(window);
@@ -190,7 +193,10 @@ impl Job<'_> {
             };
             statuses.push(status);
         }
-        let work = score::prepare(tokenizer, self.recipe, max_tokens, &windows)?;
+        // A unit that only lacks embeddings runs no forward for scores.
+        let kinds = if unit.wants_scores() { self.recipe.kinds.clone() } else { Vec::new() };
+        let recipe = Recipe { kinds, ..self.recipe.clone() };
+        let work = score::prepare(tokenizer, &recipe, max_tokens, &windows)?;
         Ok(Prepared { unit, statuses, work })
     }
 
@@ -227,35 +233,62 @@ impl Job<'_> {
             if outputs.iter().any(|output| output.divided) && run.remarks.is_empty() {
                 run.remarks.push(DIVIDED.to_owned());
             }
-            let mut scored = score::finish(&work, outputs).into_iter();
-            let rows: Vec<ScoreRow> = unit
-                .rows
-                .into_iter()
-                .zip(statuses)
-                .map(|(planned, status)| {
-                    let (values, status) = match status {
-                        Some(status) => (vec![None; self.track.columns.len()], status),
-                        None => {
-                            let row = scored.next().expect("a row for every window; this is a bug");
-                            (row.values, row.status)
-                        }
-                    };
-                    ScoreRow { variant: planned.variant, values, status }
-                })
-                .collect();
-            let batch = score_batch(self.track, &rows);
-            let segment = writer.write(Table::Scores, self.track, Some(self.record), unit.contig, [batch])?;
-            let count = rows.len() as u64;
-            for row in &rows {
-                *outcome.statuses.entry(row.status).or_default() += 1;
+            let (count, contig) = (unit.rows.len() as u64, unit.contig);
+            let (scores, embeddings) = self.rows(unit, statuses, score::finish(&work, outputs));
+            for status in scores.iter().map(|row| row.status) {
+                *outcome.statuses.entry(status).or_default() += 1;
             }
             outcome.rows += count;
             run.committed += 1;
             run.rows += count;
-            writer.commit(segment.as_slice(), run)?;
+            let mut segments = Vec::with_capacity(2);
+            if !scores.is_empty() {
+                let batch = [score_batch(self.track, &scores)];
+                segments.extend(writer.write(Table::Scores, self.track, Some(self.record), contig, batch)?);
+            }
+            if !embeddings.is_empty() {
+                let batch = [embedding_batch(self.record.hidden, &embeddings)];
+                segments.extend(writer.write(
+                    Table::Embeddings,
+                    self.track,
+                    Some(self.record),
+                    contig,
+                    batch,
+                )?);
+            }
+            writer.commit(&segments, run)?;
             progress.advance(count);
         }
         Ok(outcome)
+    }
+
+    /// The rows of a unit that each table lacks.
+    fn rows(
+        &self,
+        unit: Unit,
+        statuses: Vec<Option<Status>>,
+        computed: Vec<score::Row>,
+    ) -> (Vec<ScoreRow>, Vec<EmbeddingRow>) {
+        let mut computed = computed.into_iter();
+        let (mut scores, mut embeddings) = (Vec::new(), Vec::new());
+        for (pending, status) in unit.rows.into_iter().zip(statuses) {
+            let row = match status {
+                Some(status) => {
+                    score::Row { values: vec![None; self.track.columns.len()], status, embedding: None }
+                }
+                None => computed.next().expect("a row for every window; this is a bug"),
+            };
+            let variant = pending.planned.variant;
+            if pending.embedding {
+                let status = if row.embedding.is_some() { Status::Scored } else { row.status };
+                let embedding = row.embedding.map(|embedding| [embedding.reference, embedding.delta]);
+                embeddings.push(EmbeddingRow { variant: variant.clone(), embedding, status });
+            }
+            if pending.scores {
+                scores.push(ScoreRow { variant, values: row.values, status: row.status });
+            }
+        }
+        (scores, embeddings)
     }
 }
 

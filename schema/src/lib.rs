@@ -19,8 +19,8 @@ pub use locus::{LocusError, Region};
 pub use model::{Model, TokenizerKind};
 pub use segment::{Segment, Table, segment_path};
 pub use table::{
-    CONTIG_KEY, FORMAT_KEY, KEY_COLUMNS, MODEL_KEY, STATUS_COLUMN, TABLE_KEY, TRACK_KEY,
-    check_segment_format, scores_schema, segment_metadata,
+    CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, MODEL_KEY, STATUS_COLUMN, TABLE_KEY, TRACK_KEY,
+    check_segment_format, embedding_type, embeddings_schema, scores_schema, segment_metadata,
 };
 pub use track::{
     Dtype, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind, Strands, Track, check_name,

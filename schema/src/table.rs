@@ -40,6 +40,27 @@ pub fn scores_schema(columns: &[String]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// Columns of an embeddings table: mean-pooled final hidden state of the reference window, and alternate
+/// minus reference; means over the strands that were read.
+pub const EMBEDDING_COLUMNS: [&str; 2] = ["reference_embedding", "delta_embedding"];
+
+/// The schema of an embeddings segment: the key, two nullable lists of `hidden` float32, the status.
+#[must_use]
+pub fn embeddings_schema(hidden: u32) -> SchemaRef {
+    let mut fields = scores_schema(&[]).fields().to_vec();
+    for (index, name) in EMBEDDING_COLUMNS.into_iter().enumerate() {
+        fields.insert(KEY_COLUMNS.len() + index, Arc::new(Field::new(name, embedding_type(hidden), true)));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// The Arrow type of an embedding of `hidden` numbers.
+#[must_use]
+pub fn embedding_type(hidden: u32) -> DataType {
+    let item = Field::new("item", DataType::Float32, false);
+    DataType::FixedSizeList(Arc::new(item), hidden as i32)
+}
+
 /// What the footer of a segment says, so that a file copied out of the store still tells what it is.
 /// Nothing here depends on when, where or by whom it was written.
 #[must_use]

@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Print the number of rows instead
     #[arg(long)]
     count: bool,
+    /// Pooled embeddings instead of scores
+    #[arg(long)]
+    embeddings: bool,
     /// How rows are written
     #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
     format: QueryFormat,
@@ -68,6 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         variants: places.variants,
         models: arguments.model.clone(),
         tracks: arguments.track.clone(),
+        embeddings: arguments.embeddings,
     };
     let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
     let mut plan = QueryPlan::new(&store, &request)?;

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Int32Array, StringArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray, UInt32Array,
+};
 use arrow::datatypes::{DataType, Float32Type, Int32Type, UInt32Type};
 
 /// A column, ready to be written value by value.
@@ -11,6 +13,7 @@ pub(super) enum Cells<'a> {
     Name(&'a Int32Array, &'a StringArray),
     Integer(&'a UInt32Array),
     Score(&'a Float32Array),
+    Embedding(&'a FixedSizeListArray),
 }
 
 impl<'a> Cells<'a> {
@@ -21,6 +24,7 @@ impl<'a> Cells<'a> {
             DataType::Utf8 => Self::Text(column.as_string()),
             DataType::UInt32 => Self::Integer(column.as_primitive::<UInt32Type>()),
             DataType::Float32 => Self::Score(column.as_primitive::<Float32Type>()),
+            DataType::FixedSizeList(_, _) => Self::Embedding(column.as_fixed_size_list()),
             DataType::Dictionary(_, _) => {
                 let names = column.as_dictionary::<Int32Type>();
                 Self::Name(names.keys(), names.values().as_string())
@@ -37,7 +41,7 @@ impl<'a> Cells<'a> {
         match self {
             Self::Text(values) => values.value(row),
             Self::Name(keys, values) => values.value(keys.value(row) as usize),
-            Self::Integer(_) | Self::Score(_) => "",
+            Self::Integer(_) | Self::Score(_) | Self::Embedding(_) => "",
         }
     }
 
@@ -48,11 +52,24 @@ impl<'a> Cells<'a> {
             Self::Integer(values) => write_integer(values.value(row), out),
             Self::Score(values) if values.is_null(row) => {}
             Self::Score(values) => write_score(values.value(row), out),
+            Self::Embedding(values) if values.is_null(row) => {}
+            Self::Embedding(values) => {
+                let numbers = values.value(row);
+                for (index, number) in numbers.as_primitive::<Float32Type>().values().iter().enumerate() {
+                    out.push(if index == 0 { b'[' } else { b',' });
+                    write_score(*number, out);
+                }
+                out.push(b']');
+            }
         }
     }
 
     pub(super) fn is_missing(&self, row: usize) -> bool {
-        matches!(self, Self::Score(values) if values.is_null(row))
+        match self {
+            Self::Score(values) => values.is_null(row),
+            Self::Embedding(values) => values.is_null(row),
+            Self::Text(_) | Self::Name(..) | Self::Integer(_) => false,
+        }
     }
 }
 

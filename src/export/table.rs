@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Float32Type, SchemaRef};
 
 use super::ExportError;
 use super::cell::Cells;
@@ -51,6 +51,18 @@ fn cell(column: &Cells<'_>, row: usize) -> String {
     match column {
         Cells::Score(values) if !column.is_missing(row) => rounded(values.value(row)),
         Cells::Score(_) => "-".to_owned(),
+        Cells::Embedding(_) if column.is_missing(row) => "-".to_owned(),
+        Cells::Embedding(values) => {
+            let first: Vec<String> = values
+                .value(row)
+                .as_primitive::<Float32Type>()
+                .values()
+                .iter()
+                .take(3)
+                .map(|value| rounded(*value))
+                .collect();
+            format!("[{}, …]", first.join(", "))
+        }
         Cells::Integer(values) => values.value(row).to_string(),
         Cells::Text(_) | Cells::Name(..) => {
             let text = column.text(row);

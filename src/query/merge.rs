@@ -8,7 +8,7 @@ use arrow::array::{
     ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array,
 };
 use arrow::compute::{filter_record_batch, interleave_record_batch};
-use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use arrow::datatypes::{Int32Type, UInt32Type};
 use vestore_schema::Variant;
 
 use super::ANSWER_COLUMNS;
@@ -190,7 +190,7 @@ impl<'a> Rows<'a> {
                 "contig" => name(contig as usize, &self.names.contigs)?,
                 "model" => name(track, &self.names.models)?,
                 "track" => name(track, &self.names.tracks)?,
-                other => column(other).unwrap_or_else(|| new_null_array(&DataType::Float32, rows)),
+                other => column(other).unwrap_or_else(|| new_null_array(field.data_type(), rows)),
             });
         }
         debug_assert_eq!(self.plan.schema().field(0).name(), ANSWER_COLUMNS[0]);

@@ -6,8 +6,8 @@ use std::ops::Range;
 use arrow::datatypes::SchemaRef;
 use vestore_schema::{Region, Segment, Table, Track, Variant};
 
-use super::answer_schema;
 use super::merge::Rows;
+use super::{answer_schema, embeddings_answer_schema};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -21,6 +21,8 @@ pub struct Request {
     pub models: Vec<String>,
     /// And of these tracks.
     pub tracks: Vec<String>,
+    /// Embeddings instead of scores; the models of all tracks must then be of one width.
+    pub embeddings: bool,
 }
 
 /// The segments that can hold the answer, and where in them to look.
@@ -67,7 +69,21 @@ impl QueryPlan {
         };
         store.plan(
             |snapshot, segments_of| {
-                let tracks = select_tracks(snapshot, request)?;
+                let mut tracks = select_tracks(snapshot, request)?;
+                if request.embeddings && request.tracks.is_empty() && request.models.is_empty() {
+                    let mut kept = Vec::new();
+                    for track in tracks {
+                        let mut contigs = 0..assembly.contigs.len() as u32;
+                        let has = contigs.try_fold(false, |has, contig| {
+                            Ok::<_, StoreError>(
+                                has || !segments_of(&track.name, contig, 0, u32::MAX)?.is_empty(),
+                            )
+                        })?;
+                        kept.extend(has.then_some(track));
+                    }
+                    tracks = kept;
+                }
+                let width = if request.embeddings { Some(common_width(snapshot, &tracks)?) } else { None };
                 let mut parts: Vec<Part> = Vec::new();
                 for region in &regions {
                     let range = region.start..region.end;
@@ -98,8 +114,12 @@ impl QueryPlan {
                     part.segments.sort_by_key(|(track, segment)| (segment.first, *track, segment.number));
                 }
                 parts.retain(|part| !part.segments.is_empty());
+                let schema = match width {
+                    Some(hidden) => embeddings_answer_schema(&tracks, hidden),
+                    None => answer_schema(&tracks),
+                };
                 Ok(Self {
-                    schema: answer_schema(&tracks),
+                    schema,
                     tracks,
                     parts,
                     store: store.clone(),
@@ -107,7 +127,7 @@ impl QueryPlan {
                     regions: Region::union(request.regions.clone()),
                 })
             },
-            Table::Scores,
+            if request.embeddings { Table::Embeddings } else { Table::Scores },
         )
     }
 
@@ -138,6 +158,24 @@ impl QueryPlan {
     pub(super) fn wants(&self, variant: &Variant) -> bool {
         let asked = |region: &Region| region.contig == variant.contig && region.contains(variant.position);
         self.variants.contains(variant) || self.regions.iter().any(asked)
+    }
+}
+
+/// The width of the hidden states of all tracks' models.
+fn common_width(snapshot: &Snapshot, tracks: &[Track]) -> Result<u32, StoreError> {
+    let width = |track: &Track| {
+        let model = snapshot.models.iter().find(|model| model.name == track.model);
+        model.map_or(0, |model| model.hidden)
+    };
+    let Some(first) = tracks.first() else { return Ok(0) };
+    match tracks.iter().find(|track| width(track) != width(first)) {
+        None => Ok(width(first)),
+        Some(other) => Err(StoreError::MixedWidths {
+            first: first.name.clone(),
+            first_width: width(first),
+            other: other.name.clone(),
+            other_width: width(other),
+        }),
     }
 }
 

@@ -66,13 +66,14 @@ impl Writer {
     ) -> Result<Option<Segment>, StoreError> {
         self.guarded(|writer| {
             let mut batches = batches.into_iter().peekable();
-            if batches.peek().is_none() {
-                return Ok(None);
-            }
-            let contig = writer.store.record.assembly.contig(contig);
-            let Store { root, medium, .. } = &writer.store;
-            let mut segment =
-                SegmentWriter::create(medium, root, writer.next_segment, table, track, model, contig)?;
+            let schema = match batches.peek() {
+                None => return Ok(None),
+                Some(Ok(batch)) => batch.schema(),
+                Some(Err(_)) => return batches.next().transpose().map(|_| None),
+            };
+            let (store, number) = (&writer.store, writer.next_segment);
+            let contig = store.record.assembly.contig(contig);
+            let mut segment = SegmentWriter::create(store, number, table, track, model, contig, &schema)?;
             writer.next_segment += 1;
             for batch in batches {
                 segment.write(&batch?)?;

@@ -96,6 +96,21 @@ pub enum StoreError {
         /// Names in the store.
         known: Vec<String>,
     },
+    /// Embeddings of models of different widths cannot stand in one column.
+    #[error(
+        "embeddings of track `{first}` have {first_width} numbers, those of `{other}` {other_width}; choose one \
+         with --track"
+    )]
+    MixedWidths {
+        /// One track.
+        first: String,
+        /// Numbers in its embeddings.
+        first_width: u32,
+        /// Another track.
+        other: String,
+        /// Numbers in its embeddings.
+        other_width: u32,
+    },
     /// A name or an identity is taken.
     #[error("{kind} `{name}` cannot be added: {reason}")]
     Conflict {

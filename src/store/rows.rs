@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array};
-use vestore_schema::{Status, Track, Variant, scores_schema};
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::datatypes::{DataType, Field};
+use vestore_schema::{Status, Track, Variant, embeddings_schema, scores_schema};
 
 use super::error::StoreError;
 
@@ -43,6 +44,48 @@ pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, Stor
     Ok(RecordBatch::try_new(scores_schema(&track.columns), columns)?)
 }
 
+/// One row of an embeddings table: reference and delta, or why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbeddingRow {
+    /// What was embedded.
+    pub variant: Variant,
+    /// Pooled hidden state of the reference window, and alternate minus reference.
+    pub embedding: Option<[Vec<f32>; 2]>,
+    /// `scored`, or why there is no embedding.
+    pub status: Status,
+}
+
+/// The rows of one contig as a batch of an embeddings table of `hidden` numbers each.
+///
+/// # Errors
+/// When Arrow refuses the columns, which would be a bug.
+pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch, StoreError> {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let list = |which: usize| -> Result<ArrayRef, StoreError> {
+        let mut numbers = Vec::with_capacity(rows.len() * hidden as usize);
+        for row in rows {
+            match &row.embedding {
+                Some(embedding) => numbers.extend_from_slice(&embedding[which]),
+                None => numbers.resize(numbers.len() + hidden as usize, 0.0),
+            }
+        }
+        let valid: Vec<bool> = rows.iter().map(|row| row.embedding.is_some()).collect();
+        let numbers = Arc::new(Float32Array::from(numbers));
+        let array =
+            FixedSizeListArray::try_new(Arc::clone(&item), hidden as i32, numbers, Some(valid.into()))?;
+        Ok(Arc::new(array))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.variant.position + 1))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.variant.reference))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.variant.alternate))),
+        list(0)?,
+        list(1)?,
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.status.as_str()))),
+    ];
+    Ok(RecordBatch::try_new(embeddings_schema(hidden), columns)?)
+}
+
 /// The multiple of `step` nearest to `value`, as float32. Dividing by the reciprocal where that is a
 /// whole number gives the float32 that is nearest to the decimal people read.
 fn round(value: f32, step: f64) -> f32 {
@@ -57,7 +100,7 @@ mod tests {
 
     #[test]
     fn rounded_scores_are_the_decimals_people_read() {
-        assert_eq!(round(-3.141_592_7, 0.001), -3.142);
+        assert_eq!(round(-1.234_567_8, 0.001), -1.235);
         assert_eq!(round(0.000_4, 0.001), 0.0);
         assert_eq!(round(7.3, 0.25), 7.25);
         assert_eq!(round(12.0, 5.0), 10.0);

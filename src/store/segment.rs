@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -14,10 +14,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{
-    Contig, KEY_COLUMNS, Model, STATUS_COLUMN, Segment, Status, Table, Track, scores_schema,
-    segment_metadata, segment_path,
+    Contig, KEY_COLUMNS, Model, Segment, Status, Table, Track, segment_metadata, segment_path,
 };
 
+use super::Store;
 use super::error::StoreError;
 use super::medium::{Access, Medium, MediumFile};
 
@@ -39,27 +39,27 @@ pub(super) struct SegmentWriter {
 
 impl SegmentWriter {
     pub(super) fn create(
-        medium: &Arc<dyn Medium>,
-        store: &Path,
+        store: &Store,
         number: u64,
         table: Table,
         track: &Track,
         model: Option<&Model>,
         contig: &Contig,
+        schema: &SchemaRef,
     ) -> Result<Self, StoreError> {
-        let schema = scores_schema(&track.columns);
-        let place = store.join(segment_path(table, &track.name, &contig.name, number));
+        let medium = &store.medium;
+        let place = store.root.join(segment_path(table, &track.name, &contig.name, number));
         let temporary = place.with_extension("parquet.partial");
         let folder = place.parent().expect("a segment lies in a folder; this is a bug");
         medium.create_folder(folder).map_err(StoreError::io("create the folder", folder))?;
         let file = medium.open(&temporary, Access::Create).map_err(StoreError::io("create", &temporary))?;
         let properties = properties(
-            &schema,
+            schema,
             track.recipe.precision.is_some(),
             segment_metadata(table, track, model, contig),
         );
         let file = HashedFile { file, written: 0, hash: Sha256::new() };
-        let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))?;
         let segment = Segment {
             number,
             table,
@@ -142,17 +142,21 @@ fn properties(schema: &SchemaRef, rounded: bool, metadata: Vec<(String, String)>
         .set_write_batch_size(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(metadata));
+    // Floats, also those in lists, unless a column below says otherwise.
+    builder = builder.set_dictionary_enabled(rounded);
+    if !rounded {
+        builder = builder.set_encoding(Encoding::BYTE_STREAM_SPLIT);
+    }
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
-        let is_float = !KEY_COLUMNS.contains(&field.name().as_str()) && field.name() != STATUS_COLUMN;
         if field.name() == KEY_COLUMNS[0] {
             builder = builder
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-        } else if is_float && !rounded {
+        } else if *field.data_type() == DataType::Utf8 {
             builder = builder
-                .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT);
+                .set_column_dictionary_enabled(column.clone(), true)
+                .set_column_encoding(column, Encoding::PLAIN);
         }
     }
     builder.build()

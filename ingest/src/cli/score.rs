@@ -8,7 +8,8 @@ use anyhow::{Context, bail, ensure};
 use indicatif::HumanDuration;
 use vestore::{Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, check_track, read_bed};
 use vestore_ingest::{
-    Job, Kind, Model, Outcome, Progress, ScoreRecipe, WindowCutter, device, estimate, new_run, source_of,
+    Job, Kind, Model, Outcome, Progress, Recipe as ScoreRecipe, WindowCutter, device, estimate, new_run,
+    source_of,
 };
 use vestore_schema::{
     Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind, Track,
@@ -49,6 +50,9 @@ pub(super) struct Arguments {
     /// Score both strands and take the mean, or the forward strand alone
     #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
     strands: StrandsArgument,
+    /// Store pooled embeddings of reference and alternate too
+    #[arg(long, value_enum, default_value_t = EmbeddingsArgument::None)]
+    embeddings: EmbeddingsArgument,
     /// Where the model runs: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: String,
@@ -89,6 +93,12 @@ enum StrandsArgument {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EmbeddingsArgument {
+    None,
+    Pooled,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum DtypeArgument {
     F32,
     Bf16,
@@ -119,7 +129,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         kinds: track.recipe.scores.clone(),
         strands: track.recipe.strands,
         batch_tokens: batch_tokens as usize,
-        embeddings: false,
+        embeddings: arguments.embeddings == EmbeddingsArgument::Pooled,
     };
     let threads = arguments.threads.unwrap_or_else(cores);
     ensure!(

@@ -11,7 +11,21 @@ pub const UNIT: usize = 1152;
 /// Consecutive variants of a plan, on one contig, without those that the track has rows for.
 pub(super) struct Unit {
     pub(super) contig: u32,
-    pub(super) rows: Vec<Planned>,
+    pub(super) rows: Vec<Pending>,
+}
+
+/// A variant, and in which tables it has no row yet.
+pub(super) struct Pending {
+    pub(super) planned: Planned,
+    pub(super) scores: bool,
+    pub(super) embedding: bool,
+}
+
+impl Unit {
+    /// Whether a variant lacks its row of scores.
+    pub(super) fn wants_scores(&self) -> bool {
+        self.rows.iter().any(|row| row.scores)
+    }
 }
 
 /// The units of a plan that have something to do. Their borders depend on the plan alone, so that a
@@ -19,22 +33,30 @@ pub(super) struct Unit {
 pub(super) struct Units<'a> {
     store: &'a Store,
     track: &'a Track,
+    embeddings: bool,
     variants: Box<dyn Iterator<Item = Result<Planned, vestore::PlanError>> + 'a>,
     /// First variant of the next unit.
     ahead: Option<Planned>,
     /// Segments of the track on the contig that was asked for last.
-    segments: Option<(u32, Vec<Segment>)>,
+    segments: Option<(u32, [Vec<Segment>; 2])>,
 }
 
 impl<'a> Units<'a> {
     pub(super) fn new(job: &Job<'a>) -> Result<Self, PipelineError> {
         let mut variants: Box<dyn Iterator<Item = _> + 'a> = Box::new(job.plan.rows()?);
         let ahead = variants.next().transpose()?;
-        Ok(Self { store: job.store, track: job.track, variants, ahead, segments: None })
+        Ok(Self {
+            store: job.store,
+            track: job.track,
+            embeddings: job.recipe.embeddings,
+            variants,
+            ahead,
+            segments: None,
+        })
     }
 
     /// The next unit, with all its variants.
-    fn cut(&mut self) -> Result<Option<Unit>, PipelineError> {
+    fn cut(&mut self) -> Result<Option<(u32, Vec<Planned>)>, PipelineError> {
         let Some(first) = self.ahead.take() else { return Ok(None) };
         let contig = first.variant.contig;
         let mut rows = vec![first];
@@ -46,22 +68,30 @@ impl<'a> Units<'a> {
             }
             rows.push(variant);
         }
-        Ok(Some(Unit { contig, rows }))
+        Ok(Some((contig, rows)))
     }
 
     /// Leaves out what the track has rows for.
-    fn without_stored(&mut self, mut unit: Unit) -> Result<Unit, PipelineError> {
-        // What this run commits lies in other units, so the list need not be renewed.
-        if self.segments.as_ref().is_none_or(|(contig, _)| *contig != unit.contig) {
-            let segments = self.store.segments(Table::Scores, &self.track.name, unit.contig, 0, u32::MAX)?;
-            self.segments = Some((unit.contig, segments));
+    fn without_stored(&mut self, contig: u32, rows: Vec<Planned>) -> Result<Unit, PipelineError> {
+        // What this run commits lies in other units, so the lists need not be renewed.
+        if self.segments.as_ref().is_none_or(|(listed, _)| *listed != contig) {
+            let list = |table| self.store.segments(table, &self.track.name, contig, 0, u32::MAX);
+            self.segments = Some((contig, [list(Table::Scores)?, list(Table::Embeddings)?]));
         }
-        let segments = self.segments.as_ref().map_or(&[][..], |(_, segments)| segments);
-        let (Some(first), Some(last)) = (unit.rows.first(), unit.rows.last()) else { return Ok(unit) };
+        let (Some((_, [scores, embeddings])), Some(first), Some(last)) =
+            (&self.segments, rows.first(), rows.last())
+        else {
+            return Ok(Unit { contig, rows: Vec::new() });
+        };
         let (start, end) = (first.variant.position, last.variant.position + 1);
-        let stored = self.store.stored_variants(segments, unit.contig, start, end)?;
-        unit.rows.retain(|row| !stored.contains(&row.variant));
-        Ok(unit)
+        let scored = self.store.stored_variants(scores, contig, start, end)?;
+        let embedded = self.store.stored_variants(embeddings, contig, start, end)?;
+        let pending = rows.into_iter().map(|planned| Pending {
+            scores: !scored.contains(&planned.variant),
+            embedding: self.embeddings && !embedded.contains(&planned.variant),
+            planned,
+        });
+        Ok(Unit { contig, rows: pending.filter(|row| row.scores || row.embedding).collect() })
     }
 }
 
@@ -70,11 +100,11 @@ impl Iterator for Units<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let unit = match self.cut().transpose()? {
+            let (contig, rows) = match self.cut().transpose()? {
                 Ok(unit) => unit,
                 Err(error) => return Some(Err(error)),
             };
-            match self.without_stored(unit) {
+            match self.without_stored(contig, rows) {
                 Ok(unit) if unit.rows.is_empty() => {}
                 unit => return Some(unit),
             }
