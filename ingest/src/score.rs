@@ -151,9 +151,9 @@ impl WindowPair {
 /// The pooled final hidden states of a variant, means over the strands that were read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedding {
-    /// Of the reference window [hidden].
+    /// Of the reference window, one number for each of the hidden vector's.
     pub reference: Vec<f32>,
-    /// Alternate − reference [hidden].
+    /// Alternate − reference, as many.
     pub delta: Vec<f32>,
 }
 

@@ -195,6 +195,9 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
         refused(&lora(json!({ key: value })), &good, key);
     }
     refused(&json!({ "peft_type": "PREFIX_TUNING", "target_modules": ["query"] }), &good, "PREFIX_TUNING");
+    let mut flat = good.clone();
+    flat.push(("base_model.model.classifier.out_proj.weight".to_owned(), Vec::new(), vec![1.0]));
+    refused(&lora(json!({ "task_type": "SEQ_CLS" })), &flat, "classifier");
     let mut extra = good.clone();
     extra.push(numbers("base_model.model.esm.encoder.layer.0.LayerNorm.weight", &[H], 1));
     refused(&lora(json!({})), &extra, "encoder.layer.0.LayerNorm.weight");

@@ -197,3 +197,13 @@ fn bfloat16_is_near_and_long_byte_pair_windows_run() {
     let rows = score(&exact, &Recipe { strands: Strands::Forward, ..distance }, &snvs(14_000, 1)[..1]);
     assert_eq!(rows[0].status, Status::Scored);
 }
+
+#[test]
+fn stages_can_run_on_threads_of_their_own() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<Model>();
+    is_shared::<vestore_ingest::Tokenizer>();
+    is_shared::<vestore_ingest::Work>();
+    is_shared::<vestore_ingest::Outputs>();
+}

@@ -56,6 +56,8 @@ pub(super) fn plan(
         if !matches!(up, [height, columns] if *height >= outputs && *columns == rank) {
             return Err(wrong(UP, [outputs, rank], up).into());
         }
+        tensors.check(DOWN, down)?;
+        tensors.check(UP, up)?;
         tensors.check(&down_scale, &[rank])?;
         tensors.check(&up_scale, &[outputs])?;
         let keys = vera.keys().to_vec();

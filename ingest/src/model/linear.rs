@@ -110,6 +110,15 @@ pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
         Dtype::Bf16 => Kind::BFloat16,
         Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
     };
+    // libtorch would read beyond the bytes if they were fewer than the shape says.
+    if found.bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
+        return Err(TchError::Shape(format!(
+            "{} bytes of {} for {:?}",
+            found.bytes.len(),
+            found.dtype.name(),
+            found.shape
+        )));
+    }
     let shape: Vec<i64> = found.shape.iter().map(|size| *size as i64).collect();
     Tensor::f_from_data_size(&found.bytes, &shape, kind)
 }

@@ -97,7 +97,10 @@ impl Opened {
     /// The number of labels of the classification head, which may come from the adapter.
     fn find_labels(&self) -> Result<Option<u32>, ModelError> {
         let (name, _) = class_output(self.dialect, &self.config, 0);
-        let Some(labels) = self.find(&format!("{name}.weight")).map(|found| found.shape[0]) else {
+        let Some(labels) = self
+            .find(&format!("{name}.weight"))
+            .map(|found| found.shape.first().copied().unwrap_or_default())
+        else {
             return Ok(None);
         };
         let (dense, module) = class_dense(self.dialect, &self.config);

@@ -101,7 +101,7 @@ pub(crate) fn snvs(length: usize, count: u64) -> Vec<WindowPair> {
 }
 
 /// Writes weights as torch writes `pytorch_model.bin`. With `transposed`, matrices lie column by
-/// column with strides to match.
+/// column with strides to match, three numbers into their storage.
 pub(crate) fn write_bin(file: &Path, weights: &[NamedWeight], transposed: bool) {
     let text = |pickle: &mut Vec<u8>, text: &str| {
         pickle.push(b'X');
@@ -122,8 +122,8 @@ pub(crate) fn write_bin(file: &Path, weights: &[NamedWeight], transposed: bool) 
         pickle.extend(b"ctorch\nFloatStorage\n");
         text(&mut pickle, &key.to_string());
         text(&mut pickle, "cpu");
-        number(&mut pickle, numbers.len());
-        pickle.extend(b"tQK\x00(");
+        number(&mut pickle, numbers.len() + if turn { 3 } else { 0 });
+        pickle.extend(if turn { b"tQK\x03(" } else { b"tQK\x00(" });
         for size in shape {
             number(&mut pickle, *size);
         }
@@ -139,7 +139,8 @@ pub(crate) fn write_bin(file: &Path, weights: &[NamedWeight], transposed: bool) 
         pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
         let ordered: Vec<f32> = if turn {
             let (rows, columns) = (shape[0], shape[1]);
-            (0..numbers.len()).map(|at| numbers[at % rows * columns + at / rows]).collect()
+            let turned = (0..numbers.len()).map(|at| numbers[at % rows * columns + at / rows]);
+            [9.0; 3].into_iter().chain(turned).collect()
         } else {
             numbers.clone()
         };
