@@ -1,5 +1,6 @@
 //! The two programs under test, and what they are fed with.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -142,7 +143,7 @@ pub(crate) fn store(folder: &Path) -> (PathBuf, Vec<u8>) {
 pub(crate) fn vcf(path: &Path, records: &[(&str, u32, String, String)]) {
     let mut text = String::from("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n");
     for (contig, position, reference, alternate) in records {
-        text.push_str(&format!("{contig}\t{position}\t.\t{reference}\t{alternate}\t.\t.\t.\n"));
+        writeln!(text, "{contig}\t{position}\t.\t{reference}\t{alternate}\t.\t.\t.").unwrap();
     }
     fs::write(path, text).unwrap();
 }

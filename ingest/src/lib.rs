@@ -30,8 +30,8 @@ pub use score::{
 pub use source::source_of;
 pub use tch::{Device, Kind};
 pub use tokenize::{
-    BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, TokenizerKind,
-    Tokens, complement, reverse_complement,
+    BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, Tokens, complement,
+    reverse_complement,
 };
 pub use vestore_schema::{ScoreKind, Strands};
 pub use window::WindowCutter;

@@ -18,6 +18,7 @@ pub(crate) mod source;
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
+use vestore_schema::TokenizerKind;
 
 pub(crate) use blueprint::{Module, Modules};
 pub(crate) use linear::to_tensor;
@@ -30,7 +31,7 @@ use identity::{Hash, Identity};
 use linear::Loader;
 use source::{ModelSource, Opened, card_field};
 
-use crate::tokenize::{Tokenizer, TokenizerKind};
+use crate::tokenize::Tokenizer;
 
 /// What a model is, without its weights in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,8 +66,6 @@ pub struct Description {
     pub labels: Option<u32>,
     /// What kind of tokens it reads.
     pub tokenizer_kind: TokenizerKind,
-    /// Bases of a word, for k-mer models.
-    pub word_length: Option<u32>,
     /// Most tokens of a window, special ones included, where the model states a limit.
     pub max_tokens: Option<u32>,
     /// The licence that the checkpoint's README.md states.
@@ -113,7 +112,6 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Description {
         has_masked_lm: opened.masked_lm,
         labels: opened.labels,
         tokenizer_kind: opened.tokenizer.kind(),
-        word_length: opened.tokenizer.word_length(),
         max_tokens: opened.config.max_tokens,
         license: card_field(&source.checkpoint, "license"),
         note: card_field(&source.checkpoint, "note"),

@@ -5,7 +5,6 @@
 mod classifier;
 mod distance;
 mod forward;
-pub(crate) mod kind;
 mod llr;
 mod pll;
 
@@ -14,14 +13,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use thiserror::Error;
-use vestore_schema::Status;
+use vestore_schema::{ScoreKind, Status, Strands, TokenizerKind};
 
 use crate::batch::{ForwardOutput, Forwards};
 use crate::model::Description;
 use crate::model::error::ModelError;
-use crate::tokenize::{Tokenizer, TokenizerError, TokenizerKind, Tokens, reverse_complement};
+use crate::tokenize::{Tokenizer, TokenizerError, Tokens, reverse_complement};
 pub use forward::{Outputs, run};
-use kind::{ScoreKind, Strands};
 
 /// How a model is turned into scores.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +85,9 @@ impl Recipe {
             let words = model.tokenizer_kind != TokenizerKind::Bpe;
             let needs = match kind {
                 ScoreKind::Llr if !words => Some("tokens of fixed length (k-mers or bases)"),
-                ScoreKind::LlrGrid if model.word_length.is_none() => Some("k-mer tokens"),
+                ScoreKind::LlrGrid if !matches!(model.tokenizer_kind, TokenizerKind::Kmer(_)) => {
+                    Some("k-mer tokens")
+                }
                 ScoreKind::Llr | ScoreKind::LlrGrid | ScoreKind::Pll if !model.has_masked_lm => {
                     Some("a masked language model's head")
                 }

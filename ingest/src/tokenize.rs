@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thiserror::Error;
+use vestore_schema::TokenizerKind;
 
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
@@ -98,18 +99,6 @@ pub enum TokenizerError {
     },
 }
 
-/// What kind of tokens a tokenizer makes; decides which scores exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenizerKind {
-    /// Fixed-length words, single bases for the rest.
-    Kmer,
-    /// Byte-pair encoding: words of varying length.
-    Bpe,
-    /// One token a base.
-    Base,
-}
-
 /// A tokenizer of one of the known kinds.
 #[derive(Clone, Debug)]
 pub enum Tokenizer {
@@ -162,7 +151,7 @@ impl Tokenizer {
     #[must_use]
     pub fn kind(&self) -> TokenizerKind {
         match self {
-            Self::Kmer(_) => TokenizerKind::Kmer,
+            Self::Kmer(words) => TokenizerKind::Kmer(words.word_length()),
             Self::Bpe(_) => TokenizerKind::Bpe,
             Self::Base(_) => TokenizerKind::Base,
         }

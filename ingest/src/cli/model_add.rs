@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, StoreError};
-use vestore_ingest::{ModelSource, TokenizerKind, describe};
+use vestore_ingest::{ModelSource, describe};
 use vestore_schema::{Digest, Model, check_name};
 
 use super::{Usage, say, typed};
@@ -93,11 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         weight_bytes: description.weight_bytes,
         masked_lm: description.has_masked_lm,
         labels: description.labels,
-        tokenizer: match (description.tokenizer_kind, description.word_length) {
-            (TokenizerKind::Kmer, Some(word)) => vestore_schema::TokenizerKind::Kmer(word),
-            (TokenizerKind::Kmer | TokenizerKind::Base, _) => vestore_schema::TokenizerKind::Base,
-            (TokenizerKind::Bpe, _) => vestore_schema::TokenizerKind::Bpe,
-        },
+        tokenizer: description.tokenizer_kind,
         max_tokens: description.max_tokens,
         license: description.license,
         note: description.note,
