@@ -15,7 +15,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore_schema::LocusError;
+use vestore_schema::{LocusError, NameError};
 
 /// An embedded store for variant effects scored by genomic language models.
 ///
@@ -81,7 +81,9 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     eprintln!("vestore: {error:#}");
     let usage = error.chain().any(|cause| {
-        cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+        cause.is::<Usage>()
+            || cause.is::<NameError>()
+            || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

@@ -8,7 +8,7 @@ use vestore::Store;
 use crate::programs::{command, ok, said, store};
 use crate::support::Random;
 
-const SCORE: &str = "score {} --model small --window 600 --device cpu --track t --score llr,distance --region chr1:1-2900 --quiet";
+const SCORE: &str = "score {} --model small --window 120 --device cpu --track t --score llr,distance --threads 1 --region chr1:1-2900 --quiet";
 
 fn stored(store: &Path) -> u64 {
     Store::open(store).unwrap().all_segments().unwrap().iter().map(|segment| segment.rows).sum()

@@ -8,7 +8,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore_schema::LocusError;
+use vestore_schema::{LocusError, NameError};
 
 /// The engine of vestore: scores variants with genomic language models.
 #[derive(Parser)]
@@ -44,7 +44,9 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             say(format_args!("vestore: {error:#}"));
             let usage = error.chain().any(|cause| {
-                cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+                cause.is::<Usage>()
+                    || cause.is::<NameError>()
+                    || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
             });
             if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
