@@ -89,7 +89,7 @@ pub enum Status {
     Symbolic,
     /// A breakend such as `G]17:198982]`.
     Breakend,
-    /// An allele that no chosen score kind is defined for: `*`, or an indel under `llr` alone.
+    /// An allele that no chosen score kind is defined for: `*`, no alternate (`.`), an indel under `llr` alone.
     UnsupportedAllele,
     /// The model gave NaN or infinity.
     NonFinite,

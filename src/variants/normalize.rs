@@ -44,8 +44,6 @@ pub enum Rejection {
     OutsideContig,
     /// The reference allele runs over the end of the contig.
     OverrunsContig,
-    /// The alternate allele is missing (`.`).
-    NoAlternate,
     /// An allele is empty.
     EmptyAllele,
     /// Both alleles are the same.
@@ -60,7 +58,6 @@ impl Rejection {
             Self::UnknownContig => "unknown_contig",
             Self::OutsideContig => "outside_contig",
             Self::OverrunsContig => "overruns_contig",
-            Self::NoAlternate => "no_alternate",
             Self::EmptyAllele => "empty_allele",
             Self::SameAlleles => "same_alleles",
         }
@@ -89,9 +86,6 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     }
     if allele.reference.is_empty() || allele.alternate.is_empty() {
         return rejected(Rejection::EmptyAllele);
-    }
-    if allele.alternate == "." {
-        return rejected(Rejection::NoAlternate);
     }
     let start = (allele.position - 1) as u32;
     if allele.reference.len() as u64 > u64::from(length - start) {
@@ -144,7 +138,8 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
 
 /// The status of an alternate allele that does not spell its bases out.
 fn kind_without_bases(alternate: &str) -> Option<Status> {
-    if alternate == "*" {
+    // No alternate at all: a site that was seen to be as the reference is.
+    if alternate == "*" || alternate == "." {
         Some(Status::UnsupportedAllele)
     } else if alternate.contains(['[', ']']) || alternate.starts_with('.') || alternate.ends_with('.') {
         // A dot at one end is a single breakend.

@@ -83,7 +83,7 @@ fn hand_worked_cases() {
         (22, "G", "A", "outside_contig"),
         (u64::MAX, "G", "A", "outside_contig"),
         (21, "CA", "C", "overruns_contig"),
-        (4, "C", ".", "no_alternate"),
+        (4, "C", ".", "4 C . unsupported_allele"),
         (4, "C", "", "empty_allele"),
         (4, "", "C", "empty_allele"),
         (4, "C", "c", "same_alleles"),

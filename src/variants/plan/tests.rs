@@ -126,14 +126,11 @@ fn every_allele_is_a_row_a_duplicate_or_a_rejection() {
     let options = PlanOptions::default();
     let plan = Plan::from_file(&path, &mut reference, &assembly, &options, &mut report).unwrap();
     report.finish().unwrap();
-    assert_eq!((plan.len(), report.duplicates, report.records), (6, 1, 11));
-    for rejection in [Rejection::NoAlternate, Rejection::UnknownContig] {
-        assert_eq!(report.rejected(rejection), 1);
-    }
+    assert_eq!((plan.len(), report.duplicates, report.records), (7, 1, 11));
+    assert_eq!(report.rejected(Rejection::UnknownContig), 1);
     assert_eq!(report.rejected(Rejection::OutsideContig), 2);
-    for status in
-        [Status::Symbolic, Status::UnsupportedAllele, Status::NonAcgt, Status::Breakend, Status::RefMismatch]
-    {
+    assert_eq!(report.status(Status::UnsupportedAllele), 2);
+    for status in [Status::Symbolic, Status::NonAcgt, Status::Breakend, Status::RefMismatch] {
         assert_eq!(report.status(status), 1, "{status}");
     }
     assert_eq!(std::fs::read_to_string(&listing).unwrap().lines().count(), 1 + 4 + 5);
@@ -209,8 +206,8 @@ fn clinvar_agrees_with_its_genome() {
     assert_eq!(made.report.records, 14_998);
     assert_eq!(made.report.status(Status::RefMismatch), 0);
     // The file has 11,388 of single letters; three of them have no alternate allele.
-    assert_eq!(made.snvs() as u64 + made.report.rejected(Rejection::NoAlternate), 11_388);
-    assert_eq!(made.report.rejected(Rejection::NoAlternate), 3);
+    assert_eq!(made.snvs() as u64 + made.report.status(Status::UnsupportedAllele), 11_388);
+    assert_eq!(made.report.status(Status::UnsupportedAllele), 3);
 }
 
 fn has_bcftools() -> bool {
@@ -292,7 +289,7 @@ fn normal_forms_are_those_of_bcftools() {
         let ours: Vec<String> = made
             .told()
             .into_iter()
-            .filter(|row| !row.contains('<'))
+            .filter(|row| !row.contains('<') && !row.split(' ').next().is_some_and(|key| key.ends_with("-.")))
             .map(|row| row.split(' ').next().unwrap_or_default().to_owned())
             .collect();
         let ours: std::collections::BTreeSet<String> = ours.into_iter().collect();
