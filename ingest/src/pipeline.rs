@@ -336,6 +336,7 @@ pub fn new_run(
         committed: 0,
         rows: 0,
         remarks: Vec::new(),
+        layers: Vec::new(),
     })
 }
 

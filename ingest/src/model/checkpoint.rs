@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::SafeTensors;
 use safetensors::tensor::SafeTensorError;
 use serde_json::Value;
@@ -196,6 +196,17 @@ impl Mapped {
     fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
     }
+
+    /// Lets the memory of `range` go; it is read from the file again when asked for again.
+    fn release(&self, range: &Range<usize>) {
+        if let Some(map) = &self.map {
+            #[expect(unsafe_code, reason = "read pages would count as this process's memory to its end")]
+            // SAFETY: a private map that is never written: its pages come back as the file has them. A
+            // refusal costs memory only.
+            let _ =
+                unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+        }
+    }
 }
 
 /// The named tensors of one checkpoint or adapter.
@@ -314,6 +325,11 @@ impl Checkpoint {
     /// The first file, for messages about what is missing from all of them.
     pub(crate) fn path(&self) -> &Path {
         self.files.first().map_or(Path::new(""), |file| &file.path)
+    }
+
+    /// Says that the numbers of `tensor` will not be read soon.
+    pub(crate) fn release(&self, tensor: &StoredTensor) {
+        self.files[tensor.file].release(&tensor.bytes);
     }
 
     /// The numbers of `tensor` in row-major order, little-endian; borrowed from the map when they

@@ -28,7 +28,11 @@ impl Identity {
         let names: Vec<&String> = opened.used.keys().collect();
         let lines: Vec<String> = names
             .into_par_iter()
-            .filter_map(|name| opened.stored(name).map(|found| tensor_line(name, &found)))
+            .filter_map(|name| {
+                let line = opened.stored(name).map(|found| tensor_line(name, &found));
+                opened.release(name);
+                line
+            })
             .collect();
         let weights = digest(lines.concat().as_bytes());
         let tokenizer = digest(canonical(&opened.tokenizer.identity()).as_bytes());

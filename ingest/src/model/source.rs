@@ -138,6 +138,14 @@ impl Opened {
         Some(Found { bytes: self.checkpoint.bytes(tensor), dtype: tensor.dtype, shape: &tensor.shape })
     }
 
+    /// Says that the checkpoint's weight `name` was read and will not be read soon, so that mapped files
+    /// never lie in memory whole beside the model.
+    pub(crate) fn release(&self, name: &str) {
+        if let Some(tensor) = self.checkpoint.get(name) {
+            self.checkpoint.release(tensor);
+        }
+    }
+
     /// The file that a message about the weight `name` should name.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         let (head, _) = class_output(self.dialect, &self.config, 0);
@@ -204,6 +212,7 @@ fn check_tied(dialect: &Dialect, checkpoint: &Checkpoint, decoder: &str) -> Resu
     let same = written.shape == table.shape
         && written.dtype == table.dtype
         && checkpoint.bytes(written) == checkpoint.bytes(table);
+    checkpoint.release(written);
     if same {
         return Ok(());
     }
