@@ -37,6 +37,9 @@ enum Verb {
     /// Score variants, or every SNV of regions, with a model
     #[command(disable_help_flag = true)]
     Score(engine::Arguments),
+    /// Score variants without each layer in turn, or sum up what that says about the layers
+    #[command(disable_help_flag = true)]
+    Ablate(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
     /// Write rows to a file for other tools
@@ -57,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Init(arguments) => init::run(&arguments),
         Verb::Model(verb) => model::run(verb),
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
+        Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),

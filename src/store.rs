@@ -19,7 +19,7 @@ use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Table, Track};
 pub use commit::{Writer, check_track};
 pub use error::StoreError;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
-pub use rows::{EmbeddingRow, ScoreRow, embedding_batch, score_batch};
+pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
 
 use catalog::{CATALOG, Catalog};

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, UInt32Type};
 use vestore::{Format, QueryPlan, Request, Store, write_rows};
-use vestore_schema::Variant;
+use vestore_schema::{Table, Variant};
 
 use super::output::{Output, print, say};
 use super::places::Places;
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Pooled embeddings instead of scores
     #[arg(long)]
     embeddings: bool,
+    /// The change of each score without each layer, instead of scores
+    #[arg(long, conflicts_with = "embeddings")]
+    ablation: bool,
     /// How rows are written
     #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
     format: QueryFormat,
@@ -71,7 +74,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         variants: places.variants,
         models: arguments.model.clone(),
         tracks: arguments.track.clone(),
-        embeddings: arguments.embeddings,
+        table: match (arguments.embeddings, arguments.ablation) {
+            (true, _) => Table::Embeddings,
+            (_, true) => Table::Ablation,
+            _ => Table::Scores,
+        },
     };
     let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
     let mut plan = QueryPlan::new(&store, &request)?;
