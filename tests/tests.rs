@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ablation;
 mod command_line;
 mod golden;
 mod kill;

@@ -8,6 +8,7 @@ mod model;
 mod pipeline;
 mod score;
 mod source;
+mod summary;
 pub mod synthetic;
 mod tokenize;
 mod window;
@@ -28,6 +29,7 @@ pub use score::{
     change, finish, grid_window_start, prepare, run,
 };
 pub use source::source_of;
+pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};
 pub use tch::{Device, Kind};
 pub use tokenize::{
     BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, Tokens, complement,

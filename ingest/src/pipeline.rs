@@ -307,15 +307,12 @@ impl Job<'_> {
         let mut rows = Rows::default();
         let mut computed = computed.into_iter().enumerate();
         for (pending, status) in unit.rows.into_iter().zip(statuses) {
-            let (place, row) = match status {
-                Some(status) => {
-                    let values = vec![None; self.track.columns.len()];
-                    (None, score::Row { values, status, embedding: None })
-                }
-                None => {
-                    let (place, row) = computed.next().expect("a row for every window; this is a bug");
-                    (Some(place), row)
-                }
+            let (place, row) = if let Some(status) = status {
+                let values = vec![None; self.track.columns.len()];
+                (None, score::Row { values, status, embedding: None })
+            } else {
+                let (place, row) = computed.next().expect("a row for every window; this is a bug");
+                (Some(place), row)
             };
             let variant = pending.planned.variant;
             rows.statuses.push(row.status);

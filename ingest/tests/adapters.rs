@@ -269,7 +269,7 @@ fn layers_of_a_pruned_model_are_numbered_as_said() {
     assert!(error.contains("layer 3") && error.contains("--adapter-layers original"), "{error}");
 }
 
-/// A bottleneck of four inner numbers, of which the first two always pass the ReLU and the last two never
+/// A bottleneck of four inner numbers, of which the first two always pass the `ReLU` and the last two never
 /// do; what its biases add cancels. So it is the matrix I + up·down over the first two.
 fn bottleneck(module: &str, seed: u64) -> Vec<NamedWeight> {
     let key = |part: &str| format!("base_model.model.{module}_adapter.{part}");

@@ -1,8 +1,6 @@
 //! The memory of attention grows with the length and not with its square. Measured in processes of their own,
 //! because what other tests take would count too.
 
-#![expect(clippy::print_stdout, reason = "how the child tells its parent")]
-
 #[path = "support/files.rs"]
 mod support;
 

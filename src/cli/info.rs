@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::Store;
-use vestore_schema::{FORMAT_VERSION, Segment, Status};
+use vestore_schema::{FORMAT_VERSION, Segment, Status, Table};
 
 use super::output::print;
 
@@ -29,7 +29,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     print(format_args!("runs        {}, of which {unfinished} did not end by themselves", runs.len()))?;
     print(format_args!("tracks      {}", snapshot.tracks.len()))?;
     for track in &snapshot.tracks {
-        let of_track: Vec<&Segment> = segments.iter().filter(|segment| segment.track == track.name).collect();
+        let (of_track, others): (Vec<&Segment>, Vec<&Segment>) = segments
+            .iter()
+            .filter(|segment| segment.track == track.name)
+            .partition(|segment| segment.table == Table::Scores);
         let rows: u64 = of_track.iter().map(|segment| segment.rows).sum();
         let bytes: u64 = of_track.iter().map(|segment| segment.bytes).sum();
         let each = if rows == 0 { 0.0 } else { bytes as f64 / rows as f64 };
@@ -39,6 +42,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "  {rows} rows in {} segments, {bytes} bytes, {each:.2} per row",
             of_track.len()
         ))?;
+        for table in [Table::Embeddings, Table::Ablation] {
+            let of_table = || others.iter().filter(|segment| segment.table == table);
+            if of_table().next().is_some() {
+                let rows: u64 = of_table().map(|segment| segment.rows).sum();
+                let bytes: u64 = of_table().map(|segment| segment.bytes).sum();
+                let name = table.as_str();
+                print(format_args!(
+                    "  {rows} rows of {name} in {} segments, {bytes} bytes",
+                    of_table().count()
+                ))?;
+            }
+        }
         let mut statuses: BTreeMap<Status, u64> = BTreeMap::new();
         for (status, count) in of_track.iter().flat_map(|segment| &segment.statuses) {
             *statuses.entry(*status).or_default() += count;

@@ -98,6 +98,9 @@ fn show(model: &Model, tracks: &[&str]) -> anyhow::Result<()> {
     }
     let parent = model.parent.clone().unwrap_or_else(|| "none, from the checkpoint".to_owned());
     line("parent", parent)?;
+    if let Some(track) = &model.pruned_by {
+        line("pruned by", format!("the ablation of track {track}"))?;
+    }
     let dropped: Vec<String> = (0..model.layers)
         .filter(|layer| !model.kept_layers.contains(layer))
         .map(|layer| layer.to_string())

@@ -13,6 +13,7 @@ use super::output::{Output, print, say};
 use super::places::Places;
 
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,

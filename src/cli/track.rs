@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::Store;
+use vestore_schema::Table;
 
 use super::model::ListFormat;
 use super::output::print;
@@ -34,8 +35,11 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let segments = store.all_segments()?;
     print(format_args!("{:<40}  {:<20}  {:>12}  {:<14}  columns", "name", "model", "rows", "id"))?;
     for track in &tracks {
-        let rows: u64 =
-            segments.iter().filter(|segment| segment.track == track.name).map(|segment| segment.rows).sum();
+        let rows: u64 = segments
+            .iter()
+            .filter(|segment| segment.track == track.name && segment.table == Table::Scores)
+            .map(|segment| segment.rows)
+            .sum();
         print(format_args!(
             "{:<40}  {:<20}  {rows:>12}  {:<14}  {}",
             track.name,

@@ -1,13 +1,17 @@
 //! `vestore ablate`
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow, ensure};
+use vestore::{Store, StoreError};
+use vestore_ingest::{Figure, Summary, plot, summarize};
 use vestore_schema::AblatedPart;
 
-use super::Usage;
 use super::score::execute;
 use super::scoring::{Scoring, Task};
+use super::{Usage, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -21,6 +25,24 @@ pub(super) struct Arguments {
     /// What of each layer is left out
     #[arg(long, value_enum, default_value_t = PartArgument::Block)]
     part: PartArgument,
+    /// Sum up the ablation of --track: what each layer does to a score
+    #[arg(long, requires = "track", conflicts_with_all = ["model", "variants", "region", "bed"])]
+    summary: bool,
+    /// The score that the summary looks at; the track's first by default
+    #[arg(long, value_name = "NAME", requires = "summary")]
+    column: Option<String>,
+    /// How the summary is written
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table, requires = "summary")]
+    format: SummaryFormat,
+    /// Draw the summary into an SVG file too
+    #[arg(long, value_name = "FILE", requires = "summary")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SummaryFormat {
+    Table,
+    Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -31,6 +53,9 @@ enum PartArgument {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let (true, Some(track)) = (arguments.summary, &arguments.scoring.track) {
+        return sum_up(arguments, track);
+    }
     let Some(model) = arguments.model.as_deref().filter(|_| arguments.scoring.names_variants()) else {
         let needed = "ablate needs --model and one of --variants, --region, --bed; or --track and --summary";
         return Err(Usage(needed.to_owned()).into());
@@ -41,4 +66,86 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         PartArgument::Mlp => AblatedPart::Mlp,
     };
     execute(&arguments.store, model, &arguments.scoring, Task::Ablate { part })
+}
+
+fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &arguments.plot {
+        let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+        ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));
+    }
+    let store = Store::open(&arguments.store)?;
+    let tracks = store.snapshot()?.tracks;
+    let track = tracks.iter().find(|track| track.name == name).ok_or_else(|| {
+        let known = tracks.iter().map(|track| track.name.clone()).collect();
+        StoreError::Unknown { kind: "track", name: name.to_owned(), known }
+    })?;
+    let summary = summarize(&store, track, arguments.column.as_deref())?;
+    let text = match arguments.format {
+        SummaryFormat::Json => serde_json::to_string_pretty(&summary)?,
+        SummaryFormat::Table => table(&summary),
+    };
+    writeln!(stdout().lock(), "{text}")?;
+    if let Some(path) = &arguments.plot {
+        plot(&summary, path)
+            .map_err(|error| anyhow!("{error}"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        say(format_args!("drawn into {}", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line per layer, with 95 % intervals behind the figures.
+fn table(summary: &Summary) -> String {
+    let figure = |figure: Option<Figure>, digits: usize| {
+        figure.map_or("-".to_owned(), |Figure { value, low, high }| {
+            format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]")
+        })
+    };
+    let plain = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    let mut lines = vec![
+        [
+            "layer",
+            "mean change",
+            "spread",
+            "mean |change|",
+            "spearman",
+            "top 1 %",
+            "top 5 %",
+            "influence",
+            "angle",
+        ]
+        .map(str::to_owned),
+    ];
+    lines.extend(summary.layers.iter().map(|layer| {
+        let figures = &layer.figures;
+        [
+            layer.layer.to_string(),
+            figure(figures.mean_change, 4),
+            figure(figures.spread, 4),
+            figure(figures.mean_magnitude, 4),
+            figure(figures.spearman, 3),
+            figure(figures.top_1_percent, 2),
+            figure(figures.top_5_percent, 2),
+            plain(layer.block_influence),
+            plain(layer.angular_distance),
+        ]
+    }));
+    let widths: Vec<usize> = (0..lines[0].len())
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let left_out = match summary.left_out {
+        0 => String::new(),
+        count => format!(", {count} without that score left out"),
+    };
+    let mut text = format!(
+        "track {}, {}, without the {} of each layer: {} variants{left_out}",
+        summary.track, summary.column, summary.part, summary.variants
+    );
+    for line in lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+        text.push('\n');
+        text.push_str(&cells.join("  "));
+    }
+    text
 }

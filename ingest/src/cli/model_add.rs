@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, StoreError};
-use vestore_ingest::{ModelSource, describe};
-use vestore_schema::{Digest, Model, check_name};
+use vestore_ingest::{ModelSource, ablated_tracks, describe, summarize};
+use vestore_schema::{Digest, Model, Track, check_name};
 
 use super::{Usage, say, typed};
 
@@ -30,6 +30,13 @@ pub(super) struct Arguments {
     /// Layers to drop, numbered as in the checkpoint from 0
     #[arg(long, value_name = "LAYERS")]
     drop_layers: Option<String>,
+    /// Drop so many layers of --from that matter least, by the ablation of --track: those with the smallest
+    /// mean magnitude of a score's change
+    #[arg(long, value_name = "N", requires = "from", conflicts_with_all = ["keep_layers", "drop_layers"])]
+    drop_least: Option<usize>,
+    /// The track of --from whose ablation is the evidence; needed when several have one
+    #[arg(long, value_name = "NAME", requires = "drop_least")]
+    track: Option<String>,
     /// Folder of an adapter as PEFT writes it
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
@@ -52,7 +59,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
     let store = Store::open(&arguments.store)?;
     let snapshot = store.snapshot()?;
-    let (source, parent) = source(arguments, &store, &snapshot)?;
+    let (mut source, parent) = source(arguments, &store, &snapshot)?;
+    let pruned_by = match (arguments.drop_least, &parent) {
+        (Some(count), Some(parent)) => {
+            let (track, kept) = drop_least(arguments, count, parent, &store, &snapshot)?;
+            source.kept_layers = Some(kept);
+            Some(track)
+        }
+        _ => None,
+    };
     let description = describe(&source)?;
     let id = Digest::from(description.id);
     let mut writer = store.writer(&typed())?;
@@ -81,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         adapter_layers: source.adapter_layers,
         copied: arguments.copy,
         parent,
-        pruned_by: None,
+        pruned_by,
         weights_digest: description.weights_digest.into(),
         tokenizer_digest: description.tokenizer_digest.into(),
         adapter_digest: description.adapter_digest.map(Digest::from),
@@ -165,6 +180,41 @@ fn source(
         }
     }
     Ok((source, parent.map(|parent| parent.name.clone())))
+}
+
+/// The track that is the evidence, and what stays of the model `parent` without its `count` layers that
+/// matter least.
+fn drop_least(
+    arguments: &Arguments,
+    count: usize,
+    parent: &str,
+    store: &Store,
+    snapshot: &Snapshot,
+) -> anyhow::Result<(String, Vec<u32>)> {
+    let ablated = ablated_tracks(store)?;
+    let of_parent = |track: &&Track| track.model == parent && ablated.contains(&track.name);
+    let candidates: Vec<&Track> = snapshot.tracks.iter().filter(of_parent).collect();
+    let names = || candidates.iter().map(|track| track.name.as_str()).collect::<Vec<_>>().join(", ");
+    let track = match (&arguments.track, candidates.as_slice()) {
+        (_, []) => bail!("model `{parent}` has no ablation; run `vestore ablate` with it first"),
+        (Some(name), _) => candidates.iter().find(|track| track.name == *name).with_context(|| {
+            format!("track `{name}` is no ablation of model `{parent}`; tracks with one: {}", names())
+        })?,
+        (None, [track]) => track,
+        (None, _) => bail!(Usage(format!("say by which ablation with --track: {}", names()))),
+    };
+    let least = summarize(store, track, None)?.least_first();
+    ensure!(
+        (1..least.len()).contains(&count),
+        "model `{parent}` has {} layers; --drop-least takes 1 to {}",
+        least.len(),
+        least.len() - 1
+    );
+    let (dropped, kept) = least.split_at(count);
+    say(format_args!("dropping {dropped:?}, which matter least by track {}", track.name));
+    let mut kept = kept.to_vec();
+    kept.sort_unstable();
+    Ok((track.name.clone(), kept))
 }
 
 /// Reads `0,2-5`: ascending or not, each once. Absurd ranges are refused before they are written out.

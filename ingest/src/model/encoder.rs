@@ -222,5 +222,8 @@ impl Layer {
 
 /// What a part gives, through its bottleneck where it has one.
 fn adapted(output: Tensor, bottleneck: Option<&Bottleneck>) -> Result<Tensor, TchError> {
-    bottleneck.map_or(Ok(output.shallow_clone()), |bottleneck| bottleneck.forward(&output))
+    match bottleneck {
+        None => Ok(output),
+        Some(bottleneck) => bottleneck.forward(&output),
+    }
 }
