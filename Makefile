@@ -6,12 +6,11 @@ CARGO ?= cargo
 setup:
 	@python3 scripts/libtorch.py
 
-# Leaves target/release/vestore and target/release/vestore-ingest.
+# Leaves target/release/vestore and target/release/vestore-ingest, and what demo and tests feed them with.
 build: setup
-	$(CARGO) build --release --workspace --locked
+	$(CARGO) build --release --workspace --bins --examples --locked
 
 demo: build
-	$(CARGO) build --release --locked -p vestore-ingest --example synthetic_checkpoint
 	examples/demo.sh
 
 # The whole workspace is built first: tests start both programs and refuse stale ones.

@@ -35,7 +35,8 @@ fn every_kind_of_variant_becomes_a_row_with_its_status() {
             ("chr1", 240, at(240), "R".to_owned()),
             ("chr1", 3001, "N".to_owned(), "A".to_owned()),
             ("short", 5, "N".to_owned(), "A".to_owned()),
-            ("chr1", 7000, "A".to_owned(), "C".to_owned()), // beyond the end
+            ("chr1", 5999, format!("{}{}", at(5999), at(6000)), at(5999)), // no base behind it
+            ("chr1", 7000, "A".to_owned(), "C".to_owned()),                // beyond the end
             ("chrUn", 1, "A".to_owned(), "C".to_owned()),
         ],
     );
@@ -67,7 +68,8 @@ fn every_kind_of_variant_becomes_a_row_with_its_status() {
         );
     }
     let listed = fs::read_to_string(&report).unwrap();
-    for reason in ["outside_contig", "unknown_contig", "symbolic", "breakend", "ref_mismatch"] {
+    for reason in ["outside_contig", "unknown_contig", "symbolic", "breakend", "ref_mismatch", "contig_edge"]
+    {
         assert!(listed.lines().any(|line| line.ends_with(reason)), "{reason} is not in\n{listed}");
     }
     let positions: Vec<(u32, &str)> =

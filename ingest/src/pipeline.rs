@@ -6,6 +6,7 @@ mod estimate;
 mod progress;
 mod unit;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -13,10 +14,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use vestore::{
-    EmbeddingRow, Plan, PlanError, Reference, ReferenceError, ScoreRow, Store, StoreError, Writer,
-    embedding_batch, score_batch,
+    EmbeddingRow, Plan, PlanError, Reference, ReferenceError, Report, ReportError, ScoreRow, Store,
+    StoreError, Writer, embedding_batch, score_batch,
 };
-use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track};
+use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
 
 use crate::model::Model;
 use crate::model::error::ModelError;
@@ -45,6 +46,9 @@ pub enum PipelineError {
     /// The model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The report of what carries no score cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Scores could not be computed.
     #[error(transparent)]
     Score(#[from] ScoreError),
@@ -115,7 +119,8 @@ impl Job<'_> {
         Ok(pending)
     }
 
-    /// Scores what is pending, commits unit by unit, and keeps `run` up to date in the catalog.
+    /// Scores what is pending, commits unit by unit, and keeps `run` up to date in the catalog. Rows that
+    /// turn out to carry no score are listed in `report`.
     ///
     /// # Errors
     /// When any stage fails; units committed before stay.
@@ -124,6 +129,7 @@ impl Job<'_> {
         model: &Model,
         writer: &mut Writer,
         run: &mut Run,
+        report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         writer.put_run(run)?;
@@ -134,8 +140,9 @@ impl Job<'_> {
             let tokenizer = model.tokenizer();
             let max_tokens = model.description().max_tokens;
             let planner = scope.spawn(move || self.plan_units(tokenizer, max_tokens, &to_model));
-            let (writer, run) = (&mut *writer, &mut *run);
-            let committer = scope.spawn(move || self.commit_units(&from_model, writer, run, progress));
+            let (writer, run, report) = (&mut *writer, &mut *run, &mut *report);
+            let committer =
+                scope.spawn(move || self.commit_units(&from_model, writer, run, report, progress));
             let computed = self.compute_units(model, &from_planner, &to_writer);
             // Closing both ends lets the neighbours see that nothing more comes, or is wanted.
             drop(from_planner);
@@ -225,6 +232,7 @@ impl Job<'_> {
         from_model: &Receiver<Computed>,
         writer: &mut Writer,
         run: &mut Run,
+        report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
@@ -234,7 +242,19 @@ impl Job<'_> {
                 run.remarks.push(DIVIDED.to_owned());
             }
             let (count, contig) = (unit.rows.len() as u64, unit.contig);
+            // The plan listed what it knew to be unscorable; the rest shows only now.
+            let known: HashSet<Variant> = unit
+                .rows
+                .iter()
+                .filter(|row| row.planned.status.is_some())
+                .map(|row| row.planned.variant.clone())
+                .collect();
             let (scores, embeddings) = self.rows(unit, statuses, score::finish(&work, outputs));
+            for row in
+                scores.iter().filter(|row| row.status != Status::Scored && !known.contains(&row.variant))
+            {
+                report.unscored(&row.variant, self.store.assembly(), row.status)?;
+            }
             for status in scores.iter().map(|row| row.status) {
                 *outcome.statuses.entry(status).or_default() += 1;
             }

@@ -148,9 +148,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => Report::new(),
     };
     let plan = plan(arguments, &store, &mut reference, &mut report)?;
-    report.finish()?;
-    if !arguments.quiet {
-        say(format_args!("{}", report.summary().trim_end()));
+    let summary = report.summary();
+    if !arguments.quiet && !summary.is_empty() {
+        say(format_args!("{}", summary.trim_end()));
     }
     let job = Job {
         store: &store,
@@ -163,6 +163,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         interrupted: &interrupted,
     };
     let pending = job.pending()?;
+    report.finish()?;
     let stored = plan.len() - pending;
     if pending == 0 {
         say(format_args!(
@@ -187,7 +188,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut run = new_run(&store, &track, &plan, &device_name, threads, batch_tokens)?;
     let progress = Progress::new(pending, arguments.quiet);
     let started = Instant::now();
-    let outcome = job.run(&model, writer, &mut run, &progress)?;
+    let outcome = job.run(&model, writer, &mut run, &mut report, &progress)?;
+    report.finish()?;
     progress.finish();
     tell_outcome(&outcome, &track, stored, pending, started);
     Ok(if outcome.rows < pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })
