@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test lint clean
+.PHONY: setup build demo test lint bench-dtype clean
 
 CARGO ?= cargo
 
@@ -20,6 +20,10 @@ test: build
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+# How far bfloat16 scores lie from float32 ones.
+bench-dtype: setup
+	$(CARGO) bench --locked -p vestore-ingest --bench dtype
 
 clean:
 	$(CARGO) clean

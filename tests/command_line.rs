@@ -232,8 +232,7 @@ fn models_are_pruned_by_name_and_know_their_parent() {
     said("model add {} pruned --from small --drop-layers 0", &[&store]);
     let shown = ok("model show {} pruned", &[&store]);
     assert!(
-        shown.contains("1 of 2, without 0")
-            && shown.lines().any(|line| line.starts_with("parent") && line.ends_with("small")),
+        shown.contains("1 of 2, without 0") && shown.contains("checkpoint, small pruned to pruned"),
         "{shown}"
     );
     assert!(fails(1, "model add {} again --from pruned --drop-layers 0", &[&store]).contains("no layer 0"));
@@ -268,6 +267,38 @@ fn a_checkpoint_that_changed_is_refused_and_a_copied_one_is_safe() {
     assert!(message.contains("have changed since"), "{message}");
     fs::remove_dir_all(&second).unwrap();
     said("score {} --model copied --device cpu --window 96 --region chr1:101-110", &[&store]);
+}
+
+/// Numbers of a JSON list.
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn embeddings_have_progress_of_their_own_and_agree_with_the_distances() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let score =
+        "score {} --model small --window 96 --device cpu --strands forward --track t --score llr,distance";
+    said(&format!("{score} --region chr1:2990-3000"), &[&store]);
+    let before = ok("query {} --format tsv", &[&store]);
+    said(&format!("{score} --region chr1:2990-3000 --region short:1-2 --embeddings pooled"), &[&store]);
+    let after = ok("query {} chr1 --format tsv", &[&store]);
+    assert_eq!(before, after, "scores that are there stay as they are");
+    let again = said(&format!("{score} --region chr1:2990-3000 --embeddings pooled"), &[&store]);
+    assert!(again.contains("no forward was run"), "{again}");
+    let text = ok("query {} --embeddings --format json", &[&store]);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 33 + 6);
+    for (row, scores) in found.iter().zip(rows(&after)) {
+        let delta = numbers(&row["delta_embedding"]);
+        assert_eq!((numbers(&row["reference_embedding"]).len(), delta.len()), (32, 32));
+        let length = delta.iter().map(|number| number * number).sum::<f64>().sqrt();
+        assert!((length - scores["l2"].parse::<f64>().unwrap()).abs() < 1e-5, "{row}");
+    }
+    assert!(found[33..].iter().all(|row| row["delta_embedding"].is_null() && row["status"] == "contig_edge"));
+    assert_eq!(ok("verify {} --quiet", &[&store]), "");
 }
 
 #[test]
