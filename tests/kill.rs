@@ -87,7 +87,7 @@ fn an_interrupted_run_finishes_its_unit_and_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("the same command goes on from there"), "{told}");
     let rows = stored(&store);
-    assert!(rows % 1152 == 0 && rows < 2900 * 3, "{rows} rows");
+    assert!(rows.is_multiple_of(1152) && rows < 2900 * 3, "{rows} rows");
     said(SCORE, &[&store]);
     assert_eq!(stored(&store), 2900 * 3);
 }

@@ -126,6 +126,24 @@ fn queries_equal_a_plain_map() {
     }
 }
 
+/// An Arrow file holds one dictionary a field, whatever was merged into its batches.
+#[test]
+fn merged_rows_go_into_one_arrow_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _, model) = random_store(&folder.path().join("s"), 21);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    for format in [Format::ArrowFile, Format::ArrowStream, Format::Parquet] {
+        let mut bytes = Vec::new();
+        let count = write_rows(format, plan.schema(), plan.rows(), &mut bytes).unwrap();
+        assert_eq!(count, model.len() as u64);
+    }
+    let mut bytes = Vec::new();
+    write_rows(Format::ArrowFile, plan.schema(), plan.rows(), &mut bytes).unwrap();
+    let reader = arrow::ipc::reader::FileReader::try_new(std::io::Cursor::new(bytes), None).unwrap();
+    let read: Answer = reader.flat_map(|batch| rows_of(&store, &batch.unwrap())).collect();
+    assert_eq!(read, answer(&store, &Request::default()));
+}
+
 #[test]
 fn one_track_is_read_without_the_other() {
     let folder = tempfile::tempdir().unwrap();

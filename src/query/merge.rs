@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
+    new_null_array,
 };
-use arrow::compute::{filter_record_batch, interleave_record_batch};
+use arrow::compute::{filter_record_batch, interleave};
 use arrow::datatypes::{Int32Type, UInt32Type};
 use vestore_schema::Variant;
 
@@ -231,9 +232,30 @@ fn gather(
             let sources: Vec<&RecordBatch> = sources.iter().collect();
             let indices: Vec<(usize, usize)> =
                 runs.iter().flat_map(|(source, rows)| rows.clone().map(move |row| (*source, row))).collect();
-            Ok(Some(interleave_record_batch(&sources, &indices)?))
+            let columns = (0..sources[0].num_columns())
+                .map(|column| {
+                    let columns: Vec<&ArrayRef> =
+                        sources.iter().map(|source| source.column(column)).collect();
+                    interleave_column(&columns, &indices)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Some(RecordBatch::try_new(sources[0].schema(), columns)?))
         }
     }
+}
+
+/// Picks rows of several columns. Names keep the dictionary that all batches share: an Arrow file holds one
+/// dictionary a field, and arrow's own interleaving would make another.
+fn interleave_column(columns: &[&ArrayRef], indices: &[(usize, usize)]) -> Result<ArrayRef, StoreError> {
+    if let Some(first) = columns[0].as_dictionary_opt::<Int32Type>() {
+        let keys: Vec<&Int32Array> =
+            columns.iter().map(|column| column.as_dictionary::<Int32Type>().keys()).collect();
+        let picked =
+            Int32Array::from_iter_values(indices.iter().map(|(source, row)| keys[*source].value(*row)));
+        return Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(picked, Arc::clone(first.values()))?));
+    }
+    let columns: Vec<&dyn Array> = columns.iter().map(|column| column.as_ref()).collect();
+    Ok(interleave(&columns, indices)?)
 }
 
 impl Iterator for Rows<'_> {
