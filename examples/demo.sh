@@ -42,7 +42,7 @@ for python in python3 "${VESTORE_PYTHON:-python3}"; do
     fi
     if "$python" -c 'import polars' 2>/dev/null; then
         say "Polars reads the Arrow file"
-        show "$python" -c "import polars; print(polars.read_ipc('$work/mitochondrion.arrow', memory_map=False).sort('llr').head(5))"
+        show "$python" -c "import polars; print(polars.read_ipc('$work/mitochondrion.arrow').sort('llr').head(5))"
         break
     fi
 done
