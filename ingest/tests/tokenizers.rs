@@ -7,6 +7,7 @@ use vestore_ingest::{BpeTokenizer, KmerTokenizer, Tokenizer};
 use vestore_schema::Region;
 
 /// A file of the real data, or nothing, said plainly.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn data_file(name: &str) -> Option<PathBuf> {
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
     let folder = std::env::var_os("VESTORE_DATA").map_or(PathBuf::from(workspace), PathBuf::from);

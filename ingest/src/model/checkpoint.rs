@@ -1,11 +1,11 @@
 //! The weights of a model as files hold them: named tensors in a mapped file, one safetensors file
 //! or several shards of one, or torch's `.bin`. Nothing is copied until a tensor is asked for.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -175,6 +175,7 @@ impl StoredTensor {
 
 struct Mapped {
     path: PathBuf,
+    file: File,
     /// `None` for an empty file, which cannot be mapped.
     map: Option<Mmap>,
 }
@@ -184,13 +185,13 @@ impl Mapped {
         let io = |source| CheckpointError::Io { file: path.clone(), source };
         let file = File::open(&path).map_err(io)?;
         if file.metadata().map_err(io)?.len() == 0 {
-            return Ok(Self { path, map: None });
+            return Ok(Self { path, file, map: None });
         }
-        #[expect(unsafe_code, reason = "mapping weights instead of copying them")]
+        #[expect(unsafe_code, reason = "headers are parsed from a map")]
         // SAFETY: the bytes are only read. A file cut while we run ends the process, as it would any
         // program that maps it; weights are not written in place.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Self { path, map: Some(map) })
+        Ok(Self { path, file, map: Some(map) })
     }
 
     fn bytes(&self) -> &[u8] {
@@ -316,11 +317,14 @@ impl Checkpoint {
         self.files.first().map_or(Path::new(""), |file| &file.path)
     }
 
-    /// The numbers of `tensor` in row-major order, little-endian; borrowed from the map when they
-    /// already lie so.
-    pub(crate) fn bytes(&self, tensor: &StoredTensor) -> Cow<'_, [u8]> {
-        let stored = &self.files[tensor.file].bytes()[tensor.bytes.clone()];
-        let Some((offset, strides)) = &tensor.strides else { return Cow::Borrowed(stored) };
+    /// The numbers of `tensor` in row-major order, little-endian. They are read, not borrowed from the map:
+    /// mapped pages would stay in memory beside the tensors made of them.
+    pub(crate) fn bytes(&self, tensor: &StoredTensor) -> Result<Vec<u8>, CheckpointError> {
+        let Mapped { path, file, .. } = &self.files[tensor.file];
+        let mut stored = vec![0; tensor.bytes.len()];
+        file.read_exact_at(&mut stored, tensor.bytes.start as u64)
+            .map_err(|source| CheckpointError::Io { file: path.clone(), source })?;
+        let Some((offset, strides)) = &tensor.strides else { return Ok(stored) };
         let size = tensor.dtype.size();
         let count: usize = tensor.shape.iter().product();
         let mut gathered = Vec::with_capacity(count * size);
@@ -337,7 +341,7 @@ impl Checkpoint {
                 *step = 0;
             }
         }
-        Cow::Owned(gathered)
+        Ok(gathered)
     }
 }
 

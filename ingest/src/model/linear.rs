@@ -111,14 +111,15 @@ pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
         Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
     };
     // libtorch would read beyond the bytes if they were fewer than the shape says.
-    if found.bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
+    let bytes = found.bytes().map_err(|error| TchError::Convert(error.to_string()))?;
+    if bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
         return Err(TchError::Shape(format!(
             "{} bytes of {} for {:?}",
-            found.bytes.len(),
+            bytes.len(),
             found.dtype.name(),
             found.shape
         )));
     }
     let shape: Vec<i64> = found.shape.iter().map(|size| *size as i64).collect();
-    Tensor::f_from_data_size(&found.bytes, &shape, kind)
+    Tensor::f_from_data_size(&bytes, &shape, kind)
 }
