@@ -1,5 +1,6 @@
 //! Reads the command line, runs one verb, turns its outcome into an exit code: 0 done, 1 failed, 2 usage.
 
+mod annotate;
 mod engine;
 mod export;
 mod info;
@@ -39,6 +40,8 @@ enum Verb {
     Score(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
+    /// Add scores to a VCF; everything else of it stays as it is
+    Annotate(annotate::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
     /// Say what the store holds
@@ -58,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Model(verb) => model::run(verb),
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
+        Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
@@ -83,6 +87,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()
+            || cause.is::<vestore::FilterError>()
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }

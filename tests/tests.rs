@@ -7,4 +7,7 @@ mod golden;
 mod kill;
 mod programs;
 mod store;
+mod store_annotate;
+mod store_export;
+mod store_query;
 mod support;

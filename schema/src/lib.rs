@@ -23,7 +23,8 @@ pub use table::{
     check_segment_format, embedding_type, embeddings_schema, scores_schema, segment_metadata,
 };
 pub use track::{
-    Dtype, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind, Strands, Track, check_name,
+    Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind, Strands,
+    Track, check_name,
 };
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, VersionError};

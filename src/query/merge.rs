@@ -9,10 +9,11 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::{filter_record_batch, interleave};
-use arrow::datatypes::{Int32Type, UInt32Type};
-use vestore_schema::Variant;
+use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use vestore_schema::{Segment, Variant};
 
 use super::ANSWER_COLUMNS;
+use super::filter::{Bound, BoundFilter};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::store::StoreError;
@@ -146,12 +147,22 @@ impl<'a> Rows<'a> {
                 break;
             }
             self.next_segment += 1;
-            let rows = SegmentReader::open(self.plan.store(), segment)?.read(&part.ranges, None)?;
+            let rows = self.read(segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             self.cursors.push(Cursor { track: *track, rows, batch: empty, row: 0 });
             self.advance(self.cursors.len() - 1)?;
         }
         Ok(())
+    }
+
+    fn read(&self, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
+        let plan = self.plan;
+        let reader = SegmentReader::open(plan.store(), segment)?;
+        let names = plan.schema().fields().iter().map(|field| field.name().as_str());
+        let columns: Option<Vec<usize>> =
+            plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());
+        let bounds: Vec<Bound<'_>> = plan.filter.as_ref().map(BoundFilter::bounds).unwrap_or_default();
+        reader.read_where(&part.ranges, columns.as_deref(), &bounds)
     }
 
     /// Moves a cursor to its next batch with rows, or drops it at its end.
@@ -196,9 +207,14 @@ impl<'a> Rows<'a> {
         }
         debug_assert_eq!(self.plan.schema().field(0).name(), ANSWER_COLUMNS[0]);
         let batch = RecordBatch::try_new(Arc::clone(self.plan.schema()), columns)?;
+        let batch = match &self.plan.filter {
+            Some(filter) => filter_record_batch(&batch, &filter.wanted(&batch))?,
+            None => batch,
+        };
         if !self.plan.is_selective() {
             return Ok(batch);
         }
+        let rows = batch.num_rows();
         let positions = batch.column(1).as_primitive::<UInt32Type>();
         let (references, alternates) =
             (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
@@ -229,33 +245,25 @@ fn gather(
         [] => Ok(None),
         [(source, rows)] => Ok(Some(sources[*source].slice(rows.start, rows.len()))),
         runs => {
-            let sources: Vec<&RecordBatch> = sources.iter().collect();
             let indices: Vec<(usize, usize)> =
                 runs.iter().flat_map(|(source, rows)| rows.clone().map(move |row| (*source, row))).collect();
-            let columns = (0..sources[0].num_columns())
-                .map(|column| {
-                    let columns: Vec<&ArrayRef> =
-                        sources.iter().map(|source| source.column(column)).collect();
-                    interleave_column(&columns, &indices)
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(Some(RecordBatch::try_new(sources[0].schema(), columns)?))
+            let schema = sources[0].schema();
+            let column = |number: usize| -> Result<ArrayRef, StoreError> {
+                let arrays: Vec<&dyn Array> =
+                    sources.iter().map(|batch| batch.column(number).as_ref()).collect();
+                if !matches!(arrays[0].data_type(), DataType::Dictionary(..)) {
+                    return Ok(interleave(&arrays, &indices)?);
+                }
+                // All share their values, which must stay the same ones: an Arrow file knows no others.
+                let named: Vec<_> = arrays.iter().map(|array| array.as_dictionary::<Int32Type>()).collect();
+                let keys = indices.iter().map(|(source, row)| named[*source].keys().value(*row));
+                let keys = Int32Array::from_iter_values(keys);
+                Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(named[0].values()))?))
+            };
+            let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
+            Ok(Some(RecordBatch::try_new(schema, columns)?))
         }
     }
-}
-
-/// Picks rows of several columns. Names keep the dictionary that all batches share: an Arrow file holds one
-/// dictionary a field, and arrow's own interleaving would make another.
-fn interleave_column(columns: &[&ArrayRef], indices: &[(usize, usize)]) -> Result<ArrayRef, StoreError> {
-    if let Some(first) = columns[0].as_dictionary_opt::<Int32Type>() {
-        let keys: Vec<&Int32Array> =
-            columns.iter().map(|column| column.as_dictionary::<Int32Type>().keys()).collect();
-        let picked =
-            Int32Array::from_iter_values(indices.iter().map(|(source, row)| keys[*source].value(*row)));
-        return Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(picked, Arc::clone(first.values()))?));
-    }
-    let columns: Vec<&dyn Array> = columns.iter().map(|column| column.as_ref()).collect();
-    Ok(interleave(&columns, indices)?)
 }
 
 impl Iterator for Rows<'_> {

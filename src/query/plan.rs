@@ -6,8 +6,9 @@ use std::ops::Range;
 use arrow::datatypes::SchemaRef;
 use vestore_schema::{Region, Segment, Table, Track, Variant};
 
+use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
-use super::{answer_schema, embeddings_answer_schema};
+use super::{ANSWER_COLUMNS, answer_schema, embeddings_answer_schema};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -36,6 +37,9 @@ pub struct QueryPlan {
     schema: SchemaRef,
     variants: HashSet<Variant>,
     regions: Vec<Region>,
+    pub(super) filter: Option<BoundFilter>,
+    /// Whether the schema lacks columns that segments have.
+    pub(super) projected: bool,
 }
 
 /// What to read of one contig.
@@ -125,10 +129,48 @@ impl QueryPlan {
                     store: store.clone(),
                     variants: request.variants.iter().cloned().collect(),
                     regions: Region::union(request.regions.clone()),
+                    filter: None,
+                    projected: false,
                 })
             },
             if request.embeddings { Table::Embeddings } else { Table::Scores },
         )
+    }
+
+    /// The same, of the rows that fulfil `filter` alone.
+    ///
+    /// # Errors
+    /// When the answer has no such column.
+    pub fn with_filter(mut self, filter: &Filter) -> Result<Self, FilterError> {
+        self.filter = Some(filter.bind(&self.schema)?);
+        Ok(self)
+    }
+
+    /// The same without status and without score columns other than `columns`; pages of what is left out
+    /// are not read.
+    ///
+    /// # Errors
+    /// When the answer has no such column.
+    pub(crate) fn with_columns(mut self, columns: &[&str]) -> Result<Self, StoreError> {
+        let mut indices: Vec<usize> = (0..ANSWER_COLUMNS.len() - 1).collect();
+        for column in columns {
+            indices.push(self.schema.index_of(column)?);
+        }
+        self.schema = SchemaRef::new(self.schema.project(&indices)?);
+        self.projected = true;
+        Ok(self)
+    }
+
+    /// The part of it that one track and contig answer.
+    #[must_use]
+    pub(crate) fn of(&self, track: usize, contig: u32) -> Self {
+        let mut plan = self.clone();
+        plan.parts.retain(|part| part.contig == contig);
+        for part in &mut plan.parts {
+            part.segments.retain(|(of, _)| *of == track);
+        }
+        plan.parts.retain(|part| !part.segments.is_empty());
+        plan
     }
 
     /// The schema of its rows.
