@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use vestore::{Disk, Reference, ScoreRow, Store, Writer, score_batch};
 use vestore_schema::{
-    Assembly, Contig, Digest, Dtype, Recipe, Run, ScoreKind, Segment, Status, StoreRecord, Strands, Table,
-    Track, Variant,
+    AblatedPart, Assembly, Contig, Digest, Dtype, Recipe, Run, ScoreKind, Segment, Status, StoreRecord,
+    Strands, Table, Track, Variant,
 };
 
 /// Numbers that are the same in every run.
@@ -54,6 +54,7 @@ pub(crate) fn track(name: &str, kind: ScoreKind) -> Track {
         strands: Strands::Both,
         dtype: Dtype::F32,
         precision: None,
+        part: AblatedPart::Block,
     };
     Track::new(name, "model", Digest::of(name.as_bytes()), recipe).unwrap()
 }
@@ -93,6 +94,7 @@ pub(crate) fn run(number: u64, track: &Track) -> Run {
         committed: 1,
         rows: 1,
         remarks: Vec::new(),
+        layers: Vec::new(),
     }
 }
 

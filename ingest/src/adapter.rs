@@ -1,8 +1,9 @@
 //! Adapters as PEFT writes them: small changes to a model's matrices, merged into the weights at load
-//! in float32. Checked against the checkpoint before anything is computed: every change has its
+//! in float32; and bottlenecks that live in the layers (see `houlsby`). Checked against the checkpoint before anything is computed: every change has its
 //! target, every target its tensors, every tensor its shape.
 
 mod dora;
+mod houlsby;
 mod ia3;
 mod lora;
 mod target;
@@ -35,7 +36,7 @@ pub enum AdapterError {
     #[error(transparent)]
     Files(Box<CheckpointError>),
     /// A kind of adapter that cannot be merged here.
-    #[error("`{}` is an adapter of kind {found}; supported: LORA (with DoRA), IA3, VERA", file.display())]
+    #[error("`{}` is an adapter of kind {found}; supported: LORA (with DoRA), IA3, VERA, HOULSBY", file.display())]
     UnknownKind {
         /// `adapter_config.json`.
         file: PathBuf,
@@ -125,6 +126,7 @@ pub(crate) struct Adapter {
     kind: &'static str,
     tensors: Tensors,
     changes: BTreeMap<String, Change>,
+    bottlenecks: BTreeSet<String>,
     saved: BTreeSet<String>,
 }
 
@@ -206,37 +208,43 @@ impl Adapter {
     pub(crate) fn open(directory: &Path, base: &Base<'_>, kept: Option<&[u32]>) -> Result<Self, ModelError> {
         let config = ConfigFile::read(&directory.join("adapter_config.json"))?;
         let (tensors, prefixed) = Tensors::open(directory, base.dialect, kept)?;
-        let targets = Targets::read(&config)?.modules(&config, base, prefixed, kept)?;
+        let targets = || Targets::read(&config)?.modules(&config, base, prefixed, kept);
         let mut changes = BTreeMap::new();
+        let mut bottlenecks = BTreeSet::new();
         let mut claimed = BTreeSet::new();
         let kind = match config.text("peft_type") {
             Some("LORA") => {
-                for (change, keys) in lora::plan(&config, &tensors, &targets)? {
+                for (change, keys) in lora::plan(&config, &tensors, &targets()?)? {
                     changes.insert(change.module.clone(), Change::Lora(change));
                     claimed.extend(keys);
                 }
                 if config.flag("use_dora", false)? { "dora" } else { "lora" }
             }
             Some("IA3") => {
-                for change in ia3::plan(&config, &tensors, &targets)? {
+                for change in ia3::plan(&config, &tensors, &targets()?)? {
                     claimed.insert(change.vector());
                     changes.insert(change.module.clone(), Change::Ia3(change));
                 }
                 "ia3"
             }
             Some("VERA") => {
-                for (change, keys) in vera::plan(&config, &tensors, &targets)? {
+                for (change, keys) in vera::plan(&config, &tensors, &targets()?)? {
                     changes.insert(change.module.clone(), Change::Vera(change));
                     claimed.extend(keys);
                 }
                 "vera"
+            }
+            Some("HOULSBY") => {
+                bottlenecks = houlsby::plan(&config, &tensors, base.config, kept)?;
+                claimed.extend(bottlenecks.iter().flat_map(|module| houlsby::keys(module)));
+                "houlsby"
             }
             _ => {
                 let found = config.get("peft_type").map_or("missing".to_owned(), ToString::to_string);
                 return Err(AdapterError::UnknownKind { file: config.path().to_owned(), found }.into());
             }
         };
-        let mut adapter = Self { kind, tensors, changes, saved: BTreeSet::new() };
+        let mut adapter = Self { kind, tensors, changes, bottlenecks, saved: BTreeSet::new() };
         adapter.saved = adapter.find_saved(&config, base, &claimed)?;
         Ok(adapter)
     }
@@ -328,6 +336,15 @@ impl Adapter {
         }
     }
 
+    /// The bottleneck `module`, if there is one: weight and bias down, weight and bias up, in float32.
+    pub(crate) fn bottleneck(&self, module: &str) -> Result<Option<[Tensor; 4]>, TchError> {
+        if !self.bottlenecks.contains(module) {
+            return Ok(None);
+        }
+        let [a, b, c, d] = houlsby::keys(module).map(|key| self.tensors.load(&key));
+        Ok(Some([a?, b?, c?, d?]))
+    }
+
     /// Everything about it that decides numbers.
     pub(crate) fn identity(&self) -> Result<Value, CheckpointError> {
         let line = |key: &str| self.tensors.found(key).map(|found| tensor_line(key, &found)).transpose();
@@ -344,6 +361,11 @@ impl Adapter {
                     json!([module, "vera", lines])
                 }
             });
+        }
+        for module in &self.bottlenecks {
+            let lines: Vec<_> =
+                houlsby::keys(module).iter().map(|key| line(key)).collect::<Result<_, _>>()?;
+            changes.push(json!([module, "houlsby", lines]));
         }
         let saved: Vec<_> = self.saved.iter().map(|key| line(key)).collect::<Result<_, _>>()?;
         Ok(json!({ "kind": self.kind, "changes": changes, "saved": saved }))

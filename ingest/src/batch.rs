@@ -20,8 +20,8 @@ pub(crate) struct Forward {
     pub(crate) at: Vec<u32>,
     /// Logits of these token ids at the masked token, ascending.
     pub(crate) logits: Vec<i64>,
-    /// Log-probability of the true token at the masked token.
-    pub(crate) probability: bool,
+    /// Log-probabilities of these token ids at the masked token, ascending.
+    pub(crate) probabilities: Vec<i64>,
     /// Logits of the classification head.
     pub(crate) classes: bool,
 }
@@ -40,6 +40,13 @@ impl Forward {
             self.logits.insert(place, id);
         }
     }
+
+    /// Wants the log-probability of token `id` at the masked token.
+    pub(crate) fn want_probability(&mut self, id: i64) {
+        if let Err(place) = self.probabilities.binary_search(&id) {
+            self.probabilities.insert(place, id);
+        }
+    }
 }
 
 /// What one forward pass gave, as wanted; empty where nothing was.
@@ -50,7 +57,8 @@ pub(crate) struct ForwardOutput {
     pub(crate) at: Vec<f32>,
     /// In the order of [`Forward::logits`].
     pub(crate) logits: Vec<f32>,
-    pub(crate) probability: f32,
+    /// In the order of [`Forward::probabilities`].
+    pub(crate) probabilities: Vec<f32>,
     pub(crate) classes: Vec<f32>,
 }
 
@@ -92,7 +100,7 @@ impl Forwards {
                 pooled: false,
                 at: Vec::new(),
                 logits: Vec::new(),
-                probability: false,
+                probabilities: Vec::new(),
                 classes: false,
             });
             self.passes.len() as u32 - 1

@@ -56,7 +56,7 @@ pub struct Description {
     pub tokenizer_digest: Hash,
     /// SHA-256 over the adapter's tensors and scalings.
     pub adapter_digest: Option<Hash>,
-    /// `lora`, `dora`, `ia3` or `vera`.
+    /// `lora`, `dora`, `ia3`, `vera` or `houlsby`.
     pub adapter_kind: Option<&'static str>,
     /// The model's identity: SHA-256 over all of the above that decides its numbers.
     pub id: Hash,

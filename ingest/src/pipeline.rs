@@ -356,6 +356,7 @@ pub fn new_run(
         committed: 0,
         rows: 0,
         remarks: Vec::new(),
+        layers: Vec::new(),
     })
 }
 

@@ -394,7 +394,7 @@ fn finish_row(work: &Work, outputs: &[ForwardOutput], snv: bool, strands: &[Stra
             ScoreKind::Pll => {
                 let each: Vec<Value> = strands
                     .iter()
-                    .map(|strand| strand.pll.as_ref().map(|plan| plan.finish(outputs)))
+                    .map(|strand| strand.pll.as_ref().map(|plan| plan.finish(passes, outputs)))
                     .collect();
                 values.push(mean(&each));
             }

@@ -49,11 +49,21 @@ fn add(weight: &mut NamedWeight, up: &NamedWeight, down: &NamedWeight, scaling: 
 
 /// Scores of the adapted checkpoint equal those of a checkpoint whose weights were changed by hand.
 fn equals_by_hand(config: &Value, adapter: &[NamedWeight], change: impl Fn(&mut Vec<NamedWeight>)) {
+    family_equals_by_hand(V2, &[ScoreKind::Llr, ScoreKind::Distance], config, adapter, change);
+}
+
+fn family_equals_by_hand(
+    family: SyntheticFamily,
+    kinds: &[ScoreKind],
+    config: &Value,
+    adapter: &[NamedWeight],
+    change: impl Fn(&mut Vec<NamedWeight>),
+) {
     let root = directory();
-    let model = checkpoint(root.path(), V2, None);
+    let model = checkpoint(root.path(), family, None);
     let place = root.path().join("adapter");
     write_adapter(&place, config, adapter);
-    let (recipe, pairs) = (recipe(&[ScoreKind::Llr, ScoreKind::Distance]), snvs(96, 2));
+    let (recipe, pairs) = (recipe(kinds), snvs(96, 2));
     let source = adapted(&model, &place);
     let base = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
     let found = score(&load(&source), &recipe, &pairs);
@@ -61,7 +71,7 @@ fn equals_by_hand(config: &Value, adapter: &[NamedWeight], change: impl Fn(&mut 
         describe(&source).expect("a model").id,
         describe(&ModelSource::new(&model)).expect("a model").id
     );
-    let mut by_hand = weights(V2, None);
+    let mut by_hand = weights(family, None);
     change(&mut by_hand);
     rewrite(&model, &by_hand);
     let expected = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
@@ -257,4 +267,87 @@ fn layers_of_a_pruned_model_are_numbered_as_said() {
     assert_eq!(score(&load(&first), &recipe, &pairs), score(&load(&second), &recipe, &pairs));
     let error = describe(&source(&original, Some(vec![1, 3]))).expect_err("layer 3 of 2").to_string();
     assert!(error.contains("layer 3") && error.contains("--adapter-layers original"), "{error}");
+}
+
+/// A bottleneck of four inner numbers, of which the first two always pass the ReLU and the last two never
+/// do; what its biases add cancels. So it is the matrix I + up·down over the first two.
+fn bottleneck(module: &str, seed: u64) -> Vec<NamedWeight> {
+    let key = |part: &str| format!("base_model.model.{module}_adapter.{part}");
+    let mut down = numbers(&key("down.weight"), &[4, H], seed);
+    down.2.iter_mut().for_each(|number| *number *= 0.1);
+    let up = numbers(&key("up.weight"), &[H, 4], seed + 1);
+    let bias = [8.0, 8.0, -8.0, -8.0];
+    let cancel = (0..H).map(|row| -8.0 * (up.2[row * 4] + up.2[row * 4 + 1])).collect();
+    vec![down, (key("down.bias"), vec![4], bias.to_vec()), up, (key("up.bias"), vec![H], cancel)]
+}
+
+/// Applies I + up·down over the first two inner numbers to the outputs of a module.
+fn apply(weights: &mut [NamedWeight], module: &str, bottleneck: &[NamedWeight]) {
+    let (down, up) = (&bottleneck[0].2, &bottleneck[2].2);
+    for part in ["weight", "bias"] {
+        let key = format!("{module}.{part}");
+        let Some((_, shape, values)) = weights.iter_mut().find(|(name, ..)| *name == key) else { continue };
+        let width = shape.get(1).copied().unwrap_or(1);
+        let before = values.clone();
+        for (at, value) in values.iter_mut().enumerate() {
+            let (row, column) = (at / width, at % width);
+            let inner = |k: usize| -> f64 {
+                (0..H).map(|j| f64::from(down[k * H + j]) * f64::from(before[j * width + column])).sum()
+            };
+            let change: f64 = (0..2).map(|k| f64::from(up[row * 4 + k]) * inner(k)).sum();
+            *value = (f64::from(*value) + change) as f32;
+        }
+    }
+}
+
+#[test]
+fn bottlenecks_stand_before_both_residuals() {
+    let config = json!({ "peft_type": "HOULSBY", "latent": 4 });
+    for (family, prefix, mlp, kind) in [
+        (V2, "esm", "output.dense", ScoreKind::Llr),
+        (SyntheticFamily::Dnabert2, "bert", "mlp.wo", ScoreKind::Pll),
+    ] {
+        let name = |layer: u64, part: &str| format!("{prefix}.encoder.layer.{layer}.{part}");
+        let parts = |layer| [("attention", 8 * layer), ("mlp", 8 * layer + 4)];
+        let adapter: Vec<NamedWeight> = (0..4)
+            .flat_map(|layer| parts(layer).map(|(part, seed)| bottleneck(&name(layer, part), seed)))
+            .flatten()
+            .collect();
+        family_equals_by_hand(family, &[kind, ScoreKind::Distance], &config, &adapter, |weights| {
+            for layer in 0..4 {
+                let [first, second] = parts(layer).map(|(part, seed)| bottleneck(&name(layer, part), seed));
+                apply(weights, &name(layer, "attention.output.dense"), &first);
+                apply(weights, &name(layer, mlp), &second);
+            }
+        });
+    }
+}
+
+#[test]
+fn bottlenecks_belong_to_the_model_and_must_be_whole() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let place = root.path().join("adapter");
+    let config = json!({ "peft_type": "HOULSBY", "latent": 4, "target": ["attention"] });
+    let weights = |layers: std::ops::Range<u64>| -> Vec<NamedWeight> {
+        layers.flat_map(|layer| bottleneck(&format!("encoder.layer.{layer}.attention"), layer)).collect()
+    };
+    write_adapter(&place, &config, &weights(0..4));
+    let whole = describe(&adapted(&model, &place)).expect("a model");
+    assert_eq!(whole.adapter_kind, Some("houlsby"));
+    write_adapter(&place, &config, &weights(1..5).into_iter().collect::<Vec<_>>());
+    let error = describe(&adapted(&model, &place)).expect_err("layer 0 lacks its own").to_string();
+    assert!(error.contains("encoder.layer.0.attention_adapter.down.weight"), "{error}");
+    // Trained on the layers 1 and 3 alone, and numbered so.
+    write_adapter(&place, &config, &weights(0..2));
+    let pruned = ModelSource {
+        kept_layers: Some(vec![1, 3]),
+        adapter_layers: Some(vec![1, 3]),
+        ..adapted(&model, &place)
+    };
+    assert_ne!(describe(&pruned).expect("a model").id, whole.id);
+    let pairs = snvs(96, 1);
+    assert_eq!(score(&load(&pruned), &recipe(&[ScoreKind::Llr]), &pairs).len(), pairs.len());
+    write_adapter(&place, &json!({ "peft_type": "HOULSBY", "latent": 5 }), &weights(0..4));
+    assert!(describe(&adapted(&model, &place)).expect_err("another width").to_string().contains("[5, 32]"));
 }

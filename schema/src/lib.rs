@@ -13,18 +13,19 @@ mod variant;
 mod version;
 
 pub use assembly::{Assembly, Contig};
-pub use catalog::{Run, StoreRecord};
+pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
 pub use model::{Model, TokenizerKind};
 pub use segment::{Segment, Table, segment_path};
 pub use table::{
-    CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, MODEL_KEY, STATUS_COLUMN, TABLE_KEY, TRACK_KEY,
-    check_segment_format, embedding_type, embeddings_schema, scores_schema, segment_metadata,
+    CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY, STATUS_COLUMN,
+    TABLE_KEY, TRACK_KEY, ablation_schema, check_segment_format, embedding_type, embeddings_schema,
+    scores_schema, segment_metadata,
 };
 pub use track::{
-    Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind, Strands,
-    Track, check_name,
+    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind,
+    Strands, Track, check_name,
 };
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, VersionError};

@@ -25,13 +25,16 @@ pub struct Model {
     pub copied: bool,
     /// The model that it was derived from in this store by pruning or adapting.
     pub parent: Option<String>,
+    /// The track whose ablation named the layers that were dropped, when that is how they were chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned_by: Option<String>,
     /// Digest of the canonical tensors of the checkpoint.
     pub weights_digest: Digest,
     /// Digest of the effective vocabulary and tokenization rules.
     pub tokenizer_digest: Digest,
     /// Digest of the adapter's tensors and settings.
     pub adapter_digest: Option<Digest>,
-    /// Its kind: `lora`, `dora`, `ia3` or `vera`.
+    /// Its kind: `lora`, `dora`, `ia3`, `vera` or `houlsby`.
     pub adapter_kind: Option<String>,
     /// The config fields that the encoder uses.
     pub config: serde_json::Value,

@@ -9,10 +9,11 @@ use crate::digest::Digest;
 use crate::variant::Status;
 
 /// The tables that hold rows per variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Table {
     /// One row per variant, a column per score.
+    #[default]
     Scores,
     /// One row per variant, pooled reference and alternate-minus-reference vectors.
     Embeddings,

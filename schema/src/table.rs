@@ -61,6 +61,18 @@ pub fn embedding_type(hidden: u32) -> DataType {
     DataType::FixedSizeList(Arc::new(item), hidden as i32)
 }
 
+/// Column of an ablation table: original number of the layer that was left out.
+pub const LAYER_COLUMN: &str = "layer";
+
+/// The schema of an ablation segment: the key, the layer, per score column its change (without the layer
+/// − full), the status.
+#[must_use]
+pub fn ablation_schema(columns: &[String]) -> SchemaRef {
+    let mut fields = scores_schema(columns).fields().to_vec();
+    fields.insert(KEY_COLUMNS.len(), Arc::new(Field::new(LAYER_COLUMN, DataType::UInt32, false)));
+    Arc::new(Schema::new(fields))
+}
+
 /// What the footer of a segment says, so that a file copied out of the store still tells what it is.
 /// Nothing here depends on when, where or by whom it was written.
 #[must_use]

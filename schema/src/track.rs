@@ -107,6 +107,37 @@ pub enum Dtype {
     Bf16,
 }
 
+/// What of a layer an ablation removes. Without a part, the residual stream passes it by; where norms
+/// follow parts, the part's norm goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AblatedPart {
+    /// The whole layer.
+    #[default]
+    Block,
+    /// Its attention alone.
+    Attention,
+    /// Its MLP alone.
+    Mlp,
+}
+
+impl AblatedPart {
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Attention => "attention",
+            Self::Mlp => "mlp",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_block(&self) -> bool {
+        *self == Self::Block
+    }
+}
+
 /// How a model is turned into scores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -120,6 +151,10 @@ pub struct Recipe {
     pub dtype: Dtype,
     /// Step that scores are rounded to, as typed; lossless without one.
     pub precision: Option<String>,
+    /// What its ablation removes of a layer. Not written when it is the whole layer, so that it is part
+    /// of the identity of those tracks alone that say otherwise.
+    #[serde(default, skip_serializing_if = "AblatedPart::is_block")]
+    pub part: AblatedPart,
 }
 
 impl Recipe {
@@ -150,6 +185,10 @@ impl Recipe {
         if let Some(step) = &self.precision {
             name.push_str(".p");
             name.push_str(step);
+        }
+        if self.part != AblatedPart::Block {
+            name.push_str(".no-");
+            name.push_str(self.part.as_str());
         }
         name
     }
@@ -249,8 +288,14 @@ impl Track {
         check_name(name)?;
         let identity =
             json!({ "external": source, "from": from, "columns": columns, "precision": precision });
-        let recipe =
-            Recipe { scores: Vec::new(), window: 0, strands: Strands::Forward, dtype: Dtype::F32, precision };
+        let recipe = Recipe {
+            scores: Vec::new(),
+            window: 0,
+            strands: Strands::Forward,
+            dtype: Dtype::F32,
+            precision,
+            part: AblatedPart::default(),
+        };
         Ok(Self {
             name: name.to_owned(),
             id: Digest::of_json(&identity),
@@ -295,6 +340,7 @@ mod tests {
             strands: Strands::Both,
             dtype: Dtype::F32,
             precision: None,
+            part: AblatedPart::Block,
         }
     }
 
@@ -307,6 +353,8 @@ mod tests {
         assert_ne!(plain, id(Recipe { dtype: Dtype::Bf16, ..recipe() }));
         assert_ne!(plain, id(Recipe { precision: Some("0.001".into()), ..recipe() }));
         assert_ne!(plain, id(Recipe { scores: vec![ScoreKind::Llr], ..recipe() }));
+        assert_ne!(plain, id(Recipe { part: AblatedPart::Mlp, ..recipe() }));
+        assert!(!json!(recipe()).to_string().contains("part"), "an absent field keeps older ids");
         assert_ne!(plain, Track::new("t", "m", Digest::of(b"n"), recipe()).unwrap().id);
         assert_eq!(plain, Track::new("other-name", "m", Digest::of(b"m"), recipe()).unwrap().id);
     }

@@ -103,6 +103,7 @@ mod tests {
             strands: Strands::Both,
             dtype: Dtype::F32,
             precision: None,
+            part: vestore_schema::AblatedPart::default(),
         };
         Track::new(name, "m", Digest::of(b"m"), recipe).unwrap()
     }

@@ -81,6 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         adapter_layers: source.adapter_layers,
         copied: arguments.copy,
         parent,
+        pruned_by: None,
         weights_digest: description.weights_digest.into(),
         tokenizer_digest: description.tokenizer_digest.into(),
         adapter_digest: description.adapter_digest.map(Digest::from),

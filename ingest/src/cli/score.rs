@@ -12,7 +12,8 @@ use vestore_ingest::{
     source_of,
 };
 use vestore_schema::{
-    Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind, Track,
+    AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind,
+    Track,
 };
 
 use super::{Usage, interrupt, say, typed};
@@ -248,6 +249,7 @@ fn recipe(arguments: &Arguments, model: &ModelRecord) -> anyhow::Result<Recipe> 
             DtypeArgument::Bf16 => Dtype::Bf16,
         },
         precision: arguments.precision.clone(),
+        part: AblatedPart::Block,
     })
 }
 

@@ -3,12 +3,13 @@
 //! All batches hold windows of one exact token count, so there is no padding and no mask.
 
 use tch::{Kind, TchError, Tensor};
+use vestore_schema::AblatedPart;
 
 use super::attention::{Place, attend};
 use super::config::{Activation, EncoderConfig, NormPlacement, Positions};
 use super::dialect::{Dialect, LayerPart, Part};
 use super::error::ModelError;
-use super::linear::{Linear, Loader, Norm};
+use super::linear::{Bottleneck, Linear, Loader, Norm};
 
 /// The weights of the encoder's kept layers, ready to run.
 pub(crate) struct Encoder {
@@ -24,9 +25,11 @@ pub(crate) struct Encoder {
 struct Layer {
     attention: Linear,
     attention_output: Linear,
+    attention_adapter: Option<Bottleneck>,
     attention_norm: Norm,
     input: Linear,
     output: Linear,
+    feed_forward_adapter: Option<Bottleneck>,
     feed_forward_norm: Norm,
 }
 
@@ -99,7 +102,18 @@ impl Encoder {
 
     /// The hidden state [batch, tokens, hidden] after the `index`-th kept layer.
     pub(crate) fn layer(&self, index: usize, hidden: &Tensor, place: &Place) -> Result<Tensor, TchError> {
-        self.layers[index].forward(hidden, place, &self.config)
+        self.layers[index].forward(hidden, place, &self.config, None)
+    }
+
+    /// The same without one of the layer's parts.
+    pub(crate) fn layer_without(
+        &self,
+        index: usize,
+        hidden: &Tensor,
+        place: &Place,
+        part: AblatedPart,
+    ) -> Result<Tensor, TchError> {
+        self.layers[index].forward(hidden, place, &self.config, Some(part))
     }
 
     /// What follows the last layer: the final norm, where there is one.
@@ -131,28 +145,51 @@ impl Layer {
         Ok(Self {
             attention,
             attention_output: loader.linear(&name(LayerPart::AttentionOutput))?,
+            attention_adapter: loader.bottleneck(&format!("encoder.layer.{layer}.attention_adapter"))?,
             attention_norm: loader.norm(&name(LayerPart::AttentionNorm), config.layer_norm_eps)?,
             input: loader.linear(&name(LayerPart::FeedForwardInput))?,
             output: loader.linear(&name(LayerPart::FeedForwardOutput))?,
+            feed_forward_adapter: loader.bottleneck(&format!("encoder.layer.{layer}.mlp_adapter"))?,
             feed_forward_norm: loader.norm(&name(LayerPart::FeedForwardNorm), config.layer_norm_eps)?,
         })
     }
 
-    fn forward(&self, hidden: &Tensor, place: &Place, config: &EncoderConfig) -> Result<Tensor, TchError> {
-        match config.norm {
-            NormPlacement::Pre => {
-                let normed = self.attention_norm.forward(hidden)?;
-                let hidden = hidden.f_add(&self.attention(&normed, place, config)?)?;
-                let normed = self.feed_forward_norm.forward(&hidden)?;
-                hidden.f_add(&self.feed_forward(&normed, config.activation)?)
-            }
-            NormPlacement::Post => {
-                let sum = self.attention(hidden, place, config)?.f_add(hidden)?;
-                let hidden = self.attention_norm.forward(&sum)?;
-                let sum = self.feed_forward(&hidden, config.activation)?.f_add(&hidden)?;
-                self.feed_forward_norm.forward(&sum)
-            }
+    /// The hidden state after the layer, or after what is left of it without a part.
+    fn forward(
+        &self,
+        hidden: &Tensor,
+        place: &Place,
+        config: &EncoderConfig,
+        without: Option<AblatedPart>,
+    ) -> Result<Tensor, TchError> {
+        let keeps =
+            |part| !matches!(without, Some(removed) if removed == part || removed == AblatedPart::Block);
+        let mut hidden = hidden.shallow_clone();
+        if keeps(AblatedPart::Attention) {
+            hidden = match config.norm {
+                NormPlacement::Pre => {
+                    let normed = self.attention_norm.forward(&hidden)?;
+                    hidden.f_add(&self.attention(&normed, place, config)?)?
+                }
+                NormPlacement::Post => {
+                    let sum = self.attention(&hidden, place, config)?.f_add(&hidden)?;
+                    self.attention_norm.forward(&sum)?
+                }
+            };
         }
+        if keeps(AblatedPart::Mlp) {
+            hidden = match config.norm {
+                NormPlacement::Pre => {
+                    let normed = self.feed_forward_norm.forward(&hidden)?;
+                    hidden.f_add(&self.feed_forward(&normed, config.activation)?)?
+                }
+                NormPlacement::Post => {
+                    let sum = self.feed_forward(&hidden, config.activation)?.f_add(&hidden)?;
+                    self.feed_forward_norm.forward(&sum)?
+                }
+            };
+        }
+        Ok(hidden)
     }
 
     fn attention(&self, input: &Tensor, place: &Place, config: &EncoderConfig) -> Result<Tensor, TchError> {
@@ -161,7 +198,8 @@ impl Layer {
         let projected = self.attention.forward(input)?.f_view([batch, length, 3, heads, hidden / heads])?;
         let [query, key, value] = [0, 1, 2].map(|part| projected.f_select(2, part)?.f_transpose(1, 2));
         let mixed = attend(&query?, &key?, &value?, place)?;
-        self.attention_output.forward(&mixed.f_transpose(1, 2)?.f_reshape([batch, length, hidden])?)
+        let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, length, hidden])?;
+        adapted(self.attention_output.forward(&mixed)?, self.attention_adapter.as_ref())
     }
 
     fn feed_forward(&self, input: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
@@ -178,6 +216,14 @@ impl Layer {
                 gate.f_mul(&halves[1])?
             }
         };
-        self.output.forward(&active)
+        adapted(self.output.forward(&active)?, self.feed_forward_adapter.as_ref())
+    }
+}
+
+/// What a part gives, through its bottleneck where it has one.
+fn adapted(output: Tensor, bottleneck: Option<&Bottleneck>) -> Result<Tensor, TchError> {
+    match bottleneck {
+        None => Ok(output),
+        Some(bottleneck) => bottleneck.forward(&output),
     }
 }

@@ -20,6 +20,19 @@ impl Linear {
     }
 }
 
+/// A small network beside the stream: x + up(relu(down(x))).
+#[derive(Debug)]
+pub(crate) struct Bottleneck {
+    down: Linear,
+    up: Linear,
+}
+
+impl Bottleneck {
+    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        self.up.forward(&self.down.forward(input)?.f_relu()?)?.f_add(input)
+    }
+}
+
 /// Normalization over the last dimension.
 #[derive(Debug)]
 pub(crate) struct Norm {
@@ -34,7 +47,7 @@ impl Norm {
     }
 }
 
-/// Copies weights out of mapped files, merges the adapter's changes in float32, and casts.
+/// Reads weights out of their files, merges the adapter's changes in float32, and casts.
 pub(crate) struct Loader<'a> {
     pub(crate) opened: &'a Opened,
     pub(crate) kind: Kind,
@@ -95,6 +108,17 @@ impl Loader<'_> {
         let biases: Vec<&Tensor> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
         let bias = if biases.len() == parts.len() { Some(Tensor::f_cat(&biases, 0)?) } else { None };
         Ok(Linear { weight: Tensor::f_cat(&weights, 0)?, bias })
+    }
+
+    /// The adapter's bottleneck of that name, if it has one.
+    pub(crate) fn bottleneck(&self, module: &str) -> Result<Option<Bottleneck>, ModelError> {
+        let Some(adapter) = &self.opened.adapter else { return Ok(None) };
+        let Some(tensors) = adapter.bottleneck(module)? else { return Ok(None) };
+        let [down, down_bias, up, up_bias] = tensors.map(|tensor| self.place(&tensor));
+        Ok(Some(Bottleneck {
+            down: Linear { weight: down?, bias: Some(down_bias?) },
+            up: Linear { weight: up?, bias: Some(up_bias?) },
+        }))
     }
 
     pub(crate) fn norm(&self, module: &str, eps: f64) -> Result<Norm, ModelError> {

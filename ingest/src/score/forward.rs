@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::Work;
-use crate::batch::ForwardOutput;
+use crate::batch::{Forward, ForwardOutput};
 use crate::model::Model;
 use crate::model::error::ModelError;
 
@@ -49,19 +49,35 @@ fn to_rows(tensor: &Tensor) -> Result<Vec<Vec<f32>>, ModelError> {
 }
 
 fn run_part(model: &Model, work: &Work, part: &[u32]) -> Result<Vec<ForwardOutput>, ModelError> {
-    let passes: Vec<_> = part.iter().map(|pass| &work.forwards.passes[*pass as usize]).collect();
-    let (count, length) = (passes.len() as i64, work.ids(part[0]).len() as i64);
-    let mut ids = Vec::with_capacity((count * length) as usize);
-    for (pass, number) in passes.iter().zip(part) {
+    read(model, work, part, &model.hidden(&ids(model, work, part)?)?)
+}
+
+/// Token ids [passes, tokens] of the passes `part`, masked, on the model's device.
+pub(super) fn ids(model: &Model, work: &Work, part: &[u32]) -> Result<Tensor, ModelError> {
+    let length = work.ids(part[0]).len();
+    let mut ids = Vec::with_capacity(part.len() * length);
+    for number in part {
         let start = ids.len();
         ids.extend_from_slice(work.ids(*number));
-        if let Some(mask) = pass.mask {
+        if let Some(mask) = work.forwards.passes[*number as usize].mask {
             ids[start + mask as usize] = work.mask;
         }
     }
+    let ids = Tensor::f_from_slice(&ids)?.f_to_device(model.device())?;
+    Ok(ids.f_view([part.len() as i64, length as i64])?)
+}
+
+/// What the passes `part` want of their final hidden states [passes, tokens, hidden].
+pub(super) fn read<'a>(
+    model: &Model,
+    work: &'a Work,
+    part: &[u32],
+    hidden: &Tensor,
+) -> Result<Vec<ForwardOutput>, ModelError> {
+    let passes: Vec<&'a Forward> = part.iter().map(|pass| &work.forwards.passes[*pass as usize]).collect();
+    let (count, length) = (passes.len() as i64, work.ids(part[0]).len() as i64);
     let device = model.device();
     let index = |places: &[i64]| Tensor::f_from_slice(places)?.f_to_device(device);
-    let hidden = model.hidden(&index(&ids)?.f_view([count, length])?)?;
     let flat = hidden.f_view([count * length, -1])?;
     let mut outputs = vec![ForwardOutput::default(); passes.len()];
 
@@ -100,35 +116,38 @@ fn run_part(model: &Model, work: &Work, part: &[u32]) -> Result<Vec<ForwardOutpu
     }
 
     let masked = places(&|row| {
-        let wanted = passes[row].probability || !passes[row].logits.is_empty();
+        let wanted = !passes[row].probabilities.is_empty() || !passes[row].logits.is_empty();
         passes[row].mask.filter(|_| wanted).into_iter().collect()
     });
     if !masked.is_empty() {
         let rows: Vec<i64> = masked.iter().map(|(_, place)| *place).collect();
         let logits = model.masked_logits(&flat.f_index_select(0, &index(&rows)?)?)?;
-        let width = masked.iter().map(|(row, _)| passes[*row].logits.len()).max().unwrap_or(0);
-        if width > 0 {
-            let padded = masked.iter().flat_map(|(row, _)| {
-                let wanted = &passes[*row].logits;
-                (0..width).map(|place| wanted.get(place).copied().unwrap_or(0))
-            });
+        // The values of the wanted columns of each row; shorter lists are filled up with column 0.
+        let gather = |from: &Tensor, wanted: &dyn Fn(usize) -> &'a [i64]| {
+            let lists: Vec<&[i64]> = masked.iter().map(|(row, _)| wanted(*row)).collect();
+            let width = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+            let padded =
+                lists.iter().flat_map(|list| (0..width).map(|place| list.get(place).copied().unwrap_or(0)));
             let columns = index(&padded.collect::<Vec<i64>>())?.f_view([-1, width as i64])?;
-            for ((row, _), values) in masked.iter().zip(to_rows(&logits.f_gather(1, &columns, false)?)?) {
-                outputs[*row].logits = values[..passes[*row].logits.len()].to_vec();
+            let mut values = to_rows(&from.f_gather(1, &columns, false)?)?;
+            values.iter_mut().zip(lists).for_each(|(values, list)| values.truncate(list.len()));
+            Ok::<_, ModelError>(values)
+        };
+        if masked.iter().any(|(row, _)| !passes[*row].logits.is_empty()) {
+            for ((row, _), values) in masked.iter().zip(gather(&logits, &|row| &passes[row].logits)?) {
+                outputs[*row].logits = values;
             }
         }
-        if masked.iter().any(|(row, _)| passes[*row].probability) {
-            let truth = masked.iter().map(|(row, place)| work.ids(part[*row])[(place % length) as usize]);
-            let columns = index(&truth.collect::<Vec<i64>>())?.f_view([-1, 1])?;
-            let chosen = logits.f_log_softmax(-1, Kind::Float)?.f_gather(1, &columns, false)?;
-            for ((row, _), value) in masked.iter().zip(to_rows(&chosen)?) {
-                outputs[*row].probability = value[0];
+        if masked.iter().any(|(row, _)| !passes[*row].probabilities.is_empty()) {
+            let logs = logits.f_log_softmax(-1, Kind::Float)?;
+            for ((row, _), values) in masked.iter().zip(gather(&logs, &|row| &passes[row].probabilities)?) {
+                outputs[*row].probabilities = values;
             }
         }
     }
 
     if passes.iter().any(|pass| pass.classes) {
-        for (output, logits) in outputs.iter_mut().zip(to_rows(&model.class_logits(&hidden)?)?) {
+        for (output, logits) in outputs.iter_mut().zip(to_rows(&model.class_logits(hidden)?)?) {
             output.classes = logits;
         }
     }
