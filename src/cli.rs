@@ -3,6 +3,7 @@
 mod annotate;
 mod engine;
 mod export;
+mod import;
 mod info;
 mod init;
 mod model;
@@ -42,6 +43,8 @@ enum Verb {
     Query(query::Arguments),
     /// Add scores to a VCF; everything else of it stays as it is
     Annotate(annotate::Arguments),
+    /// Take scores that somebody else computed into the store
+    Import(import::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
     /// Say what the store holds
@@ -62,6 +65,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
@@ -88,6 +92,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         cause.is::<Usage>()
             || cause.is::<NameError>()
             || cause.is::<vestore::FilterError>()
+            || matches!(cause.downcast_ref(), Some(vestore::ImportError::ColumnName { .. }))
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }

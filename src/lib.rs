@@ -7,6 +7,7 @@ mod annotate;
 mod export;
 #[cfg(test)]
 mod fixture;
+mod import;
 mod query;
 mod reference;
 mod store;
@@ -17,6 +18,7 @@ pub use export::{
     ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text, write_vcf,
 };
+pub use import::{ImportError, ImportOptions, Imported, import};
 pub use query::{
     ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
     WideRows, answer_schema, wide_schema,

@@ -22,6 +22,8 @@ pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
 pub use rows::{EmbeddingRow, ScoreRow, embedding_batch, score_batch};
 pub use verify::Damage;
 
+pub(crate) use rows::round;
+
 use catalog::{CATALOG, Catalog};
 
 /// A variant effect store. Cheap to clone; holds no file open.

@@ -9,5 +9,6 @@ mod programs;
 mod store;
 mod store_annotate;
 mod store_export;
+mod store_import;
 mod store_query;
 mod support;

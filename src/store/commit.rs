@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{Model, Run, Segment, Table, Track, check_name};
+use vestore_schema::{EXTERNAL_MODEL, Model, Run, Segment, Table, Track, check_name};
 
 use super::Store;
 use super::error::StoreError;
@@ -117,6 +117,9 @@ impl Writer {
     pub fn put_model(&mut self, model: &Model) -> Result<(), StoreError> {
         check_name(&model.name)?;
         let conflict = |reason| Err(StoreError::Conflict { kind: "model", name: model.name.clone(), reason });
+        if model.name == EXTERNAL_MODEL {
+            return conflict("the name stands for the source of imported scores; choose another".to_owned());
+        }
         for known in self.store.snapshot()?.models {
             if known.name == model.name && known.id != model.id {
                 return conflict(format!(
