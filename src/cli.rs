@@ -1,6 +1,7 @@
 //! Reads the command line, runs one verb, turns its outcome into an exit code: 0 done, 1 failed, 2 usage.
 
 mod annotate;
+mod compact;
 mod engine;
 mod export;
 mod import;
@@ -51,7 +52,9 @@ enum Verb {
     Info(info::Arguments),
     /// Check every file against the catalog
     Verify(verify::Arguments),
-    /// List tracks
+    /// Merge small segments into few large ones
+    Compact(compact::Arguments),
+    /// List and remove tracks
     #[command(subcommand)]
     Track(track::Verb),
 }
@@ -69,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Compact(arguments) => compact::run(&arguments),
         Verb::Track(verb) => track::run(&verb),
     };
     match done {
