@@ -1,8 +1,10 @@
 //! Reads the command line, runs one verb, turns its outcome into an exit code: 0 done, 1 failed, 2 usage.
 
 mod annotate;
+mod compact;
 mod engine;
 mod export;
+mod import;
 mod info;
 mod init;
 mod model;
@@ -42,13 +44,17 @@ enum Verb {
     Query(query::Arguments),
     /// Add scores to a VCF; everything else of it stays as it is
     Annotate(annotate::Arguments),
+    /// Take scores that somebody else computed into the store
+    Import(import::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
     /// Say what the store holds
     Info(info::Arguments),
     /// Check every file against the catalog
     Verify(verify::Arguments),
-    /// List tracks
+    /// Merge small segments into few large ones
+    Compact(compact::Arguments),
+    /// List and remove tracks
     #[command(subcommand)]
     Track(track::Verb),
 }
@@ -62,9 +68,11 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Compact(arguments) => compact::run(&arguments),
         Verb::Track(verb) => track::run(&verb),
     };
     match done {
@@ -88,6 +96,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         cause.is::<Usage>()
             || cause.is::<NameError>()
             || cause.is::<vestore::FilterError>()
+            || matches!(cause.downcast_ref(), Some(vestore::ImportError::ColumnName { .. }))
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }

@@ -7,6 +7,7 @@ mod annotate;
 mod export;
 #[cfg(test)]
 mod fixture;
+mod import;
 mod query;
 mod reference;
 mod store;
@@ -17,14 +18,15 @@ pub use export::{
     ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text, write_vcf,
 };
+pub use import::{ImportError, ImportOptions, Imported, import};
 pub use query::{
     ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
     WideRows, answer_schema, wide_schema,
 };
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    Access, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot, Store,
-    StoreError, Writer, check_track, embedding_batch, score_batch,
+    Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot,
+    Store, StoreError, Writer, check_track, embedding_batch, score_batch,
 };
 pub use variants::{
     Allele, InputError, Listed, Normalized, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record,

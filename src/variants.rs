@@ -23,3 +23,4 @@ pub use self::source::{Record, VariantSource};
 
 pub(crate) use self::contigs::Contigs;
 pub(crate) use self::input::Input;
+pub(crate) use self::sort::Sort;

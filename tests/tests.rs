@@ -8,6 +8,8 @@ mod kill;
 mod programs;
 mod store;
 mod store_annotate;
+mod store_compact;
 mod store_export;
+mod store_import;
 mod store_query;
 mod support;

@@ -8,7 +8,7 @@ use vestore_schema::{Region, Segment, Table, Track, Variant};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
-use super::{ANSWER_COLUMNS, answer_schema, embeddings_answer_schema};
+use super::{ANSWER_COLUMNS, answer_schema, embeddings_answer_schema, with_answer_columns};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -135,6 +135,34 @@ impl QueryPlan {
             },
             if request.embeddings { Table::Embeddings } else { Table::Scores },
         )
+    }
+
+    /// Reads whole `segments` of one table, track and contig, whatever their columns: those of `schema`, the
+    /// schema of their files, stand behind the columns that every answer has.
+    #[must_use]
+    pub(crate) fn of_segments(
+        store: &Store,
+        track: &Track,
+        contig: u32,
+        segments: Vec<Segment>,
+        schema: &SchemaRef,
+    ) -> Self {
+        let values = schema.fields().iter().filter(|field| !ANSWER_COLUMNS.contains(&field.name().as_str()));
+        let tracks = vec![track.clone()];
+        let schema = with_answer_columns(values.map(|field| field.as_ref().clone()).collect(), &tracks);
+        let mut segments: Vec<_> = segments.into_iter().map(|segment| (0, segment)).collect();
+        let whole = 0..u32::MAX;
+        segments.sort_by_key(|(_, segment)| (segment.first, segment.number));
+        Self {
+            tracks,
+            parts: vec![Part { contig, ranges: vec![whole], segments }],
+            store: store.clone(),
+            schema,
+            variants: HashSet::new(),
+            regions: Vec::new(),
+            filter: None,
+            projected: false,
+        }
     }
 
     /// The same, of the rows that fulfil `filter` alone.

@@ -67,7 +67,6 @@ impl SegmentReader {
     }
 
     /// The Arrow schema of the file.
-    #[allow(dead_code)]
     pub(crate) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }

@@ -88,7 +88,7 @@ pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch
 
 /// The multiple of `step` nearest to `value`, as float32. Dividing by the reciprocal where that is a
 /// whole number gives the float32 that is nearest to the decimal people read.
-fn round(value: f32, step: f64) -> f32 {
+pub(crate) fn round(value: f32, step: f64) -> f32 {
     let inverse = (1.0 / step).round();
     let count = (f64::from(value) / step).round() + 0.0; // never −0
     if (inverse * step - 1.0).abs() < 1e-12 { (count / inverse) as f32 } else { (count * step) as f32 }
