@@ -250,6 +250,7 @@ pub fn import(
                     committed: 1,
                     rows,
                     remarks: Vec::new(),
+                    layers: Vec::new(),
                 };
                 writer.commit(&segments, &run)?;
                 let Made { report, without_score } = made;
