@@ -40,6 +40,9 @@ enum Verb {
     /// Score variants, or every SNV of regions, with a model
     #[command(disable_help_flag = true)]
     Score(engine::Arguments),
+    /// Score variants without each layer in turn, or sum up what that says about the layers
+    #[command(disable_help_flag = true)]
+    Ablate(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
     /// Add scores to a VCF; everything else of it stays as it is
@@ -66,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Init(arguments) => init::run(&arguments),
         Verb::Model(verb) => model::run(verb),
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
+        Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),

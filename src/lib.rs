@@ -25,8 +25,8 @@ pub use query::{
 };
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot,
-    Store, StoreError, Writer, check_track, embedding_batch, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow,
+    Snapshot, Store, StoreError, Writer, ablation_batch, check_track, embedding_batch, score_batch,
 };
 pub use variants::{
     Allele, InputError, Listed, Normalized, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record,

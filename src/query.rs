@@ -15,7 +15,7 @@ pub use wide::{WideRows, wide_schema};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
-use vestore_schema::{EMBEDDING_COLUMNS, KEY_COLUMNS, STATUS_COLUMN, Track, embedding_type};
+use vestore_schema::{EMBEDDING_COLUMNS, KEY_COLUMNS, LAYER_COLUMN, STATUS_COLUMN, Track, embedding_type};
 
 /// Columns of an answer before the score columns: contig, 1-based position, alleles, model, track, status.
 pub const ANSWER_COLUMNS: [&str; 7] =
@@ -28,13 +28,25 @@ pub const TRACKS_KEY: &str = "vestore.tracks";
 /// one of the tracks has, in the order in which they first come.
 #[must_use]
 pub fn answer_schema(tracks: &[Track]) -> SchemaRef {
+    with_answer_columns(score_fields(tracks), tracks)
+}
+
+/// The schema of an answer over the ablations of `tracks`: as over scores, with the layer before them.
+#[must_use]
+pub(crate) fn ablation_answer_schema(tracks: &[Track]) -> SchemaRef {
+    let mut fields = score_fields(tracks);
+    fields.insert(0, Field::new(LAYER_COLUMN, DataType::UInt32, false));
+    with_answer_columns(fields, tracks)
+}
+
+fn score_fields(tracks: &[Track]) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     for column in tracks.iter().flat_map(|track| &track.columns) {
         if !fields.iter().any(|field| field.name() == column) {
             fields.push(Field::new(column, DataType::Float32, true));
         }
     }
-    with_answer_columns(fields, tracks)
+    fields
 }
 
 /// The schema of an answer over the embeddings of `tracks`, of models of one width.

@@ -21,7 +21,7 @@ pub use commit::{Writer, check_track};
 pub use compact::Compacted;
 pub use error::StoreError;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
-pub use rows::{EmbeddingRow, ScoreRow, embedding_batch, score_batch};
+pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
 
 pub(crate) use rows::round;

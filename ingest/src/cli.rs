@@ -1,8 +1,10 @@
 //! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage.
 
+mod ablate;
 mod interrupt;
 mod model_add;
 mod score;
+mod scoring;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ enum Verb {
     Model(Model),
     /// Score variants, or every SNV of regions, with a model
     Score(score::Arguments),
+    /// Score variants without each layer in turn, or sum up what that says about the layers
+    Ablate(Box<ablate::Arguments>),
 }
 
 #[derive(Subcommand)]
@@ -38,6 +42,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Model(Model::Add(arguments)) => model_add::run(&arguments),
         Verb::Score(arguments) => score::run(&arguments),
+        Verb::Ablate(arguments) => ablate::run(&arguments),
     };
     match done {
         Ok(code) => code,

@@ -22,10 +22,10 @@ pub use model::layers::LayersError;
 pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
-pub use pipeline::{Estimate, Job, Outcome, PipelineError, Progress, UNIT, estimate, new_run};
+pub use pipeline::{ABLATION_UNIT, Estimate, Job, Outcome, PipelineError, Progress, UNIT, estimate, new_run};
 pub use score::{
-    Embedding, GridWindow, Outputs, Recipe, Row, ScoreError, WindowPair, Work, finish, grid_window_start,
-    prepare, run,
+    Ablated, Embedding, GridWindow, Movement, Outputs, Recipe, Row, ScoreError, WindowPair, Work, ablate,
+    change, finish, grid_window_start, prepare, run,
 };
 pub use source::source_of;
 pub use tch::{Device, Kind};
@@ -33,5 +33,5 @@ pub use tokenize::{
     BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, Tokens, complement,
     reverse_complement,
 };
-pub use vestore_schema::{ScoreKind, Strands};
+pub use vestore_schema::{AblatedPart, ScoreKind, Strands};
 pub use window::WindowCutter;

@@ -18,12 +18,12 @@ pub(crate) mod source;
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
-use vestore_schema::TokenizerKind;
+use vestore_schema::{AblatedPart, TokenizerKind};
 
+pub(crate) use attention::Place;
 pub(crate) use blueprint::{Module, Modules};
 pub(crate) use linear::to_tensor;
 
-use attention::Place;
 use encoder::Encoder;
 use error::ModelError;
 use head::{ClassHead, MaskedHead};
@@ -205,6 +205,27 @@ impl Model {
             let place = self.encoder.place(hidden.size3()?.1)?;
             self.run(hidden, range, &place, |_| Ok(()))
         })
+    }
+
+    /// What attention needs at `length` tokens, for [`Model::layer`].
+    pub(crate) fn place(&self, length: i64) -> Result<Place, ModelError> {
+        self.encoder.place(length)
+    }
+
+    /// The hidden state after the `index`-th kept layer.
+    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, place: &Place) -> Result<Tensor, ModelError> {
+        Ok(self.encoder.layer(index, hidden, place)?)
+    }
+
+    /// The same without a part of the layer.
+    pub(crate) fn layer_without(
+        &self,
+        index: usize,
+        hidden: &Tensor,
+        place: &Place,
+        part: AblatedPart,
+    ) -> Result<Tensor, ModelError> {
+        Ok(self.encoder.layer_without(index, hidden, place, part)?)
     }
 
     /// The final norm, for models that have one.

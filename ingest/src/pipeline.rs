@@ -2,11 +2,11 @@
 //! tokenizes, the caller's runs the model, one writes and commits. Between them at most one unit waits,
 //! so memory does not grow with the number of variants.
 
+mod ablation;
 mod estimate;
 mod progress;
 mod unit;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -14,8 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use vestore::{
-    EmbeddingRow, Plan, PlanError, Reference, ReferenceError, Report, ReportError, ScoreRow, Store,
-    StoreError, Writer, embedding_batch, score_batch,
+    AblationRow, EmbeddingRow, Plan, PlanError, Reference, ReferenceError, Report, ReportError, ScoreRow,
+    Store, StoreError, Writer, ablation_batch, embedding_batch, score_batch,
 };
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
 
@@ -27,8 +27,9 @@ use crate::window::WindowCutter;
 
 pub use estimate::{Estimate, estimate};
 pub use progress::Progress;
-pub use unit::UNIT;
+pub use unit::{ABLATION_UNIT, UNIT};
 
+use ablation::Ablation;
 use unit::{Unit, Units};
 
 /// Why scoring stopped. What was committed before is whole and stays.
@@ -70,6 +71,8 @@ pub struct Job<'a> {
     pub recipe: &'a Recipe,
     /// Cuts windows.
     pub cutter: WindowCutter,
+    /// Whether every layer is left out in turn, as the track's recipe says.
+    pub ablation: bool,
     /// Set when the user wants to stop.
     pub interrupted: &'a AtomicBool,
 }
@@ -83,6 +86,10 @@ pub struct Outcome {
     pub statuses: std::collections::BTreeMap<Status, u64>,
     /// Whether the user stopped it before its end.
     pub interrupted: bool,
+    /// Of an ablation: layers run, each on one batch or a branch of it.
+    pub evaluations: u64,
+    /// Of an ablation: batches.
+    pub batches: u64,
 }
 
 /// What a run's record says after memory ran out.
@@ -101,9 +108,24 @@ struct Prepared {
 struct Computed {
     prepared: Prepared,
     outputs: Vec<Outputs>,
+    ablation: Option<Ablation>,
+}
+
+/// Rows that each table lacks.
+#[derive(Default)]
+struct Rows {
+    scores: Vec<ScoreRow>,
+    embeddings: Vec<EmbeddingRow>,
+    ablation: Vec<AblationRow>,
+    statuses: Vec<Status>,
 }
 
 impl Job<'_> {
+    /// Variants of one unit.
+    fn unit(&self) -> usize {
+        if self.ablation { ABLATION_UNIT } else { UNIT }
+    }
+
     /// Variants of the plan that have no row yet.
     ///
     /// # Errors
@@ -201,7 +223,7 @@ impl Job<'_> {
             statuses.push(status);
         }
         // A unit that only lacks embeddings runs no forward for scores.
-        let kinds = if unit.wants_scores() { self.recipe.kinds.clone() } else { Vec::new() };
+        let kinds = if unit.wants_scores() || self.ablation { self.recipe.kinds.clone() } else { Vec::new() };
         let recipe = Recipe { kinds, ..self.recipe.clone() };
         let work = score::prepare(tokenizer, &recipe, max_tokens, &windows)?;
         Ok(Prepared { unit, statuses, work })
@@ -217,10 +239,16 @@ impl Job<'_> {
             if self.interrupted.load(Ordering::Relaxed) {
                 break;
             }
-            let batches = 0..prepared.work.batches();
-            let outputs =
-                batches.map(|batch| score::run(model, &prepared.work, batch)).collect::<Result<_, _>>()?;
-            if to_writer.send(Computed { prepared, outputs }).is_err() {
+            let work = &prepared.work;
+            let (outputs, ablation) = if self.ablation {
+                let part = self.track.recipe.part;
+                let (outputs, ablation) = Ablation::compute(model, work, part, self.recipe.batch_tokens)?;
+                (outputs, Some(ablation))
+            } else {
+                let batches = 0..work.batches();
+                (batches.map(|batch| score::run(model, work, batch)).collect::<Result<_, _>>()?, None)
+            };
+            if to_writer.send(Computed { prepared, outputs, ablation }).is_err() {
                 break;
             }
         }
@@ -236,45 +264,47 @@ impl Job<'_> {
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
-        while let Ok(Computed { prepared, outputs }) = from_model.recv() {
+        while let Ok(Computed { prepared, outputs, mut ablation }) = from_model.recv() {
             let Prepared { unit, statuses, work } = prepared;
             if outputs.iter().any(|output| output.divided) && run.remarks.is_empty() {
                 run.remarks.push(DIVIDED.to_owned());
             }
             let (count, contig) = (unit.rows.len() as u64, unit.contig);
             // The plan listed what it knew to be unscorable; the rest shows only now.
-            let known: HashSet<Variant> = unit
+            let planned: Vec<(Variant, bool)> = unit
                 .rows
                 .iter()
-                .filter(|row| row.planned.status.is_some())
-                .map(|row| row.planned.variant.clone())
+                .map(|row| (row.planned.variant.clone(), row.planned.status.is_some()))
                 .collect();
-            let (scores, embeddings) = self.rows(unit, statuses, score::finish(&work, outputs));
-            for row in
-                scores.iter().filter(|row| row.status != Status::Scored && !known.contains(&row.variant))
-            {
-                report.unscored(&row.variant, self.store.assembly(), row.status)?;
+            let without = ablation.as_mut().map(|ablation| ablation.finish(&work)).unwrap_or_default();
+            let rows = self.rows(unit, statuses, score::finish(&work, outputs), &without);
+            for ((variant, known), status) in planned.iter().zip(&rows.statuses) {
+                *outcome.statuses.entry(*status).or_default() += 1;
+                if !known && *status != Status::Scored {
+                    report.unscored(variant, self.store.assembly(), *status)?;
+                }
             }
-            for status in scores.iter().map(|row| row.status) {
-                *outcome.statuses.entry(status).or_default() += 1;
+            if let Some(ablation) = ablation {
+                ablation.record(&self.record.kept_layers, run);
+                outcome.evaluations += ablation.evaluations;
+                outcome.batches += ablation.batches;
             }
             outcome.rows += count;
             run.committed += 1;
-            run.rows += count;
+            run.rows += count.max(rows.ablation.len() as u64);
             let mut segments = Vec::with_capacity(2);
-            if !scores.is_empty() {
-                let batch = [score_batch(self.track, &scores)];
-                segments.extend(writer.write(Table::Scores, self.track, Some(self.record), contig, batch)?);
+            let mut write = |table, batch: Result<_, StoreError>| -> Result<(), StoreError> {
+                segments.extend(writer.write(table, self.track, Some(self.record), contig, [batch])?);
+                Ok(())
+            };
+            if !rows.scores.is_empty() {
+                write(Table::Scores, score_batch(self.track, &rows.scores))?;
             }
-            if !embeddings.is_empty() {
-                let batch = [embedding_batch(self.record.hidden, &embeddings)];
-                segments.extend(writer.write(
-                    Table::Embeddings,
-                    self.track,
-                    Some(self.record),
-                    contig,
-                    batch,
-                )?);
+            if !rows.embeddings.is_empty() {
+                write(Table::Embeddings, embedding_batch(self.record.hidden, &rows.embeddings))?;
+            }
+            if !rows.ablation.is_empty() {
+                write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
             writer.commit(&segments, run)?;
             progress.advance(count);
@@ -282,33 +312,40 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    /// The rows of a unit that each table lacks.
+    /// The rows of a unit that each table lacks, from those of the full model and, by layer, those without it.
     fn rows(
         &self,
         unit: Unit,
         statuses: Vec<Option<Status>>,
         computed: Vec<score::Row>,
-    ) -> (Vec<ScoreRow>, Vec<EmbeddingRow>) {
-        let mut computed = computed.into_iter();
-        let (mut scores, mut embeddings) = (Vec::new(), Vec::new());
+        without: &[Vec<score::Row>],
+    ) -> Rows {
+        let mut rows = Rows::default();
+        let mut computed = computed.into_iter().enumerate();
         for (pending, status) in unit.rows.into_iter().zip(statuses) {
-            let row = match status {
-                Some(status) => {
-                    score::Row { values: vec![None; self.track.columns.len()], status, embedding: None }
-                }
-                None => computed.next().expect("a row for every window; this is a bug"),
+            let (place, row) = if let Some(status) = status {
+                let values = vec![None; self.track.columns.len()];
+                (None, score::Row { values, status, embedding: None })
+            } else {
+                let (place, row) = computed.next().expect("a row for every window; this is a bug");
+                (Some(place), row)
             };
             let variant = pending.planned.variant;
+            rows.statuses.push(row.status);
+            if pending.ablation {
+                let without = without.iter().map(|rows| place.and_then(|place| rows.get(place)));
+                rows.ablation.extend(ablation::rows(&variant, &self.record.kept_layers, &row, without));
+            }
             if pending.embedding {
                 let status = if row.embedding.is_some() { Status::Scored } else { row.status };
                 let embedding = row.embedding.map(|embedding| [embedding.reference, embedding.delta]);
-                embeddings.push(EmbeddingRow { variant: variant.clone(), embedding, status });
+                rows.embeddings.push(EmbeddingRow { variant: variant.clone(), embedding, status });
             }
             if pending.scores {
-                scores.push(ScoreRow { variant, values: row.values, status: row.status });
+                rows.scores.push(ScoreRow { variant, values: row.values, status: row.status });
             }
         }
-        (scores, embeddings)
+        rows
     }
 }
 
@@ -333,26 +370,19 @@ fn fits(tokenizer: &Tokenizer, max_tokens: Option<u32>, pair: &WindowPair) -> Re
 ///
 /// # Errors
 /// When the catalog cannot be read.
-pub fn new_run(
-    store: &Store,
-    track: &Track,
-    plan: &Plan,
-    device: &str,
-    threads: u32,
-    batch_tokens: u32,
-) -> Result<Run, StoreError> {
+pub fn new_run(job: &Job<'_>, device: &str, threads: u32) -> Result<Run, StoreError> {
     Ok(Run {
-        number: store.runs()?.last().map_or(1, |run| run.number + 1),
-        track: track.name.clone(),
-        table: Table::Scores,
-        plan: Digest::from(plan.digest()),
+        number: job.store.runs()?.last().map_or(1, |run| run.number + 1),
+        track: job.track.name.clone(),
+        table: if job.ablation { Table::Ablation } else { Table::Scores },
+        plan: Digest::from(job.plan.digest()),
         program: concat!("vestore-ingest ", env!("CARGO_PKG_VERSION")).to_owned(),
         device: device.to_owned(),
         threads,
-        batch_tokens,
+        batch_tokens: job.recipe.batch_tokens as u32,
         started: now(),
         finished: None,
-        units: plan.len().div_ceil(UNIT as u64),
+        units: job.plan.len().div_ceil(job.unit() as u64),
         committed: 0,
         rows: 0,
         remarks: Vec::new(),

@@ -2,6 +2,7 @@
 //! [`prepare`] tokenizes windows and plans the forward passes, [`run`] computes one batch of them and
 //! is the only stage that calls libtorch, [`finish`] turns the outputs into rows.
 
+mod ablation;
 mod classifier;
 mod distance;
 mod forward;
@@ -19,6 +20,7 @@ use crate::batch::{ForwardOutput, Forwards};
 use crate::model::Description;
 use crate::model::error::ModelError;
 use crate::tokenize::{Tokenizer, TokenizerError, Tokens, reverse_complement};
+pub use ablation::{Ablated, Movement, ablate, change};
 pub use forward::{Outputs, run};
 
 /// How a model is turned into scores.

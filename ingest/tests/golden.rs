@@ -11,8 +11,8 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::{
-    GridWindow, Model, ModelSource, Recipe, Row, ScoreKind, Strands, Tokenizer, WindowPair, describe, finish,
-    prepare, reverse_complement, run,
+    AblatedPart, GridWindow, Model, ModelSource, Recipe, Row, ScoreKind, Strands, Tokenizer, WindowPair,
+    ablate, change, describe, finish, prepare, reverse_complement, run,
 };
 
 fn golden() -> Option<PathBuf> {
@@ -326,14 +326,24 @@ fn check_ablation(report: &mut Report, name: &str, golden: &Path, expected: &Exp
     let words = expected.get("ablation.llr.avg").is_some();
     let kinds = if words { vec![ScoreKind::Llr, ScoreKind::Distance] } else { vec![ScoreKind::Distance] };
     let recipe = Recipe { kinds, strands: Strands::Both, batch_tokens: 1024, embeddings: false };
+    let model = Model::load(&source(golden, &expected.meta), Device::Cpu, Kind::Float).expect("a model");
+    assert_eq!(model.depth() as u32, layers);
+    let work = prepare(model.tokenizer(), &recipe, None, &pairs).expect("work");
+    let (mut full, mut without) = (Vec::new(), vec![Vec::new(); model.depth()]);
+    for batch in 0..work.batches() {
+        let ablated = ablate(&model, &work, batch, AblatedPart::Block, 2048).expect("outputs");
+        full.push(ablated.full);
+        without.iter_mut().zip(ablated.without).for_each(|(to, from)| to.push(from));
+    }
+    let full = finish(&work, full);
     let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for removed in 0..layers {
-        let mut source = source(golden, &expected.meta);
-        source.kept_layers = Some((0..layers).filter(|layer| *layer != removed).collect());
-        let model = Model::load(&source, Device::Cpu, Kind::Float).expect("a model");
-        for row in score(&model, &recipe, &pairs) {
-            for (column, value) in recipe.columns().into_iter().zip(row.values) {
-                found.entry(column).or_default().push(value.map_or(f64::NAN, f64::from));
+    for outputs in without {
+        for (full, without) in full.iter().zip(finish(&work, outputs)) {
+            let (changes, _) = change(full, &without);
+            for ((column, full), change) in recipe.columns().into_iter().zip(&full.values).zip(changes) {
+                let value =
+                    full.zip(change).map_or(f64::NAN, |(full, change)| f64::from(full) + f64::from(change));
+                found.entry(column).or_default().push(value);
             }
         }
     }

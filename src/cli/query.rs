@@ -10,7 +10,7 @@ use vestore::{
     ExportError, Filter, Format, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows,
     write_vcf,
 };
-use vestore_schema::Variant;
+use vestore_schema::{Table, Variant};
 
 use super::Usage;
 use super::output::{Output, print, say};
@@ -54,6 +54,9 @@ pub(super) struct Arguments {
     /// Pooled embeddings instead of scores
     #[arg(long)]
     embeddings: bool,
+    /// The change of each score without each layer, instead of scores
+    #[arg(long, conflicts_with = "embeddings")]
+    ablation: bool,
     /// How rows are written
     #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
     format: QueryFormat,
@@ -86,7 +89,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         variants: places.variants,
         models: arguments.model.clone(),
         tracks: arguments.track.clone(),
-        embeddings: arguments.embeddings,
+        table: match (arguments.embeddings, arguments.ablation) {
+            (true, _) => Table::Embeddings,
+            (_, true) => Table::Ablation,
+            _ => Table::Scores,
+        },
     };
     let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
     let mut plan = QueryPlan::new(&store, &request)?;

@@ -8,7 +8,9 @@ use vestore_schema::{Region, Segment, Table, Track, Variant};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
-use super::{ANSWER_COLUMNS, answer_schema, embeddings_answer_schema, with_answer_columns};
+use super::{
+    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema, with_answer_columns,
+};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -22,8 +24,8 @@ pub struct Request {
     pub models: Vec<String>,
     /// And of these tracks.
     pub tracks: Vec<String>,
-    /// Embeddings instead of scores; the models of all tracks must then be of one width.
-    pub embeddings: bool,
+    /// The table; for embeddings the models of all tracks must be of one width.
+    pub table: Table,
 }
 
 /// The segments that can hold the answer, and where in them to look.
@@ -74,7 +76,7 @@ impl QueryPlan {
         store.plan(
             |snapshot, segments_of| {
                 let mut tracks = select_tracks(snapshot, request)?;
-                if request.embeddings && request.tracks.is_empty() && request.models.is_empty() {
+                if request.table != Table::Scores && request.tracks.is_empty() && request.models.is_empty() {
                     let mut kept = Vec::new();
                     for track in tracks {
                         let mut contigs = 0..assembly.contigs.len() as u32;
@@ -87,7 +89,11 @@ impl QueryPlan {
                     }
                     tracks = kept;
                 }
-                let width = if request.embeddings { Some(common_width(snapshot, &tracks)?) } else { None };
+                let schema = match request.table {
+                    Table::Scores => answer_schema(&tracks),
+                    Table::Embeddings => embeddings_answer_schema(&tracks, common_width(snapshot, &tracks)?),
+                    Table::Ablation => ablation_answer_schema(&tracks),
+                };
                 let mut parts: Vec<Part> = Vec::new();
                 for region in &regions {
                     let range = region.start..region.end;
@@ -118,10 +124,6 @@ impl QueryPlan {
                     part.segments.sort_by_key(|(track, segment)| (segment.first, *track, segment.number));
                 }
                 parts.retain(|part| !part.segments.is_empty());
-                let schema = match width {
-                    Some(hidden) => embeddings_answer_schema(&tracks, hidden),
-                    None => answer_schema(&tracks),
-                };
                 Ok(Self {
                     schema,
                     tracks,
@@ -133,7 +135,7 @@ impl QueryPlan {
                     projected: false,
                 })
             },
-            if request.embeddings { Table::Embeddings } else { Table::Scores },
+            request.table,
         )
     }
 
@@ -213,7 +215,7 @@ impl QueryPlan {
         &self.store
     }
 
-    /// The rows, sorted by contig, position, reference, alternate and track, each once.
+    /// The rows, sorted by contig, position, reference, alternate and track (and layer), each once.
     #[must_use]
     pub fn rows(&self) -> Rows<'_> {
         Rows::new(self)

@@ -1,10 +1,10 @@
-//! Rows of a scores table on their way into a segment.
+//! Rows on their way into a segment.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, Field};
-use vestore_schema::{Status, Track, Variant, embeddings_schema, scores_schema};
+use vestore_schema::{Status, Track, Variant, ablation_schema, embeddings_schema, scores_schema};
 
 use super::error::StoreError;
 
@@ -24,24 +24,61 @@ pub struct ScoreRow {
 /// # Errors
 /// When Arrow refuses the columns, which would be a bug.
 pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, StoreError> {
-    let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.variant.position + 1))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.variant.reference))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.variant.alternate))),
-    ];
-    for column in 0..track.columns.len() {
-        let values = rows.iter().map(|row| row.values.get(column).copied().flatten());
-        let values: Float32Array = values
-            .map(|value| match step {
-                Some(step) => value.map(|value| round(value, step)),
-                None => value,
-            })
-            .collect();
-        columns.push(Arc::new(values));
-    }
-    columns.push(Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.status.as_str()))));
+    let mut columns = key_columns(rows.iter().map(|row| &row.variant));
+    columns.extend(value_columns(track, &rows.iter().map(|row| row.values.as_slice())));
+    columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(scores_schema(&track.columns), columns)?)
+}
+
+fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<ArrayRef> {
+    vec![
+        Arc::new(UInt32Array::from_iter_values(variants.clone().map(|variant| variant.position + 1))),
+        Arc::new(StringArray::from_iter_values(variants.clone().map(|variant| &variant.reference))),
+        Arc::new(StringArray::from_iter_values(variants.map(|variant| &variant.alternate))),
+    ]
+}
+
+fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(statuses.map(Status::as_str)))
+}
+
+/// A column per score of the track, rounded where the recipe says so.
+fn value_columns<'a>(
+    track: &Track,
+    rows: &(impl Iterator<Item = &'a [Option<f32>]> + Clone),
+) -> Vec<ArrayRef> {
+    let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
+    let rounded = |value: f32| step.map_or(value, |step| round(value, step));
+    let column = |column: usize| -> ArrayRef {
+        let values = rows.clone().map(|row| row.get(column).copied().flatten().map(rounded));
+        Arc::new(values.collect::<Float32Array>())
+    };
+    (0..track.columns.len()).map(column).collect()
+}
+
+/// One row of an ablation table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AblationRow {
+    /// What was scored.
+    pub variant: Variant,
+    /// Original number of the layer that was left out.
+    pub layer: u32,
+    /// Per column of the track, in order: the score without the layer − the score of the full model.
+    pub changes: Vec<Option<f32>>,
+    /// Why it has changes or none.
+    pub status: Status,
+}
+
+/// The rows of one contig as a batch of a track's ablation table, rounded where the recipe says so.
+///
+/// # Errors
+/// When Arrow refuses the columns, which would be a bug.
+pub fn ablation_batch(track: &Track, rows: &[AblationRow]) -> Result<RecordBatch, StoreError> {
+    let mut columns = key_columns(rows.iter().map(|row| &row.variant));
+    columns.push(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.layer))));
+    columns.extend(value_columns(track, &rows.iter().map(|row| row.changes.as_slice())));
+    columns.push(status_column(rows.iter().map(|row| row.status)));
+    Ok(RecordBatch::try_new(ablation_schema(&track.columns), columns)?)
 }
 
 /// One row of an embeddings table: reference and delta, or why there is none.
@@ -75,14 +112,9 @@ pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch
             FixedSizeListArray::try_new(Arc::clone(&item), hidden as i32, numbers, Some(valid.into()))?;
         Ok(Arc::new(array))
     };
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.variant.position + 1))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.variant.reference))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.variant.alternate))),
-        list(0)?,
-        list(1)?,
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.status.as_str()))),
-    ];
+    let mut columns = key_columns(rows.iter().map(|row| &row.variant));
+    columns.extend([list(0)?, list(1)?]);
+    columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(embeddings_schema(hidden), columns)?)
 }
 

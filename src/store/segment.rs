@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{
-    Contig, KEY_COLUMNS, Model, Segment, Status, Table, Track, segment_metadata, segment_path,
+    Contig, KEY_COLUMNS, LAYER_COLUMN, Model, Segment, Status, Table, Track, segment_metadata, segment_path,
 };
 
 use super::Store;
@@ -34,7 +34,7 @@ pub(super) struct SegmentWriter {
     place: PathBuf,
     writer: ArrowWriter<HashedFile>,
     segment: Segment,
-    previous: Option<(u32, String, String)>,
+    previous: Option<(u32, String, String, u32)>,
 }
 
 impl SegmentWriter {
@@ -75,8 +75,8 @@ impl SegmentWriter {
         Ok(Self { medium: Arc::clone(medium), temporary, place, writer, segment, previous: None })
     }
 
-    /// Appends rows. They must follow those before in strictly ascending order of position, reference
-    /// and alternate.
+    /// Appends rows. They must follow those before in strictly ascending order of position, reference and
+    /// alternate, and layer where there is one.
     ///
     /// # Errors
     /// When the system refuses a write or the batch has another schema.
@@ -87,23 +87,19 @@ impl SegmentWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let positions = batch.column(0).as_primitive::<UInt32Type>();
-        let references = batch.column(1).as_string::<i32>();
-        let alternates = batch.column(2).as_string::<i32>();
-        let key = |row: usize| (positions.value(row), references.value(row), alternates.value(row));
-        let before = self
-            .previous
-            .as_ref()
-            .map(|(position, reference, alternate)| (*position, reference.as_str(), alternate.as_str()));
-        let sorted = before.is_none_or(|before| before < key(0))
-            && (1..batch.num_rows()).all(|row| key(row - 1) < key(row));
+        let keys = RowKeys::new(batch);
+        let before = self.previous.as_ref().map(|(position, reference, alternate, layer)| {
+            (*position, reference.as_str(), alternate.as_str(), *layer)
+        });
+        let sorted = before.is_none_or(|before| before < keys.get(0))
+            && (1..batch.num_rows()).all(|row| keys.get(row - 1) < keys.get(row));
         assert!(sorted, "rows of a segment are out of order; this is a bug");
         if self.segment.rows == 0 {
-            self.segment.first = positions.value(0) - 1;
+            self.segment.first = keys.get(0).0 - 1;
         }
-        let last = key(batch.num_rows() - 1);
+        let last = keys.get(batch.num_rows() - 1);
         self.segment.last = last.0 - 1;
-        self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned()));
+        self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned(), last.3));
         self.segment.rows += batch.num_rows() as u64;
         let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();
         for status in statuses.iter().flatten().filter_map(Status::parse) {
@@ -131,6 +127,32 @@ impl SegmentWriter {
     }
 }
 
+/// What the rows of a segment are sorted by: position, reference, alternate, and the layer of an ablation.
+pub(super) struct RowKeys<'a> {
+    positions: &'a [u32],
+    references: &'a StringArray,
+    alternates: &'a StringArray,
+    layers: Option<&'a [u32]>,
+}
+
+impl<'a> RowKeys<'a> {
+    pub(super) fn new(batch: &'a RecordBatch) -> Self {
+        let layers =
+            batch.column_by_name(LAYER_COLUMN).and_then(|column| column.as_primitive_opt::<UInt32Type>());
+        Self {
+            positions: batch.column(0).as_primitive::<UInt32Type>().values(),
+            references: batch.column(1).as_string(),
+            alternates: batch.column(2).as_string(),
+            layers: layers.map(|layers| &layers.values()[..]),
+        }
+    }
+
+    pub(super) fn get(&self, row: usize) -> (u32, &'a str, &'a str, u32) {
+        let layer = self.layers.map_or(0, |layers| layers[row]);
+        (self.positions[row], self.references.value(row), self.alternates.value(row), layer)
+    }
+}
+
 fn properties(schema: &SchemaRef, rounded: bool, metadata: Vec<(String, String)>) -> WriterProperties {
     let level = ZstdLevel::try_new(3).expect("zstd has a level 3; this is a bug");
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
@@ -153,7 +175,7 @@ fn properties(schema: &SchemaRef, rounded: bool, metadata: Vec<(String, String)>
             builder = builder
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-        } else if *field.data_type() == DataType::Utf8 {
+        } else if *field.data_type() == DataType::Utf8 || field.name() == LAYER_COLUMN {
             builder = builder
                 .set_column_dictionary_enabled(column.clone(), true)
                 .set_column_encoding(column, Encoding::PLAIN);

@@ -4,8 +4,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use arrow::array::AsArray;
-use arrow::datatypes::UInt32Type;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Segment, Table};
 
@@ -13,6 +11,7 @@ use super::Store;
 use super::error::StoreError;
 use super::medium::Access;
 use super::recovery::is_segment_file;
+use super::segment::RowKeys;
 use crate::query::SegmentReader;
 
 /// Something in a store that is not as it should be.
@@ -116,15 +115,10 @@ impl Store {
         let (mut rows, mut previous, mut first) = (0, None, None);
         for batch in batches {
             let batch = batch.map_err(|error| error.to_string())?;
-            let positions = batch.column(0).as_primitive::<UInt32Type>();
-            let (references, alternates) =
-                (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
+            let keys = RowKeys::new(&batch);
             for row in 0..batch.num_rows() {
-                let key = (
-                    positions.value(row),
-                    references.value(row).to_owned(),
-                    alternates.value(row).to_owned(),
-                );
+                let (position, reference, alternate, layer) = keys.get(row);
+                let key = (position, reference.to_owned(), alternate.to_owned(), layer);
                 if previous.as_ref().is_some_and(|previous| *previous >= key) {
                     return Err(format!("rows out of order at position {}", key.0));
                 }

@@ -8,6 +8,9 @@ use super::{Job, PipelineError};
 /// Variants of one unit: 64 times 18, so that saturation keeps the 18 SNVs of six bases together.
 pub const UNIT: usize = 1152;
 
+/// Variants of one unit of an ablation, which costs several times as much: 8 times 18.
+pub const ABLATION_UNIT: usize = 144;
+
 /// Consecutive variants of a plan, on one contig, without those that the track has rows for.
 pub(super) struct Unit {
     pub(super) contig: u32,
@@ -19,6 +22,7 @@ pub(super) struct Pending {
     pub(super) planned: Planned,
     pub(super) scores: bool,
     pub(super) embedding: bool,
+    pub(super) ablation: bool,
 }
 
 impl Unit {
@@ -33,12 +37,14 @@ impl Unit {
 pub(super) struct Units<'a> {
     store: &'a Store,
     track: &'a Track,
+    size: usize,
     embeddings: bool,
+    ablation: bool,
     variants: Box<dyn Iterator<Item = Result<Planned, vestore::PlanError>> + 'a>,
     /// First variant of the next unit.
     ahead: Option<Planned>,
     /// Segments of the track on the contig that was asked for last.
-    segments: Option<(u32, [Vec<Segment>; 2])>,
+    segments: Option<(u32, [Vec<Segment>; 3])>,
 }
 
 impl<'a> Units<'a> {
@@ -48,7 +54,9 @@ impl<'a> Units<'a> {
         Ok(Self {
             store: job.store,
             track: job.track,
+            size: job.unit(),
             embeddings: job.recipe.embeddings,
+            ablation: job.ablation,
             variants,
             ahead,
             segments: None,
@@ -62,7 +70,7 @@ impl<'a> Units<'a> {
         let mut rows = vec![first];
         for variant in self.variants.by_ref() {
             let variant = variant?;
-            if rows.len() == UNIT || variant.variant.contig != contig {
+            if rows.len() == self.size || variant.variant.contig != contig {
                 self.ahead = Some(variant);
                 break;
             }
@@ -76,22 +84,29 @@ impl<'a> Units<'a> {
         // What this run commits lies in other units, so the lists need not be renewed.
         if self.segments.as_ref().is_none_or(|(listed, _)| *listed != contig) {
             let list = |table| self.store.segments(table, &self.track.name, contig, 0, u32::MAX);
-            self.segments = Some((contig, [list(Table::Scores)?, list(Table::Embeddings)?]));
+            let lists = [list(Table::Scores)?, list(Table::Embeddings)?, list(Table::Ablation)?];
+            self.segments = Some((contig, lists));
         }
-        let (Some((_, [scores, embeddings])), Some(first), Some(last)) =
+        let (Some((_, [scores, embeddings, ablation])), Some(first), Some(last)) =
             (&self.segments, rows.first(), rows.last())
         else {
             return Ok(Unit { contig, rows: Vec::new() });
         };
         let (start, end) = (first.variant.position, last.variant.position + 1);
         let scored = self.store.stored_variants(scores, contig, start, end)?;
-        let embedded = self.store.stored_variants(embeddings, contig, start, end)?;
+        let stored = |wanted: bool, segments| {
+            let segments: &[Segment] = if wanted { segments } else { &[] };
+            self.store.stored_variants(segments, contig, start, end)
+        };
+        let embedded = stored(self.embeddings, embeddings)?;
+        let ablated = stored(self.ablation, ablation)?;
         let pending = rows.into_iter().map(|planned| Pending {
             scores: !scored.contains(&planned.variant),
             embedding: self.embeddings && !embedded.contains(&planned.variant),
+            ablation: self.ablation && !ablated.contains(&planned.variant),
             planned,
         });
-        Ok(Unit { contig, rows: pending.filter(|row| row.scores || row.embedding).collect() })
+        Ok(Unit { contig, rows: pending.filter(|row| row.scores || row.embedding || row.ablation).collect() })
     }
 }
 

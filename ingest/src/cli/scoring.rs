@@ -1,0 +1,344 @@
+//! What `vestore score` and `vestore ablate` share: which variants, which recipe, where it runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, bail, ensure};
+use vestore::{
+    Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
+};
+use vestore_ingest::{Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, device, source_of};
+use vestore_schema::{
+    AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind,
+    Track,
+};
+
+use super::{Usage, interrupt, say, typed};
+
+/// Window in bases when none is asked for.
+const WINDOW: u32 = 600;
+/// Tokens of one batch on a CPU: more gains nothing there, as its caches are full.
+const CPU_BATCH_TOKENS: u32 = 4096;
+/// Tokens of one batch on a GPU.
+const GPU_BATCH_TOKENS: u32 = 65_536;
+
+#[derive(clap::Args)]
+pub(super) struct Scoring {
+    /// Variants from a VCF, VCF.gz or BCF file; `-` is stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "bed"])]
+    variants: Option<PathBuf>,
+    /// Every SNV of every base of a region such as `17:43,044,295-43,125,483`; may be repeated
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+    /// Every SNV of every base of the regions of a BED file
+    #[arg(long, value_name = "FILE")]
+    bed: Option<PathBuf>,
+    /// Kinds of scores: llr, llr-grid, distance, pll, classifier; what suits the model by default
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    score: Vec<String>,
+    /// Window length in bases; 600 by default, less where the model's limit is less
+    #[arg(long, value_name = "BP")]
+    window: Option<u32>,
+    /// Score both strands and take the mean, or the forward strand alone
+    #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
+    strands: StrandsArgument,
+    /// Where the model runs: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Arithmetic of the model
+    #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
+    dtype: DtypeArgument,
+    /// Round scores to multiples of this step, for smaller files; lossless without
+    #[arg(long, value_name = "STEP")]
+    precision: Option<String>,
+    /// Most tokens of one batch
+    #[arg(long, value_name = "N")]
+    batch_tokens: Option<u32>,
+    /// Threads of the model; all cores by default
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+    /// What to do with a variant whose reference allele is not the reference's: store it without a score, or
+    /// stop
+    #[arg(long, value_enum, default_value_t = RefMismatchArgument::Skip)]
+    ref_mismatch: RefMismatchArgument,
+    /// Name of the track; `<model>.<kinds>.w<window>` by default
+    #[arg(long, value_name = "NAME")]
+    pub(super) track: Option<String>,
+    /// List what was rejected or carries no score, as TSV
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StrandsArgument {
+    Both,
+    Forward,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DtypeArgument {
+    F32,
+    Bf16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RefMismatchArgument {
+    Skip,
+    Fail,
+}
+
+/// What is done with the variants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Score { embeddings: bool, dry_run: bool },
+    Ablate { part: AblatedPart },
+}
+
+/// Everything but the model: opened, read and checked.
+pub(super) struct Prepared {
+    pub(super) store: Store,
+    pub(super) record: ModelRecord,
+    pub(super) track: Track,
+    /// None on a dry run.
+    pub(super) writer: Option<Writer>,
+    /// What was left out or carries no score so far.
+    pub(super) report: Report,
+    plan: Plan,
+    reference: Reference,
+    recipe: ScoreRecipe,
+    ablation: bool,
+    device: vestore_ingest::Device,
+    pub(super) threads: u32,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Scoring {
+    /// Whether it says which variants.
+    pub(super) fn names_variants(&self) -> bool {
+        self.variants.is_some() || !self.region.is_empty() || self.bed.is_some()
+    }
+
+    /// Opens the store, settles the track, takes the right to write and reads the variants.
+    pub(super) fn prepare(&self, store: &Path, model: &str, task: Task) -> anyhow::Result<Prepared> {
+        let store = Store::open(store)?;
+        let snapshot = store.snapshot()?;
+        let record = snapshot.models.iter().find(|known| known.name == model).cloned().ok_or_else(|| {
+            let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
+            StoreError::Unknown { kind: "model", name: model.to_owned(), known }
+        })?;
+        let mut recipe = recipe(self, &record)?;
+        if let Task::Ablate { part } = task {
+            recipe.part = part;
+        }
+        let name = self.track.clone().unwrap_or_else(|| recipe.track_name(&record.name));
+        let track = Track::new(&name, &record.name, record.id, recipe)?;
+        check_track(&track, &snapshot.tracks)?;
+        let device = device(&self.device)?;
+        let on_cpu = device == vestore_ingest::Device::Cpu;
+        let batch_tokens =
+            self.batch_tokens.unwrap_or(if on_cpu { CPU_BATCH_TOKENS } else { GPU_BATCH_TOKENS });
+        let threads = self.threads.unwrap_or_else(cores);
+        ensure!(
+            threads > 0 && batch_tokens > 0,
+            Usage("--threads and --batch-tokens must be at least 1".to_owned())
+        );
+        let recipe = ScoreRecipe {
+            kinds: track.recipe.scores.clone(),
+            strands: track.recipe.strands,
+            batch_tokens: batch_tokens as usize,
+            embeddings: matches!(task, Task::Score { embeddings: true, .. }),
+        };
+
+        let interrupted = interrupt::watch()?;
+        // Told before the variants are read: a second writer need not wait for that.
+        let dry_run = matches!(task, Task::Score { dry_run: true, .. });
+        let writer = if dry_run { None } else { Some(store.writer(&typed())?) };
+        let mut reference =
+            Reference::open(store.reference()).context("scoring needs the reference of this store")?;
+        reference.check(store.assembly())?;
+        let mut report = match &self.report {
+            Some(path) => Report::with_listing(path)?,
+            None => Report::new(),
+        };
+        let plan = plan(self, &store, &mut reference, &mut report)?;
+        let summary = report.summary();
+        if !self.quiet && !summary.is_empty() {
+            say(format_args!("{}", summary.trim_end()));
+        }
+        let ablation = matches!(task, Task::Ablate { .. });
+        Ok(Prepared {
+            store,
+            record,
+            track,
+            writer,
+            report,
+            plan,
+            reference,
+            recipe,
+            ablation,
+            device,
+            threads,
+            interrupted,
+        })
+    }
+}
+
+impl Prepared {
+    pub(super) fn job(&self) -> Job<'_> {
+        let (record, recipe) = (&self.record, &self.track.recipe);
+        Job {
+            store: &self.store,
+            track: &self.track,
+            record,
+            plan: &self.plan,
+            reference: &self.reference,
+            recipe: &self.recipe,
+            cutter: WindowCutter { length: recipe.window, grid: grid_word(record, recipe) },
+            ablation: self.ablation,
+            interrupted: &self.interrupted,
+        }
+    }
+
+    pub(super) fn variants(&self) -> u64 {
+        self.plan.len()
+    }
+
+    /// Where the model runs, as the run's record says it.
+    pub(super) fn device_name(&self) -> String {
+        match self.device {
+            vestore_ingest::Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".to_owned(),
+        }
+    }
+
+    /// Loads the model and checks that it gives what is asked.
+    pub(super) fn load(&self) -> anyhow::Result<Model> {
+        vestore_ingest::set_threads(self.threads);
+        let kind = if self.track.recipe.dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float };
+        let model = load(&self.store, &self.record, self.device, kind)?;
+        self.recipe.check(model.description())?;
+        Ok(model)
+    }
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
+    let mut scores = Vec::new();
+    for text in &arguments.score {
+        let kind = ScoreKind::parse(text).ok_or_else(|| {
+            let known: Vec<&str> = ScoreKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            Usage(format!("`{text}` is no kind of score; the kinds are {}", known.join(", ")))
+        })?;
+        scores.push(kind);
+    }
+    if scores.is_empty() {
+        scores.push(match model.tokenizer {
+            _ if model.labels.is_some() => ScoreKind::Classifier,
+            TokenizerKind::Kmer(_) | TokenizerKind::Base if model.masked_lm => ScoreKind::Llr,
+            _ => ScoreKind::Distance,
+        });
+    }
+    scores.sort_unstable();
+    scores.dedup();
+    let limit = model.max_window().unwrap_or(u32::MAX);
+    let window = arguments.window.unwrap_or(WINDOW.min(limit));
+    ensure!(window > 0, Usage("--window must be at least 1".to_owned()));
+    ensure!(
+        window <= limit,
+        "model `{}` takes windows of at most {limit} bp, not {window}; use --window {limit} or less",
+        model.name
+    );
+    if let (true, TokenizerKind::Kmer(word)) = (scores.contains(&ScoreKind::LlrGrid), model.tokenizer) {
+        ensure!(
+            window.is_multiple_of(word),
+            "llr-grid needs a window that is a multiple of {word} bp; use --window {}",
+            window / word * word
+        );
+    }
+    if let Some(step) = &arguments.precision {
+        let valid = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
+        ensure!(valid, Usage(format!("`{step}` is no precision; write a positive step such as 0.001")));
+    }
+    Ok(Recipe {
+        scores,
+        window,
+        strands: match arguments.strands {
+            StrandsArgument::Both => Strands::Both,
+            StrandsArgument::Forward => Strands::Forward,
+        },
+        dtype: match arguments.dtype {
+            DtypeArgument::F32 => Dtype::F32,
+            DtypeArgument::Bf16 => Dtype::Bf16,
+        },
+        precision: arguments.precision.clone(),
+        part: AblatedPart::Block,
+    })
+}
+
+/// Bases of a word where the recipe has `llr-grid`.
+fn grid_word(model: &ModelRecord, recipe: &Recipe) -> Option<u32> {
+    match model.tokenizer {
+        TokenizerKind::Kmer(word) if recipe.scores.contains(&ScoreKind::LlrGrid) => Some(word),
+        _ => None,
+    }
+}
+
+fn plan(
+    arguments: &Scoring,
+    store: &Store,
+    reference: &mut Reference,
+    report: &mut Report,
+) -> anyhow::Result<Plan> {
+    let assembly = store.assembly();
+    if let Some(path) = &arguments.variants {
+        let ref_mismatch = match arguments.ref_mismatch {
+            RefMismatchArgument::Skip => RefMismatch::Skip,
+            RefMismatchArgument::Fail => RefMismatch::Fail,
+        };
+        let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
+        return Ok(Plan::from_file(path, reference, assembly, &options, report)?);
+    }
+    let regions = regions(arguments, assembly, report)?;
+    Ok(Plan::saturation(regions, reference, report)?)
+}
+
+fn regions(arguments: &Scoring, assembly: &Assembly, report: &mut Report) -> anyhow::Result<Vec<Region>> {
+    let mut regions =
+        arguments.region.iter().map(|text| Region::parse(text, assembly)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(bed) = &arguments.bed {
+        regions.extend(read_bed(bed, assembly, report)?);
+    }
+    Ok(regions)
+}
+
+/// Loads the model and checks that its files are still those that were added.
+fn load(
+    store: &Store,
+    record: &ModelRecord,
+    device: vestore_ingest::Device,
+    kind: Kind,
+) -> anyhow::Result<Model> {
+    let source = source_of(store, record);
+    let model = Model::load(&source, device, kind).with_context(|| {
+        format!("cannot load model `{}` from {}", record.name, source.checkpoint.display())
+    })?;
+    let id = vestore_schema::Digest::from(model.description().id);
+    if id != record.id {
+        bail!(
+            "the files of model `{}` in {} have changed since it was added (id {} was {}); restore them, or add \
+             them as a new model",
+            record.name,
+            source.checkpoint.display(),
+            id.short(),
+            record.id.short()
+        );
+    }
+    Ok(model)
+}
