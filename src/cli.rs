@@ -2,7 +2,9 @@
 
 mod annotate;
 mod compact;
+mod diff;
 mod engine;
+mod explain;
 mod export;
 mod import;
 mod info;
@@ -45,6 +47,10 @@ enum Verb {
     Ablate(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
+    /// Say how a variant came by its scores: window, model, recipe
+    Explain(explain::Arguments),
+    /// Compare one score of two tracks
+    Diff(diff::Arguments),
     /// Add scores to a VCF; everything else of it stays as it is
     Annotate(annotate::Arguments),
     /// Take scores that somebody else computed into the store
@@ -71,6 +77,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),

@@ -1,126 +1,27 @@
 //! Scores that somebody else computed, as tracks of kind external.
 
+mod error;
 mod ordered;
+mod pass;
 mod rows;
 mod table;
 mod text;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::array::RecordBatch;
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
-use vestore_schema::{Digest, NameError, Run, Table, Track};
+use vestore_schema::{Digest, Run, Table, Track};
 
-use self::ordered::Ordered;
-use self::rows::Normalizer;
+pub use self::error::ImportError;
+use self::pass::{Made, pass};
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
-use crate::reference::{Reference, ReferenceError};
-use crate::store::{ScoreRow, Store, StoreError, Writer, score_batch};
-use crate::variants::{Contigs, InputError, PlanError, Report, ReportError, Sort, SpillError};
-
-/// Rows of one segment.
-const SEGMENT_ROWS: usize = 1 << 20;
-/// Rows that are built at once when they come out of the sort.
-const BATCH_ROWS: usize = 8192;
-/// Bytes that sorting may take.
-const SORT_MEMORY: usize = 256 << 20;
-
-/// Why a file could not be imported.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The text cannot be parsed.
-    #[error(transparent)]
-    Input(#[from] InputError),
-    /// Parquet cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: parquet::errors::ParquetError,
-    },
-    /// A column cannot be read as what it should be.
-    #[error("{}: {source}", path.display())]
-    Arrow {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: arrow::error::ArrowError,
-    },
-    /// A column is not there.
-    #[error("{} has no column {wanted}; it has {}", path.display(), known.join(", "))]
-    NoColumn {
-        /// The file.
-        path: PathBuf,
-        /// Its name, or the names that would do.
-        wanted: String,
-        /// The columns of the file.
-        known: Vec<String>,
-    },
-    /// No column of the file holds scores.
-    #[error("{} has no column of numbers beside the key; name some with --columns", path.display())]
-    NoScores {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A name that no score column can have.
-    #[error(
-        "`{name}` is no name for a score column; write letters, digits, `_`, `.`, `+`, `-`, no name of the key, \
-         each once; rename with --columns NAME=COLUMN"
-    )]
-    ColumnName {
-        /// As given.
-        name: String,
-    },
-    /// The track has rows already.
-    #[error(
-        "track `{name}` holds this file already ({rows} rows); remove it with `vestore track remove` to import anew"
-    )]
-    Present {
-        /// The track.
-        name: String,
-        /// Its rows.
-        rows: u64,
-    },
-    /// A name that cannot be a track's.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// The store cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The reference cannot be read.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
-    /// No row is on a contig of the reference.
-    #[error(transparent)]
-    Contigs(Box<PlanError>),
-    /// Counting failed.
-    #[error(transparent)]
-    Report(#[from] ReportError),
-    /// Temporary files of the sort failed.
-    #[error(transparent)]
-    Spill(#[from] SpillError),
-    /// Rows are not sorted. Only between the first, hopeful pass and the sort.
-    #[error("the rows are not sorted")]
-    Unsorted,
-}
+use crate::store::Store;
+use crate::variants::Report;
 
 /// How a file is imported.
 #[derive(Clone, Debug, Default)]
@@ -258,182 +159,6 @@ pub fn import(
             }
         }
     }
-}
-
-/// What the thread that makes rows counted.
-struct Made {
-    report: Report,
-    without_score: u64,
-}
-
-type Made2Write = Result<(u32, RecordBatch), ImportError>;
-
-/// Writes the rows of `blocks` as segments. One thread reads and checks, this one writes.
-fn pass(
-    writer: &mut Writer,
-    track: &Track,
-    path: &Path,
-    blocks: Blocks,
-    options: &ImportOptions,
-    sort: bool,
-    progress: &(impl Fn(u64) + Send + Sync),
-) -> Result<(Vec<vestore_schema::Segment>, Made), ImportError> {
-    let store = writer.store().clone();
-    thread::scope(|scope| {
-        let (to_writer, batches) = sync_channel::<Made2Write>(4);
-        let maker = scope.spawn(move || -> Result<Made, ImportError> {
-            let made = make(&store, track, path, blocks, options, sort, progress, &to_writer);
-            if let Err(error) = made {
-                let _ = to_writer.send(Err(error));
-                return Err(ImportError::Unsorted);
-            }
-            made
-        });
-        let mut feed = Feed { batches: &batches, waiting: None, error: None };
-        let mut segments = Vec::new();
-        while let Some(contig) = feed.contig() {
-            let part = Part { feed: &mut feed, contig, rows: 0 };
-            segments.extend(writer.write(Table::Scores, track, None, contig, part)?);
-        }
-        let error = feed.error;
-        drop(batches);
-        let made = maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match error {
-            Some(error) => Err(error),
-            None => Ok((segments, made?)),
-        }
-    })
-}
-
-/// Batches as they come from the other thread.
-struct Feed<'a> {
-    batches: &'a Receiver<Made2Write>,
-    waiting: Option<(u32, RecordBatch)>,
-    error: Option<ImportError>,
-}
-
-impl Feed<'_> {
-    /// The contig of the next batch.
-    fn contig(&mut self) -> Option<u32> {
-        if self.waiting.is_none() && self.error.is_none() {
-            match self.batches.recv() {
-                Ok(Ok(batch)) => self.waiting = Some(batch),
-                Ok(Err(error)) => self.error = Some(error),
-                Err(_) => {}
-            }
-        }
-        self.waiting.as_ref().map(|(contig, _)| *contig)
-    }
-}
-
-/// The batches of one segment.
-struct Part<'a, 'b> {
-    feed: &'a mut Feed<'b>,
-    contig: u32,
-    rows: usize,
-}
-
-impl Iterator for Part<'_, '_> {
-    type Item = Result<RecordBatch, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows >= SEGMENT_ROWS || self.feed.contig() != Some(self.contig) {
-            return None;
-        }
-        let (_, batch) = self.feed.waiting.take()?;
-        self.rows += batch.num_rows();
-        Some(Ok(batch))
-    }
-}
-
-/// Reads, checks and orders the rows of `blocks`.
-#[expect(clippy::too_many_arguments, reason = "the state of one pass, handed to its thread")]
-fn make(
-    store: &Store,
-    track: &Track,
-    path: &Path,
-    mut blocks: Blocks,
-    options: &ImportOptions,
-    sort: bool,
-    progress: &(impl Fn(u64) + Send + Sync),
-    out: &SyncSender<Made2Write>,
-) -> Result<Made, ImportError> {
-    let reference = Reference::open(store.reference())?;
-    reference.check(store.assembly())?;
-    let mut contigs = Contigs::new(store.assembly());
-    let mut normalizer = Normalizer::new(track, path, reference);
-    let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
-    let mut sorter = sort.then(|| Sort::new(SORT_MEMORY, folder));
-    let mut ordered: Option<Ordered> = None;
-    let mut left: HashSet<u32> = HashSet::new();
-    // The other side is gone when it failed, and says so itself.
-    let send = |contig: u32, batch: RecordBatch| drop(out.send(Ok((contig, batch))));
-    while let Some(block) = blocks.next()? {
-        let mut from = 0;
-        for (name, count) in &block.contigs {
-            let range = from..from + count;
-            from = range.end;
-            normalizer.report.records += *count as u64;
-            let Some(contig) = contigs.resolve(name) else {
-                normalizer.reject_unknown(name, &block, range)?;
-                continue;
-            };
-            if let Some(sorter) = &mut sorter {
-                for row in normalizer.rows(&block, range, contig)? {
-                    let values: Vec<f32> = row.values.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
-                    let status = (row.status != vestore_schema::Status::Scored).then_some(row.status);
-                    sorter.push_valued(&row.variant, status, &values)?;
-                }
-                continue;
-            }
-            if ordered.as_ref().is_some_and(|ordered| ordered.contig != contig) {
-                let done = ordered.take();
-                for (of, batch) in done.into_iter().filter_map(|done| done.finish(&mut normalizer.report)) {
-                    left.insert(of);
-                    send(of, batch);
-                }
-                if left.contains(&contig) {
-                    return Err(ImportError::Unsorted);
-                }
-            }
-            let batch = normalizer.batch(&block, range, contig)?;
-            let ordered = ordered.get_or_insert_with(|| Ordered::new(contig));
-            for batch in ordered.push(batch, &mut normalizer.report)? {
-                send(contig, batch);
-            }
-        }
-        progress(normalizer.report.records);
-    }
-    contigs.check_any_known(path).map_err(|error| ImportError::Contigs(Box::new(error)))?;
-    if let Some((of, batch)) = ordered.and_then(|ordered| ordered.finish(&mut normalizer.report)) {
-        send(of, batch);
-    }
-    if let Some(sorter) = sorter {
-        let sorted = sorter.finish()?;
-        normalizer.report.duplicates += sorted.duplicates();
-        let mut rows = sorted.read(0)?;
-        let mut batch: Vec<ScoreRow> = Vec::new();
-        loop {
-            let row = rows.next_valued()?;
-            let other = match (&row, batch.first()) {
-                (Some((variant, ..)), Some(first)) => variant.contig != first.variant.contig,
-                _ => row.is_none(),
-            };
-            if !batch.is_empty() && (other || batch.len() == BATCH_ROWS) {
-                send(batch[0].variant.contig, score_batch(track, &batch)?);
-                batch.clear();
-            }
-            let Some((variant, status, values)) = row else { break };
-            let values =
-                values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan())).collect();
-            batch.push(ScoreRow {
-                variant,
-                values,
-                status: status.unwrap_or(vestore_schema::Status::Scored),
-            });
-        }
-    }
-    Ok(Made { without_score: normalizer.without_score, report: normalizer.report })
 }
 
 /// SHA-256 of a file.

@@ -4,6 +4,7 @@
 //! files, commits segments, answers queries and exports; the engine that scores is another crate.
 
 mod annotate;
+mod diff;
 mod export;
 #[cfg(test)]
 mod fixture;
@@ -14,6 +15,7 @@ mod store;
 mod variants;
 
 pub use annotate::{AnnotateError, Annotated, annotate};
+pub use diff::{Cells, Diff, Mover, diff, scatter};
 pub use export::{
     ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text, write_vcf,

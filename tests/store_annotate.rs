@@ -25,7 +25,7 @@ fn scores(store: &Store, bases: &[u8], tracks: &[Track]) -> Model {
         for number in 0..3 {
             let mut rows: BTreeMap<Variant, ScoreRow> = BTreeMap::new();
             for position in 1000..5000_usize {
-                for _ in 0..2 {
+                for _ in 0..6 {
                     let length = if random.below(4) == 0 { 1 + random.below(3) as usize } else { 1 };
                     let old = std::str::from_utf8(&bases[position..position + length]).unwrap();
                     let new: String = (0..=random.below(9) / 8 * 2)
@@ -195,7 +195,10 @@ fn bcftools_reads_what_was_annotated() {
     }
     fs::write(&path, text).unwrap();
     let out = folder.path().join("out.vcf");
-    annotate(&plan, &path, fs::File::create(&out).unwrap()).unwrap();
+    let annotated = annotate(&plan, &path, fs::File::create(&out).unwrap()).unwrap();
+    // More rows than a batch of a segment holds, each asked for.
+    assert!(store.all_segments().unwrap().iter().any(|segment| segment.rows > 9000));
+    assert_eq!(annotated.found, model.len() as u64);
     let arguments = ["query", "-f", "%first_llr\n", out.to_str().unwrap()];
     if let Some(found) = tool("bcftools", &arguments) {
         let values: Vec<Option<f32>> = found.lines().map(|line| line.parse().ok()).collect();

@@ -41,6 +41,18 @@ fn compaction_keeps_every_row_and_older_snapshots_go_on() {
     assert_eq!(store.writer("test").unwrap().compact(|_| {}).unwrap().before, 0, "nothing is left to do");
 }
 
+#[test]
+fn large_segments_are_cut_without_losing_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 54);
+    let before = answer(&store, &Request::default());
+    store.writer("test").unwrap().compact_to(1234, |_| {}).unwrap();
+    let segments = store.all_segments().unwrap();
+    assert!(segments.len() > 20 && segments.iter().all(|segment| segment.rows <= 1234));
+    assert!(answer(&store, &Request::default()) == before);
+    assert!(store.verify(|_| {}).unwrap().is_empty());
+}
+
 /// Makes everything that was retired look as if that had been `seconds` ago.
 fn age(store: &Store, seconds: u64) {
     use redb::ReadableTable;

@@ -174,6 +174,43 @@ fn every_format_and_order_gives_the_same_rows() {
     assert!((1..ids.len()).all(|at| !ids[..at].contains(&ids[at])));
 }
 
+/// Batches of sorted SNVs with all scores pass untouched, but only when they agree with the reference.
+#[test]
+fn one_wrong_reference_allele_among_plain_rows_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    let mut rows: Vec<Row> = (1..=2900_u32)
+        .flat_map(|position| {
+            let old = bases[position as usize - 1];
+            let others = b"ACGT".iter().filter(move |new| **new != old);
+            others.map(move |new| {
+                let text = |base: u8| char::from(base).to_string();
+                ("chr1", position, text(old), text(*new), Some(position as f32), Some(0.5))
+            })
+        })
+        .collect();
+    let path = folder.path().join("plain.parquet");
+    write_parquet(&path, &rows);
+    take(&store, "plain", &path).unwrap();
+    let found = stored(&store, "plain");
+    assert_eq!(found.len(), rows.len());
+    for (variant, (scores, status)) in &found {
+        assert_eq!(
+            (scores[0], scores[1], status.as_str()),
+            (Some(variant.position as f32 + 1.0), Some(0.5), "scored")
+        );
+    }
+    let wrong = rows.len() - 100;
+    (rows[wrong].2, rows[wrong].3) =
+        if rows[wrong].2 == "A" { ("C".into(), "A".into()) } else { ("A".into(), rows[wrong].2.clone()) };
+    write_parquet(&path, &rows);
+    take(&store, "wrong", &path).unwrap();
+    let found = stored(&store, "wrong");
+    let mismatches: Vec<_> = found.iter().filter(|(_, row)| row.1 == "ref_mismatch").collect();
+    assert_eq!(mismatches.len(), 1);
+    assert_eq!((mismatches[0].0.position + 1, mismatches[0].1.0.clone()), (rows[wrong].1, vec![None, None]));
+}
+
 #[test]
 fn columns_are_chosen_renamed_and_rounded() {
     let folder = tempfile::tempdir().unwrap();

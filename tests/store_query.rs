@@ -177,6 +177,31 @@ fn wide_answers_have_one_row_per_variant() {
 }
 
 #[test]
+fn wide_answers_do_not_depend_on_where_batches_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 34);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let whole: Vec<RecordBatch> = plan.rows().map(Result::unwrap).collect();
+    let text = |batches: Vec<RecordBatch>| {
+        let rows = WideRows::new(batches.into_iter().map(Ok), &plan.tracks);
+        let mut text = Vec::new();
+        write_rows(Format::Tsv, &wide_schema(&plan.tracks), rows, &mut text).unwrap();
+        text
+    };
+    let mut random = Random(2);
+    let mut pieces = Vec::new();
+    for batch in &whole {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let length = (1 + random.below(9) as usize).min(batch.num_rows() - at);
+            pieces.push(batch.slice(at, length));
+            at += length;
+        }
+    }
+    assert!(text(pieces) == text(whole));
+}
+
+#[test]
 fn conditions_on_wide_answers_compare_tracks() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _, model) = random_store(&folder.path().join("s"), 32);

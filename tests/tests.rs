@@ -9,6 +9,7 @@ mod programs;
 mod store;
 mod store_annotate;
 mod store_compact;
+mod store_diff;
 mod store_export;
 mod store_import;
 mod store_query;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{SchemaRef, UInt32Type};
 use vestore_schema::{Segment, Table};
 
 use super::Writer;
@@ -38,7 +38,19 @@ impl Writer {
     ///
     /// # Errors
     /// When a segment is damaged or the system refuses; groups finished before stay compacted.
-    pub fn compact(&mut self, mut progress: impl FnMut(u64)) -> Result<Compacted, StoreError> {
+    pub fn compact(&mut self, progress: impl FnMut(u64)) -> Result<Compacted, StoreError> {
+        self.compact_to(SEGMENT_ROWS, progress)
+    }
+
+    /// As [`Writer::compact`], into segments of about `most_rows` rows.
+    ///
+    /// # Errors
+    /// As for [`Writer::compact`].
+    pub fn compact_to(
+        &mut self,
+        most_rows: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Compacted, StoreError> {
         let snapshot = self.store().snapshot()?;
         let mut groups: BTreeMap<(Table, String, String), Vec<Segment>> = BTreeMap::new();
         for segment in self.store().all_segments()? {
@@ -49,7 +61,7 @@ impl Writer {
         for ((table, track, contig), old) in groups {
             let rows: u64 = old.iter().map(|segment| segment.rows).sum();
             let bytes: u64 = old.iter().map(|segment| segment.bytes).sum();
-            let most = (SEGMENT_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, SEGMENT_ROWS);
+            let most = (SEGMENT_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, most_rows.max(1));
             if old.len() as u64 <= rows.div_ceil(most) && are_apart(&old) {
                 continue;
             }
@@ -64,7 +76,7 @@ impl Writer {
             let mut feed = Feed { rows: plan.rows(), schema, rest: None };
             let mut new: Vec<Segment> = Vec::new();
             loop {
-                let part = Part { feed: &mut feed, left: most as usize };
+                let part = Part { feed: &mut feed, left: most as usize, last: None };
                 let Some(segment) = self.write(table, track, model, contig, part)? else { break };
                 done.bytes_after += segment.bytes;
                 done.rows += segment.rows;
@@ -110,28 +122,51 @@ impl Feed<'_> {
     }
 }
 
-/// The rows of one large segment.
+/// The rows of one large segment. It ends with a variant: a table may hold several rows of one, and no
+/// variant may stand in two segments.
 struct Part<'a, 'b> {
     feed: &'a mut Feed<'b>,
     left: usize,
+    /// The last row given.
+    last: Option<RecordBatch>,
 }
 
 impl Iterator for Part<'_, '_> {
     type Item = Result<RecordBatch, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
         let batch = match self.feed.next()? {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        let taken = batch.num_rows().min(self.left);
+        let mut taken = batch.num_rows().min(self.left);
+        while taken < batch.num_rows() {
+            let goes_on = match (taken.checked_sub(1), &self.last) {
+                (Some(before), _) => key(&batch, before) == key(&batch, taken),
+                (None, Some(last)) => key(last, 0) == key(&batch, taken),
+                (None, None) => false,
+            };
+            if !goes_on {
+                break;
+            }
+            taken += 1;
+        }
         if taken < batch.num_rows() {
             self.feed.rest = Some(batch.slice(taken, batch.num_rows() - taken));
         }
-        self.left -= taken;
+        if taken == 0 {
+            return None;
+        }
+        self.left = self.left.saturating_sub(taken);
+        self.last = Some(batch.slice(taken - 1, 1));
         Some(Ok(batch.slice(0, taken)))
     }
+}
+
+fn key(batch: &RecordBatch, row: usize) -> (u32, &str, &str) {
+    (
+        batch.column(0).as_primitive::<UInt32Type>().value(row),
+        batch.column(1).as_string::<i32>().value(row),
+        batch.column(2).as_string::<i32>().value(row),
+    )
 }
