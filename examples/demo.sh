@@ -21,14 +21,15 @@ show vestore init "$store" --reference examples/mitochondrion.fa --assembly rCRS
 show vestore model add "$store" untrained --checkpoint "$work/untrained"
 
 say "Every SNV of all 16,569 bases, scored on the CPU"
-show vestore score "$store" --model untrained --region MT --score llr,distance --device cpu --track demo
+show vestore score "$store" --model untrained --region MT --score llr --device cpu --track demo
 
 say "One variant: m.3243A>G, the most common cause of MELAS"
 show vestore query "$store" MT-3243-A-G
 
 say "The twenty most extreme variants by llr"
-vestore query "$store" --format tsv | { read -r header; echo "$header"; sort -t "$(printf '\t')" -k 8,8g; } \
-    | head -n 21 | cut -f 1-4,8-10
+vestore query "$store" --format tsv -o "$work/mitochondrion.tsv"
+{ head -n 1 "$work/mitochondrion.tsv"; tail -n +2 "$work/mitochondrion.tsv" | sort -t "$(printf '\t')" -k 8,8g; } \
+    | awk 'NR <= 21' | cut -f 1-4,8-10
 
 say "An Arrow file for other tools"
 show vestore export "$store" --format arrow -o "$work/mitochondrion.arrow"
@@ -41,7 +42,7 @@ for python in python3 "${VESTORE_PYTHON:-python3}"; do
     fi
     if "$python" -c 'import polars' 2>/dev/null; then
         say "Polars reads the Arrow file"
-        show "$python" -c "import polars; print(polars.read_ipc('$work/mitochondrion.arrow', memory_map=False).sort('llr').head(5))"
+        show "$python" -c "import polars; print(polars.read_ipc('$work/mitochondrion.arrow').sort('llr').head(5))"
         break
     fi
 done

@@ -1,7 +1,12 @@
 //! Reads the command line, runs one verb, turns its outcome into an exit code: 0 done, 1 failed, 2 usage.
 
+mod annotate;
+mod compact;
+mod diff;
 mod engine;
+mod explain;
 mod export;
+mod import;
 mod info;
 mod init;
 mod model;
@@ -42,13 +47,23 @@ enum Verb {
     Ablate(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
+    /// Say how a variant came by its scores: window, model, recipe
+    Explain(explain::Arguments),
+    /// Compare one score of two tracks
+    Diff(diff::Arguments),
+    /// Add scores to a VCF; everything else of it stays as it is
+    Annotate(annotate::Arguments),
+    /// Take scores that somebody else computed into the store
+    Import(import::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
     /// Say what the store holds
     Info(info::Arguments),
     /// Check every file against the catalog
     Verify(verify::Arguments),
-    /// List tracks
+    /// Merge small segments into few large ones
+    Compact(compact::Arguments),
+    /// List and remove tracks
     #[command(subcommand)]
     Track(track::Verb),
 }
@@ -62,9 +77,14 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Diff(arguments) => diff::run(&arguments),
+        Verb::Annotate(arguments) => annotate::run(&arguments),
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Compact(arguments) => compact::run(&arguments),
         Verb::Track(verb) => track::run(&verb),
     };
     match done {
@@ -87,6 +107,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()
+            || cause.is::<vestore::FilterError>()
+            || matches!(cause.downcast_ref(), Some(vestore::ImportError::ColumnName { .. }))
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }

@@ -1,21 +1,37 @@
 //! Rows on their way out: one file a format.
 
+mod bigwig;
 mod cell;
+mod hive;
+mod indexed;
+mod info;
 mod json;
+mod position;
 mod table;
 mod tsv;
+mod vcf;
 
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use thiserror::Error;
+use vestore_schema::{Assembly, Track};
 
+pub(crate) use self::cell::write_score;
+pub use self::hive::write_hive;
+pub(crate) use self::info::InfoField;
+pub use self::position::PositionValue;
+use crate::query::{QueryPlan, TRACKS_KEY, WideRows};
 use crate::store::StoreError;
+
+/// Rows of one row group of exported Parquet, which bounds the memory that writing takes.
+const GROUP_ROWS: usize = 122_880;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +67,109 @@ pub enum ExportError {
     Parquet(#[from] parquet::errors::ParquetError),
 }
 
+/// Writes all `rows`, which are wide rows over `tracks`, to `out` as VCF.
+///
+/// # Errors
+/// When reading or writing fails.
+pub fn write_vcf<W: Write>(
+    assembly: &Assembly,
+    tracks: &[Track],
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    mut out: W,
+) -> Result<(), ExportError> {
+    vcf::write(assembly, tracks, rows, &mut vcf::Plain(&mut out))?;
+    Ok(out.flush()?)
+}
+
+/// Text formats for other tools, each compressed and indexed on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// A line per variant and track, after a line with the tracks and a header line, both marked with `#`.
+    Tsv,
+    /// A record per variant.
+    Vcf,
+}
+
+/// Writes the answer of `plan` to `out` as text.
+///
+/// # Errors
+/// When reading or writing fails.
+pub fn write_text<W: Write>(format: TextFormat, plan: &QueryPlan, mut out: W) -> Result<(), ExportError> {
+    write_lines(format, plan, &mut vcf::Plain(&mut out))?;
+    Ok(out.flush()?)
+}
+
+/// As [`write_text`], as BGZF. Gives the index that belongs beside the file, and what its name ends in.
+///
+/// # Errors
+/// When reading or writing fails.
+pub fn write_indexed_text<W: Write>(
+    format: TextFormat,
+    plan: &QueryPlan,
+    out: W,
+) -> Result<(Vec<u8>, &'static str), ExportError> {
+    let lines = match format {
+        TextFormat::Tsv => indexed::Lines::Tsv,
+        TextFormat::Vcf => indexed::Lines::Vcf,
+    };
+    let mut sink = indexed::Indexed::new(out, lines, plan.store().assembly());
+    write_lines(format, plan, &mut sink)?;
+    let (mut out, index, ending) = sink.finish()?;
+    out.flush()?;
+    Ok((index, ending))
+}
+
+fn write_lines(
+    format: TextFormat,
+    plan: &QueryPlan,
+    sink: &mut impl vcf::LineSink,
+) -> Result<(), ExportError> {
+    match format {
+        TextFormat::Tsv => tsv::write_marked(plan.schema(), plan.rows(), sink),
+        TextFormat::Vcf => {
+            let rows = WideRows::new(plan.rows(), &plan.tracks);
+            vcf::write(plan.store().assembly(), &plan.tracks, rows, sink)
+        }
+    }
+}
+
+/// Writes one score `column` of the one track of `plan` as bedGraph: one value per position, after comment
+/// lines that name track and model.
+///
+/// # Errors
+/// When there is no such column, or reading or writing fails.
+///
+/// # Panics
+/// When the plan has no track.
+pub fn write_bedgraph<W: Write>(
+    plan: &QueryPlan,
+    column: &str,
+    value: PositionValue,
+    mut out: W,
+) -> Result<(), ExportError> {
+    let assembly = plan.store().assembly();
+    let plan = plan.clone().with_columns(&[column])?;
+    position::write_bedgraph(assembly, &plan.tracks[0], column, value, plan.rows(), &mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Writes one score `column` of `plan` as bigWig: one value per position, with zoom levels. The format has
+/// no room for metadata.
+///
+/// # Errors
+/// When there is no such column, or reading or writing fails.
+pub fn write_bigwig<W: Write + Seek>(
+    plan: &QueryPlan,
+    column: &str,
+    value: PositionValue,
+    mut out: W,
+) -> Result<(), ExportError> {
+    let assembly = plan.store().assembly();
+    let plan = plan.clone().with_columns(&[column])?;
+    bigwig::write(assembly, value, plan.rows(), &mut out)?;
+    Ok(out.flush()?)
+}
+
 /// Writes all `rows`, which have `schema`, to `out`; gives their number.
 ///
 /// # Errors
@@ -83,7 +202,13 @@ pub fn write_rows<W: Write + Send>(
         }
         Format::Parquet => {
             let level = ZstdLevel::try_new(3)?;
-            let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level));
+            // In the footer itself too: not every reader looks into the Arrow schema that is kept there.
+            let tracks = schema.metadata().get(TRACKS_KEY);
+            let tracks = tracks.map(|tracks| vec![KeyValue::new(TRACKS_KEY.to_owned(), tracks.clone())]);
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::ZSTD(level))
+                .set_max_row_group_row_count(Some(GROUP_ROWS))
+                .set_key_value_metadata(tracks);
             let mut writer = ArrowWriter::try_new(&mut out, schema.clone(), Some(properties.build()))?;
             for batch in rows {
                 writer.write(&batch?)?;

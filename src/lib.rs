@@ -3,22 +3,32 @@
 //! A [`Store`] is one folder: a redb catalog over immutable Parquet segments. This crate reads genome
 //! files, commits segments, answers queries and exports; the engine that scores is another crate.
 
+mod annotate;
+mod diff;
 mod export;
 #[cfg(test)]
 mod fixture;
+mod import;
 mod query;
 mod reference;
 mod store;
 mod variants;
 
-pub use export::{ExportError, Format, write_rows};
+pub use annotate::{AnnotateError, Annotated, annotate};
+pub use diff::{Cells, Diff, Mover, diff, scatter};
+pub use export::{
+    ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,
+    write_indexed_text, write_rows, write_text, write_vcf,
+};
+pub use import::{ImportError, ImportOptions, Imported, import};
 pub use query::{
-    ANSWER_COLUMNS, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, answer_schema,
+    ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
+    WideRows, answer_schema, wide_schema,
 };
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    AblationRow, Access, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow, Snapshot,
-    Store, StoreError, Writer, ablation_batch, check_track, embedding_batch, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow,
+    Snapshot, Store, StoreError, Writer, ablation_batch, check_track, embedding_batch, score_batch,
 };
 pub use variants::{
     Allele, InputError, Listed, Normalized, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record,

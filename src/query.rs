@@ -1,12 +1,16 @@
 //! Answers: from regions, variants and tracks to sorted rows.
 
+mod filter;
 mod merge;
 mod plan;
 mod scan;
+mod wide;
 
+pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub use plan::{QueryPlan, Request};
 pub use scan::{SegmentReader, SegmentRows};
+pub use wide::{WideRows, wide_schema};
 
 use std::sync::Arc;
 

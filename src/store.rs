@@ -2,6 +2,7 @@
 
 mod catalog;
 mod commit;
+mod compact;
 mod error;
 mod keys;
 mod medium;
@@ -17,10 +18,13 @@ use std::sync::Arc;
 use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Table, Track};
 
 pub use commit::{Writer, check_track};
+pub use compact::Compacted;
 pub use error::StoreError;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
+
+pub(crate) use rows::round;
 
 use catalog::{CATALOG, Catalog};
 

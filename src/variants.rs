@@ -20,3 +20,7 @@ pub use self::plan::{Plan, PlanError, PlanOptions, Planned, PlannedRows, RefMism
 pub use self::report::{Listed, Report, ReportError};
 pub use self::rows::SpillError;
 pub use self::source::{Record, VariantSource};
+
+pub(crate) use self::contigs::Contigs;
+pub(crate) use self::input::Input;
+pub(crate) use self::sort::Sort;

@@ -35,7 +35,8 @@ fn every_kind_of_variant_becomes_a_row_with_its_status() {
             ("chr1", 240, at(240), "R".to_owned()),
             ("chr1", 3001, "N".to_owned(), "A".to_owned()),
             ("short", 5, "N".to_owned(), "A".to_owned()),
-            ("chr1", 7000, "A".to_owned(), "C".to_owned()), // beyond the end
+            ("chr1", 5999, format!("{}{}", at(5999), at(6000)), at(5999)), // no base behind it
+            ("chr1", 7000, "A".to_owned(), "C".to_owned()),                // beyond the end
             ("chrUn", 1, "A".to_owned(), "C".to_owned()),
         ],
     );
@@ -67,7 +68,8 @@ fn every_kind_of_variant_becomes_a_row_with_its_status() {
         );
     }
     let listed = fs::read_to_string(&report).unwrap();
-    for reason in ["outside_contig", "unknown_contig", "symbolic", "breakend", "ref_mismatch"] {
+    for reason in ["outside_contig", "unknown_contig", "symbolic", "breakend", "ref_mismatch", "contig_edge"]
+    {
         assert!(listed.lines().any(|line| line.ends_with(reason)), "{reason} is not in\n{listed}");
     }
     let positions: Vec<(u32, &str)> =
@@ -101,7 +103,7 @@ fn saturation_equals_a_file_of_the_same_variants() {
     let folder = tempfile::tempdir().unwrap();
     let (store, bases) = store(folder.path());
     let mut records = Vec::new();
-    for position in (300..360).rev() {
+    for position in (300..324).rev() {
         for alternate in "ACGT"
             .chars()
             .map(|base| base.to_string())
@@ -113,7 +115,7 @@ fn saturation_equals_a_file_of_the_same_variants() {
     let input = folder.path().join("in.vcf");
     vcf(&input, &records);
     let common = "--model small --window 90 --score llr,llr-grid,distance,pll --device cpu";
-    said(&format!("score {{}} {common} --track region --region chr1:300-359"), &[&store]);
+    said(&format!("score {{}} {common} --track region --region chr1:300-323"), &[&store]);
     let told =
         crate::programs::run(&format!("score {{}} {common} --track file --variants {{}}"), &[&store, &input]);
     let told = String::from_utf8(told.stderr).unwrap();
@@ -121,10 +123,13 @@ fn saturation_equals_a_file_of_the_same_variants() {
     let second = folder.path().join("second");
     ok("init {} --reference {}", &[&second, &folder.path().join("genome.fa")]);
     ok("model add {} small --checkpoint {}", &[&second, &folder.path().join("model")]);
-    said(&format!("score {{}} {common} --track region --batch-tokens 1 --variants {{}}"), &[&second, &input]);
+    said(
+        &format!("score {{}} {common} --track region --batch-tokens 64 --threads 1 --variants {{}}"),
+        &[&second, &input],
+    );
     let (left, right) =
         (rows(&ok("query {} --format tsv", &[&store])), rows(&ok("query {} --format tsv", &[&second])));
-    assert_eq!(left.len(), 180);
+    assert_eq!(left.len(), 72);
     assert_eq!(left.len(), right.len());
     for (left, right) in left.iter().zip(&right) {
         for (column, value) in left {
@@ -230,8 +235,7 @@ fn models_are_pruned_by_name_and_know_their_parent() {
     said("model add {} pruned --from small --drop-layers 0", &[&store]);
     let shown = ok("model show {} pruned", &[&store]);
     assert!(
-        shown.contains("1 of 2, without 0")
-            && shown.lines().any(|line| line.starts_with("parent") && line.ends_with("small")),
+        shown.contains("1 of 2, without 0") && shown.contains("checkpoint, small pruned to pruned"),
         "{shown}"
     );
     assert!(fails(1, "model add {} again --from pruned --drop-layers 0", &[&store]).contains("no layer 0"));
@@ -266,6 +270,38 @@ fn a_checkpoint_that_changed_is_refused_and_a_copied_one_is_safe() {
     assert!(message.contains("have changed since"), "{message}");
     fs::remove_dir_all(&second).unwrap();
     said("score {} --model copied --device cpu --window 96 --region chr1:101-110", &[&store]);
+}
+
+/// Numbers of a JSON list.
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn embeddings_have_progress_of_their_own_and_agree_with_the_distances() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let score =
+        "score {} --model small --window 96 --device cpu --strands forward --track t --score llr,distance";
+    said(&format!("{score} --region chr1:2990-3000"), &[&store]);
+    let before = ok("query {} --format tsv", &[&store]);
+    said(&format!("{score} --region chr1:2990-3000 --region short:1-2 --embeddings pooled"), &[&store]);
+    let after = ok("query {} chr1 --format tsv", &[&store]);
+    assert_eq!(before, after, "scores that are there stay as they are");
+    let again = said(&format!("{score} --region chr1:2990-3000 --embeddings pooled"), &[&store]);
+    assert!(again.contains("no forward was run"), "{again}");
+    let text = ok("query {} --embeddings --format json", &[&store]);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 33 + 6);
+    for (row, scores) in found.iter().zip(rows(&after)) {
+        let delta = numbers(&row["delta_embedding"]);
+        assert_eq!((numbers(&row["reference_embedding"]).len(), delta.len()), (32, 32));
+        let length = delta.iter().map(|number| number * number).sum::<f64>().sqrt();
+        assert!((length - scores["l2"].parse::<f64>().unwrap()).abs() < 1e-5, "{row}");
+    }
+    assert!(found[33..].iter().all(|row| row["delta_embedding"].is_null() && row["status"] == "contig_edge"));
+    assert_eq!(ok("verify {} --quiet", &[&store]), "");
 }
 
 #[test]

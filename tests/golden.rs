@@ -24,6 +24,7 @@ fn the_golden_set_is_reproduced_through_the_command_line() {
         .arg(folder.path())
         .env("GENOME", shared.join("data/genome/GRCh38.mini.fa.gz"))
         .env("PATH", path.unwrap())
+        .env("OMP_WAIT_POLICY", "passive")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

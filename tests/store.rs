@@ -11,9 +11,9 @@ use vestore_schema::{Region, ScoreKind, Table, Track, Variant};
 use crate::support::{Random, new_store, random_row, run, track, write};
 
 /// What a query gives, row by row: variant, track, scores, status.
-type Answer = Vec<(Variant, String, Vec<Option<f32>>, String)>;
+pub(crate) type Answer = Vec<(Variant, String, Vec<Option<f32>>, String)>;
 
-fn rows_of(store: &Store, batch: &RecordBatch) -> Answer {
+pub(crate) fn rows_of(store: &Store, batch: &RecordBatch) -> Answer {
     let contigs = batch.column(0).as_dictionary::<Int32Type>();
     let tracks = batch.column(5).as_dictionary::<Int32Type>();
     let name = |column: &arrow::array::DictionaryArray<Int32Type>, row: usize| {
@@ -38,13 +38,13 @@ fn rows_of(store: &Store, batch: &RecordBatch) -> Answer {
         .collect()
 }
 
-fn answer(store: &Store, request: &Request) -> Answer {
+pub(crate) fn answer(store: &Store, request: &Request) -> Answer {
     let plan = QueryPlan::new(store, request).unwrap();
     plan.rows().flat_map(|batch| rows_of(store, &batch.unwrap())).collect()
 }
 
 /// A store of two tracks with overlapping segments, and a plain map of what is in it.
-fn random_store(
+pub(crate) fn random_store(
     root: &std::path::Path,
     seed: u64,
 ) -> (Store, Vec<Track>, BTreeMap<(Variant, usize), ScoreRow>) {
@@ -124,6 +124,24 @@ fn queries_equal_a_plain_map() {
         });
         assert_eq!(answer(&store, &request), wanted, "{request:?}");
     }
+}
+
+/// An Arrow file holds one dictionary a field, whatever was merged into its batches.
+#[test]
+fn merged_rows_go_into_one_arrow_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _, model) = random_store(&folder.path().join("s"), 21);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    for format in [Format::ArrowFile, Format::ArrowStream, Format::Parquet] {
+        let mut bytes = Vec::new();
+        let count = write_rows(format, plan.schema(), plan.rows(), &mut bytes).unwrap();
+        assert_eq!(count, model.len() as u64);
+    }
+    let mut bytes = Vec::new();
+    write_rows(Format::ArrowFile, plan.schema(), plan.rows(), &mut bytes).unwrap();
+    let reader = arrow::ipc::reader::FileReader::try_new(std::io::Cursor::new(bytes), None).unwrap();
+    let read: Answer = reader.flat_map(|batch| rows_of(&store, &batch.unwrap())).collect();
+    assert_eq!(read, answer(&store, &Request::default()));
 }
 
 #[test]

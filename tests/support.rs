@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use vestore::{Disk, ScoreRow, Store, Writer, score_batch};
+use vestore::{Disk, Reference, ScoreRow, Store, Writer, score_batch};
 use vestore_schema::{
     AblatedPart, Assembly, Contig, Digest, Dtype, Recipe, Run, ScoreKind, Segment, Status, StoreRecord,
     Strands, Table, Track, Variant,
@@ -35,6 +35,15 @@ pub(crate) fn assembly(names: &[&str]) -> Assembly {
 pub(crate) fn new_store(root: &Path, names: &[&str]) -> Store {
     let record = StoreRecord { reference: "nowhere.fa".to_owned(), assembly: assembly(names) };
     Store::create(root, Arc::new(Disk), record).unwrap()
+}
+
+/// A new store over the seeded genome of [`crate::programs::genome`], and the bases of its `chr1`.
+pub(crate) fn genome_store(folder: &Path) -> (Store, Vec<u8>) {
+    let fasta = folder.join("genome.fa");
+    let bases = crate::programs::genome(&fasta);
+    let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
+    let record = StoreRecord { reference: fasta.to_str().unwrap().to_owned(), assembly };
+    (Store::create(&folder.join("store"), Arc::new(Disk), record).unwrap(), bases)
 }
 
 /// A track of the given kind.

@@ -190,7 +190,7 @@ impl Tensors {
 
     fn found(&self, key: &str) -> Option<Found<'_>> {
         let tensor = self.checkpoint.get(key)?;
-        Some(Found { bytes: self.checkpoint.bytes(tensor), dtype: tensor.dtype, shape: &tensor.shape })
+        Some(Found::new(&self.checkpoint, tensor))
     }
 
     /// A tensor that was checked, in float32.
@@ -346,29 +346,29 @@ impl Adapter {
     }
 
     /// Everything about it that decides numbers.
-    pub(crate) fn identity(&self) -> Value {
-        let line = |key: &str| self.tensors.found(key).map(|found| tensor_line(key, &found));
-        let bottlenecks = self
-            .bottlenecks
-            .iter()
-            .map(|module| json!([module, "houlsby", houlsby::keys(module).map(|key| line(&key))]));
-        let changes: Vec<Value> = self
-            .changes
-            .iter()
-            .map(|(module, change)| match change {
-                Change::Lora(lora) => json!([
-                    module,
-                    "lora",
-                    lora.scaling,
-                    lora.keys().map(|key| line(&key)).collect::<Vec<_>>()
-                ]),
-                Change::Ia3(ia3) => json!([module, "ia3", ia3.feed_forward, line(&ia3.vector())]),
-                Change::Vera(vera) => json!([module, "vera", vera.keys().map(|key| line(&key))]),
-            })
-            .chain(bottlenecks)
-            .collect();
-        let saved: Vec<_> = self.saved.iter().map(|key| line(key)).collect();
-        json!({ "kind": self.kind, "changes": changes, "saved": saved })
+    pub(crate) fn identity(&self) -> Result<Value, CheckpointError> {
+        let line = |key: &str| self.tensors.found(key).map(|found| tensor_line(key, &found)).transpose();
+        let mut changes: Vec<Value> = Vec::new();
+        for (module, change) in &self.changes {
+            changes.push(match change {
+                Change::Lora(lora) => {
+                    let lines: Vec<_> = lora.keys().map(|key| line(&key)).collect::<Result<_, _>>()?;
+                    json!([module, "lora", lora.scaling, lines])
+                }
+                Change::Ia3(ia3) => json!([module, "ia3", ia3.feed_forward, line(&ia3.vector())?]),
+                Change::Vera(vera) => {
+                    let lines: Vec<_> = vera.keys().iter().map(|key| line(key)).collect::<Result<_, _>>()?;
+                    json!([module, "vera", lines])
+                }
+            });
+        }
+        for module in &self.bottlenecks {
+            let lines: Vec<_> =
+                houlsby::keys(module).iter().map(|key| line(key)).collect::<Result<_, _>>()?;
+            changes.push(json!([module, "houlsby", lines]));
+        }
+        let saved: Vec<_> = self.saved.iter().map(|key| line(key)).collect::<Result<_, _>>()?;
+        Ok(json!({ "kind": self.kind, "changes": changes, "saved": saved }))
     }
 }
 

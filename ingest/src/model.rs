@@ -81,12 +81,12 @@ pub struct Description {
 /// Whatever would stop [`Model::load`], except a lack of memory.
 pub fn describe(source: &ModelSource) -> Result<Description, ModelError> {
     let opened = Opened::open(source)?;
-    Ok(describe_opened(&opened, source))
+    describe_opened(&opened, source)
 }
 
-fn describe_opened(opened: &Opened, source: &ModelSource) -> Description {
+fn describe_opened(opened: &Opened, source: &ModelSource) -> Result<Description, ModelError> {
     let config = serde_json::to_value(&opened.config).expect("plain numbers and words; this is a bug");
-    let identity = Identity::of(opened, &config);
+    let identity = Identity::of(opened, &config)?;
     let (mut parameters, mut weight_bytes) = (0, 0);
     for (name, shape) in &opened.used {
         let layer = name.split('.').find_map(|part| part.parse::<u32>().ok());
@@ -97,7 +97,7 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Description {
             weight_bytes += count * found.dtype.size() as u64;
         }
     }
-    Description {
+    Ok(Description {
         family: opened.dialect.family,
         layers_in_checkpoint: opened.config.layers,
         kept_layers: opened.kept.clone(),
@@ -116,7 +116,7 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Description {
         license: card_field(&source.checkpoint, "license"),
         note: card_field(&source.checkpoint, "note"),
         config,
-    }
+    })
 }
 
 /// A model in memory. All tensors it gives lie on its device.
@@ -138,7 +138,7 @@ impl Model {
     /// When the files do not fit together (see [`describe`]) or memory runs out.
     pub fn load(source: &ModelSource, device: Device, kind: Kind) -> Result<Self, ModelError> {
         let opened = Opened::open(source)?;
-        let description = describe_opened(&opened, source);
+        let description = describe_opened(&opened, source)?;
         let loader = Loader { opened: &opened, kind, device };
         tch::no_grad(|| {
             let encoder = Encoder::load(&loader)?;

@@ -14,10 +14,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use vestore::{
-    AblationRow, EmbeddingRow, Plan, PlanError, Reference, ReferenceError, ScoreRow, Store, StoreError,
-    Writer, ablation_batch, embedding_batch, score_batch,
+    AblationRow, EmbeddingRow, Plan, PlanError, Reference, ReferenceError, Report, ReportError, ScoreRow,
+    Store, StoreError, Writer, ablation_batch, embedding_batch, score_batch,
 };
-use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track};
+use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
 
 use crate::model::Model;
 use crate::model::error::ModelError;
@@ -47,6 +47,9 @@ pub enum PipelineError {
     /// The model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The report of what carries no score cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Scores could not be computed.
     #[error(transparent)]
     Score(#[from] ScoreError),
@@ -138,7 +141,8 @@ impl Job<'_> {
         Ok(pending)
     }
 
-    /// Scores what is pending, commits unit by unit, and keeps `run` up to date in the catalog.
+    /// Scores what is pending, commits unit by unit, and keeps `run` up to date in the catalog. Rows that
+    /// turn out to carry no score are listed in `report`.
     ///
     /// # Errors
     /// When any stage fails; units committed before stay.
@@ -147,6 +151,7 @@ impl Job<'_> {
         model: &Model,
         writer: &mut Writer,
         run: &mut Run,
+        report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         writer.put_run(run)?;
@@ -157,8 +162,9 @@ impl Job<'_> {
             let tokenizer = model.tokenizer();
             let max_tokens = model.description().max_tokens;
             let planner = scope.spawn(move || self.plan_units(tokenizer, max_tokens, &to_model));
-            let (writer, run) = (&mut *writer, &mut *run);
-            let committer = scope.spawn(move || self.commit_units(&from_model, writer, run, progress));
+            let (writer, run, report) = (&mut *writer, &mut *run, &mut *report);
+            let committer =
+                scope.spawn(move || self.commit_units(&from_model, writer, run, report, progress));
             let computed = self.compute_units(model, &from_planner, &to_writer);
             // Closing both ends lets the neighbours see that nothing more comes, or is wanted.
             drop(from_planner);
@@ -254,6 +260,7 @@ impl Job<'_> {
         from_model: &Receiver<Computed>,
         writer: &mut Writer,
         run: &mut Run,
+        report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
@@ -263,10 +270,19 @@ impl Job<'_> {
                 run.remarks.push(DIVIDED.to_owned());
             }
             let (count, contig) = (unit.rows.len() as u64, unit.contig);
+            // The plan listed what it knew to be unscorable; the rest shows only now.
+            let planned: Vec<(Variant, bool)> = unit
+                .rows
+                .iter()
+                .map(|row| (row.planned.variant.clone(), row.planned.status.is_some()))
+                .collect();
             let without = ablation.as_mut().map(|ablation| ablation.finish(&work)).unwrap_or_default();
             let rows = self.rows(unit, statuses, score::finish(&work, outputs), &without);
-            for status in &rows.statuses {
+            for ((variant, known), status) in planned.iter().zip(&rows.statuses) {
                 *outcome.statuses.entry(*status).or_default() += 1;
+                if !known && *status != Status::Scored {
+                    report.unscored(variant, self.store.assembly(), *status)?;
+                }
             }
             if let Some(ablation) = ablation {
                 ablation.record(&self.record.kept_layers, run);

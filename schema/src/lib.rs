@@ -24,7 +24,8 @@ pub use table::{
     scores_schema, segment_metadata,
 };
 pub use track::{
-    AblatedPart, Dtype, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind, Strands, Track, check_name,
+    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind,
+    Strands, Track, check_name,
 };
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, VersionError};

@@ -209,6 +209,23 @@ pub struct Track {
     pub recipe: Recipe,
     /// The score columns of its table, in order.
     pub columns: Vec<String>,
+    /// Where its scores come from when somebody else computed them. Model and recipe are placeholders then:
+    /// model [`EXTERNAL_MODEL`], whose id is the source's digest, and a recipe without score kinds, of which
+    /// only the precision counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+}
+
+/// What stands for the model of a track of imported scores. No model may have this name.
+pub const EXTERNAL_MODEL: &str = "external";
+
+/// The source of imported scores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// SHA-256 of the imported file.
+    pub source: Digest,
+    /// For each score column, the column or INFO field of the file that it was read from.
+    pub columns: Vec<String>,
 }
 
 /// Why a track's name cannot be used.
@@ -252,7 +269,63 @@ impl Track {
             model_id,
             columns: recipe.columns(),
             recipe,
+            external: None,
         })
+    }
+
+    /// A track of scores that somebody else computed. Its identity is the digest of the `source` file, the
+    /// file's columns that are read, and the precision; `columns` are their names in the store.
+    ///
+    /// # Errors
+    /// When the name cannot be a track's.
+    pub fn of_file(
+        name: &str,
+        source: Digest,
+        from: Vec<String>,
+        columns: Vec<String>,
+        precision: Option<String>,
+    ) -> Result<Self, NameError> {
+        check_name(name)?;
+        let identity =
+            json!({ "external": source, "from": from, "columns": columns, "precision": precision });
+        let recipe = Recipe {
+            scores: Vec::new(),
+            window: 0,
+            strands: Strands::Forward,
+            dtype: Dtype::F32,
+            precision,
+            part: AblatedPart::default(),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            id: Digest::of_json(&identity),
+            model: EXTERNAL_MODEL.to_owned(),
+            model_id: source,
+            recipe,
+            columns,
+            external: Some(External { source, columns: from }),
+        })
+    }
+
+    /// The recipe as people read it.
+    #[must_use]
+    pub fn recipe_text(&self) -> String {
+        let precision = self.recipe.precision.as_ref().map(|step| format!(", precision {step}"));
+        let precision = precision.unwrap_or_default();
+        if self.external.is_some() {
+            return format!("imported{precision}");
+        }
+        let kinds: Vec<&str> = self.recipe.scores.iter().map(|kind| kind.as_str()).collect();
+        let strands = match self.recipe.strands {
+            Strands::Both => "both strands",
+            Strands::Forward => "forward strand",
+        };
+        let dtype = match self.recipe.dtype {
+            Dtype::F32 => "f32",
+            Dtype::Tf32 => "tf32",
+            Dtype::Bf16 => "bf16",
+        };
+        format!("{}, window {} bp, {strands}, {dtype}{precision}", kinds.join("+"), self.recipe.window)
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     };
     let snapshot = Store::open(&arguments.store)?.snapshot()?;
     let known: Vec<String> = snapshot.models.iter().map(|model| model.name.clone()).collect();
-    let mut models = snapshot.models;
+    let mut models = snapshot.models.clone();
     if let Some(name) = &arguments.name {
         models.retain(|model| model.name == *name);
         anyhow::ensure!(!models.is_empty(), StoreError::Unknown { kind: "model", name: name.clone(), known });
@@ -67,7 +67,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             if index > 0 {
                 print(format_args!(""))?;
             }
-            show(model, &tracks)?;
+            show(model, &snapshot.models, &tracks)?;
         } else {
             if index == 0 {
                 print(format_args!(
@@ -88,7 +88,29 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(model: &Model, tracks: &[&str]) -> anyhow::Result<()> {
+/// The models that this one was derived from, oldest first, and what each step did.
+fn lineage(model: &Model, models: &[Model]) -> String {
+    let mut steps = vec![model.name.clone()];
+    let mut model = model;
+    while let Some(parent) =
+        model.parent.as_ref().and_then(|name| models.iter().find(|other| other.name == *name))
+    {
+        let pruned = parent.kept_layers != model.kept_layers;
+        let adapted = parent.adapter_digest != model.adapter_digest;
+        let step = match (pruned, adapted) {
+            (true, true) => "pruned and adapted to",
+            (false, true) => "adapted to",
+            (_, false) => "pruned to",
+        };
+        steps.push(format!("{} {step}", parent.name));
+        model = parent;
+    }
+    steps.push("checkpoint,".to_owned());
+    steps.reverse();
+    steps.join(" ")
+}
+
+fn show(model: &Model, models: &[Model], tracks: &[&str]) -> anyhow::Result<()> {
     let line = |name: &str, value: String| print(format_args!("{name:<16}{value}"));
     line("name", model.name.clone())?;
     line("id", model.id.to_string())?;
@@ -96,8 +118,7 @@ fn show(model: &Model, tracks: &[&str]) -> anyhow::Result<()> {
     if let Some(note) = &model.note {
         line("note", note.clone())?;
     }
-    let parent = model.parent.clone().unwrap_or_else(|| "none, from the checkpoint".to_owned());
-    line("parent", parent)?;
+    line("lineage", lineage(model, models))?;
     if let Some(track) = &model.pruned_by {
         line("pruned by", format!("the ablation of track {track}"))?;
     }

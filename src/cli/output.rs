@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -53,6 +53,15 @@ impl Output {
                 out.flush()?;
                 std::fs::rename(&temporary, &path).with_context(|| format!("cannot write {}", path.display()))
             }
+        }
+    }
+}
+
+impl Seek for Output {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Stdout(_) => Err(io::ErrorKind::NotSeekable.into()),
+            Self::File { out, .. } => out.seek(to),
         }
     }
 }

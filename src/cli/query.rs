@@ -5,15 +5,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, UInt32Type};
-use vestore::{Format, QueryPlan, Request, Store, write_rows};
+use arrow::datatypes::{Int32Type, SchemaRef, UInt32Type};
+use vestore::{
+    ExportError, Filter, Format, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows,
+    write_vcf,
+};
 use vestore_schema::{Table, Variant};
 
+use super::Usage;
 use super::output::{Output, print, say};
 use super::places::Places;
 
 #[derive(clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
@@ -33,6 +37,14 @@ pub(super) struct Arguments {
     /// Only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
+    /// Only rows that fulfil a condition, such as `llr < -3 and cosine > 0.1`: columns compared with
+    /// numbers or quoted text, joined with and, or, not, parentheses, `is null`. A comparison with a
+    /// missing value is false; names that are no plain words stand in backticks
+    #[arg(long = "where", value_name = "EXPR")]
+    condition: Option<String>,
+    /// One row per variant, with columns `<track>.<column>` and `<track>.status`
+    #[arg(long)]
+    wide: bool,
     /// Stop after this many rows
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -63,6 +75,8 @@ enum QueryFormat {
     Json,
     Arrow,
     Parquet,
+    /// One record per variant, an INFO field per track and score
+    Vcf,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -89,41 +103,84 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.plan {
         return describe(&plan);
     }
+    let wide = arguments.wide || matches!(arguments.format, QueryFormat::Vcf);
+    if wide && arguments.embeddings {
+        return Err(Usage("embeddings have no wide form; leave --wide and --format vcf".to_owned()).into());
+    }
+    let filter = arguments.condition.as_deref().map(Filter::parse).transpose()?;
     let mut left = arguments.limit.unwrap_or(usize::MAX);
-    let rows = plan.rows().map_while(|batch| {
-        if left == 0 {
+    if wide {
+        let mut rows = WideRows::new(plan.rows(), &plan.tracks);
+        if let Some(filter) = &filter {
+            rows = rows.with_filter(filter)?;
+        }
+        let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
+        write(arguments, &plan, &wide_schema(&plan.tracks), rows)?;
+    } else {
+        if let Some(filter) = &filter {
+            plan = plan.with_filter(filter)?;
+        }
+        let rows = limited(plan.rows(), &mut left, |batch| strike_out(&mut missing, &store, batch));
+        write(arguments, &plan, plan.schema(), rows)?;
+    }
+    if filter.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !missing.is_empty() && left > 0 {
+        say(format_args!("{} of the variants asked for have no row", missing.len()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first `left` rows, each batch shown to `seen`; `left` is what remains of the limit.
+fn limited<'a>(
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>> + 'a,
+    left: &'a mut usize,
+    mut seen: impl FnMut(&RecordBatch) + 'a,
+) -> impl Iterator<Item = Result<RecordBatch, StoreError>> + 'a {
+    let mut rows = rows;
+    std::iter::from_fn(move || {
+        if *left == 0 {
             return None;
         }
-        let batch = batch.map(|batch| batch.slice(0, batch.num_rows().min(left)));
+        let batch = rows.next()?.map(|batch| batch.slice(0, batch.num_rows().min(*left)));
         if let Ok(batch) = &batch {
-            left -= batch.num_rows();
-            strike_out(&mut missing, &store, batch);
+            *left -= batch.num_rows();
+            seen(batch);
         }
         Some(batch)
-    });
+    })
+}
+
+/// Writes or counts rows of `schema`, as asked.
+fn write(
+    arguments: &Arguments,
+    plan: &QueryPlan,
+    schema: &SchemaRef,
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+) -> anyhow::Result<()> {
     if arguments.count {
         let mut count = 0;
         for batch in rows {
             count += batch?.num_rows();
         }
         print(format_args!("{count}"))?;
-    } else {
-        let format = match (arguments.format, &arguments.output) {
-            (QueryFormat::Table, _) => Format::Table,
-            (QueryFormat::Tsv, _) => Format::Tsv,
-            (QueryFormat::Json, _) => Format::Json,
-            (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => Format::ArrowFile,
-            (QueryFormat::Arrow, _) => Format::ArrowStream,
-            (QueryFormat::Parquet, _) => Format::Parquet,
-        };
-        let mut output = Output::create(arguments.output.as_deref())?;
-        write_rows(format, plan.schema(), rows, &mut output)?;
-        output.finish()?;
+        return Ok(());
     }
-    if !missing.is_empty() && left > 0 {
-        say(format_args!("{} of the variants asked for have no row", missing.len()));
+    let mut output = Output::create(arguments.output.as_deref())?;
+    let mut as_format = |format: Format, rows| -> Result<(), ExportError> {
+        write_rows(format, schema, rows, &mut output).map(drop)
+    };
+    match (arguments.format, &arguments.output) {
+        (QueryFormat::Table, _) => as_format(Format::Table, rows)?,
+        (QueryFormat::Tsv, _) => as_format(Format::Tsv, rows)?,
+        (QueryFormat::Json, _) => as_format(Format::Json, rows)?,
+        (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => as_format(Format::ArrowFile, rows)?,
+        (QueryFormat::Arrow, _) => as_format(Format::ArrowStream, rows)?,
+        (QueryFormat::Parquet, _) => as_format(Format::Parquet, rows)?,
+        (QueryFormat::Vcf, _) => write_vcf(plan.store().assembly(), &plan.tracks, rows, &mut output)?,
     }
-    Ok(ExitCode::SUCCESS)
+    output.finish()
 }
 
 /// Removes the variants that have a row.

@@ -7,12 +7,22 @@ use vestore::Store;
 use vestore_schema::Table;
 
 use super::model::ListFormat;
-use super::output::print;
+use super::output::{print, say};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
     /// List tracks with their rows
     List(Arguments),
+    /// Take a track and its rows out of the store
+    Remove(RemoveArguments),
+}
+
+#[derive(clap::Args)]
+pub(super) struct RemoveArguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Name of the track
+    name: String,
 }
 
 #[derive(clap::Args)]
@@ -25,7 +35,19 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
-    let Verb::List(arguments) = verb;
+    let arguments = match verb {
+        Verb::List(arguments) => arguments,
+        Verb::Remove(arguments) => {
+            let store = Store::open(&arguments.store)?;
+            let purpose = format!("vestore track remove {} {}", arguments.store.display(), arguments.name);
+            let rows = store.writer(&purpose)?.remove_track(&arguments.name)?;
+            say(format_args!(
+                "track {} removed with {rows} rows; the first writer after ten minutes deletes its files",
+                arguments.name
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let store = Store::open(&arguments.store)?;
     let tracks = store.snapshot()?.tracks;
     if arguments.format == ListFormat::Json {

@@ -48,6 +48,7 @@ impl<'a> Cells<'a> {
     /// Writes the value exactly, in its shortest form; nothing when it is missing.
     pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
+            Self::Text(values) if values.is_null(row) => {}
             Self::Text(_) | Self::Name(..) => out.extend_from_slice(self.text(row).as_bytes()),
             Self::Integer(values) => write_integer(values.value(row), out),
             Self::Score(values) if values.is_null(row) => {}
@@ -68,7 +69,8 @@ impl<'a> Cells<'a> {
         match self {
             Self::Score(values) => values.is_null(row),
             Self::Embedding(values) => values.is_null(row),
-            Self::Text(_) | Self::Name(..) | Self::Integer(_) => false,
+            Self::Text(values) => values.is_null(row),
+            Self::Name(..) | Self::Integer(_) => false,
         }
     }
 }
@@ -89,7 +91,7 @@ fn write_integer(value: u32, out: &mut Vec<u8>) {
 }
 
 /// The fewest digits that read back as the same float32; an exponent where plain digits would be long.
-pub(super) fn write_score(value: f32, out: &mut Vec<u8>) {
+pub(crate) fn write_score(value: f32, out: &mut Vec<u8>) {
     let plain = value == 0.0 || (1e-4..1e7).contains(&value.abs());
     let written = if plain { write!(out, "{value}") } else { write!(out, "{value:e}") };
     written.expect("writing to memory; this is a bug");

@@ -51,7 +51,7 @@ fn cell(column: &Cells<'_>, row: usize) -> String {
     match column {
         Cells::Score(values) if !column.is_missing(row) => rounded(values.value(row)),
         Cells::Score(_) => "-".to_owned(),
-        Cells::Embedding(_) if column.is_missing(row) => "-".to_owned(),
+        Cells::Embedding(_) | Cells::Text(_) if column.is_missing(row) => "-".to_owned(),
         Cells::Embedding(values) => {
             let first: Vec<String> = values
                 .value(row)

@@ -7,6 +7,8 @@ use arrow::datatypes::SchemaRef;
 
 use super::ExportError;
 use super::cell::Cells;
+use super::vcf::LineSink;
+use crate::query::TRACKS_KEY;
 use crate::store::StoreError;
 
 pub(super) fn write(
@@ -14,23 +16,55 @@ pub(super) fn write(
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     out: &mut impl Write,
 ) -> Result<(), ExportError> {
-    let header: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    writeln!(out, "{}", header.join("\t"))?;
+    out.write_all(header(schema).as_bytes())?;
     let mut text = Vec::new();
     for batch in rows {
         let batch = batch?;
         let columns: Vec<Cells<'_>> = batch.columns().iter().map(Cells::new).collect();
         text.clear();
         for row in 0..batch.num_rows() {
-            for (index, column) in columns.iter().enumerate() {
-                if index > 0 {
-                    text.push(b'\t');
-                }
-                column.write(row, &mut text);
-            }
-            text.push(b'\n');
+            append(&columns, row, &mut text);
         }
         out.write_all(&text)?;
     }
     Ok(())
+}
+
+/// As [`write`], with a line of the tracks first, and both header lines marked with `#`, as tabix wants.
+pub(super) fn write_marked(
+    schema: &SchemaRef,
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    out: &mut impl LineSink,
+) -> Result<(), ExportError> {
+    if let Some(tracks) = schema.metadata().get(TRACKS_KEY) {
+        out.header(format!("##{TRACKS_KEY}={tracks}\n").as_bytes())?;
+    }
+    out.header(format!("#{}", header(schema)).as_bytes())?;
+    let mut line = Vec::new();
+    for batch in rows {
+        let batch = batch?;
+        let columns: Vec<Cells<'_>> = batch.columns().iter().map(Cells::new).collect();
+        let [contigs, Cells::Integer(positions), ..] = columns.as_slice() else { continue };
+        for row in 0..batch.num_rows() {
+            line.clear();
+            append(&columns, row, &mut line);
+            out.line(&line, contigs.text(row), positions.value(row), 1)?;
+        }
+    }
+    Ok(())
+}
+
+fn header(schema: &SchemaRef) -> String {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names.join("\t") + "\n"
+}
+
+fn append(columns: &[Cells<'_>], row: usize, text: &mut Vec<u8>) {
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            text.push(b'\t');
+        }
+        column.write(row, text);
+    }
+    text.push(b'\n');
 }

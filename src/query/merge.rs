@@ -5,13 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
+    new_null_array,
 };
-use arrow::compute::{filter_record_batch, interleave_record_batch};
-use arrow::datatypes::{Int32Type, UInt32Type};
-use vestore_schema::Variant;
+use arrow::compute::{filter_record_batch, interleave};
+use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use vestore_schema::{Segment, Variant};
 
 use super::ANSWER_COLUMNS;
+use super::filter::{Bound, BoundFilter};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::store::StoreError;
@@ -145,12 +147,22 @@ impl<'a> Rows<'a> {
                 break;
             }
             self.next_segment += 1;
-            let rows = SegmentReader::open(self.plan.store(), segment)?.read(&part.ranges, None)?;
+            let rows = self.read(segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             self.cursors.push(Cursor { track: *track, rows, batch: empty, row: 0 });
             self.advance(self.cursors.len() - 1)?;
         }
         Ok(())
+    }
+
+    fn read(&self, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
+        let plan = self.plan;
+        let reader = SegmentReader::open(plan.store(), segment)?;
+        let names = plan.schema().fields().iter().map(|field| field.name().as_str());
+        let columns: Option<Vec<usize>> =
+            plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());
+        let bounds: Vec<Bound<'_>> = plan.filter.as_ref().map(BoundFilter::bounds).unwrap_or_default();
+        reader.read_where(&part.ranges, columns.as_deref(), &bounds)
     }
 
     /// Moves a cursor to its next batch with rows, or drops it at its end.
@@ -195,9 +207,14 @@ impl<'a> Rows<'a> {
         }
         debug_assert_eq!(self.plan.schema().field(0).name(), ANSWER_COLUMNS[0]);
         let batch = RecordBatch::try_new(Arc::clone(self.plan.schema()), columns)?;
+        let batch = match &self.plan.filter {
+            Some(filter) => filter_record_batch(&batch, &filter.wanted(&batch))?,
+            None => batch,
+        };
         if !self.plan.is_selective() {
             return Ok(batch);
         }
+        let rows = batch.num_rows();
         let positions = batch.column(1).as_primitive::<UInt32Type>();
         let (references, alternates) =
             (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
@@ -228,10 +245,23 @@ fn gather(
         [] => Ok(None),
         [(source, rows)] => Ok(Some(sources[*source].slice(rows.start, rows.len()))),
         runs => {
-            let sources: Vec<&RecordBatch> = sources.iter().collect();
             let indices: Vec<(usize, usize)> =
                 runs.iter().flat_map(|(source, rows)| rows.clone().map(move |row| (*source, row))).collect();
-            Ok(Some(interleave_record_batch(&sources, &indices)?))
+            let schema = sources[0].schema();
+            let column = |number: usize| -> Result<ArrayRef, StoreError> {
+                let arrays: Vec<&dyn Array> =
+                    sources.iter().map(|batch| batch.column(number).as_ref()).collect();
+                if !matches!(arrays[0].data_type(), DataType::Dictionary(..)) {
+                    return Ok(interleave(&arrays, &indices)?);
+                }
+                // All share their values, which must stay the same ones: an Arrow file knows no others.
+                let named: Vec<_> = arrays.iter().map(|array| array.as_dictionary::<Int32Type>()).collect();
+                let keys = indices.iter().map(|(source, row)| named[*source].keys().value(*row));
+                let keys = Int32Array::from_iter_values(keys);
+                Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(named[0].values()))?))
+            };
+            let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
+            Ok(Some(RecordBatch::try_new(schema, columns)?))
         }
     }
 }

@@ -6,8 +6,11 @@ use std::ops::Range;
 use arrow::datatypes::SchemaRef;
 use vestore_schema::{Region, Segment, Table, Track, Variant};
 
+use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
-use super::{ablation_answer_schema, answer_schema, embeddings_answer_schema};
+use super::{
+    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema, with_answer_columns,
+};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -36,6 +39,9 @@ pub struct QueryPlan {
     schema: SchemaRef,
     variants: HashSet<Variant>,
     regions: Vec<Region>,
+    pub(super) filter: Option<BoundFilter>,
+    /// Whether the schema lacks columns that segments have.
+    pub(super) projected: bool,
 }
 
 /// What to read of one contig.
@@ -125,10 +131,76 @@ impl QueryPlan {
                     store: store.clone(),
                     variants: request.variants.iter().cloned().collect(),
                     regions: Region::union(request.regions.clone()),
+                    filter: None,
+                    projected: false,
                 })
             },
             request.table,
         )
+    }
+
+    /// Reads whole `segments` of one table, track and contig, whatever their columns: those of `schema`, the
+    /// schema of their files, stand behind the columns that every answer has.
+    #[must_use]
+    pub(crate) fn of_segments(
+        store: &Store,
+        track: &Track,
+        contig: u32,
+        segments: Vec<Segment>,
+        schema: &SchemaRef,
+    ) -> Self {
+        let values = schema.fields().iter().filter(|field| !ANSWER_COLUMNS.contains(&field.name().as_str()));
+        let tracks = vec![track.clone()];
+        let schema = with_answer_columns(values.map(|field| field.as_ref().clone()).collect(), &tracks);
+        let mut segments: Vec<_> = segments.into_iter().map(|segment| (0, segment)).collect();
+        let whole = 0..u32::MAX;
+        segments.sort_by_key(|(_, segment)| (segment.first, segment.number));
+        Self {
+            tracks,
+            parts: vec![Part { contig, ranges: vec![whole], segments }],
+            store: store.clone(),
+            schema,
+            variants: HashSet::new(),
+            regions: Vec::new(),
+            filter: None,
+            projected: false,
+        }
+    }
+
+    /// The same, of the rows that fulfil `filter` alone.
+    ///
+    /// # Errors
+    /// When the answer has no such column.
+    pub fn with_filter(mut self, filter: &Filter) -> Result<Self, FilterError> {
+        self.filter = Some(filter.bind(&self.schema)?);
+        Ok(self)
+    }
+
+    /// The same without status and without score columns other than `columns`; pages of what is left out
+    /// are not read.
+    ///
+    /// # Errors
+    /// When the answer has no such column.
+    pub(crate) fn with_columns(mut self, columns: &[&str]) -> Result<Self, StoreError> {
+        let mut indices: Vec<usize> = (0..ANSWER_COLUMNS.len() - 1).collect();
+        for column in columns {
+            indices.push(self.schema.index_of(column)?);
+        }
+        self.schema = SchemaRef::new(self.schema.project(&indices)?);
+        self.projected = true;
+        Ok(self)
+    }
+
+    /// The part of it that one track and contig answer.
+    #[must_use]
+    pub(crate) fn of(&self, track: usize, contig: u32) -> Self {
+        let mut plan = self.clone();
+        plan.parts.retain(|part| part.contig == contig);
+        for part in &mut plan.parts {
+            part.segments.retain(|(of, _)| *of == track);
+        }
+        plan.parts.retain(|part| !part.segments.is_empty());
+        plan
     }
 
     /// The schema of its rows.

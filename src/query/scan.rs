@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::UInt32Type;
+use arrow::datatypes::{SchemaRef, UInt32Type};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -18,13 +18,15 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::{Segment, check_segment_format};
 
+use super::ANSWER_COLUMNS;
+use super::filter::Bound;
 use crate::store::{Access, MediumFile, Store, StoreError};
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8192;
 
-/// An open segment.
-#[derive(Debug)]
+/// An open segment. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct SegmentReader {
     segment: Segment,
     source: Source,
@@ -59,14 +61,51 @@ impl SegmentReader {
         Ok(Self { segment: segment.clone(), source, metadata })
     }
 
+    /// The index of a column in the file.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.metadata.schema().index_of(name).ok()
+    }
+
+    /// The Arrow schema of the file.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
     /// The rows whose 0-based position lies in one of `ranges` (sorted, apart from each other), in order,
     /// with the columns at the indices `columns` or all.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(self, ranges: &[Range<u32>], columns: Option<&[usize]>) -> Result<SegmentRows, StoreError> {
+        self.read_where(ranges, columns, &[])
+    }
+
+    /// As [`SegmentReader::read`], leaving out pages without a row that fulfils all of `bounds`. Other
+    /// rows that do not are among those read.
+    pub(crate) fn read_where(
+        self,
+        ranges: &[Range<u32>],
+        columns: Option<&[usize]>,
+        bounds: &[Bound<'_>],
+    ) -> Result<SegmentRows, StoreError> {
         let failed = |error: ParquetError| damaged(&self.segment, error.to_string());
-        let selection = select(self.metadata.metadata(), ranges).map_err(failed)?;
+        let mut selection = select(self.metadata.metadata(), |low, high| {
+            // Positions are stored 1-based: 0-based start..end is start < position <= end.
+            let next = ranges.partition_point(|range| range.end < low);
+            ranges.get(next).is_some_and(|range| range.start < high)
+        })
+        .map_err(failed)?;
+        for bound in bounds {
+            match self.column(bound.column) {
+                Some(column) => {
+                    let fulfilling = select_bound(self.metadata.metadata(), column, bound).map_err(failed)?;
+                    selection = selection.intersection(&fulfilling);
+                }
+                // Missing throughout, and a comparison with a missing value is false.
+                None if !ANSWER_COLUMNS.contains(&bound.column) => selection = RowSelection::default(),
+                None => {}
+            }
+        }
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.source, self.metadata.clone())
                 .with_batch_size(BATCH_ROWS)
@@ -77,6 +116,29 @@ impl SegmentReader {
         }
         let reader = builder.build().map_err(|error| damaged(&self.segment, error.to_string()))?;
         Ok(SegmentRows { segment: self.segment, reader, ranges: ranges.to_vec(), ready: Vec::new() })
+    }
+}
+
+impl SegmentReader {
+    /// All rows of the pages that can hold a page's range of 1-based positions that is `wanted`, in order,
+    /// with the columns at the indices `columns`.
+    pub(crate) fn read_pages(
+        self,
+        wanted: impl Fn(u32, u32) -> bool,
+        columns: &[usize],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
+        let failed = |error: ParquetError| damaged(&self.segment, error.to_string());
+        let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source, self.metadata.clone())
+            .with_batch_size(BATCH_ROWS)
+            .with_row_selection(selection);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+        let reader = builder
+            .with_projection(mask)
+            .build()
+            .map_err(|error| damaged(&self.segment, error.to_string()))?;
+        let segment = self.segment;
+        Ok(reader.map(move |batch| batch.map_err(|error| damaged(&segment, error.to_string()))))
     }
 }
 
@@ -119,8 +181,8 @@ fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
     parts
 }
 
-/// The rows of the pages that can hold a position of `ranges`.
-fn select(metadata: &ParquetMetaData, ranges: &[Range<u32>]) -> ParquetResult<RowSelection> {
+/// The rows of the pages whose least and greatest 1-based position are `wanted`.
+fn select(metadata: &ParquetMetaData, wanted: impl Fn(u32, u32) -> bool) -> ParquetResult<RowSelection> {
     let missing = || ParquetError::General("it has no page index".to_owned());
     let mut selectors = Vec::new();
     for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -135,13 +197,55 @@ fn select(metadata: &ParquetMetaData, ranges: &[Range<u32>]) -> ParquetResult<Ro
             let next = pages.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
             // Unsigned positions are stored in Parquet's INT32.
             let may_hold = match (index.min_value(page), index.max_value(page)) {
-                (Some(low), Some(high)) => {
-                    let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
-                    ranges.iter().any(|range| low <= range.end && high > range.start)
-                }
+                (Some(low), Some(high)) => wanted(low.cast_unsigned(), high.cast_unsigned()),
                 _ => true,
             };
             let count = next.checked_sub(first).ok_or_else(missing)?;
+            selectors.push(if may_hold { RowSelector::select(count) } else { RowSelector::skip(count) });
+        }
+    }
+    Ok(RowSelection::from(selectors))
+}
+
+/// The rows of the pages of one column of numbers that can fulfil `bound`; all rows where the file does
+/// not tell.
+fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) -> ParquetResult<RowSelection> {
+    let missing = || ParquetError::General("it has no page index".to_owned());
+    // Lists make more leaf columns than columns; then nothing is known about where this one lies.
+    let flat = metadata.row_groups().iter().all(|group| {
+        let columns = group.columns();
+        columns.get(column).is_some_and(|chunk| chunk.column_path().parts() == [bound.column])
+    });
+    let mut selectors = Vec::new();
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let rows = group.num_rows() as usize;
+        let page_index = metadata.page_index_for_row_group(number);
+        let range = |page: usize| match page_index.column_index(column) {
+            Some(ColumnIndexMetaData::FLOAT(index)) if index.is_null_page(page) => Some(None),
+            Some(ColumnIndexMetaData::FLOAT(index)) => {
+                let (low, high) = (index.min_value(page)?, index.max_value(page)?);
+                Some(Some((f64::from(*low), f64::from(*high))))
+            }
+            Some(ColumnIndexMetaData::INT32(index)) => {
+                let (low, high) = (index.min_value(page)?, index.max_value(page)?);
+                Some(Some((f64::from(low.cast_unsigned()), f64::from(high.cast_unsigned()))))
+            }
+            _ => None,
+        };
+        if !flat {
+            selectors.push(RowSelector::select(rows));
+            continue;
+        }
+        let pages = page_index.offset_index(column).ok_or_else(missing)?.page_locations();
+        for (page, location) in pages.iter().enumerate() {
+            let first = location.first_row_index as usize;
+            let next = pages.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
+            let count = next.checked_sub(first).ok_or_else(missing)?;
+            let may_hold = match range(page) {
+                Some(Some((low, high))) => bound.can_hold(low, high),
+                Some(None) => false,
+                None => true,
+            };
             selectors.push(if may_hold { RowSelector::select(count) } else { RowSelector::skip(count) });
         }
     }

@@ -309,6 +309,24 @@ impl CatalogWrite<'_> {
         Ok(())
     }
 
+    /// Takes a segment out of its table; its file stays until the grace period from `now` on is over.
+    pub(crate) fn retire_segment(&self, contig: u32, segment: &Segment, now: u64) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
+        let key = (segment.table.as_str(), segment.track.as_str(), contig, segment.first, segment.number);
+        table.remove(key).map_err(|error| self.catalog.failed(error))?;
+        let mut retired = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;
+        retired.insert(segment.path().as_str(), now).map_err(|error| self.catalog.failed(error))?;
+        Ok(())
+    }
+
+    /// Forgets a track.
+    pub(crate) fn remove_track(&self, name: &str) -> Result<(), StoreError> {
+        let tracks = vestore_schema::catalog::TRACKS;
+        let mut table = self.transaction.open_table(tracks).map_err(|error| self.catalog.failed(error))?;
+        table.remove(name).map_err(|error| self.catalog.failed(error))?;
+        Ok(())
+    }
+
     /// Forgets retired files that were deleted.
     pub(crate) fn forget_retired(&self, paths: &[String]) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;

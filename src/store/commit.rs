@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{Model, Run, Segment, Table, Track, check_name};
+use vestore_schema::{EXTERNAL_MODEL, Model, Run, Segment, Table, Track, check_name};
 
 use super::Store;
 use super::error::StoreError;
@@ -88,18 +88,65 @@ impl Writer {
     /// When the system refuses; nothing more can be written with this writer then.
     pub fn commit(&mut self, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
         self.guarded(|writer| {
-            let assembly = &writer.store.record.assembly;
             let next = writer.next_segment;
             writer.store.catalog.write(|catalog| {
                 for segment in segments {
-                    let contig = assembly.resolve(&segment.contig);
-                    let contig = contig.expect("a segment's contig is in the assembly; this is a bug");
-                    catalog.put_segment(contig, segment)?;
+                    catalog.put_segment(writer.contig_of(segment), segment)?;
                 }
                 catalog.put_next_segment(next)?;
                 catalog.put_run(run)
             })
         })
+    }
+
+    /// Puts `new` segments in the place of `old` ones, in one durable transaction. The files of the old ones
+    /// stay for a grace period, for readers of older snapshots.
+    ///
+    /// # Errors
+    /// When the system refuses; nothing more can be written with this writer then.
+    pub(crate) fn replace(&mut self, new: &[Segment], old: &[Segment]) -> Result<(), StoreError> {
+        self.guarded(|writer| {
+            let (next, now) = (writer.next_segment, recovery::now());
+            writer.store.catalog.write(|catalog| {
+                for segment in old {
+                    catalog.retire_segment(writer.contig_of(segment), segment, now)?;
+                }
+                for segment in new {
+                    catalog.put_segment(writer.contig_of(segment), segment)?;
+                }
+                catalog.put_next_segment(next)
+            })
+        })
+    }
+
+    /// Takes a track and its segments out of the store; gives the number of rows. Its files stay for a grace
+    /// period, for readers of older snapshots. The records of its runs stay.
+    ///
+    /// # Errors
+    /// When there is no such track, or the system refuses.
+    pub fn remove_track(&mut self, name: &str) -> Result<u64, StoreError> {
+        let tracks = self.store.snapshot()?.tracks;
+        if !tracks.iter().any(|track| track.name == name) {
+            let known = tracks.into_iter().map(|track| track.name).collect();
+            return Err(StoreError::Unknown { kind: "track", name: name.to_owned(), known });
+        }
+        let mut segments = self.store.all_segments()?;
+        segments.retain(|segment| segment.track == name);
+        self.guarded(|writer| {
+            let now = recovery::now();
+            writer.store.catalog.write(|catalog| {
+                for segment in &segments {
+                    catalog.retire_segment(writer.contig_of(segment), segment, now)?;
+                }
+                catalog.remove_track(name)
+            })
+        })?;
+        Ok(segments.iter().map(|segment| segment.rows).sum())
+    }
+
+    fn contig_of(&self, segment: &Segment) -> u32 {
+        let contig = self.store.record.assembly.resolve(&segment.contig);
+        contig.expect("a segment's contig is in the assembly; this is a bug")
     }
 
     /// Records a run.
@@ -117,6 +164,9 @@ impl Writer {
     pub fn put_model(&mut self, model: &Model) -> Result<(), StoreError> {
         check_name(&model.name)?;
         let conflict = |reason| Err(StoreError::Conflict { kind: "model", name: model.name.clone(), reason });
+        if model.name == EXTERNAL_MODEL {
+            return conflict("the name stands for the source of imported scores; choose another".to_owned());
+        }
         for known in self.store.snapshot()?.models {
             if known.name == model.name && known.id != model.id {
                 return conflict(format!(

@@ -25,7 +25,7 @@ pub struct ScoreRow {
 /// When Arrow refuses the columns, which would be a bug.
 pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
-    columns.extend(value_columns(track, || rows.iter().map(|row| row.values.as_slice())));
+    columns.extend(value_columns(track, &rows.iter().map(|row| row.values.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(scores_schema(&track.columns), columns)?)
 }
@@ -43,14 +43,14 @@ fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef {
 }
 
 /// A column per score of the track, rounded where the recipe says so.
-fn value_columns<'a, I>(track: &Track, rows: impl Fn() -> I) -> Vec<ArrayRef>
-where
-    I: Iterator<Item = &'a [Option<f32>]>,
-{
+fn value_columns<'a>(
+    track: &Track,
+    rows: &(impl Iterator<Item = &'a [Option<f32>]> + Clone),
+) -> Vec<ArrayRef> {
     let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
     let rounded = |value: f32| step.map_or(value, |step| round(value, step));
     let column = |column: usize| -> ArrayRef {
-        let values = rows().map(|row| row.get(column).copied().flatten().map(rounded));
+        let values = rows.clone().map(|row| row.get(column).copied().flatten().map(rounded));
         Arc::new(values.collect::<Float32Array>())
     };
     (0..track.columns.len()).map(column).collect()
@@ -76,7 +76,7 @@ pub struct AblationRow {
 pub fn ablation_batch(track: &Track, rows: &[AblationRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
     columns.push(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.layer))));
-    columns.extend(value_columns(track, || rows.iter().map(|row| row.changes.as_slice())));
+    columns.extend(value_columns(track, &rows.iter().map(|row| row.changes.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(ablation_schema(&track.columns), columns)?)
 }
@@ -120,7 +120,7 @@ pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch
 
 /// The multiple of `step` nearest to `value`, as float32. Dividing by the reciprocal where that is a
 /// whole number gives the float32 that is nearest to the decimal people read.
-fn round(value: f32, step: f64) -> f32 {
+pub(crate) fn round(value: f32, step: f64) -> f32 {
     let inverse = (1.0 / step).round();
     let count = (f64::from(value) / step).round() + 0.0; // never −0
     if (inverse * step - 1.0).abs() < 1e-12 { (count / inverse) as f32 } else { (count * step) as f32 }

@@ -11,7 +11,7 @@ use super::plan::PlanError;
 const REMEMBERED: usize = 100_000;
 
 /// Resolves names, and remembers whether any was known.
-pub(super) struct Contigs<'a> {
+pub(crate) struct Contigs<'a> {
     assembly: &'a Assembly,
     known: HashMap<String, Option<u32>>,
     any_known: bool,
@@ -20,12 +20,12 @@ pub(super) struct Contigs<'a> {
 }
 
 impl<'a> Contigs<'a> {
-    pub(super) fn new(assembly: &'a Assembly) -> Self {
+    pub(crate) fn new(assembly: &'a Assembly) -> Self {
         Self { assembly, known: HashMap::new(), any_known: false, unknown: None }
     }
 
     /// The index of the contig that `name` names.
-    pub(super) fn resolve(&mut self, name: &str) -> Option<u32> {
+    pub(crate) fn resolve(&mut self, name: &str) -> Option<u32> {
         if let Some(index) = self.known.get(name) {
             return *index;
         }
@@ -43,7 +43,7 @@ impl<'a> Contigs<'a> {
     }
 
     /// An error when names were asked for and none was known.
-    pub(super) fn check_any_known(&self, path: &Path) -> Result<(), PlanError> {
+    pub(crate) fn check_any_known(&self, path: &Path) -> Result<(), PlanError> {
         match &self.unknown {
             Some(contig) if !self.any_known => Err(PlanError::NoKnownContig {
                 path: path.into(),

@@ -85,7 +85,7 @@ pub enum InputError {
 }
 
 /// An open input, and where in it the reader is, for messages.
-pub(super) struct Input {
+pub(crate) struct Input {
     path: PathBuf,
     stream: Box<dyn BufRead + Send>,
     /// What it is counted in.
@@ -96,7 +96,7 @@ pub(super) struct Input {
 
 impl Input {
     /// Opens a file, or standard input for `-`.
-    pub(super) fn open(path: &Path) -> Result<Self, InputError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, InputError> {
         let raw: Box<dyn Read + Send> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
@@ -124,7 +124,7 @@ impl Input {
     }
 
     /// Whether the data begin with `magic`; nothing is consumed.
-    pub(super) fn begins_with(&mut self, magic: &[u8]) -> Result<bool, InputError> {
+    pub(crate) fn begins_with(&mut self, magic: &[u8]) -> Result<bool, InputError> {
         let mut head = Vec::with_capacity(magic.len());
         let read = (&mut self.stream).take(magic.len() as u64).read_to_end(&mut head);
         read.map_err(|source| self.failed(source))?;
@@ -203,6 +203,32 @@ impl Input {
             line.pop();
         }
         Ok(!line.is_empty())
+    }
+
+    /// Reads whole lines into `lines`, which is cleared first: about `size` bytes of them. `false` when there
+    /// are no more. The caller counts the lines with [`Input::count_lines`].
+    pub(crate) fn read_lines(&mut self, lines: &mut Vec<u8>, size: usize) -> Result<bool, InputError> {
+        lines.clear();
+        while lines.len() < size {
+            let chunk = match self.stream.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failed(error)),
+            };
+            if chunk.is_empty() {
+                return Ok(!lines.is_empty());
+            }
+            let taken = chunk.len();
+            lines.extend_from_slice(chunk);
+            self.stream.consume(taken);
+        }
+        self.stream.read_until(b'\n', lines).map_err(|source| self.failed(source))?;
+        Ok(true)
+    }
+
+    /// Counts lines that were read by [`Input::read_lines`].
+    pub(crate) fn count_lines(&mut self, count: u64) {
+        self.number += count;
     }
 
     /// Fills `bytes`. `false` when the stream ends before the first of them.

@@ -43,6 +43,20 @@ pub(super) fn encode(variant: &Variant, status: Option<Status>, bytes: &mut Vec<
     bytes.extend_from_slice(variant.alternate.as_bytes());
 }
 
+/// Set in the status byte of a row that ends with values.
+const VALUED: u8 = 0x80;
+
+/// As [`encode`], with values behind the alleles: their number (u16), then each as float32.
+pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &[f32], bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    encode(variant, status, bytes);
+    bytes[start + 8] |= VALUED;
+    bytes.extend_from_slice(&(values.len() as u16).to_le_bytes());
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// One encoded row, borrowed from the bytes that begin with it.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a>(&'a [u8]);
@@ -51,8 +65,21 @@ impl<'a> Row<'a> {
     /// The row that `bytes`, which [`encode`] made, begin with.
     pub(super) fn first_of(bytes: &'a [u8]) -> Self {
         let row = Self(bytes);
-        let length = FIXED + row.word(9) as usize + row.word(13) as usize;
+        let mut length = row.alleles_end();
+        if bytes[8] & VALUED != 0 {
+            length += 2 + 4 * usize::from(u16::from_le_bytes([bytes[length], bytes[length + 1]]));
+        }
         Self(&bytes[..length])
+    }
+
+    fn alleles_end(self) -> usize {
+        FIXED + self.word(9) as usize + self.word(13) as usize
+    }
+
+    /// The values behind the alleles.
+    pub(super) fn values(self) -> Vec<f32> {
+        let (words, _) = self.0.get(self.alleles_end() + 2..).unwrap_or_default().as_chunks::<4>();
+        words.iter().map(|word| f32::from_le_bytes(*word)).collect()
     }
 
     pub(super) fn bytes(self) -> &'a [u8] {
@@ -69,16 +96,20 @@ impl<'a> Row<'a> {
     }
 
     fn alternate(self) -> &'a [u8] {
-        &self.0[FIXED + self.word(9) as usize..]
+        &self.0[FIXED + self.word(9) as usize..self.alleles_end()]
     }
 
     fn word(self, at: usize) -> u32 {
         u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
     }
 
+    fn code(self) -> u8 {
+        self.0[8] & !VALUED
+    }
+
     /// As variants are ordered; of equal ones the scorable comes first.
     pub(super) fn compare(self, other: Self) -> Ordering {
-        self.compare_variant(other).then_with(|| (self.0[8] != 0).cmp(&(other.0[8] != 0)))
+        self.compare_variant(other).then_with(|| (self.code() != 0).cmp(&(other.code() != 0)))
     }
 
     /// As variants are ordered, whatever their status.
@@ -98,7 +129,7 @@ impl<'a> Row<'a> {
             reference: text(self.reference()),
             alternate: text(self.alternate()),
         };
-        let status = usize::from(self.0[8]).checked_sub(1).and_then(|code| Status::ALL.get(code).copied());
+        let status = usize::from(self.code()).checked_sub(1).and_then(|code| Status::ALL.get(code).copied());
         (variant, status)
     }
 }

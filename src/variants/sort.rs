@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vestore_schema::{Status, Variant};
 
-use super::rows::{Row, RowFile, RowReader, RowWriter, SpillError, encode};
+use super::rows::{Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_valued};
 
 /// Runs that are merged at once.
 const FAN_IN: usize = 64;
@@ -26,7 +26,7 @@ struct Key {
 }
 
 /// Takes rows in any order.
-pub(super) struct Sort {
+pub(crate) struct Sort {
     /// Bytes that rows in memory may take.
     memory: usize,
     folder: PathBuf,
@@ -46,7 +46,7 @@ struct Spilled {
 
 impl Sort {
     /// Sorts in about `memory` bytes, spilling to a folder of its own in `folder`.
-    pub(super) fn new(memory: usize, folder: PathBuf) -> Self {
+    pub(crate) fn new(memory: usize, folder: PathBuf) -> Self {
         Self { memory, folder, bytes: Vec::new(), keys: Vec::new(), spilled: None, duplicates: 0 }
     }
 
@@ -54,6 +54,22 @@ impl Sort {
     pub(super) fn push(&mut self, variant: &Variant, status: Option<Status>) -> Result<(), SpillError> {
         let offset = self.bytes.len();
         encode(variant, status, &mut self.bytes);
+        self.pushed(offset)
+    }
+
+    /// Adds a row with values, which go with it through the sort.
+    pub(crate) fn push_valued(
+        &mut self,
+        variant: &Variant,
+        status: Option<Status>,
+        values: &[f32],
+    ) -> Result<(), SpillError> {
+        let offset = self.bytes.len();
+        encode_valued(variant, status, values, &mut self.bytes);
+        self.pushed(offset)
+    }
+
+    fn pushed(&mut self, offset: usize) -> Result<(), SpillError> {
         self.keys.push(Key { place: Row::first_of(&self.bytes[offset..]).place(), offset });
         // Growing vectors take up to twice what they hold.
         if (self.bytes.len() + self.keys.len() * KEY) * 2 > self.memory { self.spill() } else { Ok(()) }
@@ -97,7 +113,7 @@ impl Sort {
     }
 
     /// Merges everything into the sorted whole.
-    pub(super) fn finish(mut self) -> Result<Sorted, SpillError> {
+    pub(crate) fn finish(mut self) -> Result<Sorted, SpillError> {
         let frame_size = self.frame_size();
         let mut digest = Sha256::new();
         if self.spilled.is_none() {
@@ -235,7 +251,7 @@ enum Rows {
 /// The sorted whole, in memory when it fitted, else in a temporary file that goes with it. It can
 /// be read any number of times.
 #[derive(Clone)]
-pub(super) struct Sorted {
+pub(crate) struct Sorted {
     rows: Arc<Rows>,
     len: u64,
     digest: [u8; 32],
@@ -254,12 +270,12 @@ impl Sorted {
     }
 
     /// Rows left out because an earlier, or a scorable, one is the same variant.
-    pub(super) fn duplicates(&self) -> u64 {
+    pub(crate) fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
     /// The rows from number `from` on.
-    pub(super) fn read(&self, from: u64) -> Result<SortedRows, SpillError> {
+    pub(crate) fn read(&self, from: u64) -> Result<SortedRows, SpillError> {
         let reader = match &*self.rows {
             Rows::Memory { .. } => None,
             Rows::Spilled { file, .. } => Some(file.read(from)?),
@@ -269,10 +285,30 @@ impl Sorted {
 }
 
 /// Reads a [`Sorted`] whole, which it keeps alive.
-pub(super) struct SortedRows {
+pub(crate) struct SortedRows {
     rows: Arc<Rows>,
     reader: Option<RowReader>,
     next: usize,
+}
+
+/// A row with the values that it was pushed with.
+type ValuedRow = (Variant, Option<Status>, Vec<f32>);
+
+impl SortedRows {
+    /// The next row with the values that it was pushed with.
+    pub(crate) fn next_valued(&mut self) -> Result<Option<ValuedRow>, SpillError> {
+        let whole = |row: Row<'_>| {
+            let (variant, status) = row.decode();
+            (variant, status, row.values())
+        };
+        if let Some(reader) = &mut self.reader {
+            return Ok(reader.next()?.map(whole));
+        }
+        let Rows::Memory { bytes, keys } = &*self.rows else { return Ok(None) };
+        let key = keys.get(self.next);
+        self.next += usize::from(key.is_some());
+        Ok(key.map(|key| whole(Row::first_of(&bytes[key.offset..]))))
+    }
 }
 
 impl Iterator for SortedRows {

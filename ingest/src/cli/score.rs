@@ -50,9 +50,11 @@ pub(super) fn execute(
 ) -> anyhow::Result<ExitCode> {
     let mut prepared = scoring.prepare(store, model, task)?;
     let mut writer = prepared.writer.take();
+    let mut report = std::mem::take(&mut prepared.report);
     let (job, track) = (prepared.job(), &prepared.track);
     let pending = job.pending()?;
     let stored = prepared.variants() - pending;
+    report.finish()?;
     if pending == 0 {
         say(format_args!(
             "nothing to do: all {stored} variants have a row in track {}; no forward was run",
@@ -68,7 +70,8 @@ pub(super) fn execute(
     let mut run = new_run(&job, &prepared.device_name(), prepared.threads)?;
     let progress = Progress::new(pending, scoring.quiet);
     let started = Instant::now();
-    let outcome = job.run(&model, writer, &mut run, &progress)?;
+    let outcome = job.run(&model, writer, &mut run, &mut report, &progress)?;
+    report.finish()?;
     progress.finish();
     tell_outcome(&outcome, track, stored, pending, started);
     if outcome.batches > 0 {

@@ -105,6 +105,8 @@ pub(super) struct Prepared {
     pub(super) track: Track,
     /// None on a dry run.
     pub(super) writer: Option<Writer>,
+    /// What was left out or carries no score so far.
+    pub(super) report: Report,
     plan: Plan,
     reference: Reference,
     recipe: ScoreRecipe,
@@ -163,9 +165,9 @@ impl Scoring {
             None => Report::new(),
         };
         let plan = plan(self, &store, &mut reference, &mut report)?;
-        report.finish()?;
-        if !self.quiet {
-            say(format_args!("{}", report.summary().trim_end()));
+        let summary = report.summary();
+        if !self.quiet && !summary.is_empty() {
+            say(format_args!("{}", summary.trim_end()));
         }
         let ablation = matches!(task, Task::Ablate { .. });
         Ok(Prepared {
@@ -173,6 +175,7 @@ impl Scoring {
             record,
             track,
             writer,
+            report,
             plan,
             reference,
             recipe,

@@ -1,14 +1,14 @@
 //! The weights of a model as files hold them: named tensors in a mapped file, one safetensors file
 //! or several shards of one, or torch's `.bin`. Nothing is copied until a tensor is asked for.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::SafeTensorError;
 use serde_json::Value;
@@ -175,6 +175,7 @@ impl StoredTensor {
 
 struct Mapped {
     path: PathBuf,
+    file: File,
     /// `None` for an empty file, which cannot be mapped.
     map: Option<Mmap>,
 }
@@ -184,28 +185,17 @@ impl Mapped {
         let io = |source| CheckpointError::Io { file: path.clone(), source };
         let file = File::open(&path).map_err(io)?;
         if file.metadata().map_err(io)?.len() == 0 {
-            return Ok(Self { path, map: None });
+            return Ok(Self { path, file, map: None });
         }
-        #[expect(unsafe_code, reason = "mapping weights instead of copying them")]
+        #[expect(unsafe_code, reason = "headers are parsed from a map")]
         // SAFETY: the bytes are only read. A file cut while we run ends the process, as it would any
         // program that maps it; weights are not written in place.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Self { path, map: Some(map) })
+        Ok(Self { path, file, map: Some(map) })
     }
 
     fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
-    }
-
-    /// Lets the memory of `range` go; it is read from the file again when asked for again.
-    fn release(&self, range: &Range<usize>) {
-        if let Some(map) = &self.map {
-            #[expect(unsafe_code, reason = "read pages would count as this process's memory to its end")]
-            // SAFETY: a private map that is never written: its pages come back as the file has them. A
-            // refusal costs memory only.
-            let _ =
-                unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
-        }
     }
 }
 
@@ -327,16 +317,14 @@ impl Checkpoint {
         self.files.first().map_or(Path::new(""), |file| &file.path)
     }
 
-    /// Says that the numbers of `tensor` will not be read soon.
-    pub(crate) fn release(&self, tensor: &StoredTensor) {
-        self.files[tensor.file].release(&tensor.bytes);
-    }
-
-    /// The numbers of `tensor` in row-major order, little-endian; borrowed from the map when they
-    /// already lie so.
-    pub(crate) fn bytes(&self, tensor: &StoredTensor) -> Cow<'_, [u8]> {
-        let stored = &self.files[tensor.file].bytes()[tensor.bytes.clone()];
-        let Some((offset, strides)) = &tensor.strides else { return Cow::Borrowed(stored) };
+    /// The numbers of `tensor` in row-major order, little-endian. They are read, not borrowed from the map:
+    /// mapped pages would stay in memory beside the tensors made of them.
+    pub(crate) fn bytes(&self, tensor: &StoredTensor) -> Result<Vec<u8>, CheckpointError> {
+        let Mapped { path, file, .. } = &self.files[tensor.file];
+        let mut stored = vec![0; tensor.bytes.len()];
+        file.read_exact_at(&mut stored, tensor.bytes.start as u64)
+            .map_err(|source| CheckpointError::Io { file: path.clone(), source })?;
+        let Some((offset, strides)) = &tensor.strides else { return Ok(stored) };
         let size = tensor.dtype.size();
         let count: usize = tensor.shape.iter().product();
         let mut gathered = Vec::with_capacity(count * size);
@@ -353,7 +341,7 @@ impl Checkpoint {
                 *step = 0;
             }
         }
-        Cow::Owned(gathered)
+        Ok(gathered)
     }
 }
 

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::CheckpointError;
 use super::source::{Found, Opened};
 
 /// SHA-256.
@@ -24,20 +25,18 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn of(opened: &Opened, config: &Value) -> Self {
+    pub(crate) fn of(opened: &Opened, config: &Value) -> Result<Self, CheckpointError> {
         let names: Vec<&String> = opened.used.keys().collect();
         let lines: Vec<String> = names
             .into_par_iter()
-            .filter_map(|name| {
-                let line = opened.stored(name).map(|found| tensor_line(name, &found));
-                opened.release(name);
-                line
-            })
-            .collect();
+            .filter_map(|name| opened.stored(name).map(|found| tensor_line(name, &found)))
+            .collect::<Result<_, _>>()?;
         let weights = digest(lines.concat().as_bytes());
         let tokenizer = digest(canonical(&opened.tokenizer.identity()).as_bytes());
-        let adapter =
-            opened.adapter.as_ref().map(|adapter| digest(canonical(&adapter.identity()).as_bytes()));
+        let adapter = match &opened.adapter {
+            Some(adapter) => Some(digest(canonical(&adapter.identity()?).as_bytes())),
+            None => None,
+        };
         let model = digest(
             canonical(&json!({
                 "format": "vestore-model-1",
@@ -50,14 +49,14 @@ impl Identity {
             }))
             .as_bytes(),
         );
-        Self { weights, tokenizer, adapter, model }
+        Ok(Self { weights, tokenizer, adapter, model })
     }
 }
 
 /// One tensor in a digest: name, number type, shape, and the digest of its numbers in row-major order.
-pub(crate) fn tensor_line(name: &str, found: &Found<'_>) -> String {
-    let bytes = hexadecimal(&digest(&found.bytes));
-    format!("{name} {} {:?} {bytes}\n", found.dtype.name(), found.shape)
+pub(crate) fn tensor_line(name: &str, found: &Found<'_>) -> Result<String, CheckpointError> {
+    let bytes = hexadecimal(&digest(&found.bytes()?));
+    Ok(format!("{name} {} {:?} {bytes}\n", found.dtype.name(), found.shape))
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Hash {

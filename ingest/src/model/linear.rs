@@ -47,7 +47,7 @@ impl Norm {
     }
 }
 
-/// Copies weights out of mapped files, merges the adapter's changes in float32, and casts.
+/// Reads weights out of their files, merges the adapter's changes in float32, and casts.
 pub(crate) struct Loader<'a> {
     pub(crate) opened: &'a Opened,
     pub(crate) kind: Kind,
@@ -60,9 +60,7 @@ impl Loader<'_> {
     }
 
     fn raw(&self, name: &str) -> Result<Option<Tensor>, TchError> {
-        let tensor = self.opened.find(name).map(|found| to_tensor(&found)).transpose();
-        self.opened.release(name);
-        tensor
+        self.opened.find(name).map(|found| to_tensor(&found)).transpose()
     }
 
     fn required(&self, name: &str) -> Result<Tensor, ModelError> {
@@ -137,14 +135,15 @@ pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
         Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
     };
     // libtorch would read beyond the bytes if they were fewer than the shape says.
-    if found.bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
+    let bytes = found.bytes().map_err(|error| TchError::Convert(error.to_string()))?;
+    if bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
         return Err(TchError::Shape(format!(
             "{} bytes of {} for {:?}",
-            found.bytes.len(),
+            bytes.len(),
             found.dtype.name(),
             found.shape
         )));
     }
     let shape: Vec<i64> = found.shape.iter().map(|size| *size as i64).collect();
-    Tensor::f_from_data_size(&found.bytes, &shape, kind)
+    Tensor::f_from_data_size(&bytes, &shape, kind)
 }

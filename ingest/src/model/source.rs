@@ -1,7 +1,6 @@
 //! Opens a model's files and checks all of them against each other, before any number is computed:
 //! configuration, weights, tokenizer, adapter, kept layers.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -52,11 +51,23 @@ pub(crate) struct Opened {
     checkpoint: Checkpoint,
 }
 
-/// A weight and the file set that holds it.
+/// A weight in the files that hold it.
 pub(crate) struct Found<'a> {
-    pub(crate) bytes: Cow<'a, [u8]>,
+    checkpoint: &'a Checkpoint,
+    tensor: &'a StoredTensor,
     pub(crate) dtype: Dtype,
     pub(crate) shape: &'a [usize],
+}
+
+impl<'a> Found<'a> {
+    pub(crate) fn new(checkpoint: &'a Checkpoint, tensor: &'a StoredTensor) -> Self {
+        Self { checkpoint, tensor, dtype: tensor.dtype, shape: &tensor.shape }
+    }
+
+    /// Its numbers, row-major and little-endian.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        self.checkpoint.bytes(self.tensor)
+    }
 }
 
 impl Opened {
@@ -129,21 +140,13 @@ impl Opened {
             return saved;
         }
         let tensor = self.checkpoint.get(name)?;
-        Some(Found { bytes: self.checkpoint.bytes(tensor), dtype: tensor.dtype, shape: &tensor.shape })
+        Some(Found::new(&self.checkpoint, tensor))
     }
 
     /// The checkpoint's own weight, for digests.
     pub(crate) fn stored(&self, name: &str) -> Option<Found<'_>> {
         let tensor = self.checkpoint.get(name)?;
-        Some(Found { bytes: self.checkpoint.bytes(tensor), dtype: tensor.dtype, shape: &tensor.shape })
-    }
-
-    /// Says that the checkpoint's weight `name` was read and will not be read soon, so that mapped files
-    /// never lie in memory whole beside the model.
-    pub(crate) fn release(&self, name: &str) {
-        if let Some(tensor) = self.checkpoint.get(name) {
-            self.checkpoint.release(tensor);
-        }
+        Some(Found::new(&self.checkpoint, tensor))
     }
 
     /// The file that a message about the weight `name` should name.
@@ -211,8 +214,7 @@ fn check_tied(dialect: &Dialect, checkpoint: &Checkpoint, decoder: &str) -> Resu
     };
     let same = written.shape == table.shape
         && written.dtype == table.dtype
-        && checkpoint.bytes(written) == checkpoint.bytes(table);
-    checkpoint.release(written);
+        && checkpoint.bytes(written)? == checkpoint.bytes(table)?;
     if same {
         return Ok(());
     }

@@ -1,0 +1,103 @@
+//! How far bfloat16 scores lie from float32 ones, and what they cost: a true-size Nucleotide Transformer
+//! v2 50M with seeded random weights, SNVs of the mitochondrial genome, windows of 600 bp.
+//!
+//! `make bench-dtype`, or `cargo bench -p vestore-ingest --bench dtype -- SITES` for another number.
+
+use std::error::Error;
+use std::time::Instant;
+
+use vestore::Reference;
+use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
+use vestore_ingest::{
+    Device, Kind, Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowCutter, finish, prepare, run,
+};
+use vestore_schema::Variant;
+
+const COLUMNS: [&str; 6] = ["llr", "l1", "l2", "cosine", "dot", "pll"];
+
+#[expect(clippy::print_stdout, reason = "a bench prints its figures")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let sites: u32 = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(40);
+    let folder = tempfile::tempdir()?;
+    let shape = SyntheticShape {
+        family: SyntheticFamily::NucleotideTransformerV2,
+        layers: 12,
+        hidden: 512,
+        heads: 16,
+        ffn: 2048,
+        labels: None,
+    };
+    write_checkpoint(folder.path(), &shape, 1)?;
+    let mut reference =
+        Reference::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/mitochondrion.fa"))?;
+    let assembly = reference.survey()?;
+    let cutter = WindowCutter { length: 600, grid: None };
+    let mut windows = Vec::new();
+    for site in 0..sites {
+        let position = 3000 + site * 97;
+        let region = vestore_schema::Region { contig: 0, start: position, end: position + 1 };
+        let base = reference.fetch(region)?[0] as char;
+        for alternate in "ACGT".chars().filter(|other| *other != base) {
+            let variant = Variant {
+                contig: 0,
+                position,
+                reference: base.to_string().into(),
+                alternate: alternate.to_string().into(),
+            };
+            windows.extend(cutter.cut(&variant, &mut reference, &assembly)?);
+        }
+    }
+    let recipe = Recipe {
+        kinds: vec![ScoreKind::Llr, ScoreKind::Distance],
+        strands: Strands::Both,
+        batch_tokens: 4096,
+        embeddings: false,
+    };
+    let columns = recipe.columns();
+    let mut scores: Vec<Vec<Row>> = Vec::new();
+    println!("NT-v2 50M shape, random weights, {} SNVs, 600 bp, CPU", windows.len());
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let model = Model::load(&ModelSource::new(folder.path()), Device::Cpu, kind)?;
+        let work = prepare(model.tokenizer(), &recipe, model.description().max_tokens, &windows)?;
+        let passes: usize = (0..work.batches()).map(|batch| work.size(batch).0).sum();
+        let started = Instant::now();
+        let outputs = (0..work.batches()).map(|batch| run(&model, &work, batch)).collect::<Result<_, _>>()?;
+        let seconds = started.elapsed().as_secs_f64();
+        println!("{kind:?}: {passes} windows in {seconds:.1} s, {:.1} windows/s", passes as f64 / seconds);
+        scores.push(finish(&work, outputs));
+    }
+    println!("{:<8} {:>12} {:>14} {:>14}", "score", "Spearman", "largest diff", "largest value");
+    for (index, name) in columns.iter().enumerate().filter(|(_, name)| COLUMNS.contains(name)) {
+        let pairs: Vec<(f32, f32)> = scores[0]
+            .iter()
+            .zip(&scores[1])
+            .filter_map(|(full, half)| Some((full.values[index]?, half.values[index]?)))
+            .collect();
+        let difference = pairs.iter().map(|(full, half)| (full - half).abs()).fold(0.0, f32::max);
+        let largest = pairs.iter().map(|(full, _)| full.abs()).fold(0.0, f32::max);
+        println!("{name:<8} {:>12.6} {difference:>14.6} {largest:>14.6}", spearman(&pairs));
+    }
+    Ok(())
+}
+
+/// Spearman's rank correlation, ties at their mean rank.
+fn spearman(pairs: &[(f32, f32)]) -> f64 {
+    let ranks = |values: Vec<f32>| -> Vec<f64> {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+        let mut ranks = vec![0.0; values.len()];
+        for tied in order.chunk_by(|a, b| values[*a] == values[*b]) {
+            let below = values.iter().filter(|value| **value < values[tied[0]]).count();
+            for index in tied {
+                ranks[*index] = below as f64 + (tied.len() - 1) as f64 / 2.0;
+            }
+        }
+        ranks
+    };
+    let x = ranks(pairs.iter().map(|pair| pair.0).collect());
+    let y = ranks(pairs.iter().map(|pair| pair.1).collect());
+    let mean = (pairs.len() as f64 - 1.0) / 2.0;
+    let product =
+        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum() };
+    product(&x, &y) / (product(&x, &x) * product(&y, &y)).sqrt()
+}

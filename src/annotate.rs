@@ -1,0 +1,262 @@
+//! Adds scores to VCF files. What is not added stays as it was, byte for byte.
+
+mod chunk;
+mod lookup;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use thiserror::Error;
+
+use self::chunk::Chunk;
+use self::lookup::Lookup;
+use crate::export::{InfoField, write_score};
+use crate::query::QueryPlan;
+use crate::reference::{Reference, ReferenceError};
+use crate::store::StoreError;
+use crate::variants::{Contigs, Input, InputError, PlanError};
+
+/// Bytes of lines that are looked up together.
+const CHUNK: usize = 8 << 20;
+
+/// Why a file could not be annotated.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AnnotateError {
+    /// The file cannot be read or parsed.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The reference cannot be read, which normalizing needs.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// No record is on a contig of the reference.
+    #[error(transparent)]
+    Contigs(Box<PlanError>),
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// The header declares a field that would be added.
+    #[error(
+        "{} already has INFO field `{id}`; remove it with `bcftools annotate -x INFO/{id}`, or choose other \
+         tracks",
+        path.display()
+    )]
+    FieldTaken {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        id: String,
+    },
+    /// The file is BCF.
+    #[error(
+        "{} is BCF, which cannot be annotated without writing its records anew; convert it with \
+         `bcftools view -Oz`",
+        path.display()
+    )]
+    Bcf {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What became of the records of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Annotated {
+    /// Records read.
+    pub records: u64,
+    /// Alternate alleles of them.
+    pub alleles: u64,
+    /// Alternate alleles with a row in one of the tracks.
+    pub found: u64,
+    /// Records on contigs that the reference lacks.
+    pub unknown_contigs: u64,
+}
+
+/// Copies the VCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed, with an INFO
+/// field per track and score column of `plan`, which must be a plan of everything: a value for each
+/// alternate allele, `.` where there is none. Alleles are normalized to be looked up and written as they
+/// were. Records may come in any order; sorted ones are answered faster.
+///
+/// # Errors
+/// When the file cannot be read, is no VCF, declares one of the fields already, or has records and none on a
+/// known contig; when the store, the reference or the output fails.
+pub fn annotate<W: Write + Send>(
+    plan: &QueryPlan,
+    input: &Path,
+    mut out: W,
+) -> Result<Annotated, AnnotateError> {
+    let mut source = Input::open(input)?;
+    if source.begins_with(b"BCF")? {
+        return Err(AnnotateError::Bcf { path: input.into() });
+    }
+    // Reading, looking up and writing each have a thread; one chunk waits between them.
+    let (to_lookup, from_reader) = sync_channel::<Result<Vec<u8>, InputError>>(1);
+    let (to_writer, from_lookup) = sync_channel::<Vec<u8>>(1);
+    let (to_reader, empty_lines) = sync_channel::<Vec<u8>>(4);
+    thread::scope(|scope| {
+        scope.spawn(move || read(source, &to_lookup, &empty_lines));
+        let writer = scope.spawn(move || -> io::Result<()> {
+            for text in from_lookup {
+                out.write_all(&text)?;
+            }
+            out.flush()
+        });
+        let annotated = join(plan, input, &from_reader, &to_writer, &to_reader);
+        drop(to_writer);
+        drop(from_reader);
+        let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // A writer that failed is why nothing more could be handed to it.
+        written?;
+        annotated
+    })
+}
+
+fn read(mut source: Input, lines_out: &SyncSender<Result<Vec<u8>, InputError>>, used: &Receiver<Vec<u8>>) {
+    loop {
+        let mut lines = used.try_recv().unwrap_or_default();
+        let sent = match source.read_lines(&mut lines, CHUNK) {
+            Ok(false) => return,
+            Ok(true) => {
+                source.count_lines(memchr::memchr_iter(b'\n', &lines).count() as u64);
+                lines_out.send(Ok(lines))
+            }
+            Err(error) => lines_out.send(Err(error)),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks up the lines of `chunks` and hands them on annotated.
+fn join(
+    plan: &QueryPlan,
+    path: &Path,
+    chunks: &Receiver<Result<Vec<u8>, InputError>>,
+    out: &SyncSender<Vec<u8>>,
+    used: &SyncSender<Vec<u8>>,
+) -> Result<Annotated, AnnotateError> {
+    let fields = InfoField::of(&plan.tracks);
+    let keys: Vec<Vec<u8>> = fields.iter().map(|field| format!("{}=", field.id).into_bytes()).collect();
+    let mut contigs = Contigs::new(plan.store().assembly());
+    let mut reference = LazyReference { plan, opened: None };
+    let mut lookup = Lookup::new(plan, &fields);
+    let mut chunk = Chunk::default();
+    let mut annotated = Annotated::default();
+    let (mut in_header, mut lines_before) = (true, 0);
+    for lines in chunks {
+        let lines = lines?;
+        let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
+        let mut from = 0;
+        if in_header {
+            from = header(path, &lines, &fields, &mut text)?;
+            in_header = from == lines.len();
+        }
+        chunk.parse(path, &lines, from, lines_before, &mut contigs, &mut reference)?;
+        lines_before += memchr::memchr_iter(b'\n', &lines).count() as u64;
+        lookup.fill(&mut chunk)?;
+        annotated.records += chunk.records.len() as u64;
+        annotated.alleles += chunk.alleles;
+        annotated.found += chunk.found();
+        annotated.unknown_contigs += chunk.unknown_contigs;
+        splice(&chunk, &lines, from, &keys, &mut text);
+        if out.send(text).is_err() {
+            // The writer says why.
+            return Ok(annotated);
+        }
+        let _ = used.try_send(lines);
+    }
+    contigs.check_any_known(path).map_err(|error| AnnotateError::Contigs(Box::new(error)))?;
+    Ok(annotated)
+}
+
+/// The reference, opened when the first allele must be normalized: SNVs never are.
+struct LazyReference<'a> {
+    plan: &'a QueryPlan,
+    opened: Option<Reference>,
+}
+
+impl LazyReference<'_> {
+    fn get(&mut self) -> Result<&mut Reference, ReferenceError> {
+        match &mut self.opened {
+            Some(reference) => Ok(reference),
+            none => {
+                let reference = Reference::open(self.plan.store().reference())?;
+                reference.check(self.plan.store().assembly())?;
+                Ok(none.insert(reference))
+            }
+        }
+    }
+}
+
+/// Copies the header lines that `lines` begin with, the fields declared before the last of them; gives
+/// their length.
+fn header(
+    path: &Path,
+    lines: &[u8],
+    fields: &[InfoField],
+    text: &mut Vec<u8>,
+) -> Result<usize, AnnotateError> {
+    let mut at = 0;
+    let declare = |text: &mut Vec<u8>| fields.iter().for_each(|field| text.extend(field.header().bytes()));
+    while lines.get(at) == Some(&b'#') {
+        let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);
+        let line = &lines[at..end];
+        if let Some(rest) = line.strip_prefix(b"##INFO=<ID=") {
+            let id = rest.split(|byte| matches!(byte, b',' | b'>')).next().unwrap_or_default();
+            if let Some(field) = fields.iter().find(|field| field.id.as_bytes() == id) {
+                return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
+            }
+        }
+        if !line.starts_with(b"##") {
+            declare(text);
+            text.extend_from_slice(line);
+            return Ok(end);
+        }
+        text.extend_from_slice(line);
+        at = end;
+    }
+    if at < lines.len() {
+        // No line of column names stands before the first record.
+        declare(text);
+    }
+    Ok(at)
+}
+
+/// Appends `lines` from `from` on to `text`, with the values of `chunk` in their INFO columns.
+fn splice(chunk: &Chunk, lines: &[u8], from: usize, keys: &[Vec<u8>], text: &mut Vec<u8>) {
+    let mut copied = from;
+    for record in &chunk.records {
+        let info = &lines[record.info.clone()];
+        let empty = info == b"." || info.is_empty();
+        text.extend_from_slice(&lines[copied..if empty { record.info.start } else { record.info.end }]);
+        copied = record.info.end;
+        if record.alleles.is_empty() {
+            if empty {
+                text.extend_from_slice(info);
+            }
+            continue;
+        }
+        for (field, key) in keys.iter().enumerate() {
+            if field > 0 || !empty {
+                text.push(b';');
+            }
+            text.extend_from_slice(key);
+            for (number, allele) in record.alleles.clone().enumerate() {
+                if number > 0 {
+                    text.push(b',');
+                }
+                match chunk.value(allele, field) {
+                    Some(value) => write_score(value, text),
+                    None => text.push(b'.'),
+                }
+            }
+        }
+    }
+    text.extend_from_slice(&lines[copied..]);
+}

@@ -1,0 +1,215 @@
+//! Some lines of a VCF: where their INFO lies, and what is to be looked up for them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::{AnnotateError, LazyReference};
+use crate::reference::printable;
+use crate::variants::{Allele, Contigs, InputError, Normalized, normalize};
+
+/// Columns before INFO.
+const BEFORE_INFO: usize = 7;
+
+/// One record.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Its INFO among the bytes of the lines.
+    pub(super) info: Range<usize>,
+    /// Numbers of its alternate alleles in the chunk.
+    pub(super) alleles: Range<u32>,
+}
+
+/// An allele to be looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Contig and 1-based position, as one number that orders as they do.
+    place: u64,
+    /// Where its alleles lie among the bases of the chunk.
+    bases: u32,
+    reference: u32,
+    alternate: u32,
+    /// Number of the allele in the chunk.
+    pub(super) allele: u32,
+}
+
+impl Wanted {
+    pub(super) fn contig(self) -> u32 {
+        (self.place >> 32) as u32
+    }
+
+    pub(super) fn position(self) -> u32 {
+        self.place as u32
+    }
+}
+
+/// The records of some lines. Its vectors are used again for the next lines.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) records: Vec<Record>,
+    /// Sorted as rows are.
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) alleles: u64,
+    pub(super) unknown_contigs: u64,
+    bases: Vec<u8>,
+    /// For each allele, the values of all fields; NaN where there is none.
+    values: Vec<f32>,
+    fields: usize,
+    found: Vec<bool>,
+}
+
+impl Chunk {
+    /// Reads the lines from `from` on; `lines_before` lines were read before them.
+    pub(super) fn parse(
+        &mut self,
+        path: &Path,
+        lines: &[u8],
+        from: usize,
+        lines_before: u64,
+        contigs: &mut Contigs<'_>,
+        reference: &mut LazyReference<'_>,
+    ) -> Result<(), AnnotateError> {
+        self.records.clear();
+        self.wanted.clear();
+        self.bases.clear();
+        (self.alleles, self.unknown_contigs) = (0, 0);
+        let mut at = from;
+        let mut last: (&[u8], Option<u32>) = (b"", None);
+        while at < lines.len() {
+            let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end);
+            let line = &lines[at..end];
+            if line.first().is_none_or(|first| matches!(first, b'#' | b'\r')) {
+                at = end + 1;
+                continue;
+            }
+            let malformed = |field: &'static str, value: &[u8], problem: &'static str| {
+                let before = memchr::memchr_iter(b'\n', &lines[..at]).count() as u64;
+                AnnotateError::Input(InputError::Malformed {
+                    path: path.into(),
+                    unit: "line",
+                    number: lines_before + before + 1,
+                    field,
+                    value: printable(value),
+                    problem,
+                })
+            };
+            let mut tabs = [0; BEFORE_INFO];
+            let mut found = memchr::memchr_iter(b'\t', line);
+            for tab in &mut tabs {
+                *tab = found.next().ok_or_else(|| {
+                    malformed("text", line, "is no VCF record; the eight columns up to INFO are due")
+                })?;
+            }
+            let carriage = usize::from(line.ends_with(b"\r"));
+            let info_end = found.next().unwrap_or(line.len() - carriage);
+            let info = at + tabs[BEFORE_INFO - 1] + 1..at + info_end;
+            let name = &line[..tabs[0]];
+            if last.0 != name {
+                let text =
+                    std::str::from_utf8(name).map_err(|_| malformed("CHROM", name, "is no contig name"))?;
+                last = (name, contigs.resolve(text));
+            }
+            let digits = &line[tabs[0] + 1..tabs[1]];
+            let position = number(digits)
+                .ok_or_else(|| malformed("POS", digits, "is no position; a whole number is due"))?;
+            let (old, new) = (&line[tabs[2] + 1..tabs[3]], &line[tabs[3] + 1..tabs[4]]);
+            let first = self.alleles as u32;
+            if new != b"." {
+                for alternate in new.split(|byte| *byte == b',') {
+                    let allele = self.alleles as u32;
+                    self.alleles += 1;
+                    let Some(contig) = last.1 else { continue };
+                    if old.len() == 1 && alternate.len() == 1 {
+                        // A reference allele that contradicts the reference has no scored row.
+                        self.want(contig, position, old, alternate, allele);
+                        continue;
+                    }
+                    let (Ok(old), Ok(alternate)) = (std::str::from_utf8(old), std::str::from_utf8(alternate))
+                    else {
+                        return Err(malformed("ALT", new, "is no alternate allele"));
+                    };
+                    let input = Allele { contig, position, reference: old, alternate };
+                    if let Normalized::Row { variant, .. } = normalize(input, reference.get()?)? {
+                        let position = u64::from(variant.position) + 1;
+                        let (old, new) = (variant.reference.as_bytes(), variant.alternate.as_bytes());
+                        self.want(contig, position, old, new, allele);
+                    }
+                }
+            }
+            self.unknown_contigs += u64::from(last.1.is_none());
+            self.records.push(Record { info, alleles: first..self.alleles as u32 });
+            at = end + 1;
+        }
+        self.sort();
+        Ok(())
+    }
+
+    fn want(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], allele: u32) {
+        let Ok(position) = u32::try_from(position) else { return };
+        self.wanted.push(Wanted {
+            place: u64::from(contig) << 32 | u64::from(position),
+            bases: self.bases.len() as u32,
+            reference: old.len() as u32,
+            alternate: new.len() as u32,
+            allele,
+        });
+        self.bases.extend(old.iter().map(u8::to_ascii_uppercase));
+        self.bases.extend(new.iter().map(u8::to_ascii_uppercase));
+    }
+
+    fn sort(&mut self) {
+        let bases = &self.bases;
+        let key = |wanted: &Wanted| {
+            let (reference, alternate) = alleles(bases, *wanted);
+            (wanted.place, reference, alternate)
+        };
+        if !self.wanted.is_sorted_by(|a, b| key(a) <= key(b)) {
+            self.wanted.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        }
+    }
+
+    /// Reference and alternate allele, upper case.
+    pub(super) fn alleles(&self, wanted: Wanted) -> (&[u8], &[u8]) {
+        alleles(&self.bases, wanted)
+    }
+
+    /// Makes room for values of `fields` fields, all missing.
+    pub(super) fn reset_values(&mut self, fields: usize) {
+        self.fields = fields;
+        self.values.clear();
+        self.values.resize(self.alleles as usize * fields, f32::NAN);
+        self.found.clear();
+        self.found.resize(self.alleles as usize, false);
+    }
+
+    pub(super) fn set_found(&mut self, allele: u32) {
+        self.found[allele as usize] = true;
+    }
+
+    pub(super) fn set_value(&mut self, allele: u32, field: usize, value: f32) {
+        self.values[allele as usize * self.fields + field] = value;
+    }
+
+    pub(super) fn value(&self, allele: u32, field: usize) -> Option<f32> {
+        Some(self.values[allele as usize * self.fields + field]).filter(|value| !value.is_nan())
+    }
+
+    /// How many alleles have a row.
+    pub(super) fn found(&self) -> u64 {
+        self.found.iter().filter(|found| **found).count() as u64
+    }
+}
+
+fn alleles(bases: &[u8], wanted: Wanted) -> (&[u8], &[u8]) {
+    let start = wanted.bases as usize;
+    let middle = start + wanted.reference as usize;
+    (&bases[start..middle], &bases[middle..middle + wanted.alternate as usize])
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+    })
+}

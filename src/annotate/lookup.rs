@@ -1,0 +1,157 @@
+//! Looks the alleles of a chunk up in the segments of a plan.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
+use arrow::datatypes::{Float32Type, UInt32Type};
+use vestore_schema::Segment;
+
+use super::chunk::{Chunk, Wanted};
+use crate::export::InfoField;
+use crate::query::{QueryPlan, SegmentReader};
+use crate::store::StoreError;
+
+/// Segments that are kept open from one chunk to the next.
+const OPEN: usize = 64;
+/// Columns of a segment that name a variant.
+const KEYS: usize = 3;
+
+pub(super) struct Lookup<'a> {
+    plan: &'a QueryPlan,
+    fields: &'a [InfoField],
+    open: HashMap<u64, SegmentReader>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(plan: &'a QueryPlan, fields: &'a [InfoField]) -> Self {
+        Self { plan, fields, open: HashMap::new() }
+    }
+
+    /// Fills in the values of all alleles of `chunk`.
+    pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), StoreError> {
+        chunk.reset_values(self.fields.len());
+        let wanted = std::mem::take(&mut chunk.wanted);
+        for on_contig in wanted.chunk_by(|a, b| a.contig() == b.contig()) {
+            let contig = on_contig[0].contig();
+            let Some(part) = self.plan.parts.iter().find(|part| part.contig == contig) else { continue };
+            for (track, segment) in &part.segments {
+                let range = within(on_contig, segment);
+                if !range.is_empty() {
+                    self.search(*track, segment, &on_contig[range], chunk)?;
+                }
+            }
+        }
+        chunk.wanted = wanted;
+        Ok(())
+    }
+
+    /// Looks for `wanted` in one segment.
+    fn search(
+        &mut self,
+        track: usize,
+        segment: &Segment,
+        wanted: &[Wanted],
+        chunk: &mut Chunk,
+    ) -> Result<(), StoreError> {
+        let reader = self.reader(segment)?;
+        let fields: Vec<usize> =
+            (0..self.fields.len()).filter(|at| self.fields[*at].track == track).collect();
+        let columns: Vec<usize> = (0..KEYS)
+            .chain(fields.iter().filter_map(|field| reader.column(&self.fields[*field].column)))
+            .collect();
+        let holds = |low: u32, high: u32| {
+            let next = wanted.partition_point(|wanted| wanted.position() < low);
+            wanted.get(next).is_some_and(|wanted| wanted.position() <= high)
+        };
+        let mut next = 0;
+        for batch in reader.read_pages(holds, &columns)? {
+            next += match_rows(&wanted[next..], &batch?, &fields, chunk);
+            if next == wanted.len() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn reader(&mut self, segment: &Segment) -> Result<SegmentReader, StoreError> {
+        if let Some(reader) = self.open.get(&segment.number) {
+            return Ok(reader.clone());
+        }
+        if self.open.len() == OPEN {
+            self.open.clear();
+        }
+        let reader = SegmentReader::open(self.plan.store(), segment)?;
+        self.open.insert(segment.number, reader.clone());
+        Ok(reader)
+    }
+}
+
+/// Those of `wanted`, which are of one contig, that can lie in `segment`.
+fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
+    let from = wanted.partition_point(|wanted| wanted.position() <= segment.first);
+    let to = wanted.partition_point(|wanted| wanted.position() <= segment.last + 1);
+    from..to
+}
+
+/// Takes over the values of the rows of `batch` that are `wanted`; gives how many of `wanted` come before
+/// the end of the batch.
+fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &mut Chunk) -> usize {
+    let positions: &[u32] = batch.column(0).as_primitive::<UInt32Type>().values();
+    let (references, alternates) = (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
+    let scores: Vec<&Float32Array> =
+        batch.columns()[KEYS..].iter().map(|column| column.as_primitive::<Float32Type>()).collect();
+    let mut row = 0;
+    for (number, wanted) in wanted.iter().enumerate() {
+        row += gallop(&positions[row..], wanted.position());
+        let key = chunk.alleles(*wanted);
+        let here = |row: usize| {
+            positions[row] == wanted.position()
+                && (references.value(row).as_bytes(), alternates.value(row).as_bytes()) < key
+        };
+        while row < positions.len() && here(row) {
+            row += 1;
+        }
+        if row == positions.len() {
+            return number;
+        }
+        let found = positions[row] == wanted.position()
+            && (references.value(row).as_bytes(), alternates.value(row).as_bytes()) == key;
+        if found {
+            chunk.set_found(wanted.allele);
+            for (field, score) in fields.iter().zip(&scores) {
+                if score.is_valid(row) {
+                    chunk.set_value(wanted.allele, *field, score.value(row));
+                }
+            }
+        }
+    }
+    wanted.len()
+}
+
+/// How many of the sorted `positions` are less than `wanted`, which is likely near.
+fn gallop(positions: &[u32], wanted: u32) -> usize {
+    let mut step = 1;
+    while step < positions.len() && positions[step - 1] < wanted {
+        step *= 2;
+    }
+    let end = step.min(positions.len());
+    let from = step / 2;
+    from + positions[from..end].partition_point(|position| *position < wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gallop;
+
+    #[test]
+    fn galloping_equals_a_search() {
+        for length in 0..40_u32 {
+            let positions: Vec<u32> = (0..length).map(|number| number / 2 * 3).collect();
+            for wanted in 0..70 {
+                let expected = positions.partition_point(|position| *position < wanted);
+                assert_eq!(gallop(&positions, wanted), expected, "{wanted} in {positions:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `vestore annotate`
+
+use std::io::Write;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use noodles::bgzf;
+use vestore::{QueryPlan, Request, Store, annotate};
+
+use super::Usage;
+use super::output::{Output, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// VCF to annotate, plain or compressed, in any order; `-` is stdin
+    #[arg(value_name = "IN.vcf[.gz]")]
+    input: PathBuf,
+    /// Where it goes: `.vcf`, `.vcf.gz`, or `-` for stdout
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Only scores of this track; may be repeated
+    #[arg(long, value_name = "NAME")]
+    track: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let name = arguments.output.to_string_lossy();
+    if !(name == "-" || name.ends_with(".vcf") || name.ends_with(".vcf.gz")) {
+        return Err(Usage(format!("`{name}` ends in neither .vcf nor .vcf.gz; BCF is not offered")).into());
+    }
+    let store = Store::open(&arguments.store)?;
+    let request = Request { tracks: arguments.track.clone(), ..Request::default() };
+    let plan = QueryPlan::new(&store, &request)?;
+    let mut output = Output::create(Some(&arguments.output))?;
+    let annotated = if name.ends_with(".gz") {
+        let workers = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let mut zipped = bgzf::io::MultithreadedWriter::with_worker_count(workers, output);
+        let annotated = annotate(&plan, &arguments.input, &mut zipped)?;
+        output = zipped.finish()?;
+        annotated
+    } else {
+        annotate(&plan, &arguments.input, &mut output)?
+    };
+    output.flush()?;
+    output.finish()?;
+    say(format_args!(
+        "{} records, {} alternate alleles, of which {} have a row",
+        annotated.records, annotated.alleles, annotated.found
+    ));
+    if annotated.unknown_contigs > 0 {
+        say(format_args!("{} records are on contigs that the reference lacks", annotated.unknown_contigs));
+    }
+    Ok(ExitCode::SUCCESS)
+}

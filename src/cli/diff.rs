@@ -1,0 +1,106 @@
+//! `vestore diff`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use vestore::{Diff, Store, StoreError, diff, scatter};
+use vestore_schema::Region;
+
+use super::Usage;
+use super::model::ListFormat;
+use super::output::{print, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// The track to compare with
+    #[arg(value_name = "TRACK")]
+    first: String,
+    /// The track that is compared; differences are this one minus the first
+    #[arg(value_name = "TRACK")]
+    second: String,
+    /// Only here, such as `17:43,044,295-43,125,483`, 1-based inclusive
+    #[arg(value_name = "REGION")]
+    regions: Vec<String>,
+    /// Score column; the first that both tracks have without it
+    #[arg(long, value_name = "COLUMN")]
+    score: Option<String>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
+    /// Also draw a scatter plot, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&arguments.store)?;
+    let regions = arguments
+        .regions
+        .iter()
+        .map(|text| Region::parse(text, store.assembly()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let tracks = store.snapshot()?.tracks;
+    let columns = |name: &str| {
+        let track = tracks.iter().find(|track| track.name == name);
+        track.map(|track| track.columns.clone()).ok_or_else(|| StoreError::Unknown {
+            kind: "track",
+            name: name.to_owned(),
+            known: tracks.iter().map(|track| track.name.clone()).collect(),
+        })
+    };
+    let (first, second) = (columns(&arguments.first)?, columns(&arguments.second)?);
+    let Some(column) =
+        arguments.score.clone().or_else(|| first.iter().find(|name| second.contains(name)).cloned())
+    else {
+        return Err(Usage(format!(
+            "the tracks have no score column in common: {} and {}",
+            first.join(", "),
+            second.join(", ")
+        ))
+        .into());
+    };
+    let found = diff(&store, [&arguments.first, &arguments.second], &column, &regions)?;
+    match arguments.format {
+        ListFormat::Json => print(format_args!("{}", serde_json::to_string_pretty(&found)?))?,
+        ListFormat::Table => table(&found)?,
+    }
+    if let Some(path) = &arguments.plot {
+        std::fs::write(path, scatter(&found)).with_context(|| format!("cannot write {}", path.display()))?;
+        say(format_args!("plot written to {}", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(diff: &Diff) -> anyhow::Result<()> {
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.6}"));
+    let [first, second] = &diff.tracks;
+    let lines = [
+        ("score", diff.column.clone()),
+        ("rows in both", diff.in_both.to_string()),
+        ("rows only in the first", format!("{}  ({first})", diff.only[0])),
+        ("rows only in the second", format!("{}  ({second})", diff.only[1])),
+        ("scored in both", diff.compared.to_string()),
+        ("Pearson", number(diff.pearson)),
+        ("Spearman", number(diff.spearman)),
+        ("mean difference", number(Some(diff.mean_difference))),
+        ("mean absolute difference", number(Some(diff.mean_absolute_difference))),
+        ("largest difference", number(Some(f64::from(diff.largest_difference)))),
+        ("overlap of the top 1 %", number(diff.top_1_percent_overlap)),
+        ("overlap of the top 5 %", number(diff.top_5_percent_overlap)),
+    ];
+    for (name, value) in lines {
+        print(format_args!("{name:<26}{value}"))?;
+    }
+    if !diff.movers.is_empty() {
+        print(format_args!("biggest movers"))?;
+    }
+    for mover in &diff.movers {
+        let [a, b] = mover.scores;
+        let place = format!("{}-{}-{}-{}", mover.contig, mover.position, mover.reference, mover.alternate);
+        print(format_args!("  {place:<30}  {a:>12.6}  {b:>12.6}  {:>+12.6}", b - a))?;
+    }
+    Ok(())
+}

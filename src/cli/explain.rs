@@ -1,0 +1,148 @@
+//! `vestore explain`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Float32Type;
+use vestore::{ANSWER_COLUMNS, QueryPlan, Request, Snapshot, Store, StoreError};
+use vestore_schema::{Model, Region, Track, Variant};
+
+use super::Usage;
+use super::output::{print, say};
+use super::places::{Places, open_reference};
+
+/// Bases shown on each side of the variant.
+const SHOWN: u32 = 20;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Variant such as `17-43044295-G-A`
+    variant: String,
+    /// Name of the track
+    #[arg(long, value_name = "NAME")]
+    track: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&arguments.store)?;
+    let places = Places::read(&store, std::slice::from_ref(&arguments.variant), None, None)?;
+    let [variant] = places.variants.as_slice() else {
+        return Err(Usage(format!("`{}` is no variant; write `17-43044295-G-A`", arguments.variant)).into());
+    };
+    let snapshot = store.snapshot()?;
+    let Some(track) = snapshot.tracks.iter().find(|track| track.name == arguments.track) else {
+        let known = snapshot.tracks.iter().map(|track| track.name.clone()).collect();
+        let name = arguments.track.clone();
+        return Err(StoreError::Unknown { kind: "track", name, known }.into());
+    };
+    line("variant", &variant.display(store.assembly()).to_string())?;
+    line("track", &format!("{}, id {}", track.name, track.id))?;
+    match &track.external {
+        Some(external) => {
+            line("source", &format!("imported file, sha256 {}", external.source))?;
+            for (column, from) in track.columns.iter().zip(&external.columns) {
+                line("", &format!("{column} from its column {from}"))?;
+            }
+        }
+        None => lineage(&snapshot, track)?,
+    }
+    line("recipe", &track.recipe_text())?;
+    if track.external.is_none() {
+        window(&store, track, variant)?;
+    }
+    scores(&store, track, variant)
+}
+
+fn line(name: &str, value: &str) -> std::io::Result<()> {
+    print(format_args!("{name:<10}{value}"))
+}
+
+/// The model, then what it was derived from.
+fn lineage(snapshot: &Snapshot, track: &Track) -> anyhow::Result<()> {
+    let find = |name: &str| snapshot.models.iter().find(|model| model.name == name);
+    let mut next = find(&track.model);
+    if next.is_none() {
+        line("model", &format!("{}, id {}", track.model, track.model_id))?;
+    }
+    let mut label = "model";
+    // A chain is never longer than the list of models.
+    for _ in 0..snapshot.models.len() {
+        let Some(model) = next else { break };
+        line(label, &describe(model))?;
+        label = "  from";
+        next = model.parent.as_deref().and_then(find);
+    }
+    Ok(())
+}
+
+fn describe(model: &Model) -> String {
+    let mut text = format!(
+        "{}, id {}, {}, {} of {} layers",
+        model.name,
+        model.id.short(),
+        model.family,
+        model.kept_layers.len(),
+        model.layers
+    );
+    if let Some(kind) = &model.adapter_kind {
+        text.extend([", ", kind, " adapter"]);
+    }
+    text
+}
+
+/// Where the model's window lies, and the bases around the variant.
+fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
+    let (length, window) = (store.assembly().contig(variant.contig).length, track.recipe.window);
+    let Some(latest) = length.checked_sub(window) else {
+        return Ok(line("window", &format!("none: the contig has {length} bases, the window {window}"))?);
+    };
+    // As the engine cuts it: centred, shifted inward at the ends of the contig.
+    let start = variant.position.saturating_sub(window / 2).min(latest);
+    let region = Region { contig: variant.contig, start, end: start + window };
+    line(
+        "window",
+        &format!(
+            "{}, the variant at its base {}",
+            region.display(store.assembly()),
+            variant.position - start + 1
+        ),
+    )?;
+    let mut reference = open_reference(store)?;
+    let end = (variant.position + variant.reference.len() as u32).min(length);
+    let mut bases = |start: u32, end: u32| -> anyhow::Result<String> {
+        let bases = reference.fetch(Region { contig: variant.contig, start, end })?;
+        Ok(String::from_utf8_lossy(&bases).into_owned())
+    };
+    let before = bases(variant.position.saturating_sub(SHOWN), variant.position)?;
+    let there = bases(variant.position, end)?;
+    let after = bases(end, (end + SHOWN).min(length))?;
+    Ok(line("bases", &format!("{before}[{there}>{}]{after}", variant.alternate))?)
+}
+
+fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<ExitCode> {
+    let request =
+        Request { variants: vec![variant.clone()], tracks: vec![track.name.clone()], ..Request::default() };
+    let plan = QueryPlan::new(store, &request)?;
+    let mut found = false;
+    for batch in plan.rows() {
+        let batch = batch?;
+        for row in 0..batch.num_rows() {
+            found = true;
+            line("status", batch.column(ANSWER_COLUMNS.len() - 1).as_string::<i32>().value(row))?;
+            for (field, column) in
+                batch.schema().fields().iter().zip(batch.columns()).skip(ANSWER_COLUMNS.len())
+            {
+                let scores = column.as_primitive::<Float32Type>();
+                let value = if scores.is_valid(row) { scores.value(row).to_string() } else { "-".to_owned() };
+                line("", &format!("{:<16}{value}", field.name()))?;
+            }
+        }
+    }
+    if !found {
+        say(format_args!("the variant has no row in this track"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,354 @@
+//! Compares one score of two tracks.
+
+mod ranks;
+mod scatter;
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float32Type, UInt32Type};
+use serde::Serialize;
+use vestore_schema::Region;
+
+use self::ranks::Ranked;
+pub use self::scatter::scatter;
+use crate::query::{QueryPlan, Request};
+use crate::store::{Store, StoreError};
+
+/// Variants listed as biggest movers.
+const MOVERS: usize = 10;
+/// Cells of a scatter plot along each side.
+const CELLS: usize = 160;
+
+/// How one score of two tracks compares. Differences are second minus first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Diff {
+    /// Names of the tracks.
+    pub tracks: [String; 2],
+    /// The score column.
+    pub column: String,
+    /// Variants with a row in both tracks.
+    pub in_both: u64,
+    /// Variants with a row in the first or second track alone.
+    pub only: [u64; 2],
+    /// Variants with the score in both tracks; what follows is about them.
+    pub compared: u64,
+    /// Pearson's correlation; missing when a side does not vary.
+    pub pearson: Option<f64>,
+    /// Spearman's correlation, exact; ties share their mean rank.
+    pub spearman: Option<f64>,
+    /// Mean difference.
+    pub mean_difference: f64,
+    /// Mean absolute difference.
+    pub mean_absolute_difference: f64,
+    /// Largest absolute difference.
+    pub largest_difference: f32,
+    /// Of the 1 % of variants with the largest absolute scores in one track, the share that is among those of
+    /// the other; values tied with the last of them count too.
+    pub top_1_percent_overlap: Option<f64>,
+    /// The same of 5 %.
+    pub top_5_percent_overlap: Option<f64>,
+    /// The variants whose scores differ most, largest difference first.
+    pub movers: Vec<Mover>,
+    /// How often scores fall into the cells of a scatter plot.
+    #[serde(skip)]
+    pub cells: Cells,
+}
+
+/// A variant whose scores differ much.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mover {
+    /// Name of the contig.
+    pub contig: String,
+    /// 1-based.
+    pub position: u32,
+    /// Reference allele.
+    pub reference: String,
+    /// Alternate allele.
+    pub alternate: String,
+    /// The score in each track.
+    pub scores: [f32; 2],
+}
+
+/// Counts by first and second score, over the range of each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cells {
+    /// Least and greatest score of each track.
+    pub ranges: [(f32, f32); 2],
+    /// Cells along each side.
+    pub side: usize,
+    /// Row by row of the second score, from its least.
+    pub counts: Vec<u64>,
+}
+
+/// Compares `column` of two tracks in `regions`, or everywhere without any. Takes 8 bytes of memory for each
+/// variant compared.
+///
+/// # Errors
+/// When a track is unknown or lacks the column, or the store cannot be read.
+pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) -> Result<Diff, StoreError> {
+    let request = Request {
+        tracks: tracks.map(str::to_owned).to_vec(),
+        regions: regions.to_vec(),
+        ..Request::default()
+    };
+    let plan = QueryPlan::new(store, &request)?;
+    for track in &plan.tracks {
+        if !track.columns.iter().any(|known| known == column) {
+            let known = track.columns.clone();
+            return Err(StoreError::Unknown { kind: "score column", name: column.to_owned(), known });
+        }
+    }
+    let plan = plan.with_columns(&[column])?;
+    let second = plan.tracks.len() - 1; // a track may be compared with itself
+    let rows = |track: usize| -> u64 {
+        let segments = plan.parts.iter().flat_map(|part| &part.segments);
+        segments.filter(|(of, _)| *of == track).map(|(_, segment)| segment.rows).sum()
+    };
+    let mut joined = Joined::new(rows(0).min(rows(second)) as usize);
+    for part in &plan.parts {
+        let contig = &store.assembly().contig(part.contig).name;
+        let plans = [plan.of(0, part.contig), plan.of(second, part.contig)];
+        // Each track is read by a thread of its own.
+        thread::scope(|scope| {
+            let [first, second] = plans.each_ref().map(|plan| {
+                let (sender, batches) = sync_channel(4);
+                scope.spawn(move || plan.rows().try_for_each(|batch| sender.send(batch).map_err(drop)));
+                Side { batches, batch: None, row: 0 }
+            });
+            joined.join(contig, first, second)
+        })?;
+    }
+    Ok(joined.finish(tracks.map(str::to_owned), column))
+}
+
+/// The rows of one track on one contig.
+struct Side {
+    batches: Receiver<Result<RecordBatch, StoreError>>,
+    batch: Option<RecordBatch>,
+    row: usize,
+}
+
+impl Side {
+    /// Makes sure that there is a row in hand; `false` at the end.
+    fn fill(&mut self) -> Result<bool, StoreError> {
+        while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
+            let Ok(batch) = self.batches.recv() else { return Ok(false) };
+            (self.batch, self.row) = (Some(batch?), 0);
+        }
+        Ok(true)
+    }
+
+    /// How many rows are left in hand and to come.
+    fn count(mut self) -> Result<u64, StoreError> {
+        let mut count = 0;
+        while self.fill()? {
+            count += self.batch.as_ref().map_or(0, |batch| batch.num_rows() - self.row) as u64;
+            self.batch = None;
+        }
+        Ok(count)
+    }
+}
+
+/// What is known of the variants joined so far.
+struct Joined {
+    in_both: u64,
+    only: [u64; 2],
+    /// The scores, as numbers that order as they do.
+    pairs: Vec<[u32; 2]>,
+    means: [f64; 2],
+    squares: [f64; 2],
+    products: f64,
+    differences: f64,
+    absolute: f64,
+    ranges: [(f32, f32); 2],
+    movers: BinaryHeap<Ranking>,
+}
+
+impl Joined {
+    fn new(most: usize) -> Self {
+        Self {
+            in_both: 0,
+            only: [0; 2],
+            pairs: Vec::with_capacity(most),
+            means: [0.0; 2],
+            squares: [0.0; 2],
+            products: 0.0,
+            differences: 0.0,
+            absolute: 0.0,
+            ranges: [(f32::INFINITY, f32::NEG_INFINITY); 2],
+            movers: BinaryHeap::with_capacity(MOVERS + 1),
+        }
+    }
+
+    fn join(&mut self, contig: &str, mut a: Side, mut b: Side) -> Result<(), StoreError> {
+        while a.fill()? && b.fill()? {
+            let (Some(first), Some(second)) = (&a.batch, &b.batch) else { break };
+            let (left, right) = (Columns::of(first), Columns::of(second));
+            let (mut i, mut j) = (a.row, b.row);
+            while i < left.positions.len() && j < right.positions.len() {
+                let order = left.positions[i]
+                    .cmp(&right.positions[j])
+                    .then_with(|| left.alleles(i).cmp(&right.alleles(j)));
+                match order {
+                    Ordering::Less => {
+                        self.only[0] += 1;
+                        i += 1;
+                    }
+                    Ordering::Greater => {
+                        self.only[1] += 1;
+                        j += 1;
+                    }
+                    Ordering::Equal => {
+                        self.in_both += 1;
+                        if left.scores.is_valid(i) && right.scores.is_valid(j) {
+                            self.add(contig, &left, i, [left.scores.value(i), right.scores.value(j)]);
+                        }
+                        i += 1;
+                        j += 1;
+                    }
+                }
+            }
+            (a.row, b.row) = (i, j);
+        }
+        self.only[0] += a.count()?;
+        self.only[1] += b.count()?;
+        Ok(())
+    }
+
+    fn add(&mut self, contig: &str, columns: &Columns<'_>, row: usize, scores: [f32; 2]) {
+        self.pairs.push(scores.map(ordered));
+        let count = self.pairs.len() as f64;
+        let [x, y] = scores.map(f64::from);
+        // Welford's way: sums of squares of large numbers would lose their digits.
+        let (from_x, from_y) = (x - self.means[0], y - self.means[1]);
+        self.means[0] += from_x / count;
+        self.means[1] += from_y / count;
+        self.squares[0] += from_x * (x - self.means[0]);
+        self.squares[1] += from_y * (y - self.means[1]);
+        self.products += from_x * (y - self.means[1]);
+        self.differences += y - x;
+        self.absolute += (y - x).abs();
+        for (range, score) in self.ranges.iter_mut().zip(scores) {
+            *range = (range.0.min(score), range.1.max(score));
+        }
+        let size = (y - x).abs();
+        if self.movers.len() < MOVERS || self.movers.peek().is_some_and(|least| size > least.size) {
+            let (reference, alternate) = columns.alleles(row);
+            let mover = Mover {
+                contig: contig.to_owned(),
+                position: columns.positions[row],
+                reference: reference.to_owned(),
+                alternate: alternate.to_owned(),
+                scores,
+            };
+            self.movers.push(Ranking { size, mover });
+            if self.movers.len() > MOVERS {
+                self.movers.pop();
+            }
+        }
+    }
+
+    fn finish(self, tracks: [String; 2], column: &str) -> Diff {
+        let count = self.pairs.len();
+        let mean = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
+        let spread = (self.squares[0] * self.squares[1]).sqrt();
+        let mut movers = self.movers.into_vec();
+        movers.sort_by(|a, b| b.size.total_cmp(&a.size));
+        let cells = Cells::of(&self.pairs, self.ranges);
+        let ranked = Ranked::of(self.pairs);
+        Diff {
+            tracks,
+            column: column.to_owned(),
+            in_both: self.in_both,
+            only: self.only,
+            compared: count as u64,
+            pearson: (spread > 0.0).then(|| self.products / spread),
+            spearman: ranked.correlation,
+            mean_difference: mean(self.differences),
+            mean_absolute_difference: mean(self.absolute),
+            largest_difference: movers.first().map_or(0.0, |first| first.size as f32),
+            top_1_percent_overlap: ranked.overlaps[0],
+            top_5_percent_overlap: ranked.overlaps[1],
+            movers: movers.into_iter().map(|ranking| ranking.mover).collect(),
+            cells,
+        }
+    }
+}
+
+/// A mover by the size of its difference, the least greatest, so that a heap gives up the least.
+struct Ranking {
+    size: f64,
+    mover: Mover,
+}
+
+impl Ord for Ranking {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.size.total_cmp(&self.size)
+    }
+}
+
+impl PartialOrd for Ranking {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranking {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranking {}
+
+struct Columns<'a> {
+    positions: &'a [u32],
+    references: &'a arrow::array::StringArray,
+    alternates: &'a arrow::array::StringArray,
+    scores: &'a arrow::array::Float32Array,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Self {
+        Self {
+            positions: batch.column(1).as_primitive::<UInt32Type>().values(),
+            references: batch.column(2).as_string(),
+            alternates: batch.column(3).as_string(),
+            scores: batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>(),
+        }
+    }
+
+    fn alleles(&self, row: usize) -> (&'a str, &'a str) {
+        (self.references.value(row), self.alternates.value(row))
+    }
+}
+
+impl Cells {
+    fn of(pairs: &[[u32; 2]], ranges: [(f32, f32); 2]) -> Self {
+        let mut counts = vec![0; CELLS * CELLS];
+        let cell = |score: u32, (low, high): (f32, f32)| {
+            let (low, high) = (f64::from(low), f64::from(high));
+            let share = (f64::from(value(score)) - low) / (high - low).max(f64::MIN_POSITIVE);
+            ((share * CELLS as f64) as usize).min(CELLS - 1)
+        };
+        for [x, y] in pairs {
+            counts[cell(*y, ranges[1]) * CELLS + cell(*x, ranges[0])] += 1;
+        }
+        Self { ranges, side: CELLS, counts }
+    }
+}
+
+/// A number that orders as the score does.
+fn ordered(score: f32) -> u32 {
+    let bits = (score + 0.0).to_bits(); // −0 is 0
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+/// The score of [`ordered`].
+fn value(ordered: u32) -> f32 {
+    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+}

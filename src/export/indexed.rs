@@ -1,0 +1,108 @@
+//! Lines as BGZF with a tabix index: TBI, or CSI where a contig is longer than TBI can tell.
+
+use std::io::{self, Write};
+
+use noodles::bgzf;
+use noodles::core::Position;
+use noodles::csi::binning_index::index::Header;
+use noodles::csi::binning_index::index::header::ReferenceSequenceNames;
+use noodles::csi::binning_index::index::reference_sequence::bin::Chunk;
+use noodles::csi::binning_index::index::reference_sequence::index::BinnedIndex;
+use noodles::csi::binning_index::{Indexer, index::header::Builder};
+use noodles::{csi, tabix};
+use vestore_schema::Assembly;
+
+use super::vcf::LineSink;
+
+/// Longest contig of a TBI index, in bases.
+const TBI_LONGEST: u32 = 1 << 29;
+/// Smallest bin of a CSI index (2^14 bases, as in TBI), and its levels: 2^32 bases fit.
+const CSI_SHAPE: (u8, u8) = (14, 6);
+
+/// What the lines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// Contig and 1-based position in the first two columns.
+    Tsv,
+    /// VCF records.
+    Vcf,
+}
+
+enum Index {
+    Tbi(Box<tabix::index::Indexer>),
+    Csi { indexer: Box<Indexer<BinnedIndex>>, names: ReferenceSequenceNames, header: Header },
+}
+
+/// Writes lines as BGZF and indexes them.
+pub(super) struct Indexed<W: Write> {
+    writer: bgzf::io::Writer<W>,
+    index: Index,
+}
+
+impl<W: Write> Indexed<W> {
+    pub(super) fn new(out: W, lines: Lines, assembly: &Assembly) -> Self {
+        let header = match lines {
+            Lines::Vcf => Builder::vcf(),
+            Lines::Tsv => Builder::gff().set_start_position_index(1).set_end_position_index(None),
+        };
+        let longest = assembly.contigs.iter().map(|contig| contig.length).max().unwrap_or(0);
+        let index = if longest < TBI_LONGEST {
+            let mut indexer = tabix::index::Indexer::default();
+            indexer.set_header(header.build());
+            Index::Tbi(Box::new(indexer))
+        } else {
+            let indexer = Indexer::new(CSI_SHAPE.0, CSI_SHAPE.1).unwrap_or_default();
+            Index::Csi {
+                indexer: Box::new(indexer),
+                names: ReferenceSequenceNames::new(),
+                header: header.build(),
+            }
+        };
+        Self { writer: bgzf::io::Writer::new(out), index }
+    }
+
+    /// Ends the stream; gives it back with the index and the ending of its file name.
+    pub(super) fn finish(self) -> io::Result<(W, Vec<u8>, &'static str)> {
+        let out = self.writer.finish()?;
+        let mut bytes = Vec::new();
+        let ending = match self.index {
+            Index::Tbi(indexer) => {
+                tabix::io::Writer::new(&mut bytes).write_index(&indexer.build())?;
+                ".tbi"
+            }
+            Index::Csi { indexer, names, mut header } => {
+                let count = names.len();
+                *header.reference_sequence_names_mut() = names;
+                csi::io::Writer::new(&mut bytes).write_index(&indexer.set_header(header).build(count))?;
+                ".csi"
+            }
+        };
+        Ok((out, bytes, ending))
+    }
+}
+
+impl<W: Write> LineSink for Indexed<W> {
+    fn header(&mut self, text: &[u8]) -> io::Result<()> {
+        self.writer.write_all(text)
+    }
+
+    fn line(&mut self, line: &[u8], contig: &str, position: u32, length: u32) -> io::Result<()> {
+        let from = self.writer.virtual_position();
+        self.writer.write_all(line)?;
+        let chunk = Chunk::new(from, self.writer.virtual_position());
+        let place = |position: u32| {
+            Position::try_from(position as usize)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        };
+        let (start, end) = (place(position)?, place(position + length.max(1) - 1)?);
+        match &mut self.index {
+            Index::Tbi(indexer) => indexer.add_record(contig, start, end, chunk),
+            Index::Csi { indexer, names, .. } => {
+                let (number, _) = names.insert_full(contig.into());
+                indexer
+                    .add_record(Some((number, start, end, true)), chunk)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! One value per position, for formats that know no alleles.
+
+use std::io::Write;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
+use vestore_schema::{Assembly, Track};
+
+use super::ExportError;
+use super::cell::write_score;
+use crate::store::StoreError;
+
+/// How the alleles of one position become one value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PositionValue {
+    /// The value of largest absolute size; of two such, the first.
+    #[default]
+    Extreme,
+    /// The mean.
+    Mean,
+}
+
+/// The value of one position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) contig: u32,
+    /// 0-based.
+    pub(super) position: u32,
+    pub(super) value: f32,
+}
+
+/// Gives `take` the value of each position of `rows` that has a score, in order. The score is the last
+/// column.
+pub(super) fn each(
+    assembly: &Assembly,
+    value: PositionValue,
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    mut take: impl FnMut(Place) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let mut open: Option<(u32, u32, Gathered)> = None;
+    let mut give = |open: Option<(u32, u32, Gathered)>| match open {
+        Some((contig, position, gathered)) => take(Place { contig, position, value: gathered.value(value) }),
+        None => Ok(()),
+    };
+    for batch in rows {
+        let batch = batch?;
+        let contigs = batch.column(0).as_dictionary::<Int32Type>();
+        let names = contigs.values().as_string::<i32>();
+        let index: Vec<Option<u32>> = names
+            .iter()
+            .map(|name| assembly.contigs.iter().position(|contig| Some(contig.name.as_str()) == name))
+            .map(|index| index.map(|index| index as u32))
+            .collect();
+        let positions = batch.column(1).as_primitive::<UInt32Type>();
+        let scores = batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>();
+        for row in (0..batch.num_rows()).filter(|row| scores.is_valid(*row)) {
+            let Some(contig) = index[contigs.keys().value(row) as usize] else { continue };
+            let (position, score) = (positions.value(row) - 1, scores.value(row));
+            match &mut open {
+                Some((of, at, gathered)) if (*of, *at) == (contig, position) => gathered.add(score),
+                other => give(other.replace((contig, position, Gathered::new(score))))?,
+            }
+        }
+    }
+    give(open)
+}
+
+struct Gathered {
+    extreme: f32,
+    sum: f64,
+    count: u32,
+}
+
+impl Gathered {
+    fn new(score: f32) -> Self {
+        Self { extreme: score, sum: f64::from(score), count: 1 }
+    }
+
+    fn add(&mut self, score: f32) {
+        if score.abs() > self.extreme.abs() {
+            self.extreme = score;
+        }
+        self.sum += f64::from(score);
+        self.count += 1;
+    }
+
+    fn value(&self, value: PositionValue) -> f32 {
+        match value {
+            PositionValue::Extreme => self.extreme,
+            PositionValue::Mean => (self.sum / f64::from(self.count)) as f32,
+        }
+    }
+}
+
+/// Writes bedGraph: 0-based half-open lines, after comment lines that name track and model.
+pub(super) fn write_bedgraph(
+    assembly: &Assembly,
+    track: &Track,
+    column: &str,
+    value: PositionValue,
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    out: &mut impl Write,
+) -> Result<(), ExportError> {
+    let what = match value {
+        PositionValue::Extreme => "value of largest absolute size",
+        PositionValue::Mean => "mean",
+    };
+    writeln!(out, "# {what} of {column} per position")?;
+    writeln!(out, "# {}", serde_json::json!(track))?;
+    let mut line = Vec::new();
+    each(assembly, value, rows, |place| {
+        line.clear();
+        let name = &assembly.contig(place.contig).name;
+        write!(line, "{name}\t{}\t{}\t", place.position, place.position + 1)?;
+        write_score(place.value, &mut line);
+        line.push(b'\n');
+        Ok(out.write_all(&line)?)
+    })
+}

@@ -1,0 +1,100 @@
+//! Puts rows that are nearly in order into order, and notices when they are not.
+
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::UInt32Type;
+
+use super::ImportError;
+use crate::store::StoreError;
+use crate::variants::Report;
+
+/// How many bases a row may stand behind its place: alternates in any order at one position, and indels that
+/// move left when they are normalized.
+const SLACK: u32 = 1000;
+
+type Key<'a> = (u32, &'a str, &'a str);
+
+/// The rows of one contig, of which the last are held back until nothing can come before them.
+pub(super) struct Ordered {
+    pub(super) contig: u32,
+    held: Option<RecordBatch>,
+    /// The last row given.
+    last: Option<(u32, String, String)>,
+}
+
+impl Ordered {
+    pub(super) fn new(contig: u32) -> Self {
+        Self { contig, held: None, last: None }
+    }
+
+    /// Takes a batch in order; gives what is in order with all that came before.
+    pub(super) fn push(
+        &mut self,
+        batch: RecordBatch,
+        report: &mut Report,
+    ) -> Result<Vec<RecordBatch>, ImportError> {
+        if batch.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let (mut given, mut batch) = (Vec::new(), batch);
+        if let Some(held) = self.held.take() {
+            if key(&held, held.num_rows() - 1) < key(&batch, 0) {
+                self.check(&held)?;
+                self.remember(&held);
+                given.push(held);
+            } else {
+                batch = merge(&held, &batch, report)?;
+            }
+        }
+        self.check(&batch)?;
+        let positions: &[u32] = batch.column(0).as_primitive::<UInt32Type>().values();
+        let settled = positions[positions.len() - 1].saturating_sub(SLACK);
+        let end = positions.partition_point(|position| *position < settled);
+        if end > 0 {
+            let ready = batch.slice(0, end);
+            self.remember(&ready);
+            given.push(ready);
+        }
+        self.held = Some(batch.slice(end, batch.num_rows() - end));
+        Ok(given)
+    }
+
+    /// The rows that were held back.
+    pub(super) fn finish(self, _: &mut Report) -> Option<(u32, RecordBatch)> {
+        self.held.map(|held| (self.contig, held))
+    }
+
+    /// An error when `batch` begins before what was given.
+    fn check(&self, batch: &RecordBatch) -> Result<(), ImportError> {
+        match &self.last {
+            Some((position, reference, alternate)) if key(batch, 0) <= (*position, reference, alternate) => {
+                Err(ImportError::Unsorted)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remember(&mut self, batch: &RecordBatch) {
+        let (position, reference, alternate) = key(batch, batch.num_rows() - 1);
+        self.last = Some((position, reference.to_owned(), alternate.to_owned()));
+    }
+}
+
+fn key(batch: &RecordBatch, row: usize) -> Key<'_> {
+    (
+        batch.column(0).as_primitive::<UInt32Type>().value(row),
+        batch.column(1).as_string::<i32>().value(row),
+        batch.column(2).as_string::<i32>().value(row),
+    )
+}
+
+/// Both in one order; of the same variant the first.
+fn merge(first: &RecordBatch, second: &RecordBatch, report: &mut Report) -> Result<RecordBatch, StoreError> {
+    let whole = concat_batches(&first.schema(), [first, second])?;
+    let mut order: Vec<u32> = (0..whole.num_rows() as u32).collect();
+    order.sort_by(|a, b| key(&whole, *a as usize).cmp(&key(&whole, *b as usize)));
+    let before = order.len();
+    order.dedup_by(|later, first| key(&whole, *later as usize) == key(&whole, *first as usize));
+    report.duplicates += (before - order.len()) as u64;
+    Ok(take_record_batch(&whole, &UInt32Array::from(order))?)
+}

@@ -1,0 +1,196 @@
+//! One pass over a file: a thread reads, checks and orders rows, another writes them.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use arrow::array::RecordBatch;
+use vestore_schema::{Segment, Status, Table, Track};
+
+use super::ordered::Ordered;
+use super::rows::Normalizer;
+use super::{Blocks, ImportError, ImportOptions};
+use crate::reference::Reference;
+use crate::store::{ScoreRow, Store, StoreError, Writer, score_batch};
+use crate::variants::{Contigs, Report, Sort};
+
+/// Rows of one segment.
+const SEGMENT_ROWS: usize = 1 << 20;
+/// Rows that are built at once when they come out of the sort.
+const BATCH_ROWS: usize = 8192;
+/// Bytes that sorting may take.
+const SORT_MEMORY: usize = 256 << 20;
+
+/// What the thread that makes rows counted.
+pub(super) struct Made {
+    pub(super) report: Report,
+    pub(super) without_score: u64,
+}
+
+/// What is handed from the thread that makes rows to the one that writes them.
+type Handed = Result<(u32, RecordBatch), ImportError>;
+
+/// Writes the rows of `blocks` as segments. One thread reads and checks, this one writes.
+pub(super) fn pass(
+    writer: &mut Writer,
+    track: &Track,
+    path: &Path,
+    blocks: Blocks,
+    options: &ImportOptions,
+    sort: bool,
+    progress: &(impl Fn(u64) + Send + Sync),
+) -> Result<(Vec<Segment>, Made), ImportError> {
+    let store = writer.store().clone();
+    thread::scope(|scope| {
+        let (to_writer, batches) = sync_channel::<Handed>(4);
+        let maker = scope.spawn(move || -> Result<Made, ImportError> {
+            let made = make(&store, track, path, blocks, options, sort, progress, &to_writer);
+            if let Err(error) = made {
+                let _ = to_writer.send(Err(error));
+                return Err(ImportError::Unsorted);
+            }
+            made
+        });
+        let mut feed = Feed { batches: &batches, waiting: None, error: None };
+        let mut segments = Vec::new();
+        while let Some(contig) = feed.contig() {
+            let part = Part { feed: &mut feed, contig, rows: 0 };
+            segments.extend(writer.write(Table::Scores, track, None, contig, part)?);
+        }
+        let error = feed.error;
+        drop(batches);
+        let made = maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match error {
+            Some(error) => Err(error),
+            None => Ok((segments, made?)),
+        }
+    })
+}
+
+/// Batches as they come from the other thread.
+struct Feed<'a> {
+    batches: &'a Receiver<Handed>,
+    waiting: Option<(u32, RecordBatch)>,
+    error: Option<ImportError>,
+}
+
+impl Feed<'_> {
+    /// The contig of the next batch.
+    fn contig(&mut self) -> Option<u32> {
+        if self.waiting.is_none() && self.error.is_none() {
+            match self.batches.recv() {
+                Ok(Ok(batch)) => self.waiting = Some(batch),
+                Ok(Err(error)) => self.error = Some(error),
+                Err(_) => {}
+            }
+        }
+        self.waiting.as_ref().map(|(contig, _)| *contig)
+    }
+}
+
+/// The batches of one segment.
+struct Part<'a, 'b> {
+    feed: &'a mut Feed<'b>,
+    contig: u32,
+    rows: usize,
+}
+
+impl Iterator for Part<'_, '_> {
+    type Item = Result<RecordBatch, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rows >= SEGMENT_ROWS || self.feed.contig() != Some(self.contig) {
+            return None;
+        }
+        let (_, batch) = self.feed.waiting.take()?;
+        self.rows += batch.num_rows();
+        Some(Ok(batch))
+    }
+}
+
+/// Reads, checks and orders the rows of `blocks`.
+#[expect(clippy::too_many_arguments, reason = "the state of one pass, handed to its thread")]
+fn make(
+    store: &Store,
+    track: &Track,
+    path: &Path,
+    mut blocks: Blocks,
+    options: &ImportOptions,
+    sort: bool,
+    progress: &(impl Fn(u64) + Send + Sync),
+    out: &SyncSender<Handed>,
+) -> Result<Made, ImportError> {
+    let reference = Reference::open(store.reference())?;
+    reference.check(store.assembly())?;
+    let mut contigs = Contigs::new(store.assembly());
+    let mut normalizer = Normalizer::new(track, path, reference);
+    let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
+    let mut sorter = sort.then(|| Sort::new(SORT_MEMORY, folder));
+    let mut ordered: Option<Ordered> = None;
+    let mut left: HashSet<u32> = HashSet::new();
+    // The other side is gone when it failed, and says so itself.
+    let send = |contig: u32, batch: RecordBatch| drop(out.send(Ok((contig, batch))));
+    while let Some(block) = blocks.next()? {
+        let mut from = 0;
+        for (name, count) in &block.contigs {
+            let range = from..from + count;
+            from = range.end;
+            normalizer.report.records += *count as u64;
+            let Some(contig) = contigs.resolve(name) else {
+                normalizer.reject_unknown(name, &block, range)?;
+                continue;
+            };
+            if let Some(sorter) = &mut sorter {
+                for row in normalizer.rows(&block, range, contig)? {
+                    let values: Vec<f32> = row.values.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+                    let status = (row.status != Status::Scored).then_some(row.status);
+                    sorter.push_valued(&row.variant, status, &values)?;
+                }
+                continue;
+            }
+            if ordered.as_ref().is_some_and(|ordered| ordered.contig != contig) {
+                let done = ordered.take();
+                for (of, batch) in done.into_iter().filter_map(|done| done.finish(&mut normalizer.report)) {
+                    left.insert(of);
+                    send(of, batch);
+                }
+                if left.contains(&contig) {
+                    return Err(ImportError::Unsorted);
+                }
+            }
+            let batch = normalizer.batch(&block, range, contig)?;
+            let ordered = ordered.get_or_insert_with(|| Ordered::new(contig));
+            for batch in ordered.push(batch, &mut normalizer.report)? {
+                send(contig, batch);
+            }
+        }
+        progress(normalizer.report.records);
+    }
+    contigs.check_any_known(path).map_err(|error| ImportError::Contigs(Box::new(error)))?;
+    if let Some((of, batch)) = ordered.and_then(|ordered| ordered.finish(&mut normalizer.report)) {
+        send(of, batch);
+    }
+    if let Some(sorter) = sorter {
+        let sorted = sorter.finish()?;
+        normalizer.report.duplicates += sorted.duplicates();
+        let mut rows = sorted.read(0)?;
+        let mut batch: Vec<ScoreRow> = Vec::new();
+        loop {
+            let row = rows.next_valued()?;
+            let other = match (&row, batch.first()) {
+                (Some((variant, ..)), Some(first)) => variant.contig != first.variant.contig,
+                _ => row.is_none(),
+            };
+            if !batch.is_empty() && (other || batch.len() == BATCH_ROWS) {
+                send(batch[0].variant.contig, score_batch(track, &batch)?);
+                batch.clear();
+            }
+            let Some((variant, status, values)) = row else { break };
+            let values =
+                values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan())).collect();
+            batch.push(ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) });
+        }
+    }
+    Ok(Made { without_score: normalizer.without_score, report: normalizer.report })
+}

@@ -1,0 +1,195 @@
+//! From rows of a file to rows of the store: reference checked, normalized, rounded.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array};
+use vestore_schema::{Region, Status, Track, scores_schema};
+
+use super::{Block, ImportError};
+use crate::reference::Reference;
+use crate::store::{ScoreRow, StoreError, round, score_batch};
+use crate::variants::{Allele, Listed, Normalized, Rejection, Report, normalize};
+
+/// Bases that are read from the reference at once.
+const STRETCH: u32 = 64 << 10;
+
+pub(super) struct Normalizer<'a> {
+    track: &'a Track,
+    path: PathBuf,
+    reference: Reference,
+    step: Option<f64>,
+    pub(super) report: Report,
+    pub(super) without_score: u64,
+    /// Bases of `stretch`.
+    bases: Vec<u8>,
+    stretch: Region,
+}
+
+impl<'a> Normalizer<'a> {
+    pub(super) fn new(track: &'a Track, path: &Path, reference: Reference) -> Self {
+        Self {
+            track,
+            path: path.into(),
+            reference,
+            step: track.recipe.precision.as_deref().and_then(|step| step.parse().ok()),
+            report: Report::new(),
+            without_score: 0,
+            bases: Vec::new(),
+            stretch: Region { contig: u32::MAX, start: 0, end: 0 },
+        }
+    }
+
+    /// Counts rows on a contig that the reference lacks.
+    pub(super) fn reject_unknown(
+        &mut self,
+        contig: &str,
+        block: &Block,
+        range: Range<usize>,
+    ) -> Result<(), ImportError> {
+        for row in range {
+            let listed = Listed {
+                path: &self.path,
+                line: 0,
+                contig,
+                position: block.positions[row],
+                reference: block.references.value(row),
+                alternate: block.alternates.value(row),
+            };
+            self.report.reject(&listed, Rejection::UnknownContig)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of `range`, which are of one contig, as a sorted batch of the track's scores table.
+    pub(super) fn batch(
+        &mut self,
+        block: &Block,
+        range: Range<usize>,
+        contig: u32,
+    ) -> Result<RecordBatch, ImportError> {
+        if self.is_plain(block, range.clone(), contig)? {
+            return Ok(self.plain(block, &range)?);
+        }
+        let mut rows = self.rows(block, range, contig)?;
+        // Of the same variant the scored one first, else the one that came first.
+        let unscored = |row: &ScoreRow| row.status != Status::Scored;
+        rows.sort_by(|a, b| a.variant.cmp(&b.variant).then(unscored(a).cmp(&unscored(b))));
+        let before = rows.len();
+        rows.dedup_by(|later, first| later.variant == first.variant);
+        self.report.duplicates += (before - rows.len()) as u64;
+        Ok(score_batch(self.track, &rows)?)
+    }
+
+    /// Whether all rows are scored SNVs that agree with the reference, in strictly ascending order.
+    fn is_plain(&mut self, block: &Block, range: Range<usize>, contig: u32) -> Result<bool, ImportError> {
+        let complete =
+            block.values.iter().any(|values| values.slice(range.start, range.len()).null_count() == 0);
+        let finite = block
+            .values
+            .iter()
+            .all(|values| values.slice(range.start, range.len()).iter().flatten().all(f32::is_finite));
+        let Some(length) = self.reference.length(contig).filter(|_| complete && finite) else {
+            return Ok(false);
+        };
+        let mut previous = (0, b'0', b'0');
+        for row in range {
+            let (&[old], &[new]) =
+                (block.references.value(row).as_bytes(), block.alternates.value(row).as_bytes())
+            else {
+                return Ok(false);
+            };
+            let position = block.positions[row];
+            let key = (position, old, new);
+            let bases = matches!(old, b'A' | b'C' | b'G' | b'T') && matches!(new, b'A' | b'C' | b'G' | b'T');
+            if !bases || old == new || position > u64::from(length) || key <= previous {
+                return Ok(false);
+            }
+            previous = key;
+            if self.base(contig, (position - 1) as u32, length)? != old {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The base of the reference at a 0-based position.
+    fn base(&mut self, contig: u32, position: u32, length: u32) -> Result<u8, ImportError> {
+        if self.stretch.contig != contig || !self.stretch.contains(position) {
+            self.stretch =
+                Region { contig, start: position, end: length.min(position.saturating_add(STRETCH)) };
+            self.reference.fetch_into(self.stretch, &mut self.bases)?;
+        }
+        Ok(self.bases[(position - self.stretch.start) as usize])
+    }
+
+    /// A batch that shares the arrays of the block.
+    fn plain(&self, block: &Block, range: &Range<usize>) -> Result<RecordBatch, StoreError> {
+        let rows = range.len();
+        let positions = block.positions[range.clone()].iter().map(|position| *position as u32);
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt32Array::from_iter_values(positions)),
+            Arc::new(block.references.slice(range.start, rows)),
+            Arc::new(block.alternates.slice(range.start, rows)),
+        ];
+        for values in &block.values {
+            let values = values.slice(range.start, rows);
+            columns.push(match self.step {
+                Some(step) => {
+                    Arc::new(values.unary::<_, arrow::datatypes::Float32Type>(|value| round(value, step)))
+                }
+                None => Arc::new(values),
+            });
+        }
+        let scored = std::iter::repeat_n(Status::Scored.as_str(), rows);
+        columns.push(Arc::new(StringArray::from_iter_values(scored)));
+        Ok(RecordBatch::try_new(scores_schema(&self.track.columns), columns)?)
+    }
+
+    /// The rows of `range`, normalized one by one, in the order of the file.
+    pub(super) fn rows(
+        &mut self,
+        block: &Block,
+        range: Range<usize>,
+        contig: u32,
+    ) -> Result<Vec<ScoreRow>, ImportError> {
+        let mut rows = Vec::with_capacity(range.len());
+        for row in range {
+            let (position, reference, alternate) =
+                (block.positions[row], block.references.value(row), block.alternates.value(row));
+            let allele = Allele { contig, position, reference, alternate };
+            let listed = Listed { path: &self.path, line: 0, contig: "", position, reference, alternate };
+            let (variant, status) = match normalize(allele, &mut self.reference)? {
+                Normalized::Rejected(rejection) => {
+                    self.report.reject(&listed, rejection)?;
+                    continue;
+                }
+                Normalized::Row { variant, status, changed } => {
+                    self.report.normalized += u64::from(changed);
+                    (variant, status)
+                }
+            };
+            let value = |values: &Float32Array| values.is_valid(row).then(|| values.value(row));
+            let given: Vec<Option<f32>> =
+                block.values.iter().map(|values| value(values).filter(|value| !value.is_nan())).collect();
+            if given.iter().all(Option::is_none) {
+                self.without_score += 1;
+                continue;
+            }
+            let finite: Vec<Option<f32>> =
+                given.iter().map(|value| value.filter(|value| value.is_finite())).collect();
+            let status = match status {
+                Some(status) => status,
+                None if finite.iter().all(Option::is_none) => Status::NonFinite,
+                None => Status::Scored,
+            };
+            let values = if status == Status::Scored { finite } else { vec![None; given.len()] };
+            if status != Status::Scored {
+                self.report.unscorable(&listed, status)?;
+            }
+            rows.push(ScoreRow { variant, values, status });
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,262 @@
+//! Conditions on rows, such as `llr < -3 and cosine > 0.1`.
+
+mod evaluate;
+mod parse;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use thiserror::Error;
+
+/// Why a condition makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// The text cannot be read as a condition.
+    #[error(
+        "`{text}` is no condition: {problem} at character {at}; write for example \
+         `llr < -3 and (cosine > 0.1 or status != 'scored')`"
+    )]
+    Malformed {
+        /// As typed.
+        text: String,
+        /// What was due.
+        problem: &'static str,
+        /// 1-based.
+        at: usize,
+    },
+    /// No column of the answer has the name.
+    #[error("there is no column `{name}` in the answer; it has {}", known.join(", "))]
+    UnknownColumn {
+        /// As typed.
+        name: String,
+        /// The columns of the answer.
+        known: Vec<String>,
+    },
+    /// A number is compared with text.
+    #[error("`{left}` and `{right}` cannot be compared: one is a number, the other is text")]
+    Mixed {
+        /// One side.
+        left: String,
+        /// The other side.
+        right: String,
+    },
+    /// Embeddings are asked for, which cannot be compared.
+    #[error("column `{name}` holds neither numbers nor text and cannot be compared")]
+    NoValue {
+        /// The column.
+        name: String,
+    },
+}
+
+/// How two values are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Less,
+    LessOrEqual,
+    Equal,
+    NotEqual,
+    GreaterOrEqual,
+    Greater,
+}
+
+impl Comparison {
+    /// The same comparison with its sides exchanged.
+    fn turned(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            Self::Greater => Self::Less,
+            same => same,
+        }
+    }
+
+    fn holds<T: PartialOrd + ?Sized>(self, left: &T, right: &T) -> bool {
+        match self {
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::GreaterOrEqual => left >= right,
+            Self::Greater => left > right,
+        }
+    }
+}
+
+/// One side of a comparison. `C` is how a column is spoken of: by name, later by index.
+#[derive(Clone, Debug, PartialEq)]
+enum Operand<C> {
+    Column(C),
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Condition<C> {
+    Compare(Operand<C>, Comparison, Operand<C>),
+    IsNull(C),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+}
+
+/// A condition as typed. Columns are compared with numbers or quoted text, or with each other; `and`,
+/// `or`, `not`, parentheses, `is null` and `is not null` combine them. A comparison with a missing value
+/// is false. Names that are no plain words stand in backticks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    condition: Condition<String>,
+}
+
+/// A condition on rows of one schema.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BoundFilter {
+    condition: Condition<usize>,
+    schema: SchemaRef,
+}
+
+/// A comparison of a column of numbers with a number, which every wanted row fulfils.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bound<'a> {
+    /// Name of the column.
+    pub(crate) column: &'a str,
+    comparison: Comparison,
+    number: f64,
+}
+
+impl Bound<'_> {
+    /// Whether a value between `low` and `high` can fulfil it.
+    pub(crate) fn can_hold(&self, low: f64, high: f64) -> bool {
+        match self.comparison {
+            Comparison::Less => low < self.number,
+            Comparison::LessOrEqual => low <= self.number,
+            Comparison::Equal => low <= self.number && self.number <= high,
+            Comparison::NotEqual => low != self.number || high != self.number,
+            Comparison::GreaterOrEqual => high >= self.number,
+            Comparison::Greater => high > self.number,
+        }
+    }
+}
+
+impl Filter {
+    /// Reads a condition.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Ok(Self { condition: parse::parse(text)? })
+    }
+
+    /// The condition for rows of `schema`. A name that is no column, but the ending after `.` of
+    /// exactly one, means that one.
+    ///
+    /// # Errors
+    /// When a column is unknown or of another kind than what it is compared with.
+    pub(crate) fn bind(&self, schema: &SchemaRef) -> Result<BoundFilter, FilterError> {
+        let condition = bind(&self.condition, schema)?;
+        Ok(BoundFilter { condition, schema: SchemaRef::clone(schema) })
+    }
+}
+
+impl BoundFilter {
+    /// The bounds that every wanted row fulfils.
+    pub(crate) fn bounds(&self) -> Vec<Bound<'_>> {
+        let mut bounds = Vec::new();
+        self.collect(&self.condition, &mut bounds);
+        bounds
+    }
+
+    fn collect<'a>(&'a self, condition: &'a Condition<usize>, bounds: &mut Vec<Bound<'a>>) {
+        match condition {
+            Condition::And(left, right) => {
+                self.collect(left, bounds);
+                self.collect(right, bounds);
+            }
+            Condition::Compare(Operand::Column(column), comparison, Operand::Number(number)) => {
+                bounds.push(self.bound(*column, *comparison, *number));
+            }
+            Condition::Compare(Operand::Number(number), comparison, Operand::Column(column)) => {
+                bounds.push(self.bound(*column, comparison.turned(), *number));
+            }
+            _ => {}
+        }
+    }
+
+    fn bound(&self, column: usize, comparison: Comparison, number: f64) -> Bound<'_> {
+        let field = self.schema.field(column);
+        let single = *field.data_type() == DataType::Float32;
+        let number = if single { f64::from(number as f32) } else { number };
+        Bound { column: field.name(), comparison, number }
+    }
+}
+
+fn bind(condition: &Condition<String>, schema: &SchemaRef) -> Result<Condition<usize>, FilterError> {
+    let both = |left: &Condition<String>, right: &Condition<String>| {
+        Ok::<_, FilterError>((Box::new(bind(left, schema)?), Box::new(bind(right, schema)?)))
+    };
+    Ok(match condition {
+        Condition::Compare(left, comparison, right) => {
+            let (left_kind, right_kind) = (is_text(left, schema)?, is_text(right, schema)?);
+            if left_kind != right_kind {
+                return Err(FilterError::Mixed { left: told(left), right: told(right) });
+            }
+            Condition::Compare(operand(left, schema)?, *comparison, operand(right, schema)?)
+        }
+        Condition::IsNull(name) => Condition::IsNull(find(name, schema)?),
+        Condition::Not(inner) => Condition::Not(Box::new(bind(inner, schema)?)),
+        Condition::And(left, right) => {
+            let (left, right) = both(left, right)?;
+            Condition::And(left, right)
+        }
+        Condition::Or(left, right) => {
+            let (left, right) = both(left, right)?;
+            Condition::Or(left, right)
+        }
+    })
+}
+
+fn operand(operand: &Operand<String>, schema: &SchemaRef) -> Result<Operand<usize>, FilterError> {
+    Ok(match operand {
+        Operand::Column(name) => Operand::Column(find(name, schema)?),
+        Operand::Number(number) => Operand::Number(*number),
+        Operand::Text(text) => Operand::Text(text.clone()),
+    })
+}
+
+fn told(operand: &Operand<String>) -> String {
+    match operand {
+        Operand::Column(name) => name.clone(),
+        Operand::Number(number) => number.to_string(),
+        Operand::Text(text) => format!("'{text}'"),
+    }
+}
+
+fn is_text(operand: &Operand<String>, schema: &SchemaRef) -> Result<bool, FilterError> {
+    match operand {
+        Operand::Number(_) => Ok(false),
+        Operand::Text(_) => Ok(true),
+        Operand::Column(name) => match schema.field(find(name, schema)?).data_type() {
+            DataType::Float32 | DataType::UInt32 | DataType::UInt16 | DataType::UInt8 => Ok(false),
+            DataType::Utf8 | DataType::Dictionary(..) => Ok(true),
+            _ => Err(FilterError::NoValue { name: name.clone() }),
+        },
+    }
+}
+
+fn find(name: &str, schema: &SchemaRef) -> Result<usize, FilterError> {
+    let fields = schema.fields();
+    if let Some(index) = fields.iter().position(|field| field.name() == name) {
+        return Ok(index);
+    }
+    let ends = |field: &str| field.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    let mut endings = fields.iter().enumerate().filter(|(_, field)| ends(field.name()));
+    match (endings.next(), endings.next()) {
+        (Some((index, _)), None) => Ok(index),
+        _ => Err(FilterError::UnknownColumn {
+            name: name.to_owned(),
+            known: fields.iter().map(|field| field.name().clone()).collect(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Annotation of VCF against a plain map: every value right, every other byte kept.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use vestore::{
+    Allele, AnnotateError, Normalized, QueryPlan, Reference, Request, ScoreRow, Store, annotate, normalize,
+};
+use vestore_schema::{ScoreKind, Status, Track, Variant};
+
+use crate::store_export::tool;
+use crate::support::{Random, genome_store, run, track, write};
+
+type Model = BTreeMap<(Variant, usize), Vec<Option<f32>>>;
+
+/// Scores of most SNVs and some indels of `chr1`, of two tracks, in several segments.
+fn scores(store: &Store, bases: &[u8], tracks: &[Track]) -> Model {
+    let mut random = Random(3);
+    let mut model = Model::new();
+    let mut writer = store.writer("test").unwrap();
+    let mut reference = Reference::open(store.reference()).unwrap();
+    for (which, track) in tracks.iter().enumerate() {
+        writer.put_track(track).unwrap();
+        for number in 0..3 {
+            let mut rows: BTreeMap<Variant, ScoreRow> = BTreeMap::new();
+            for position in 1000..5000_usize {
+                for _ in 0..6 {
+                    let length = if random.below(4) == 0 { 1 + random.below(3) as usize } else { 1 };
+                    let old = std::str::from_utf8(&bases[position..position + length]).unwrap();
+                    let new: String = (0..=random.below(9) / 8 * 2)
+                        .map(|_| b"ACGT"[random.below(4) as usize] as char)
+                        .collect();
+                    let allele =
+                        Allele { contig: 0, position: position as u64 + 1, reference: old, alternate: &new };
+                    let Normalized::Row { variant, status: None, .. } =
+                        normalize(allele, &mut reference).unwrap()
+                    else {
+                        continue;
+                    };
+                    if model.contains_key(&(variant.clone(), which)) {
+                        continue;
+                    }
+                    let value =
+                        |_| (random.below(5) > 0).then(|| random.below(2_000_000) as f32 / 1e5 - 10.0);
+                    let values = track.columns.iter().map(value).collect();
+                    rows.insert(variant.clone(), ScoreRow { variant, values, status: Status::Scored });
+                }
+            }
+            let rows: Vec<ScoreRow> = rows.into_values().collect();
+            let segment = write(&mut writer, track, &rows);
+            writer.commit(&[segment], &run(number, track)).unwrap();
+            model.extend(rows.into_iter().map(|row| ((row.variant, which), row.values)));
+        }
+    }
+    model
+}
+
+fn shortest(value: f32) -> String {
+    if value != 0.0 && value.abs() < 1e-4 { format!("{value:e}") } else { value.to_string() }
+}
+
+/// Lines of a VCF, and the same as they should be annotated.
+fn lines(
+    random: &mut Random,
+    bases: &[u8],
+    store: &Store,
+    tracks: &[Track],
+    model: &Model,
+) -> (String, String) {
+    let mut reference = Reference::open(store.reference()).unwrap();
+    let (mut before, mut after) = (String::new(), String::new());
+    for _ in 0..3000 {
+        let at = random.below(5900) as usize;
+        let contig =
+            ["chr1", "1", "Chr1", "nowhere"][random.below(9).min(3).saturating_sub(random.below(4)) as usize];
+        let length = 1 + random.below(8) as usize / 5;
+        let mut old = std::str::from_utf8(&bases[at..at + length]).unwrap().to_owned();
+        if random.below(10) == 0 {
+            old.make_ascii_lowercase();
+        }
+        let alternates: Vec<String> = (0..=random.below(6) / 4)
+            .map(|_| match random.below(30) {
+                0 => "*".to_owned(),
+                1 => "<DEL>".to_owned(),
+                2 => format!("{old}ACG"),
+                3 => "G]17:198982]".to_owned(),
+                _ => (b"ACGT"[random.below(4) as usize] as char).to_string(),
+            })
+            .collect();
+        let info = [".", "DP=3", "DP=3;AF=0.10", "X=1.50;FLAG"][random.below(4) as usize];
+        let rest = ["", "\tGT:GQ\t0|1:3\t./.:.", "\tGT\t1/1\t0/1"][random.below(3) as usize];
+        let ending = if random.below(20) == 0 { "\r\n" } else { "\n" };
+        let begin = format!("{contig}\t{}\trs1;x\t{old}\t{}\t1e3\tq10", at + 1, alternates.join(","));
+        write!(before, "{begin}\t{info}{rest}{ending}").unwrap();
+        let mut added = Vec::new();
+        for (which, track) in tracks.iter().enumerate() {
+            for (column, name) in track.columns.iter().enumerate() {
+                let values: Vec<String> = alternates
+                    .iter()
+                    .map(|alternate| {
+                        let allele =
+                            Allele { contig: 0, position: at as u64 + 1, reference: &old, alternate };
+                        let variant = match normalize(allele, &mut reference).unwrap() {
+                            Normalized::Row { variant, status: None, .. } if contig != "nowhere" => variant,
+                            _ => return ".".to_owned(),
+                        };
+                        let values = model.get(&(variant, which));
+                        values.and_then(|values| values[column]).map_or_else(|| ".".to_owned(), shortest)
+                    })
+                    .collect();
+                added.push(format!("{}_{name}={}", track.name.replace('-', "_"), values.join(",")));
+            }
+        }
+        let added = added.join(";");
+        let info = if info == "." { added } else { format!("{info};{added}") };
+        write!(after, "{begin}\t{info}{rest}{ending}").unwrap();
+    }
+    (before, after)
+}
+
+const HEADER: &str = "##fileformat=VCFv4.2\n##INFO=<ID=DP,Number=1,Type=Integer,Description=\"depth\">\n";
+const NAMES: &str = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\n";
+
+#[test]
+fn values_are_right_and_every_other_byte_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    let tracks = [track("a-first", ScoreKind::Llr), track("second", ScoreKind::LlrGrid)];
+    let model = scores(&store, &bases, &tracks);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let mut random = Random(8);
+    let (before, after) = lines(&mut random, &bases, &store, &tracks, &model);
+    let path = folder.path().join("in.vcf");
+    fs::write(&path, format!("{HEADER}{NAMES}{before}")).unwrap();
+    let mut text = Vec::new();
+    let annotated = annotate(&plan, &path, &mut text).unwrap();
+    assert_eq!(annotated.records, 3000);
+    assert!(annotated.found > 500 && annotated.unknown_contigs > 50, "{annotated:?}");
+    let text = String::from_utf8(text).unwrap();
+    let rest = text.strip_prefix(HEADER).unwrap();
+    let (declared, records) = rest.split_once(NAMES).unwrap();
+    assert_eq!(declared.lines().count(), 4);
+    let first = "##INFO=<ID=a_first_llr,Number=A,Type=Float,Description=\"llr of track a-first (id ";
+    assert!(declared.starts_with(first), "{declared}");
+    assert!(declared.contains(&tracks[0].id.to_string()) && declared.contains("model model"));
+    for (record, expected) in records.split_inclusive('\n').zip(after.split_inclusive('\n')) {
+        assert_eq!(record, expected);
+    }
+    assert_eq!(records.len(), after.len());
+
+    // The same, compressed and without its last line end.
+    let plain = folder.path().join("plain.vcf");
+    fs::write(&plain, format!("{HEADER}{NAMES}{}", before.trim_end())).unwrap();
+    let mut text = Vec::new();
+    annotate(&plan, &plain, &mut text).unwrap();
+    assert!(String::from_utf8(text).unwrap().ends_with(after.trim_end()));
+}
+
+#[test]
+fn fields_that_are_there_and_foreign_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    let tracks = [track("first", ScoreKind::LlrGrid)];
+    scores(&store, &bases, &tracks);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let path = folder.path().join("in.vcf");
+    let refuse = |text: &str| {
+        fs::write(&path, text).unwrap();
+        annotate(&plan, &path, std::io::sink()).unwrap_err()
+    };
+    let declared = "##INFO=<ID=first_llr_grid,Number=A,Type=Float,Description=\"\">\n";
+    assert!(matches!(refuse(&format!("{HEADER}{declared}{NAMES}")), AnnotateError::FieldTaken { .. }));
+    let error = refuse(&format!("{HEADER}{NAMES}z\t1\t.\tA\tC\t.\t.\t.\n")).to_string();
+    assert!(error.contains("no record is on a contig") && error.contains("`z`"), "{error}");
+    let error =
+        refuse(&format!("{HEADER}{NAMES}1\t5\t.\tA\tC\t.\t.\t.\n1\tx\t.\tA\tC\t.\t.\t.\n")).to_string();
+    assert!(error.contains("line 5") && error.contains("`x`"), "{error}");
+    assert!(refuse("1\t5\t.\tA\n").to_string().contains("line 1"));
+    assert!(matches!(refuse("BCF\x02\x02"), AnnotateError::Bcf { .. }));
+}
+
+#[test]
+fn bcftools_reads_what_was_annotated() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    let tracks = [track("first", ScoreKind::Llr)];
+    let model = scores(&store, &bases, &tracks);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let path = folder.path().join("in.vcf");
+    let mut text = format!("{HEADER}##contig=<ID=chr1>\n{}", NAMES.replace("\tFORMAT\ta\tb", ""));
+    for (variant, _) in model.keys() {
+        let Variant { position, reference, alternate, .. } = variant;
+        writeln!(text, "chr1\t{}\t.\t{reference}\t{alternate}\t.\t.\t.", position + 1).unwrap();
+    }
+    fs::write(&path, text).unwrap();
+    let out = folder.path().join("out.vcf");
+    let annotated = annotate(&plan, &path, fs::File::create(&out).unwrap()).unwrap();
+    // More rows than a batch of a segment holds, each asked for.
+    assert!(store.all_segments().unwrap().iter().any(|segment| segment.rows > 9000));
+    assert_eq!(annotated.found, model.len() as u64);
+    let arguments = ["query", "-f", "%first_llr\n", out.to_str().unwrap()];
+    if let Some(found) = tool("bcftools", &arguments) {
+        let values: Vec<Option<f32>> = found.lines().map(|line| line.parse().ok()).collect();
+        let expected: Vec<Option<f32>> = model.values().map(|values| values[0]).collect();
+        assert_eq!(values.len(), expected.len());
+        for (value, expected) in values.iter().zip(&expected) {
+            let near = |a: f32, b: f32| (a - b).abs() <= b.abs() * 1e-5;
+            assert!(*value == *expected || near(value.unwrap(), expected.unwrap()), "{value:?} {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Conditions, wide answers and VCF answers, against a plain map of what is stored.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use vestore::{
+    Filter, FilterError, Format, QueryPlan, Request, ScoreRow, Store, WideRows, wide_schema, write_rows,
+    write_vcf,
+};
+use vestore_schema::{Region, Track, Variant};
+
+use crate::store::{Answer, random_store, rows_of};
+use crate::support::Random;
+
+type Model = BTreeMap<(Variant, usize), ScoreRow>;
+type Compare = fn(f32, f32) -> bool;
+type Wanted = Box<dyn Fn(&ScoreRow, &Track) -> bool>;
+
+/// A random condition on single rows, as text and as what it should mean.
+fn condition(random: &mut Random, depth: u64) -> (String, Wanted) {
+    let kind = if depth == 0 { random.below(4) } else { random.below(8) };
+    match kind {
+        0 | 1 => {
+            let column = ["llr", "llr_reverse", "cosine", "l1"][random.below(4) as usize];
+            let number = random.below(200) as f32 / 10.0 - 10.0;
+            let operators: [(&str, Compare); 6] = [
+                ("<", |a, b| a < b),
+                ("<=", |a, b| a <= b),
+                ("=", |a, b| a == b),
+                ("!=", |a, b| a != b),
+                (">=", |a, b| a >= b),
+                (">", |a, b| a > b),
+            ];
+            let (sign, holds) = operators[random.below(6) as usize];
+            let value = move |row: &ScoreRow, track: &Track| {
+                track.columns.iter().position(|name| name == column).and_then(|index| row.values[index])
+            };
+            let wanted = move |row: &ScoreRow, track: &Track| {
+                value(row, track).is_some_and(|value| holds(value, number))
+            };
+            (format!("{column} {sign} {number}"), Box::new(wanted))
+        }
+        2 => {
+            let position = random.below(20_000) as u32;
+            (format!("{position} < position"), Box::new(move |row, _| position < row.variant.position + 1))
+        }
+        3 => (
+            "status != 'scored' or track = 'first'".to_owned(),
+            Box::new(|row, track| row.status.as_str() != "scored" || track.name == "first"),
+        ),
+        4 => {
+            let (text, inner) = condition(random, depth - 1);
+            (format!("not ({text})"), Box::new(move |row, track| !inner(row, track)))
+        }
+        5 => (
+            "cosine is null".to_owned(),
+            Box::new(|row, track| {
+                let index = track.columns.iter().position(|name| name == "cosine");
+                index.and_then(|index| row.values[index]).is_none()
+            }),
+        ),
+        6 => {
+            let ((left, a), (right, b)) = (condition(random, depth - 1), condition(random, depth - 1));
+            (format!("({left}) or ({right})"), Box::new(move |row, track| a(row, track) || b(row, track)))
+        }
+        _ => {
+            let ((left, a), (right, b)) = (condition(random, depth - 1), condition(random, depth - 1));
+            (format!("({left}) and ({right})"), Box::new(move |row, track| a(row, track) && b(row, track)))
+        }
+    }
+}
+
+fn filtered(store: &Store, request: &Request, text: &str) -> Answer {
+    let plan = QueryPlan::new(store, request).unwrap().with_filter(&Filter::parse(text).unwrap()).unwrap();
+    plan.rows().flat_map(|batch| rows_of(store, &batch.unwrap())).collect()
+}
+
+#[test]
+fn pruned_plans_with_conditions_equal_a_full_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, tracks, model) = random_store(&folder.path().join("s"), 21);
+    let mut random = Random(77);
+    let mut nonempty = 0;
+    for round in 0..120 {
+        let (text, wanted) = condition(&mut random, 3);
+        let mut request = Request::default();
+        if round % 2 == 0 {
+            let start = random.below(20_000) as u32;
+            let end = start + 1 + random.below(6000) as u32;
+            request.regions.push(Region { contig: random.below(3) as u32, start, end });
+        }
+        let inside = |variant: &Variant| {
+            let here = |region: &Region| region.contig == variant.contig && region.contains(variant.position);
+            request.regions.is_empty() || request.regions.iter().any(here)
+        };
+        let expected: Vec<(Variant, String)> = model
+            .iter()
+            .filter(|((variant, track), row)| inside(variant) && wanted(row, &tracks[*track]))
+            .map(|((variant, track), _)| (variant.clone(), tracks[*track].name.clone()))
+            .collect();
+        let found: Vec<(Variant, String)> =
+            filtered(&store, &request, &text).into_iter().map(|row| (row.0, row.1)).collect();
+        assert_eq!(found.len(), expected.len(), "{text}");
+        assert_eq!(found, expected, "{text}");
+        nonempty += usize::from(!expected.is_empty());
+    }
+    assert!(nonempty > 40, "{nonempty} conditions had an answer");
+}
+
+#[test]
+fn unknown_columns_are_refused_with_those_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 1);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let error = plan.with_filter(&Filter::parse("nope > 1").unwrap()).unwrap_err();
+    assert!(matches!(&error, FilterError::UnknownColumn { known, .. } if known.contains(&"llr".to_owned())));
+}
+
+fn wide(store: &Store, condition: Option<&str>) -> (Vec<Track>, Vec<RecordBatch>) {
+    let plan = QueryPlan::new(store, &Request::default()).unwrap();
+    let mut rows = WideRows::new(plan.rows(), &plan.tracks);
+    if let Some(text) = condition {
+        rows = rows.with_filter(&Filter::parse(text).unwrap()).unwrap();
+    }
+    (plan.tracks.clone(), rows.map(Result::unwrap).collect())
+}
+
+fn shortest(value: f32) -> String {
+    if value != 0.0 && value.abs() < 1e-4 { format!("{value:e}") } else { value.to_string() }
+}
+
+/// What a wide TSV answer over `model` should be, by variant.
+fn expected_lines(store: &Store, tracks: &[Track], model: &Model) -> Vec<String> {
+    let mut variants: Vec<&Variant> = model.keys().map(|(variant, _)| variant).collect();
+    variants.dedup();
+    let line = |variant: &Variant| {
+        let contig = &store.assembly().contig(variant.contig).name;
+        let Variant { position, reference, alternate, .. } = variant;
+        let mut line = format!("{contig}\t{}\t{reference}\t{alternate}", position + 1);
+        for (index, track) in tracks.iter().enumerate() {
+            match model.get(&(variant.clone(), index)) {
+                None => line.push_str(&"\t".repeat(track.columns.len() + 1)),
+                Some(row) => {
+                    for value in &row.values {
+                        line.push('\t');
+                        line.push_str(&value.map(shortest).unwrap_or_default());
+                    }
+                    line.push('\t');
+                    line.push_str(row.status.as_str());
+                }
+            }
+        }
+        line
+    };
+    variants.into_iter().map(line).collect()
+}
+
+#[test]
+fn wide_answers_have_one_row_per_variant() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, tracks, model) = random_store(&folder.path().join("s"), 31);
+    let (of, batches) = wide(&store, None);
+    let schema = wide_schema(&of);
+    let mut text = Vec::new();
+    write_rows(Format::Tsv, &schema, batches.into_iter().map(Ok), &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let header = text.lines().next().unwrap();
+    assert!(header.starts_with("contig\tposition\treference\talternate\tfirst.llr\t"), "{header}");
+    assert!(header.contains("\tfirst.status\tsecond.d.l1\t") && header.ends_with("\tsecond.d.status"));
+    let lines: Vec<&str> = text.lines().skip(1).collect();
+    let expected = expected_lines(&store, &tracks, &model);
+    assert_eq!(lines.len(), expected.len());
+    assert!(expected.len() < model.len(), "some variants are in both tracks");
+    for (line, expected) in lines.iter().zip(&expected) {
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn wide_answers_do_not_depend_on_where_batches_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 34);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let whole: Vec<RecordBatch> = plan.rows().map(Result::unwrap).collect();
+    let text = |batches: Vec<RecordBatch>| {
+        let rows = WideRows::new(batches.into_iter().map(Ok), &plan.tracks);
+        let mut text = Vec::new();
+        write_rows(Format::Tsv, &wide_schema(&plan.tracks), rows, &mut text).unwrap();
+        text
+    };
+    let mut random = Random(2);
+    let mut pieces = Vec::new();
+    for batch in &whole {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let length = (1 + random.below(9) as usize).min(batch.num_rows() - at);
+            pieces.push(batch.slice(at, length));
+            at += length;
+        }
+    }
+    assert!(text(pieces) == text(whole));
+}
+
+#[test]
+fn conditions_on_wide_answers_compare_tracks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _, model) = random_store(&folder.path().join("s"), 32);
+    let (_, batches) = wide(&store, Some("`first.llr` < 0 and cosine > 0 and first.llr < second.d.l1"));
+    let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let expected = model
+        .iter()
+        .filter(|((variant, track), row)| {
+            let other = (*track == 0).then(|| model.get(&(variant.clone(), 1))).flatten();
+            let (Some(llr), Some(other)) = (row.values[0], other) else { return false };
+            let (Some(cosine), Some(l1)) = (other.values[2], other.values[0]) else { return false };
+            llr < 0.0 && cosine > 0.0 && llr < l1
+        })
+        .count();
+    assert_eq!(found, expected);
+    assert!(found > 0);
+}
+
+#[test]
+fn vcf_answers_name_every_score_in_their_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, tracks, model) = random_store(&folder.path().join("s"), 33);
+    let (of, batches) = wide(&store, None);
+    let mut text = Vec::new();
+    write_vcf(store.assembly(), &of, batches.into_iter().map(Ok), &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("##fileformat=VCFv4."));
+    assert!(text.contains("##contig=<ID=HLA-A*01:01,length=100000>\n"));
+    let declared =
+        "##INFO=<ID=second.d_cosine,Number=A,Type=Float,Description=\"cosine of track second.d (id ";
+    assert!(text.contains(declared), "{text:.3000}");
+    let records: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut variants: Vec<&Variant> = model.keys().map(|(variant, _)| variant).collect();
+    variants.dedup();
+    assert_eq!(records.len(), variants.len());
+    for (record, variant) in records.iter().zip(variants) {
+        let cells: Vec<&str> = record.split('\t').collect();
+        assert_eq!(cells[1], (variant.position + 1).to_string());
+        assert_eq!((cells[3], cells[4]), (&*variant.reference, &*variant.alternate));
+        for (index, track) in tracks.iter().enumerate() {
+            let row = model.get(&(variant.clone(), index));
+            for (column, name) in track.columns.iter().enumerate() {
+                let prefix = format!("{}_{name}=", track.name);
+                let value = cells[7].split(';').find_map(|field| field.strip_prefix(&prefix));
+                assert_eq!(value.map(|value| value.parse().unwrap()), row.and_then(|row| row.values[column]));
+            }
+        }
+    }
+}
