@@ -188,17 +188,22 @@ pub(super) fn figures(full: &[f32], changes: &[f32]) -> Figures {
 /// are compared on the same resamples.
 fn resample(length: usize, seed: u64) -> Vec<u32> {
     let mut counts = vec![0; length];
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Neighbouring seeds would give the same numbers one step apart; mixed ones are far from each other.
+    let mut state = mix(seed);
     for _ in 0..length {
-        // SplitMix64, Steele et al. 2014.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = state;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let drawn = (u128::from(bits ^ (bits >> 31)) * length as u128) >> 64;
+        let drawn = (u128::from(mix(state)) * length as u128) >> 64;
         counts[drawn as usize] += 1;
     }
     counts
+}
+
+/// The output function of `SplitMix64`, Steele et al. 2014.
+fn mix(state: u64) -> u64 {
+    let mut bits = state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]
