@@ -20,6 +20,8 @@ fn changes_are_stored_resumed_queried_and_summed_up() {
     let changes = rows(&ablation);
     assert_eq!(changes.len(), 61 * 3 * 2);
     assert_eq!((changes[0]["layer"].as_str(), changes[1]["layer"].as_str()), ("0", "1"));
+    assert_eq!(ok("query {} chr1:110 --ablation --where layer=1 --count", &[&store]).trim(), "3");
+    assert!(fails(2, "query {} --ablation --wide", &[&store]).contains("no wide form"));
     // The full scores were written too, and are what scoring gives.
     let full = rows(&ok("query {} --format tsv", &[&store]));
     assert_eq!(full.len(), 61 * 3);
@@ -87,6 +89,10 @@ fn parts_are_tracks_of_their_own_and_a_stopped_run_goes_on() {
     let told = said(&whole, &[&store]);
     assert!(told.contains("219 rows written") && told.contains("144 were there already"), "{told}");
     assert_eq!(ok("query {} --track t --ablation --count", &[&store]).trim(), (121 * 3 * 2).to_string());
+    let before = ok("query {} --track t --ablation --format tsv", &[&store]);
+    ok("compact {}", &[&store]);
+    assert_eq!(ok("verify {} --quiet", &[&store]), "");
+    assert!(ok("query {} --track t --ablation --format tsv", &[&store]) == before, "compacted to other rows");
     // Scores alone are not the ablation of their track.
     said(
         "score {} --model small --region chr1:500-520 --window 96 --device cpu --track t --quiet",

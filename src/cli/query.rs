@@ -104,8 +104,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return describe(&plan);
     }
     let wide = arguments.wide || matches!(arguments.format, QueryFormat::Vcf);
-    if wide && arguments.embeddings {
-        return Err(Usage("embeddings have no wide form; leave --wide and --format vcf".to_owned()).into());
+    if wide && (arguments.embeddings || arguments.ablation) {
+        let what = if arguments.embeddings { "embeddings have" } else { "an ablation has" };
+        return Err(Usage(format!("{what} no wide form; leave --wide and --format vcf")).into());
     }
     let filter = arguments.condition.as_deref().map(Filter::parse).transpose()?;
     let mut left = arguments.limit.unwrap_or(usize::MAX);
