@@ -12,6 +12,7 @@ use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::SafeTensorError;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::pickle::{self, PickleError};
@@ -315,6 +316,25 @@ impl Checkpoint {
     /// The first file, for messages about what is missing from all of them.
     pub(crate) fn path(&self) -> &Path {
         self.files.first().map_or(Path::new(""), |file| &file.path)
+    }
+
+    /// The SHA-256 of the numbers of `tensor` in row-major order, little-endian, read in small pieces.
+    pub(crate) fn digest(&self, tensor: &StoredTensor) -> Result<[u8; 32], CheckpointError> {
+        if tensor.strides.is_some() {
+            return Ok(Sha256::digest(self.bytes(tensor)?).into());
+        }
+        let Mapped { path, file, .. } = &self.files[tensor.file];
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; tensor.bytes.len().min(1 << 20)];
+        let mut at = tensor.bytes.start;
+        while at < tensor.bytes.end {
+            let length = piece.len().min(tensor.bytes.end - at);
+            file.read_exact_at(&mut piece[..length], at as u64)
+                .map_err(|source| CheckpointError::Io { file: path.clone(), source })?;
+            hash.update(&piece[..length]);
+            at += length;
+        }
+        Ok(hash.finalize().into())
     }
 
     /// The numbers of `tensor` in row-major order, little-endian. They are read, not borrowed from the map:

@@ -55,7 +55,7 @@ impl Identity {
 
 /// One tensor in a digest: name, number type, shape, and the digest of its numbers in row-major order.
 pub(crate) fn tensor_line(name: &str, found: &Found<'_>) -> Result<String, CheckpointError> {
-    let bytes = hexadecimal(&digest(&found.bytes()?));
+    let bytes = hexadecimal(&found.digest()?);
     Ok(format!("{name} {} {:?} {bytes}\n", found.dtype.name(), found.shape))
 }
 

@@ -64,6 +64,11 @@ impl<'a> Found<'a> {
         Self { checkpoint, tensor, dtype: tensor.dtype, shape: &tensor.shape }
     }
 
+    /// The SHA-256 of its numbers.
+    pub(crate) fn digest(&self) -> Result<[u8; 32], CheckpointError> {
+        self.checkpoint.digest(self.tensor)
+    }
+
     /// Its numbers, row-major and little-endian.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, CheckpointError> {
         self.checkpoint.bytes(self.tensor)
