@@ -42,7 +42,7 @@ enum Verb {
     /// Score variants, or every SNV of regions, with a model
     #[command(disable_help_flag = true)]
     Score(engine::Arguments),
-    /// Score variants without each layer in turn
+    /// Score variants without each layer in turn, or sum up what that says about the layers
     #[command(disable_help_flag = true)]
     Ablate(engine::Arguments),
     /// Print rows by region, variant, model and track

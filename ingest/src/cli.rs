@@ -27,7 +27,7 @@ enum Verb {
     Model(Model),
     /// Score variants, or every SNV of regions, with a model
     Score(score::Arguments),
-    /// Score variants without each layer in turn
+    /// Score variants without each layer in turn, or sum up what that says about the layers
     Ablate(Box<ablate::Arguments>),
 }
 

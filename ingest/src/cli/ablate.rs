@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return sum_up(arguments, track);
     }
     let Some(model) = arguments.model.as_deref().filter(|_| arguments.scoring.names_variants()) else {
-        let needed = "ablate needs --model and one of --variants, --region, --bed";
+        let needed = "ablate needs --model and one of --variants, --region, --bed; or --track and --summary";
         return Err(Usage(needed.to_owned()).into());
     };
     let part = match arguments.part {
