@@ -20,7 +20,7 @@ pub use self::error::ImportError;
 use self::pass::{Made, pass};
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
-use crate::store::Store;
+use crate::store::{Store, check_track};
 use crate::variants::Report;
 
 /// How a file is imported.
@@ -125,7 +125,7 @@ pub fn import(
             .filter(|segment| segment.track == track.name)
             .map(|segment| segment.rows)
             .sum();
-        writer.put_track(&track)?;
+        check_track(&track, &store.snapshot()?.tracks)?;
         if held > 0 {
             return Err(ImportError::Present { name: track.name, rows: held });
         }
@@ -153,6 +153,7 @@ pub fn import(
                     remarks: Vec::new(),
                     layers: Vec::new(),
                 };
+                writer.put_track(&track)?;
                 writer.commit(&segments, &run)?;
                 let Made { report, without_score } = made;
                 return Ok(Imported { track, rows, without_score, sorted, report });

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 use vestore::{ImportError, ImportOptions, Imported, QueryPlan, Request, Store, import};
 use vestore_schema::{Status, Variant};
 
@@ -89,7 +91,10 @@ fn write_parquet(path: &Path, rows: &[Row]) {
         ("second", number(&|row| row.5), true),
     ])
     .unwrap();
-    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    // What pandas and pyarrow write when nobody asks for anything else.
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -250,7 +255,7 @@ fn a_failed_import_leaves_nothing() {
         ImportOptions { columns: vec![("first".to_owned(), "first".to_owned())], ..ImportOptions::default() };
     let error = import(&store, "t", &path, &options, "test", |_| {}).unwrap_err().to_string();
     assert!(error.contains("`abc` is no number"), "{error}");
-    assert!(store.all_segments().unwrap().is_empty());
+    assert!(store.all_segments().unwrap().is_empty() && store.snapshot().unwrap().tracks.is_empty());
     let foreign = folder.path().join("foreign.tsv");
     fs::write(&foreign, "chrom\tpos\tref\talt\ts\nz\t1\tA\tC\t1\n").unwrap();
     assert!(take(&store, "u", &foreign).unwrap_err().to_string().contains("`z`"));
