@@ -28,18 +28,20 @@ pub enum DeviceError {
     },
 }
 
-/// The device that `text` names: `cpu`, `cuda`, `cuda:1`, or `auto` for a GPU if there is one.
+/// The devices that `text` names: `cpu`, `cuda` for every GPU that the driver shows, `cuda:1` for one, or
+/// `auto` for every GPU if there is one and the CPU otherwise. Never none.
 ///
 /// # Errors
 /// When the text names no device or the machine has not the GPU.
-pub fn device(text: &str) -> Result<Device, DeviceError> {
+pub fn devices(text: &str) -> Result<Vec<Device>, DeviceError> {
     let unknown = || DeviceError::Unknown { text: text.to_owned() };
+    let every = |count: usize| (0..count).map(Device::Cuda).collect();
     match text {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(cuda(0).unwrap_or(Device::Cpu)),
-        "cuda" => cuda(0),
+        "cpu" => Ok(vec![Device::Cpu]),
+        "auto" => Ok(cuda(0).map_or_else(|_| vec![Device::Cpu], every)),
+        "cuda" => Ok(every(cuda(0)?)),
         _ => match text.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(index)) => cuda(index),
+            Some(Ok(index)) => cuda(index).map(|_| vec![Device::Cuda(index)]),
             _ => Err(unknown()),
         },
     }
@@ -50,12 +52,13 @@ pub fn set_threads(threads: u32) {
     tch::set_num_threads(threads as i32);
 }
 
-fn cuda(index: usize) -> Result<Device, DeviceError> {
+/// How many GPUs there are, when number `index` is one of them.
+fn cuda(index: usize) -> Result<usize, DeviceError> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED.get_or_init(load).clone().map_err(|reason| DeviceError::NoCuda { index, reason })?;
-    let count = if Cuda::is_available() { Cuda::device_count() } else { 0 };
-    if (index as i64) < count {
-        return Ok(Device::Cuda(index));
+    let count = if Cuda::is_available() { Cuda::device_count() as usize } else { 0 };
+    if index < count {
+        return Ok(count);
     }
     Err(DeviceError::NoCuda { index, reason: format!("the driver shows {count} GPUs") })
 }
@@ -97,9 +100,9 @@ mod tests {
 
     #[test]
     fn only_known_devices_are_taken() {
-        assert_eq!(device("cpu"), Ok(Device::Cpu));
+        assert_eq!(devices("cpu"), Ok(vec![Device::Cpu]));
         for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
-            assert_eq!(device(text), Err(DeviceError::Unknown { text: text.to_owned() }));
+            assert_eq!(devices(text), Err(DeviceError::Unknown { text: text.to_owned() }));
         }
     }
 
