@@ -3,7 +3,9 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
@@ -26,7 +28,19 @@ pub enum DeviceError {
         /// What is missing.
         reason: String,
     },
+    /// TF32 is arithmetic of GPUs.
+    #[error("--dtype tf32 is arithmetic of NVIDIA GPUs; use --dtype f32 or bf16 on the CPU")]
+    NoTf32,
+    /// The program could not start itself again.
+    #[error("cannot start this program again with {TF32} set as --dtype asks: {reason}; set it by hand")]
+    NoRestart {
+        /// What the system said.
+        reason: String,
+    },
 }
+
+/// The one switch of TF32 that tch leaves: libtorch reads it when it starts.
+const TF32: &str = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
 
 /// The devices that `text` names: `cpu`, `cuda` for every GPU that the driver shows, `cuda:1` for one, or
 /// `auto` for every GPU if there is one and the CPU otherwise. Never none.
@@ -45,6 +59,31 @@ pub fn devices(text: &str) -> Result<Vec<Device>, DeviceError> {
             _ => Err(unknown()),
         },
     }
+}
+
+/// Sees to it that float32 products are rounded to TF32 on GPUs when `wanted`, and never otherwise: where the
+/// environment says something else, the program starts itself again in its own place, with the same
+/// arguments. To be called before anything is read or locked.
+///
+/// # Errors
+/// When TF32 is asked of a CPU, or the program cannot be started again.
+pub fn set_tf32(wanted: bool, devices: &[Device]) -> Result<(), DeviceError> {
+    if !devices.iter().all(|device| device.is_cuda()) {
+        return if wanted { Err(DeviceError::NoTf32) } else { Ok(()) };
+    }
+    if std::env::var_os(TF32).is_some_and(|value| value == "1") == wanted {
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string());
+    let reason = match program {
+        Ok(program) => {
+            let arguments = std::env::args_os().skip(1);
+            let value = if wanted { "1" } else { "0" };
+            Command::new(program).args(arguments).env(TF32, value).exec().to_string()
+        }
+        Err(reason) => reason,
+    };
+    Err(DeviceError::NoRestart { reason })
 }
 
 /// Sets how many threads the model's arithmetic takes on a CPU.
@@ -104,6 +143,12 @@ mod tests {
         for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
             assert_eq!(devices(text), Err(DeviceError::Unknown { text: text.to_owned() }));
         }
+    }
+
+    #[test]
+    fn tf32_is_for_gpus() {
+        assert_eq!(set_tf32(true, &[Device::Cpu]), Err(DeviceError::NoTf32));
+        assert_eq!(set_tf32(false, &[Device::Cpu]), Ok(()));
     }
 
     #[test]

@@ -14,7 +14,8 @@ mod tokenize;
 mod window;
 
 pub use adapter::AdapterError;
-pub use device::{DeviceError, devices, set_threads};
+pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
+pub use device::{DeviceError, devices, set_tf32, set_threads};
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions};
 pub use model::error::ModelError;

@@ -136,10 +136,8 @@ fn ablate_piece(
     let (mut moves, mut evaluations) = (Vec::with_capacity(model.depth()), 0);
     for layer in 0..model.depth() {
         // In the last layer only what is read is computed; how far it moves needs all tokens.
-        let choose = |times| match layer + 1 == model.depth() {
-            true => forward::choose(work, passes, times, model),
-            false => Ok(None),
-        };
+        let last = layer + 1 == model.depth();
+        let choose = |times| if last { forward::choose(work, passes, times, model) } else { Ok(None) };
         let chosen = choose(1)?;
         // The full model is never stacked, so that its bits are those of plain scoring.
         let next = model.layer(layer, &full, whole)?;
