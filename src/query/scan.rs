@@ -8,10 +8,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -19,6 +16,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::{Segment, check_segment_format};
 
 use super::ANSWER_COLUMNS;
+use super::ahead::Decoded;
 use super::filter::Bound;
 use crate::store::{Access, MediumFile, Store, StoreError};
 
@@ -106,15 +104,11 @@ impl SegmentReader {
                 None => {}
             }
         }
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.source, self.metadata.clone())
-                .with_batch_size(BATCH_ROWS)
-                .with_row_selection(selection);
-        if let Some(columns) = columns {
-            let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        let reader = builder.build().map_err(|error| damaged(&self.segment, error.to_string()))?;
+        let schema = self.metadata.parquet_schema();
+        let mask = columns.map_or_else(ProjectionMask::all, |columns| {
+            ProjectionMask::roots(schema, columns.iter().copied())
+        });
+        let reader = Decoded::new(self.source, self.metadata, mask, selection).map_err(failed)?;
         Ok(SegmentRows { segment: self.segment, reader, ranges: ranges.to_vec(), ready: Vec::new() })
     }
 }
@@ -129,14 +123,8 @@ impl SegmentReader {
     ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
         let failed = |error: ParquetError| damaged(&self.segment, error.to_string());
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source, self.metadata.clone())
-            .with_batch_size(BATCH_ROWS)
-            .with_row_selection(selection);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let reader = builder
-            .with_projection(mask)
-            .build()
-            .map_err(|error| damaged(&self.segment, error.to_string()))?;
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let reader = Decoded::new(self.source, self.metadata, mask, selection).map_err(failed)?;
         let segment = self.segment;
         Ok(reader.map(move |batch| batch.map_err(|error| damaged(&segment, error.to_string()))))
     }
@@ -145,7 +133,7 @@ impl SegmentReader {
 /// Batches of the rows of one segment that lie in the asked ranges.
 pub struct SegmentRows {
     segment: Segment,
-    reader: ParquetRecordBatchReader,
+    reader: Decoded,
     ranges: Vec<Range<u32>>,
     ready: Vec<RecordBatch>,
 }
@@ -263,7 +251,7 @@ fn damaged(segment: &Segment, reason: String) -> StoreError {
 
 /// A segment's file as Parquet reads it.
 #[derive(Clone, Debug)]
-struct Source {
+pub(super) struct Source {
     file: Arc<dyn MediumFile>,
     length: u64,
 }
