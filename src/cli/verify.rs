@@ -1,17 +1,23 @@
 //! `vestore verify`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use vestore::Store;
 
+use super::engine;
 use super::output::{print, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    /// Then recompute this many rows with their models and compare; the same number picks the same rows.
+    /// Imported tracks have no model and are left out
+    #[arg(long, value_name = "N")]
+    rescore: Option<u64>,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
@@ -34,5 +40,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         segments.len(),
         damage.len() - lost
     ));
-    Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match arguments.rescore {
+        _ if lost > 0 => Ok(ExitCode::FAILURE),
+        None => Ok(ExitCode::SUCCESS),
+        Some(count) => {
+            let mut words: Vec<OsString> = vec![arguments.store.clone().into()];
+            words.extend(["--rescore".into(), count.to_string().into()]);
+            words.extend(arguments.quiet.then(|| "--quiet".into()));
+            engine::run(&["verify".into()], words)
+        }
+    }
 }
