@@ -7,6 +7,8 @@ mod command_line;
 mod golden;
 mod kill;
 mod programs;
+mod recipes;
+mod rescore;
 mod store;
 mod store_annotate;
 mod store_compact;
