@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak lint bench-dtype clean
+.PHONY: setup build demo test soak lint bench-dtype bench-engine clean
 
 CARGO ?= cargo
 
@@ -26,6 +26,12 @@ soak: build
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+# The engine beside a Python baseline on the same weights; installs the baseline (5 GB) once.
+bench-engine: setup
+	test -x target/baseline/bin/python || python3 -m venv target/baseline
+	target/baseline/bin/pip install --quiet --requirement benches/engine/requirements.txt
+	BASELINE_PYTHON=$(CURDIR)/target/baseline/bin/python $(CARGO) bench --locked --workspace --bench engine
 
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Parser;
 use tch::Tensor;
-use vestore_ingest::{Model, ModelSource, device, set_threads};
+use vestore_ingest::{Model, ModelSource, devices, set_threads};
 
 /// Measure loading and one forward pass
 #[derive(Parser)]
@@ -38,7 +38,7 @@ fn memory(line: &str) -> anyhow::Result<u64> {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     set_threads(arguments.threads);
-    let device = device(&arguments.device)?;
+    let device = devices(&arguments.device)?[0];
     let before = memory("VmRSS")?;
     let started = Instant::now();
     let model = Model::load(&ModelSource::new(&arguments.checkpoint), device, tch::Kind::Float)?;

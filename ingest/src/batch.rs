@@ -7,6 +7,11 @@ use std::sync::Arc;
 
 use crate::tokenize::Tokens;
 
+/// Most tokens of one batch on a CPU, unless asked otherwise: more gains nothing there, as its caches are full.
+pub const CPU_BATCH_TOKENS: u32 = 4096;
+/// The same on a GPU.
+pub const GPU_BATCH_TOKENS: u32 = 65_536;
+
 /// A pass of one token sequence, perhaps with one token masked, and what is wanted of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Forward {
@@ -27,6 +32,21 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
+    /// The tokens whose last hidden states are wanted when the mean is not, ascending.
+    pub(crate) fn tokens(&self) -> Vec<u32> {
+        let first = self.classes.then_some(0);
+        let masked = self.mask.filter(|_| self.reads_mask());
+        let mut tokens: Vec<u32> = self.at.iter().copied().chain(first).chain(masked).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens
+    }
+
+    /// Whether anything is wanted of the masked token.
+    pub(crate) fn reads_mask(&self) -> bool {
+        self.mask.is_some() && !(self.probabilities.is_empty() && self.logits.is_empty())
+    }
+
     /// Wants the hidden vector of the token `index`.
     pub(crate) fn want_at(&mut self, index: u32) {
         if let Err(place) = self.at.binary_search(&index) {
@@ -108,16 +128,20 @@ impl Forwards {
         (number, &mut self.passes[number as usize])
     }
 
-    /// The passes in batches: sorted by token count, else as they came; each batch of one count, of
-    /// at most `batch_tokens` tokens but at least one pass.
+    /// The passes in batches: sorted by token count, those that want all tokens after those that want
+    /// some, else as they came; each batch of one count, of at most `batch_tokens` tokens but at least one
+    /// pass.
     pub(crate) fn batches(&self, batch_tokens: usize) -> Vec<Vec<u32>> {
-        let length = |pass: u32| self.sequences[self.passes[pass as usize].sequence as usize].ids.len();
+        let group = |pass: u32| {
+            let pass = &self.passes[pass as usize];
+            (self.sequences[pass.sequence as usize].ids.len(), pass.pooled)
+        };
         let mut order: Vec<u32> = (0..self.passes.len() as u32).collect();
-        order.sort_by_key(|pass| length(*pass));
-        let same = order.chunk_by(|left, right| length(*left) == length(*right));
-        same.flat_map(|group| {
-            let rows = (batch_tokens / length(group[0]).max(1)).max(1);
-            group.chunks(rows).map(<[u32]>::to_vec)
+        order.sort_by_key(|pass| group(*pass));
+        let same = order.chunk_by(|left, right| group(*left) == group(*right));
+        same.flat_map(|passes| {
+            let rows = (batch_tokens / group(passes[0]).0.max(1)).max(1);
+            passes.chunks(rows).map(<[u32]>::to_vec)
         })
         .collect()
     }
@@ -141,7 +165,7 @@ mod tests {
         }
         assert_eq!(forwards.pass(0, Some(1)).0, 4);
         assert_eq!(forwards.pass(0, Some(1)).0, 4);
-        assert_eq!(forwards.batches(6), [vec![1], vec![0, 2], vec![3, 4]]);
+        assert_eq!(forwards.batches(6), [vec![1], vec![4], vec![0, 2], vec![3]]);
         assert_eq!(forwards.batches(1).len(), 5);
     }
 }

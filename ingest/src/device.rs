@@ -3,7 +3,9 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
@@ -26,23 +28,62 @@ pub enum DeviceError {
         /// What is missing.
         reason: String,
     },
+    /// TF32 is arithmetic of GPUs.
+    #[error("--dtype tf32 is arithmetic of NVIDIA GPUs; use --dtype f32 or bf16 on the CPU")]
+    NoTf32,
+    /// The program could not start itself again.
+    #[error("cannot start this program again with {TF32} set as --dtype asks: {reason}; set it by hand")]
+    NoRestart {
+        /// What the system said.
+        reason: String,
+    },
 }
 
-/// The device that `text` names: `cpu`, `cuda`, `cuda:1`, or `auto` for a GPU if there is one.
+/// The one switch of TF32 that tch leaves: libtorch reads it when it starts.
+const TF32: &str = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
+
+/// The devices that `text` names: `cpu`, `cuda` for every GPU that the driver shows, `cuda:1` for one, or
+/// `auto` for every GPU if there is one and the CPU otherwise. Never none.
 ///
 /// # Errors
 /// When the text names no device or the machine has not the GPU.
-pub fn device(text: &str) -> Result<Device, DeviceError> {
+pub fn devices(text: &str) -> Result<Vec<Device>, DeviceError> {
     let unknown = || DeviceError::Unknown { text: text.to_owned() };
+    let every = |count: usize| (0..count).map(Device::Cuda).collect();
     match text {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(cuda(0).unwrap_or(Device::Cpu)),
-        "cuda" => cuda(0),
+        "cpu" => Ok(vec![Device::Cpu]),
+        "auto" => Ok(cuda(0).map_or_else(|_| vec![Device::Cpu], every)),
+        "cuda" => Ok(every(cuda(0)?)),
         _ => match text.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(index)) => cuda(index),
+            Some(Ok(index)) => cuda(index).map(|_| vec![Device::Cuda(index)]),
             _ => Err(unknown()),
         },
     }
+}
+
+/// Sees to it that float32 products are rounded to TF32 on GPUs when `wanted`, and never otherwise: where the
+/// environment says something else, the program starts itself again in its own place, with the same
+/// arguments. To be called before anything is read or locked.
+///
+/// # Errors
+/// When TF32 is asked of a CPU, or the program cannot be started again.
+pub fn set_tf32(wanted: bool, devices: &[Device]) -> Result<(), DeviceError> {
+    if !devices.iter().all(|device| device.is_cuda()) {
+        return if wanted { Err(DeviceError::NoTf32) } else { Ok(()) };
+    }
+    if std::env::var_os(TF32).is_some_and(|value| value == "1") == wanted {
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string());
+    let reason = match program {
+        Ok(program) => {
+            let arguments = std::env::args_os().skip(1);
+            let value = if wanted { "1" } else { "0" };
+            Command::new(program).args(arguments).env(TF32, value).exec().to_string()
+        }
+        Err(reason) => reason,
+    };
+    Err(DeviceError::NoRestart { reason })
 }
 
 /// Sets how many threads the model's arithmetic takes on a CPU.
@@ -50,12 +91,13 @@ pub fn set_threads(threads: u32) {
     tch::set_num_threads(threads as i32);
 }
 
-fn cuda(index: usize) -> Result<Device, DeviceError> {
+/// How many GPUs there are, when number `index` is one of them.
+fn cuda(index: usize) -> Result<usize, DeviceError> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED.get_or_init(load).clone().map_err(|reason| DeviceError::NoCuda { index, reason })?;
-    let count = if Cuda::is_available() { Cuda::device_count() } else { 0 };
-    if (index as i64) < count {
-        return Ok(Device::Cuda(index));
+    let count = if Cuda::is_available() { Cuda::device_count() as usize } else { 0 };
+    if index < count {
+        return Ok(count);
     }
     Err(DeviceError::NoCuda { index, reason: format!("the driver shows {count} GPUs") })
 }
@@ -97,10 +139,16 @@ mod tests {
 
     #[test]
     fn only_known_devices_are_taken() {
-        assert_eq!(device("cpu"), Ok(Device::Cpu));
+        assert_eq!(devices("cpu"), Ok(vec![Device::Cpu]));
         for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
-            assert_eq!(device(text), Err(DeviceError::Unknown { text: text.to_owned() }));
+            assert_eq!(devices(text), Err(DeviceError::Unknown { text: text.to_owned() }));
         }
+    }
+
+    #[test]
+    fn tf32_is_for_gpus() {
+        assert_eq!(set_tf32(true, &[Device::Cpu]), Err(DeviceError::NoTf32));
+        assert_eq!(set_tf32(false, &[Device::Cpu]), Ok(()));
     }
 
     #[test]

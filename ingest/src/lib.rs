@@ -14,7 +14,8 @@ mod tokenize;
 mod window;
 
 pub use adapter::AdapterError;
-pub use device::{DeviceError, device, set_threads};
+pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
+pub use device::{DeviceError, devices, set_tf32, set_threads};
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions};
 pub use model::error::ModelError;
@@ -23,12 +24,14 @@ pub use model::layers::LayersError;
 pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
-pub use pipeline::{ABLATION_UNIT, Estimate, Job, Outcome, PipelineError, Progress, UNIT, estimate, new_run};
-pub use score::{
-    Ablated, Embedding, GridWindow, Movement, Outputs, Recipe, Row, ScoreError, WindowPair, Work, ablate,
-    change, finish, grid_window_start, prepare, run,
+pub use pipeline::{
+    ABLATION_UNIT, Estimate, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate, new_run,
 };
-pub use source::source_of;
+pub use score::{
+    Ablated, Embedding, GridWindow, Launched, LaunchedAblation, Movement, Outputs, Recipe, Row, ScoreError,
+    WindowPair, Work, ablate, change, finish, grid_window_start, launch, launch_ablation, prepare, run,
+};
+pub use source::{record_of, source_of};
 pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};
 pub use tch::{Device, Kind};
 pub use tokenize::{

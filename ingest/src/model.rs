@@ -18,10 +18,11 @@ pub(crate) mod source;
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
-use vestore_schema::{AblatedPart, TokenizerKind};
+use vestore_schema::TokenizerKind;
 
-pub(crate) use attention::Place;
+pub(crate) use attention::{Chosen, Place};
 pub(crate) use blueprint::{Module, Modules};
+pub(crate) use encoder::Pass;
 pub(crate) use linear::to_tensor;
 
 use encoder::Encoder;
@@ -213,19 +214,23 @@ impl Model {
     }
 
     /// The hidden state after the `index`-th kept layer.
-    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, place: &Place) -> Result<Tensor, ModelError> {
-        Ok(self.encoder.layer(index, hidden, place)?)
+    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, pass: Pass<'_>) -> Result<Tensor, ModelError> {
+        Ok(self.encoder.layer(index, hidden, pass)?)
     }
 
-    /// The same without a part of the layer.
-    pub(crate) fn layer_without(
-        &self,
-        index: usize,
-        hidden: &Tensor,
-        place: &Place,
-        part: AblatedPart,
-    ) -> Result<Tensor, ModelError> {
-        Ok(self.encoder.layer_without(index, hidden, place, part)?)
+    /// Final hidden states [batch, chosen, hidden] of token ids [batch, tokens]: the last layer runs for
+    /// the chosen tokens alone.
+    pub(crate) fn hidden_at(&self, ids: &Tensor, chosen: &Chosen) -> Result<Tensor, ModelError> {
+        let place = self.place(ids.size2()?.1)?;
+        let embedded = self.encoder.embed(ids)?;
+        let last = match self.depth().checked_sub(1) {
+            None => chosen.of(&embedded)?,
+            Some(last) => {
+                let below = self.run(&embedded, 0..last, &place, |_| Ok(()))?;
+                self.layer(last, &below, Pass { chosen: Some(chosen), ..Pass::whole(&place) })?
+            }
+        };
+        Ok(self.encoder.finish(&last)?)
     }
 
     /// The final norm, for models that have one.
@@ -276,7 +281,7 @@ impl Model {
     ) -> Result<Tensor, ModelError> {
         let mut hidden = hidden.shallow_clone();
         for index in range {
-            hidden = self.encoder.layer(index, &hidden, place)?;
+            hidden = self.encoder.layer(index, &hidden, Pass::whole(place))?;
             each(&hidden)?;
         }
         Ok(hidden)

@@ -1,8 +1,9 @@
 //! From a plan to committed rows. The one place of the engine that owns threads: one plans, cuts and
-//! tokenizes, the caller's runs the model, one writes and commits. Between them at most one unit waits,
-//! so memory does not grow with the number of variants.
+//! tokenizes, one a device runs the model, one reads results back, writes and commits. Between two of them
+//! at most one unit waits, so memory does not grow with the number of variants.
 
 mod ablation;
+mod compute;
 mod estimate;
 mod progress;
 mod unit;
@@ -10,7 +11,7 @@ mod unit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use vestore::{
@@ -21,7 +22,7 @@ use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Va
 
 use crate::model::Model;
 use crate::model::error::ModelError;
-use crate::score::{self, Outputs, Recipe, ScoreError, WindowPair, Work};
+use crate::score::{self, Recipe, ScoreError, WindowPair, Work};
 use crate::tokenize::{Tokenizer, reverse_complement};
 use crate::window::WindowCutter;
 
@@ -29,7 +30,7 @@ pub use estimate::{Estimate, estimate};
 pub use progress::Progress;
 pub use unit::{ABLATION_UNIT, UNIT};
 
-use ablation::Ablation;
+use compute::{Computed, Engine, Numbers};
 use unit::{Unit, Units};
 
 /// Why scoring stopped. What was committed before is whole and stays.
@@ -90,6 +91,19 @@ pub struct Outcome {
     pub evaluations: u64,
     /// Of an ablation: batches.
     pub batches: u64,
+    /// What took the time.
+    pub stages: Stages,
+}
+
+/// How long each stage was busy, waiting for other stages not counted. They overlap.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stages {
+    /// Cutting and tokenizing windows.
+    pub planning: Duration,
+    /// Running the model, summed over devices; on a GPU, giving it work.
+    pub model: Duration,
+    /// Reading results back, writing and committing.
+    pub writing: Duration,
 }
 
 /// What a run's record says after memory ran out.
@@ -102,13 +116,6 @@ struct Prepared {
     /// For each row of the unit, its status, or that it takes the next row of the work.
     statuses: Vec<Option<Status>>,
     work: Work,
-}
-
-/// A unit on its way to the store.
-struct Computed {
-    prepared: Prepared,
-    outputs: Vec<Outputs>,
-    ablation: Option<Ablation>,
 }
 
 /// Rows that each table lacks.
@@ -141,40 +148,45 @@ impl Job<'_> {
         Ok(pending)
     }
 
-    /// Scores what is pending, commits unit by unit, and keeps `run` up to date in the catalog. Rows that
-    /// turn out to carry no score are listed in `report`.
+    /// Scores what is pending with copies of one model, one a device; commits unit by unit, and keeps
+    /// `run` up to date in the catalog. Units are dealt to the devices in turn. Rows that turn out to carry
+    /// no score are listed in `report`.
     ///
     /// # Errors
     /// When any stage fails; units committed before stay.
     pub fn run(
         &self,
-        model: &Model,
+        models: Vec<Model>,
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         writer.put_run(run)?;
-        let (to_model, from_planner) = sync_channel::<Prepared>(1);
-        let (to_writer, from_model) = sync_channel::<Computed>(1);
+        let first = models.first().expect("a model to run; this is a bug");
+        let (tokenizer, max_tokens) = (first.tokenizer().clone(), first.description().max_tokens);
         let mut outcome = thread::scope(|scope| {
-            // Tensors stay on this thread; the others get what they need of the model.
-            let tokenizer = model.tokenizer();
-            let max_tokens = model.description().max_tokens;
-            let planner = scope.spawn(move || self.plan_units(tokenizer, max_tokens, &to_model));
-            let (writer, run, report) = (&mut *writer, &mut *run, &mut *report);
-            let committer =
-                scope.spawn(move || self.commit_units(&from_model, writer, run, report, progress));
-            let computed = self.compute_units(model, &from_planner, &to_writer);
-            // Closing both ends lets the neighbours see that nothing more comes, or is wanted.
-            drop(from_planner);
-            drop(to_writer);
+            let (mut to_engines, mut from_engines, mut engines) = (Vec::new(), Vec::new(), Vec::new());
+            let threads = tch::get_num_threads();
+            for model in models {
+                let (to_engine, from_planner) = sync_channel::<Prepared>(1);
+                let (to_writer, from_engine) = sync_channel::<Computed>(1);
+                to_engines.push(to_engine);
+                from_engines.push(from_engine);
+                let engine = Engine { job: self, model, threads };
+                engines.push(scope.spawn(move || engine.run(&from_planner, &to_writer)));
+            }
+            let planner = scope.spawn(move || self.plan_units(&tokenizer, max_tokens, &to_engines));
+            // Which stages failed shows when they are joined; each ends when a neighbour does.
+            let committed = self.commit_units(&from_engines, writer, run, report, progress);
+            drop(from_engines);
+            let computed: Vec<_> = engines.into_iter().map(join).collect();
             let planned = join(planner);
-            let committed = join(committer);
-            // The stage that failed explains why the others stopped.
-            let outcome = committed?;
-            computed?;
-            planned?;
+            let mut outcome = committed?;
+            for computed in computed {
+                outcome.stages.model += computed?;
+            }
+            outcome.stages.planning = planned?;
             Ok::<_, PipelineError>(outcome)
         })?;
         outcome.interrupted = self.interrupted.load(Ordering::Relaxed);
@@ -187,16 +199,20 @@ impl Job<'_> {
         &self,
         tokenizer: &Tokenizer,
         max_tokens: Option<u32>,
-        to_model: &SyncSender<Prepared>,
-    ) -> Result<(), PipelineError> {
+        to_engines: &[SyncSender<Prepared>],
+    ) -> Result<Duration, PipelineError> {
         let mut reference = self.reference.reopen()?;
-        for unit in Units::new(self)? {
+        let (mut units, mut busy) = (Units::new(self)?, Duration::ZERO);
+        for to_engine in to_engines.iter().cycle() {
+            let started = Instant::now();
+            let Some(unit) = units.next() else { break };
             let prepared = self.prepare(unit?, tokenizer, max_tokens, &mut reference)?;
-            if to_model.send(prepared).is_err() {
+            busy += started.elapsed();
+            if to_engine.send(prepared).is_err() {
                 break;
             }
         }
-        Ok(())
+        Ok(busy)
     }
 
     fn prepare(
@@ -229,43 +245,21 @@ impl Job<'_> {
         Ok(Prepared { unit, statuses, work })
     }
 
-    fn compute_units(
-        &self,
-        model: &Model,
-        from_planner: &Receiver<Prepared>,
-        to_writer: &SyncSender<Computed>,
-    ) -> Result<(), PipelineError> {
-        while let Ok(prepared) = from_planner.recv() {
-            if self.interrupted.load(Ordering::Relaxed) {
-                break;
-            }
-            let work = &prepared.work;
-            let (outputs, ablation) = if self.ablation {
-                let part = self.track.recipe.part;
-                let (outputs, ablation) = Ablation::compute(model, work, part, self.recipe.batch_tokens)?;
-                (outputs, Some(ablation))
-            } else {
-                let batches = 0..work.batches();
-                (batches.map(|batch| score::run(model, work, batch)).collect::<Result<_, _>>()?, None)
-            };
-            if to_writer.send(Computed { prepared, outputs, ablation }).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     fn commit_units(
         &self,
-        from_model: &Receiver<Computed>,
+        from_engines: &[Receiver<Computed>],
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
-        while let Ok(Computed { prepared, outputs, mut ablation }) = from_model.recv() {
+        // Taken in turn as they were dealt, so that rows are committed in the order of the plan.
+        for from_engine in from_engines.iter().cycle() {
+            let Ok(Computed { prepared, launched }) = from_engine.recv() else { break };
+            let started = Instant::now();
             let Prepared { unit, statuses, work } = prepared;
+            let Numbers { outputs, mut ablation } = launched.read(&work)?;
             if outputs.iter().any(|output| output.divided) && run.remarks.is_empty() {
                 run.remarks.push(DIVIDED.to_owned());
             }
@@ -307,6 +301,7 @@ impl Job<'_> {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
             writer.commit(&segments, run)?;
+            outcome.stages.writing += started.elapsed();
             progress.advance(count);
         }
         Ok(outcome)

@@ -20,8 +20,8 @@ use crate::batch::{ForwardOutput, Forwards};
 use crate::model::Description;
 use crate::model::error::ModelError;
 use crate::tokenize::{Tokenizer, TokenizerError, Tokens, reverse_complement};
-pub use ablation::{Ablated, Movement, ablate, change};
-pub use forward::{Outputs, run};
+pub use ablation::{Ablated, LaunchedAblation, Movement, ablate, change, launch_ablation};
+pub use forward::{Launched, Outputs, launch, run};
 
 /// How a model is turned into scores.
 #[derive(Clone, Debug, PartialEq, Eq)]

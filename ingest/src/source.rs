@@ -1,10 +1,11 @@
-//! Where the files of a catalog's model lie.
+//! A model in the catalog: what is recorded of it, and where its files lie.
 
 use std::path::PathBuf;
 
 use vestore::Store;
-use vestore_schema::Model as ModelRecord;
+use vestore_schema::{Digest, Model as ModelRecord};
 
+use crate::model::Description;
 use crate::model::source::ModelSource;
 
 /// The files and layers that the catalog records for a model.
@@ -16,5 +17,43 @@ pub fn source_of(store: &Store, record: &ModelRecord) -> ModelSource {
         kept_layers: Some(record.kept_layers.clone()),
         adapter: record.adapter.as_ref().map(place),
         adapter_layers: record.adapter_layers.clone(),
+    }
+}
+
+/// What the catalog records of a model called `name`, whose files lie in the folders `checkpoint` and
+/// `adapter`: absolute paths. It has no parent.
+#[must_use]
+pub fn record_of(
+    name: &str,
+    description: Description,
+    checkpoint: String,
+    adapter: Option<String>,
+) -> ModelRecord {
+    ModelRecord {
+        name: name.to_owned(),
+        id: Digest::from(description.id),
+        family: description.family.to_owned(),
+        checkpoint,
+        adapter,
+        adapter_layers: None,
+        copied: false,
+        parent: None,
+        pruned_by: None,
+        weights_digest: description.weights_digest.into(),
+        tokenizer_digest: description.tokenizer_digest.into(),
+        adapter_digest: description.adapter_digest.map(Digest::from),
+        adapter_kind: description.adapter_kind.map(str::to_owned),
+        config: description.config,
+        layers: description.layers_in_checkpoint,
+        kept_layers: description.kept_layers,
+        hidden: description.hidden,
+        parameters: description.parameters,
+        weight_bytes: description.weight_bytes,
+        masked_lm: description.has_masked_lm,
+        labels: description.labels,
+        tokenizer: description.tokenizer_kind,
+        max_tokens: description.max_tokens,
+        license: description.license,
+        note: description.note,
     }
 }

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use support::{FAMILIES, checkpoint, directory, load, recipe, rewrite, score, snv, snvs, weights, window};
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
     GridWindow, Model, ModelSource, Recipe, ScoreError, ScoreKind, Strands, WindowPair, grid_window_start,
@@ -39,6 +39,32 @@ fn batches_change_nothing_that_matters() {
                 assert!((together.expect("a score") - alone.expect("a score")).abs() < 2e-5);
             }
         }
+    }
+}
+
+#[test]
+fn the_last_layer_for_the_tokens_that_are_read_gives_what_the_whole_layer_gives() {
+    for family in FAMILIES {
+        let root = directory();
+        let model = load(&ModelSource::new(checkpoint(root.path(), family, None)));
+        let likelihood = |bases: &[u8]| -> f64 {
+            let tokens = model.tokenizer().encode(bases).expect("tokens");
+            let one = |place: usize| {
+                let mut ids = tokens.ids.clone();
+                ids[place] = model.tokenizer().mask_id().expect("a mask");
+                let hidden = model.hidden(&Tensor::from_slice(&ids).unsqueeze(0)).expect("states");
+                let logits = model.masked_logits(&hidden.select(1, place as i64)).expect("logits");
+                logits.log_softmax(-1, Kind::Double).double_value(&[0, tokens.ids[place]])
+            };
+            tokens.content().map(one).sum()
+        };
+        let (reference, alternate) = (window(61, 4), [b'A'; 61]);
+        let expected = likelihood(&alternate) - likelihood(&reference);
+        let pair = WindowPair { alternate: alternate.as_slice().into(), ..snv(&reference, b'A') };
+        let recipe = Recipe { strands: Strands::Forward, ..recipe(&[ScoreKind::Pll]) };
+        let rows = score(&model, &recipe, &[pair]);
+        let found = f64::from(rows[0].values[0].expect("a score"));
+        assert!((found - expected).abs() < 1e-4, "{family:?}: {found} {expected}");
     }
 }
 

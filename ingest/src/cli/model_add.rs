@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, StoreError};
-use vestore_ingest::{ModelSource, ablated_tracks, describe, summarize};
+use vestore_ingest::{ModelSource, ablated_tracks, describe, record_of, summarize};
 use vestore_schema::{Digest, Model, Track, check_name};
 
 use super::{Usage, say, typed};
@@ -88,31 +88,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (text(&source.checkpoint)?, source.adapter.as_deref().map(text).transpose()?)
     };
     let model = Model {
-        name: arguments.name.clone(),
-        id,
-        family: description.family.to_owned(),
-        checkpoint,
-        adapter,
         adapter_layers: source.adapter_layers,
         copied: arguments.copy,
         parent,
         pruned_by,
-        weights_digest: description.weights_digest.into(),
-        tokenizer_digest: description.tokenizer_digest.into(),
-        adapter_digest: description.adapter_digest.map(Digest::from),
-        adapter_kind: description.adapter_kind.map(str::to_owned),
-        config: description.config,
-        layers: description.layers_in_checkpoint,
-        kept_layers: description.kept_layers,
-        hidden: description.hidden,
-        parameters: description.parameters,
-        weight_bytes: description.weight_bytes,
-        masked_lm: description.has_masked_lm,
-        labels: description.labels,
-        tokenizer: description.tokenizer_kind,
-        max_tokens: description.max_tokens,
-        license: description.license,
-        note: description.note,
+        ..record_of(&arguments.name, description, checkpoint, adapter)
     };
     writer.put_model(&model)?;
     let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));

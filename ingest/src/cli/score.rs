@@ -62,20 +62,21 @@ pub(super) fn execute(
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let model = prepared.load()?;
+    let models = prepared.load()?;
     let Some(writer) = &mut writer else {
-        return tell_estimate(&job, &model, stored);
+        return tell_estimate(&job, &models[0], stored);
     };
+    let depth = models[0].depth() as u64;
     writer.put_track(track)?;
     let mut run = new_run(&job, &prepared.device_name(), prepared.threads)?;
     let progress = Progress::new(pending, scoring.quiet);
     let started = Instant::now();
-    let outcome = job.run(&model, writer, &mut run, &mut report, &progress)?;
+    let outcome = job.run(models, writer, &mut run, &mut report, &progress)?;
     report.finish()?;
     progress.finish();
     tell_outcome(&outcome, track, stored, pending, started);
     if outcome.batches > 0 {
-        tell_evaluations(&outcome, model.depth() as u64);
+        tell_evaluations(&outcome, depth);
     }
     Ok(if outcome.rows < pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -8,7 +8,10 @@ use anyhow::{Context, bail, ensure};
 use vestore::{
     Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
 };
-use vestore_ingest::{Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, device, source_of};
+use vestore_ingest::{
+    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, devices,
+    set_tf32, source_of,
+};
 use vestore_schema::{
     AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind,
     Track,
@@ -18,11 +21,6 @@ use super::{Usage, interrupt, say, typed};
 
 /// Window in bases when none is asked for.
 const WINDOW: u32 = 600;
-/// Tokens of one batch on a CPU: more gains nothing there, as its caches are full.
-const CPU_BATCH_TOKENS: u32 = 4096;
-/// Tokens of one batch on a GPU.
-const GPU_BATCH_TOKENS: u32 = 65_536;
-
 #[derive(clap::Args)]
 pub(super) struct Scoring {
     /// Variants from a VCF, VCF.gz or BCF file; `-` is stdin
@@ -43,10 +41,10 @@ pub(super) struct Scoring {
     /// Score both strands and take the mean, or the forward strand alone
     #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
     strands: StrandsArgument,
-    /// Where the model runs: auto, cpu, cuda or cuda:N
+    /// Where the model runs: cpu, cuda for every GPU, cuda:N for one, or auto
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Arithmetic of the model
+    /// Arithmetic of the model: float32, or what is faster and less exact
     #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
     dtype: DtypeArgument,
     /// Round scores to multiples of this step, for smaller files; lossless without
@@ -82,6 +80,8 @@ enum StrandsArgument {
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum DtypeArgument {
     F32,
+    /// float32 with products rounded to TF32; GPUs only
+    Tf32,
     Bf16,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Prepared {
     reference: Reference,
     recipe: ScoreRecipe,
     ablation: bool,
-    device: vestore_ingest::Device,
+    devices: Vec<vestore_ingest::Device>,
     pub(super) threads: u32,
     interrupted: Arc<AtomicBool>,
 }
@@ -137,8 +137,9 @@ impl Scoring {
         let name = self.track.clone().unwrap_or_else(|| recipe.track_name(&record.name));
         let track = Track::new(&name, &record.name, record.id, recipe)?;
         check_track(&track, &snapshot.tracks)?;
-        let device = device(&self.device)?;
-        let on_cpu = device == vestore_ingest::Device::Cpu;
+        let devices = devices(&self.device)?;
+        set_tf32(track.recipe.dtype == Dtype::Tf32, &devices)?;
+        let on_cpu = devices.contains(&vestore_ingest::Device::Cpu);
         let batch_tokens =
             self.batch_tokens.unwrap_or(if on_cpu { CPU_BATCH_TOKENS } else { GPU_BATCH_TOKENS });
         let threads = self.threads.unwrap_or_else(cores);
@@ -180,7 +181,7 @@ impl Scoring {
             reference,
             recipe,
             ablation,
-            device,
+            devices,
             threads,
             interrupted,
         })
@@ -209,19 +210,23 @@ impl Prepared {
 
     /// Where the model runs, as the run's record says it.
     pub(super) fn device_name(&self) -> String {
-        match self.device {
+        let name = |device: &vestore_ingest::Device| match device {
             vestore_ingest::Device::Cuda(index) => format!("cuda:{index}"),
             _ => "cpu".to_owned(),
-        }
+        };
+        self.devices.iter().map(name).collect::<Vec<_>>().join(",")
     }
 
-    /// Loads the model and checks that it gives what is asked.
-    pub(super) fn load(&self) -> anyhow::Result<Model> {
+    /// Loads the model onto every device and checks that it gives what is asked.
+    pub(super) fn load(&self) -> anyhow::Result<Vec<Model>> {
         vestore_ingest::set_threads(self.threads);
         let kind = if self.track.recipe.dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float };
-        let model = load(&self.store, &self.record, self.device, kind)?;
-        self.recipe.check(model.description())?;
-        Ok(model)
+        let load = |device: &vestore_ingest::Device| {
+            let model = load(&self.store, &self.record, *device, kind)?;
+            self.recipe.check(model.description())?;
+            Ok(model)
+        };
+        self.devices.iter().map(load).collect()
     }
 }
 
@@ -275,6 +280,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
         },
         dtype: match arguments.dtype {
             DtypeArgument::F32 => Dtype::F32,
+            DtypeArgument::Tf32 => Dtype::Tf32,
             DtypeArgument::Bf16 => Dtype::Bf16,
         },
         precision: arguments.precision.clone(),

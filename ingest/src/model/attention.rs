@@ -46,7 +46,12 @@ impl Place {
                 let slopes = Tensor::f_from_slice(&alibi_slopes(heads))?.f_to_device(device)?;
                 let slopes = slopes.f_view([heads, 1, 1])?;
                 let small = heads * length * length <= BLOCK_NUMBERS;
-                let whole = if small { Some(alibi_bias(&slopes, 0, length, length, like)?) } else { None };
+                let whole = if small {
+                    let queries = Tensor::f_arange(length, (Kind::Float, device))?.f_view([1, 1, -1, 1])?;
+                    Some(alibi_bias(&slopes, &queries, length, kind)?)
+                } else {
+                    None
+                };
                 Ok(Self::Alibi { slopes, whole })
             }
         }
@@ -64,23 +69,58 @@ fn alibi_slopes(heads: i64) -> Vec<f32> {
     powers(whole).chain(powers(2 * whole).step_by(2).take((heads - whole) as usize)).collect()
 }
 
-/// The `ALiBi` bias [1, heads, rows, length] of the queries from `first` on: −slope · |i − j|.
-fn alibi_bias(
-    slopes: &Tensor,
-    first: i64,
-    rows: i64,
-    length: i64,
-    like: (Kind, Device),
-) -> Result<Tensor, TchError> {
-    let (kind, device) = like;
+/// The tokens whose hidden states are wanted, where not all are: as many of every window.
+pub(crate) struct Chosen {
+    /// Their places in each window [batch, count], int64.
+    places: Tensor,
+    /// The same in the windows laid end to end [batch × count].
+    flat: Tensor,
+}
+
+impl Chosen {
+    /// `lists` holds the tokens of each window of `length` tokens; none is empty, and the longest sets
+    /// how many are computed of each.
+    pub(crate) fn new(lists: &[Vec<u32>], length: i64, device: Device) -> Result<Self, TchError> {
+        let count = lists.iter().map(Vec::len).max().unwrap_or(0);
+        let (mut places, mut flat) = (Vec::new(), Vec::new());
+        for (window, list) in (0..).zip(lists) {
+            let last = list.last().copied().unwrap_or(0);
+            for place in list.iter().copied().chain(std::iter::repeat(last)).take(count) {
+                places.push(i64::from(place));
+                flat.push(window * length + i64::from(place));
+            }
+        }
+        Ok(Self {
+            places: Tensor::f_from_slice(&places)?.f_to_device(device)?.f_view([-1, count as i64])?,
+            flat: Tensor::f_from_slice(&flat)?.f_to_device(device)?,
+        })
+    }
+
+    /// The chosen states [batch, count, hidden] of `states` [batch, tokens, hidden].
+    pub(crate) fn of(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        let (batch, length, hidden) = states.size3()?;
+        let rows = states.f_reshape([batch * length, hidden])?.f_index_select(0, &self.flat)?;
+        rows.f_view([batch, -1, hidden])
+    }
+
+    /// The chosen rows [batch, 1, count, width] of a table [length, width].
+    fn rows(&self, table: &Tensor) -> Result<Tensor, TchError> {
+        let (batch, count) = self.places.size2()?;
+        table.f_index_select(0, &self.places.f_view([-1])?)?.f_view([batch, 1, count, -1])
+    }
+}
+
+/// The `ALiBi` bias [batch or 1, heads, rows, length] of queries at the places `queries`
+/// [batch or 1, 1, rows, 1]: −slope · |i − j|.
+fn alibi_bias(slopes: &Tensor, queries: &Tensor, length: i64, kind: Kind) -> Result<Tensor, TchError> {
+    let device = slopes.device();
     // CUDA's kernels want rows that start at multiples of eight numbers.
     let width = (length + 7) / 8 * 8;
-    let queries = Tensor::f_arange_start(first, first + rows, (Kind::Float, device))?.f_view([1, rows, 1])?;
-    let keys = Tensor::f_arange(width, (Kind::Float, device))?.f_view([1, 1, width])?;
+    let keys = Tensor::f_arange(width, (Kind::Float, device))?;
     let bias = queries.f_sub(&keys)?.f_abs_()?.f_mul(&slopes.f_neg()?)?;
     // On the CPU attention takes a float32 bias beside bfloat16 queries; on CUDA it must match.
     let kind = if device == Device::Cpu { Kind::Float } else { kind };
-    bias.f_to_kind(kind)?.f_narrow(-1, 0, length)?.f_unsqueeze(0)
+    bias.f_to_kind(kind)?.f_narrow(-1, 0, length)
 }
 
 /// Rotates queries or keys [batch, heads, length, head length]; halves are paired.
@@ -90,20 +130,31 @@ fn rotate(vectors: &Tensor, cosine: &Tensor, sine: &Tensor) -> Result<Tensor, Tc
     vectors.f_mul(cosine)?.f_add(&turned.f_mul(sine)?)
 }
 
-/// Attention over queries, keys and values [batch, heads, length, head length].
+/// Attention over queries, keys and values [batch, heads, length, head length]; the queries are those of
+/// the chosen tokens where some are chosen.
 pub(crate) fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
     place: &Place,
+    chosen: Option<&Chosen>,
 ) -> Result<Tensor, TchError> {
-    match place {
-        Place::None => product(query, key, value, None),
-        Place::Rotary { cosine, sine } => {
-            product(&rotate(query, cosine, sine)?, &rotate(key, cosine, sine)?, value, None)
+    match (place, chosen) {
+        (Place::None, _) => product(query, key, value, None),
+        (Place::Rotary { cosine, sine }, chosen) => {
+            let query = match chosen {
+                None => rotate(query, cosine, sine)?,
+                Some(chosen) => rotate(query, &chosen.rows(cosine)?, &chosen.rows(sine)?)?,
+            };
+            product(&query, &rotate(key, cosine, sine)?, value, None)
         }
-        Place::Alibi { whole: Some(bias), .. } => product(query, key, value, Some(bias)),
-        Place::Alibi { slopes, whole: None } => {
+        (Place::Alibi { slopes, .. }, Some(chosen)) => {
+            let queries = chosen.places.f_to_kind(Kind::Float)?.f_unsqueeze(1)?.f_unsqueeze(-1)?;
+            let bias = alibi_bias(slopes, &queries, key.size4()?.2, key.f_kind()?)?;
+            product(query, key, value, Some(&bias))
+        }
+        (Place::Alibi { whole: Some(bias), .. }, None) => product(query, key, value, Some(bias)),
+        (Place::Alibi { slopes, whole: None }, None) => {
             let (_, heads, length, _) = query.size4()?;
             in_blocks([query, key, value], slopes, block_rows(heads, length))
         }
@@ -114,11 +165,12 @@ pub(crate) fn attend(
 fn in_blocks(inputs: [&Tensor; 3], slopes: &Tensor, rows: i64) -> Result<Tensor, TchError> {
     let [query, key, value] = inputs;
     let (_, _, length, _) = query.size4()?;
-    let like = (query.f_kind()?, query.device());
+    let places = (Kind::Float, query.device());
     let mut blocks = Vec::new();
     for first in (0..length).step_by(rows as usize) {
         let rows = rows.min(length - first);
-        let bias = alibi_bias(slopes, first, rows, length, like)?;
+        let queries = Tensor::f_arange_start(first, first + rows, places)?.f_view([1, 1, rows, 1])?;
+        let bias = alibi_bias(slopes, &queries, length, query.f_kind()?)?;
         blocks.push(product(&query.f_narrow(2, first, rows)?, key, value, Some(&bias))?);
     }
     Tensor::f_cat(&blocks, 2)
@@ -163,8 +215,16 @@ mod tests {
         let scores = query.matmul(&key.transpose(-2, -1)) / 8f64.sqrt() + &bias;
         let expected = scores.softmax(-1, Kind::Float).matmul(&value);
         let place = Place::Alibi { slopes: slopes.shallow_clone(), whole: Some(bias.shallow_clone()) };
-        let whole = attend(&query, &key, &value, &place).expect("attention");
+        let whole = attend(&query, &key, &value, &place, None).expect("attention");
         assert!((&whole - &expected).abs().max().double_value(&[]) < 2e-6);
+        let lists = [vec![0, 17], vec![52]];
+        let chosen = Chosen::new(&lists, length, Device::Cpu).expect("places");
+        let rows = |states: &Tensor| {
+            let states = states.transpose(1, 2).reshape([2, length, heads * 8]);
+            chosen.of(&states).expect("rows").view([2, -1, heads, 8]).transpose(1, 2)
+        };
+        let some = attend(&rows(&query), &key, &value, &place, Some(&chosen)).expect("attention");
+        assert!((some - rows(&expected)).abs().max().double_value(&[]) < 2e-6);
         for rows in [1, 7, 52, 53] {
             let blocks = in_blocks([&query, &key, &value], &slopes, rows).expect("attention");
             assert!((blocks - &expected).abs().max().double_value(&[]) < 2e-6);

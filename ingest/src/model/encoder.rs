@@ -5,7 +5,7 @@
 use tch::{Kind, TchError, Tensor};
 use vestore_schema::AblatedPart;
 
-use super::attention::{Place, attend};
+use super::attention::{Chosen, Place, attend};
 use super::config::{Activation, EncoderConfig, NormPlacement, Positions};
 use super::dialect::{Dialect, LayerPart, Part};
 use super::error::ModelError;
@@ -20,6 +20,24 @@ pub(crate) struct Encoder {
     embedding_norm: Option<Norm>,
     layers: Vec<Layer>,
     final_norm: Option<Norm>,
+}
+
+/// How a layer is run.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    /// What attention needs at the windows' length.
+    pub(crate) place: &'a Place,
+    /// The part of the layer that is left out.
+    pub(crate) without: Option<AblatedPart>,
+    /// The tokens whose states are computed, where not all are wanted: the last layer's affair.
+    pub(crate) chosen: Option<&'a Chosen>,
+}
+
+impl<'a> Pass<'a> {
+    /// The whole layer, for every token.
+    pub(crate) fn whole(place: &'a Place) -> Self {
+        Self { place, without: None, chosen: None }
+    }
 }
 
 struct Layer {
@@ -101,19 +119,8 @@ impl Encoder {
     }
 
     /// The hidden state [batch, tokens, hidden] after the `index`-th kept layer.
-    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, place: &Place) -> Result<Tensor, TchError> {
-        self.layers[index].forward(hidden, place, &self.config, None)
-    }
-
-    /// The same without one of the layer's parts.
-    pub(crate) fn layer_without(
-        &self,
-        index: usize,
-        hidden: &Tensor,
-        place: &Place,
-        part: AblatedPart,
-    ) -> Result<Tensor, TchError> {
-        self.layers[index].forward(hidden, place, &self.config, Some(part))
+    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
+        self.layers[index].forward(hidden, &self.config, pass)
     }
 
     /// What follows the last layer: the final norm, where there is one.
@@ -154,51 +161,57 @@ impl Layer {
         })
     }
 
-    /// The hidden state after the layer, or after what is left of it without a part.
-    fn forward(
-        &self,
-        hidden: &Tensor,
-        place: &Place,
-        config: &EncoderConfig,
-        without: Option<AblatedPart>,
-    ) -> Result<Tensor, TchError> {
+    /// The hidden state after the layer, or after what is left of it without a part; of the chosen tokens.
+    fn forward(&self, hidden: &Tensor, config: &EncoderConfig, pass: Pass<'_>) -> Result<Tensor, TchError> {
         let keeps =
-            |part| !matches!(without, Some(removed) if removed == part || removed == AblatedPart::Block);
-        let mut hidden = hidden.shallow_clone();
+            |part| !matches!(pass.without, Some(removed) if removed == part || removed == AblatedPart::Block);
+        let mut stream = match pass.chosen {
+            Some(chosen) => chosen.of(hidden)?,
+            None => hidden.shallow_clone(),
+        };
         if keeps(AblatedPart::Attention) {
-            hidden = match config.norm {
+            stream = match config.norm {
                 NormPlacement::Pre => {
-                    let normed = self.attention_norm.forward(&hidden)?;
-                    hidden.f_add(&self.attention(&normed, place, config)?)?
+                    let normed = self.attention_norm.forward(hidden)?;
+                    stream.f_add(&self.attention(&normed, config, pass)?)?
                 }
                 NormPlacement::Post => {
-                    let sum = self.attention(&hidden, place, config)?.f_add(&hidden)?;
+                    let sum = self.attention(hidden, config, pass)?.f_add(&stream)?;
                     self.attention_norm.forward(&sum)?
                 }
             };
         }
         if keeps(AblatedPart::Mlp) {
-            hidden = match config.norm {
+            stream = match config.norm {
                 NormPlacement::Pre => {
-                    let normed = self.feed_forward_norm.forward(&hidden)?;
-                    hidden.f_add(&self.feed_forward(&normed, config.activation)?)?
+                    let normed = self.feed_forward_norm.forward(&stream)?;
+                    stream.f_add(&self.feed_forward(&normed, config.activation)?)?
                 }
                 NormPlacement::Post => {
-                    let sum = self.feed_forward(&hidden, config.activation)?.f_add(&hidden)?;
+                    let sum = self.feed_forward(&stream, config.activation)?.f_add(&stream)?;
                     self.feed_forward_norm.forward(&sum)?
                 }
             };
         }
-        Ok(hidden)
+        Ok(stream)
     }
 
-    fn attention(&self, input: &Tensor, place: &Place, config: &EncoderConfig) -> Result<Tensor, TchError> {
-        let (batch, length, hidden) = input.size3()?;
+    fn attention(&self, input: &Tensor, config: &EncoderConfig, pass: Pass<'_>) -> Result<Tensor, TchError> {
+        let (batch, _, hidden) = input.size3()?;
         let heads = i64::from(config.heads);
-        let projected = self.attention.forward(input)?.f_view([batch, length, 3, heads, hidden / heads])?;
-        let [query, key, value] = [0, 1, 2].map(|part| projected.f_select(2, part)?.f_transpose(1, 2));
-        let mixed = attend(&query?, &key?, &value?, place)?;
-        let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, length, hidden])?;
+        let split = |projected: Tensor, parts: i64| -> Result<Vec<Tensor>, TchError> {
+            let projected = projected.f_view([batch, -1, parts, heads, hidden / heads])?;
+            (0..parts).map(|part| projected.f_select(2, part)?.f_transpose(1, 2)).collect()
+        };
+        let mut parts = Vec::with_capacity(3);
+        if let Some(chosen) = pass.chosen {
+            parts.extend(split(self.attention.part(0, hidden)?.forward(&chosen.of(input)?)?, 1)?);
+            parts.extend(split(self.attention.part(hidden, 2 * hidden)?.forward(input)?, 2)?);
+        } else {
+            parts.extend(split(self.attention.forward(input)?, 3)?);
+        }
+        let mixed = attend(&parts[0], &parts[1], &parts[2], pass.place, pass.chosen)?;
+        let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, -1, hidden])?;
         adapted(self.attention_output.forward(&mixed)?, self.attention_adapter.as_ref())
     }
 

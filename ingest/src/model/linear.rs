@@ -18,6 +18,12 @@ impl Linear {
     pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
         input.f_linear(&self.weight, self.bias.as_ref())
     }
+
+    /// The part of it that gives `count` numbers from the `first` on.
+    pub(crate) fn part(&self, first: i64, count: i64) -> Result<Self, TchError> {
+        let bias = self.bias.as_ref().map(|bias| bias.f_narrow(0, first, count)).transpose()?;
+        Ok(Self { weight: self.weight.f_narrow(0, first, count)?, bias })
+    }
 }
 
 /// A small network beside the stream: x + up(relu(down(x))).

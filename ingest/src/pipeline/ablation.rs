@@ -5,7 +5,7 @@ use vestore_schema::{AblatedPart, LayerRecord, Run, Variant};
 
 use crate::model::Model;
 use crate::model::error::ModelError;
-use crate::score::{self, Movement, Outputs, Row, Work};
+use crate::score::{self, LaunchedAblation, Movement, Outputs, Row, Work};
 
 /// A unit's outputs without each layer, beside those of the full model.
 #[derive(Default)]
@@ -17,22 +17,34 @@ pub(super) struct Ablation {
     pub(super) batches: u64,
 }
 
-impl Ablation {
-    /// Runs all batches of a unit; gives the full model's outputs too.
-    pub(super) fn compute(
+/// All batches of a unit, perhaps not computed yet.
+pub(super) struct LaunchedUnit {
+    batches: Vec<LaunchedAblation>,
+    depth: usize,
+}
+
+impl LaunchedUnit {
+    pub(super) fn launch(
         model: &Model,
         work: &Work,
         part: AblatedPart,
         batch_tokens: usize,
-    ) -> Result<(Vec<Outputs>, Self), ModelError> {
-        let mut ablation = Self {
-            without: vec![Vec::with_capacity(work.batches()); model.depth()],
-            movement: vec![Movement::default(); model.depth()],
-            ..Self::default()
+    ) -> Result<Self, ModelError> {
+        let batches =
+            (0..work.batches()).map(|batch| score::launch_ablation(model, work, batch, part, batch_tokens));
+        Ok(Self { batches: batches.collect::<Result<_, _>>()?, depth: model.depth() })
+    }
+
+    /// Waits for the batches; gives the full model's outputs too.
+    pub(super) fn read(self, work: &Work) -> Result<(Vec<Outputs>, Ablation), ModelError> {
+        let mut ablation = Ablation {
+            without: vec![Vec::with_capacity(work.batches()); self.depth],
+            movement: vec![Movement::default(); self.depth],
+            ..Ablation::default()
         };
         let mut full = Vec::with_capacity(work.batches());
-        for batch in 0..work.batches() {
-            let ablated = score::ablate(model, work, batch, part, batch_tokens)?;
+        for launched in self.batches {
+            let ablated = launched.read(work)?;
             full.push(ablated.full);
             for (to, from) in ablation.without.iter_mut().zip(ablated.without) {
                 to.push(from);
@@ -45,7 +57,9 @@ impl Ablation {
         }
         Ok((full, ablation))
     }
+}
 
+impl Ablation {
     /// The rows of every kept layer, by layer.
     pub(super) fn finish(&mut self, work: &Work) -> Vec<Vec<Row>> {
         std::mem::take(&mut self.without).into_iter().map(|outputs| score::finish(work, outputs)).collect()

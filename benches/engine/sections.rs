@@ -1,0 +1,301 @@
+//! What is measured, section by section.
+
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tch::{Device, Kind, Tensor};
+use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape};
+use vestore_ingest::{
+    AblatedPart, Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowPair, ablate, change, devices,
+    finish, prepare, run,
+};
+use vestore_schema::{Dtype, Region};
+
+use crate::baseline::{Baseline, Task};
+use crate::bench::{Bench, DNABERT2, NT_50M, agree};
+use crate::products;
+
+/// Rounds of which the fastest counts, for both sides in turn.
+const ROUNDS: usize = 2;
+
+/// Scores in bfloat16 lie so far from the baseline's, whose sums are rounded in another order.
+const NEAR: [f32; 2] = [1e-4, 0.3];
+
+/// One SNV a site, both strands, nothing to share: the same windows for both.
+pub(crate) fn fixed(sites: u32, threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
+    println!("\n# Fixed windows: NT-v2 50M, llr, both strands, one SNV a site (windows/s)");
+    println!(
+        "{:<6} {:>7} {:>8} {:>9} {:>7} {:>14} {:>14} {:>10}",
+        "dtype", "tokens", "ours", "baseline", "ratio", "outside model", "share of rate", "baseline's"
+    );
+    let bench = Bench::new(NT_50M)?;
+    for (dtype, kind, name, near) in
+        [(Dtype::F32, Kind::Float, "float32", NEAR[0]), (Dtype::Bf16, Kind::BFloat16, "bfloat16", NEAR[1])]
+    {
+        let rate = products::large(Device::Cpu, kind);
+        let mut baseline = python
+            .map(|python| Baseline::start(python, &bench.checkpoint(), "nt", name, threads))
+            .transpose()?;
+        for window in [600, 1002, 5994] {
+            let variants = bench.snvs((sites * 600 / window).max(12))?;
+            let plan = bench.plan(&variants)?;
+            let model = bench.load(kind)?;
+            let task = bench.masked(model.tokenizer(), &variants, window, false)?;
+            drop(model);
+            let (tokens, count) = (task.ids[0].len() as u32, task.ids.len() as f64);
+            let (mut ours, mut outside, mut theirs, mut peak) = (f64::INFINITY, 0.0, f64::INFINITY, None);
+            for _ in 0..ROUNDS {
+                let columns = ["llr_forward", "llr_reverse"];
+                let scored = bench.score(ScoreKind::Llr, window, dtype, &plan, &columns)?;
+                if scored.seconds < ours {
+                    ours = scored.seconds;
+                    outside = 1.0 - scored.outcome.stages.model.as_secs_f64() / scored.seconds;
+                }
+                if let Some(baseline) = &mut baseline {
+                    let answer = baseline.run(&task)?;
+                    agree(&scored.columns.concat(), &answer.values, near)?;
+                    theirs = theirs.min(answer.seconds);
+                    peak = Some((answer.batch, answer.peak));
+                }
+            }
+            let share =
+                |seconds: f64, whole| products::operations(&NT_50M, tokens, whole) * count / seconds / rate;
+            println!(
+                "{name:<8} {tokens:>5} {:>8.1} {:>9.1} {:>7.2} {:>13.1} % {:>14.2} {:>10.2}{}",
+                count / ours,
+                count / theirs,
+                theirs / ours,
+                outside * 100.0,
+                share(ours, false),
+                share(theirs, true),
+                peak.map_or_else(String::new, |(batch, peak)| format!(
+                    "   (batches of {batch}, {} MB)",
+                    peak / 1_000_000
+                ))
+            );
+        }
+        println!("{name:<8} large products: {:.3} TFLOP/s", rate / 1e12);
+    }
+    Ok(())
+}
+
+/// Every SNV of a region, beside a loop that gives each variant passes of its own.
+pub(crate) fn saturation(bases: u32, threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
+    println!("\n# Saturation of {bases} bases: NT-v2 50M, float32, both strands, 600 bp (variants/s)");
+    let bench = Bench::new(NT_50M)?;
+    let region = Region { contig: 0, start: 5_000, end: 5_000 + bases };
+    let variants = bench.saturation(region)?;
+    let plan = bench.plan(&variants)?;
+    // The baseline's loop takes every variant as long as any other, so that some of them tell.
+    let some = &variants[..variants.len().min(72)];
+    let tokenizer = bench.load(Kind::Float)?.tokenizer().clone();
+    let mut baseline = python
+        .map(|python| Baseline::start(python, &bench.checkpoint(), "nt", "float32", threads))
+        .transpose()?;
+    for (kind, column) in [(ScoreKind::Llr, "llr"), (ScoreKind::LlrGrid, "llr_grid")] {
+        let mut before = f64::INFINITY;
+        let mut values = Vec::new();
+        let task = bench.masked(&tokenizer, some, 600, kind == ScoreKind::LlrGrid)?;
+        let mut ask = || -> anyhow::Result<()> {
+            if let Some(baseline) = &mut baseline {
+                let answer = baseline.run(&task)?;
+                before = before.min(answer.seconds);
+                values = answer.values;
+            }
+            Ok(())
+        };
+        ask()?;
+        let scored = bench.score(kind, 600, Dtype::F32, &plan, &[column])?;
+        ask()?;
+        let ours = variants.len() as f64 / scored.seconds;
+        let theirs = some.len() as f64 / before;
+        if !values.is_empty() {
+            let (forward, reverse) = values.split_at(some.len());
+            let mean: Vec<f32> = forward.iter().zip(reverse).map(|(a, b)| f32::midpoint(*a, *b)).collect();
+            agree(&scored.columns[0][..some.len()], &mean, NEAR[0])?;
+        }
+        println!(
+            "{:<9} ours {ours:>8.1}   baseline, a variant at a time {theirs:>6.1}   ratio {:>6.2}   ({} variants)",
+            kind.as_str(),
+            ours / theirs,
+            variants.len()
+        );
+    }
+    Ok(())
+}
+
+/// Windows of many lengths, beside loops that pad.
+pub(crate) fn mixed(threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
+    println!("\n# Mixed lengths: DNABERT-2 117M, float32, distance, windows of 300 to 1,200 bp (windows/s)");
+    let bench = Bench::new(DNABERT2)?;
+    let model = bench.load(Kind::Float)?;
+    let mut reference = bench.reference.reopen()?;
+    let (mut pairs, mut task) = (Vec::new(), Task::default());
+    for number in 0..48u32 {
+        let length = 300 + number * 557 % 901;
+        let start = 1_000 + number * 211;
+        let bases = reference.fetch(Region { contig: 0, start, end: start + length })?.clone();
+        let centre = length / 2;
+        let mut changed = bases.clone();
+        changed[centre as usize] = if bases[centre as usize] == b'A' { b'G' } else { b'A' };
+        for window in [&bases, &changed] {
+            task.ids.push(model.tokenizer().encode(window)?.ids);
+        }
+        pairs.push(WindowPair {
+            reference: Arc::from(bases),
+            alternate: Arc::from(changed),
+            centre,
+            reference_length: 1,
+            alternate_length: 1,
+            grid: None,
+        });
+    }
+    let recipe = Recipe {
+        kinds: vec![ScoreKind::Distance],
+        strands: Strands::Forward,
+        batch_tokens: vestore_ingest::CPU_BATCH_TOKENS as usize,
+        embeddings: false,
+    };
+    let mut baseline = python
+        .map(|python| Baseline::start(python, &bench.checkpoint(), "dnabert2", "float32", threads))
+        .transpose()?;
+    let (mut ours, mut padded, mut sorted) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let work = prepare(model.tokenizer(), &recipe, None, &pairs)?;
+        let outputs = (0..work.batches()).map(|batch| run(&model, &work, batch)).collect::<Result<_, _>>()?;
+        let rows = finish(&work, outputs);
+        ours = ours.min(started.elapsed().as_secs_f64());
+        if let Some(baseline) = &mut baseline {
+            let answer = baseline.run(&task)?;
+            let l1: Vec<f32> = rows.iter().filter_map(|row| row.values[0]).collect();
+            agree(&l1, &answer.values, 1e-3)?;
+            padded = padded.min(answer.seconds);
+            sorted = sorted.min(baseline.run(&Task { sort: true, ..task.clone() })?.seconds);
+        }
+    }
+    let count = task.ids.len() as f64;
+    println!(
+        "ours {:.2}   padded loop {:.2}, ratio {:.2}   padded loop over sorted windows {:.2}, ratio {:.2}",
+        count / ours,
+        count / padded,
+        padded / ours,
+        count / sorted,
+        sorted / ours
+    );
+    Ok(())
+}
+
+/// Every layer left out in turn, beside the full model and its pruned models one after the other.
+pub(crate) fn ablation() -> anyhow::Result<()> {
+    println!("\n# Ablation: NT-v2 shape of 256, llr, forward strand, 600 bp");
+    for layers in [12, 24] {
+        let shape = SyntheticShape { layers, hidden: 256, heads: 8, ffn: 1024, ..NT_50M };
+        let bench = Bench::new(shape)?;
+        let variants = bench.snvs(80)?;
+        let cutter = vestore_ingest::WindowCutter { length: 600, grid: None };
+        let mut reference = bench.reference.reopen()?;
+        let mut pairs = Vec::new();
+        for variant in &variants {
+            pairs.extend(cutter.cut(variant, &mut reference, &bench.assembly)?);
+        }
+        let recipe = Recipe {
+            kinds: vec![ScoreKind::Llr],
+            strands: Strands::Forward,
+            batch_tokens: vestore_ingest::CPU_BATCH_TOKENS as usize,
+            embeddings: false,
+        };
+        let load = |kept: Option<Vec<u32>>| {
+            let source = ModelSource { kept_layers: kept, ..ModelSource::new(bench.checkpoint()) };
+            Model::load(&source, Device::Cpu, Kind::Float)
+        };
+        let full = load(None)?;
+        let pruned: Vec<Model> = (0..layers)
+            .map(|without| load(Some((0..layers).filter(|layer| *layer != without).collect())))
+            .collect::<Result<_, _>>()?;
+        let score = |model: &Model| -> anyhow::Result<Vec<Row>> {
+            let work = prepare(model.tokenizer(), &recipe, None, &pairs)?;
+            let outputs = (0..work.batches()).map(|batch| run(model, &work, batch));
+            Ok(finish(&work, outputs.collect::<Result<_, _>>()?))
+        };
+        let (mut shared, mut apart, mut evaluations) = (f64::INFINITY, f64::INFINITY, 0);
+        for _ in 0..ROUNDS {
+            let started = Instant::now();
+            let work = prepare(full.tokenizer(), &recipe, None, &pairs)?;
+            let (mut whole, mut without) = (Vec::new(), vec![Vec::new(); layers as usize]);
+            evaluations = 0;
+            for batch in 0..work.batches() {
+                let found = ablate(&full, &work, batch, AblatedPart::Block, recipe.batch_tokens)?;
+                evaluations += found.evaluations;
+                whole.push(found.full);
+                without.iter_mut().zip(found.without).for_each(|(to, from)| to.push(from));
+            }
+            let whole = finish(&work, whole);
+            let without: Vec<Vec<Row>> = without.into_iter().map(|outputs| finish(&work, outputs)).collect();
+            shared = shared.min(started.elapsed().as_secs_f64());
+            let started = Instant::now();
+            let rows = score(&full)?;
+            let each: Vec<Vec<Row>> = pruned.iter().map(score).collect::<Result<_, _>>()?;
+            apart = apart.min(started.elapsed().as_secs_f64());
+            for (without, expected) in without.iter().zip(&each) {
+                let changes = |full: &[Row], without: &[Row]| -> Vec<f32> {
+                    full.iter()
+                        .zip(without)
+                        .filter_map(|(full, without)| change(full, without).0[0])
+                        .collect()
+                };
+                agree(&changes(&whole, without), &changes(&rows, expected), NEAR[0])?;
+            }
+            evaluations /= work.batches() as u64;
+        }
+        let (layers, done) = (f64::from(layers), evaluations as f64);
+        let limit = (layers + layers * (layers - 1.0)) / done;
+        println!(
+            "{layers} layers: {} evaluations a batch instead of {}; {shared:.2} s instead of {apart:.2} s: \
+             {:.2} x, {:.0} % of the {limit:.2} x that shared prefixes allow",
+            evaluations,
+            layers + layers * (layers - 1.0),
+            apart / shared,
+            apart / shared / limit * 100.0
+        );
+    }
+    Ok(())
+}
+
+/// Whole forward passes beside their own matrix products.
+pub(crate) fn gpu() -> anyhow::Result<()> {
+    println!("\n# GPU, bfloat16");
+    let Ok(found) = devices("cuda") else {
+        println!("no GPU here");
+        return Ok(());
+    };
+    let device = found[0];
+    let rate = products::large(device, Kind::BFloat16);
+    println!("large products: {:.1} TFLOP/s", rate / 1e12);
+    let nt = SyntheticShape { layers: 29, hidden: 1024, heads: 16, ffn: 4096, ..NT_50M };
+    assert_eq!(nt.family, SyntheticFamily::NucleotideTransformerV2);
+    for (name, shape, tokens) in [("NT-v2 500M", nt, 1000), ("DNABERT-2 117M", DNABERT2, 512)] {
+        let bench = Bench::new(shape)?;
+        let model = Model::load(&ModelSource::new(bench.checkpoint()), device, Kind::BFloat16)?;
+        let batch = 64;
+        let ids = Tensor::full([batch, tokens], 10, (Kind::Int64, device));
+        let mut failed = None;
+        let forward = products::fastest(device, 3, || failed = model.hidden(&ids).err());
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let own = products::own(&shape, batch, tokens, Kind::BFloat16, device);
+        let done = products::operations(&shape, tokens as u32, true) * batch as f64;
+        println!(
+            "{name} at {tokens} tokens: {:.0} windows/s, {:.2} x the time of its own products, {:.0} % of the \
+             large-product rate",
+            batch as f64 / forward,
+            forward / own,
+            done / forward / rate * 100.0
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! One device's part of a run: units come prepared, their batches are launched, and the writer reads the
+//! numbers back while the next unit is under way.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+use super::ablation::{Ablation, LaunchedUnit};
+use super::{Job, PipelineError, Prepared};
+use crate::model::Model;
+use crate::model::error::ModelError;
+use crate::score::{self, Launched, Outputs, Work};
+
+/// A model on its device.
+pub(super) struct Engine<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) model: Model,
+    /// Threads of its arithmetic on a CPU.
+    pub(super) threads: i32,
+}
+
+/// A unit on its way to the store.
+pub(super) struct Computed {
+    pub(super) prepared: Prepared,
+    pub(super) launched: LaunchedBatches,
+}
+
+/// The batches of a unit, perhaps not computed yet.
+pub(super) enum LaunchedBatches {
+    Scores(Vec<Launched>),
+    Ablation(LaunchedUnit),
+}
+
+/// What the batches of a unit gave.
+pub(super) struct Numbers {
+    pub(super) outputs: Vec<Outputs>,
+    pub(super) ablation: Option<Ablation>,
+}
+
+impl LaunchedBatches {
+    /// Waits for all of them.
+    pub(super) fn read(self, work: &Work) -> Result<Numbers, ModelError> {
+        match self {
+            Self::Scores(batches) => {
+                let outputs = batches.into_iter().map(|batch| batch.read(work));
+                Ok(Numbers { outputs: outputs.collect::<Result<_, _>>()?, ablation: None })
+            }
+            Self::Ablation(unit) => {
+                let (outputs, ablation) = unit.read(work)?;
+                Ok(Numbers { outputs, ablation: Some(ablation) })
+            }
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// Runs units until no more come or none is wanted; how long the model was busy.
+    pub(super) fn run(
+        &self,
+        from_planner: &Receiver<Prepared>,
+        to_writer: &SyncSender<Computed>,
+    ) -> Result<Duration, PipelineError> {
+        // libtorch counts threads for each thread that calls it.
+        tch::set_num_threads(self.threads);
+        let mut busy = Duration::ZERO;
+        while let Ok(prepared) = from_planner.recv() {
+            if self.job.interrupted.load(Ordering::Relaxed) {
+                break;
+            }
+            let started = Instant::now();
+            let launched = self.launch(&prepared.work)?;
+            busy += started.elapsed();
+            if to_writer.send(Computed { prepared, launched }).is_err() {
+                break;
+            }
+        }
+        Ok(busy)
+    }
+
+    fn launch(&self, work: &Work) -> Result<LaunchedBatches, ModelError> {
+        if self.job.ablation {
+            let (part, tokens) = (self.job.track.recipe.part, self.job.recipe.batch_tokens);
+            return Ok(LaunchedBatches::Ablation(LaunchedUnit::launch(&self.model, work, part, tokens)?));
+        }
+        let batches = (0..work.batches()).map(|batch| score::launch(&self.model, work, batch));
+        Ok(LaunchedBatches::Scores(batches.collect::<Result<_, _>>()?))
+    }
+}
