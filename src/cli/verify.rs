@@ -1,10 +1,12 @@
 //! `vestore verify`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use vestore::Store;
+use vestore::{Damage, Store};
+use vestore_schema::Segment;
 
 use super::output::{print, say};
 
@@ -12,6 +14,9 @@ use super::output::{print, say};
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    /// Take damaged segments out of their tracks, so that the command that scored them recomputes their rows
+    #[arg(long)]
+    drop_damaged: bool,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
@@ -19,6 +24,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
+    // Whoever drops is the one writer, so that nothing changes between looking and dropping.
+    let purpose = format!("vestore verify {} --drop-damaged", arguments.store.display());
+    let mut writer = arguments.drop_damaged.then(|| store.writer(&purpose)).transpose()?;
     let segments = store.all_segments()?;
     let bytes = segments.iter().map(|segment| segment.bytes).sum();
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
@@ -34,5 +42,32 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         segments.len(),
         damage.len() - lost
     ));
-    Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // By track: what was imported comes from a file, what was scored from a run.
+    let mut damaged: BTreeMap<String, Vec<Segment>> = BTreeMap::new();
+    for found in damage {
+        if let Damage::Segment { segment, .. } = found {
+            damaged.entry(segment.track.clone()).or_default().push(segment);
+        }
+    }
+    let (tracks, mut left) = (store.snapshot()?.tracks, lost);
+    for (name, segments) in damaged {
+        let place = arguments.store.display();
+        if tracks.iter().any(|track| track.name == name && track.external.is_some()) {
+            say(format_args!(
+                "track {name} was imported: `vestore track remove {place} {name}`, then import its file again"
+            ));
+        } else if let Some(writer) = &mut writer {
+            let rows = writer.drop_segments(&segments)?;
+            left -= segments.len();
+            say(format_args!(
+                "{rows} rows of track {name} dropped; the command that made the track recomputes them alone"
+            ));
+        } else {
+            say(format_args!(
+                "`vestore verify {place} --drop-damaged` drops the damaged rows of track {name}; the command that \
+                 made the track then recomputes them alone"
+            ));
+        }
+    }
+    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
