@@ -18,6 +18,9 @@ use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::store::StoreError;
 
+/// Rows of one segment that are worth a batch of their own, which costs no copy.
+const LONG_RUN: usize = BATCH_ROWS / 8;
+
 /// The rows of an answer, in batches. Segments are opened when their first row comes near, so that few
 /// are open at a time however many hold the answer.
 pub struct Rows<'a> {
@@ -29,16 +32,24 @@ pub struct Rows<'a> {
     failed: bool,
 }
 
-/// Columns that hold one name throughout a batch, as dictionaries that all batches share.
+/// Names of contigs, models and tracks, as dictionaries that all batches share.
 struct Names {
     contigs: ArrayRef,
     models: ArrayRef,
     tracks: ArrayRef,
 }
 
+/// One of `names` as often as a batch has rows at most.
+fn repeated(names: &ArrayRef, index: usize) -> Result<ArrayRef, StoreError> {
+    let keys = Int32Array::from_value(index as i32, BATCH_ROWS);
+    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
+}
+
 /// Where reading of one segment stands: at `row` of `batch`.
 struct Cursor {
     track: usize,
+    /// Contig, model and track, each repeated; batches have slices of them.
+    names: [ArrayRef; 3],
     rows: SegmentRows,
     batch: RecordBatch,
     row: usize,
@@ -123,6 +134,9 @@ impl<'a> Rows<'a> {
             };
             let cursor = &mut self.cursors[least];
             assert!(length > 0, "merging made no progress; this is a bug");
+            if length >= LONG_RUN && count > 0 {
+                break; // It goes out by itself, as a slice.
+            }
             let known =
                 sources.iter().rposition(|batch| Arc::ptr_eq(batch.column(1), cursor.batch.column(1)));
             let source = known.unwrap_or_else(|| {
@@ -134,6 +148,9 @@ impl<'a> Rows<'a> {
             cursor.row += length;
             if cursor.row == cursor.batch.num_rows() {
                 self.advance(least)?;
+            }
+            if length >= LONG_RUN {
+                break;
             }
         }
         gather(&sources, &runs)
@@ -149,7 +166,12 @@ impl<'a> Rows<'a> {
             self.next_segment += 1;
             let rows = self.read(segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
-            self.cursors.push(Cursor { track: *track, rows, batch: empty, row: 0 });
+            let names = [
+                repeated(&self.names.contigs, part.contig as usize)?,
+                repeated(&self.names.models, *track)?,
+                repeated(&self.names.tracks, *track)?,
+            ];
+            self.cursors.push(Cursor { track: *track, names, rows, batch: empty, row: 0 });
             self.advance(self.cursors.len() - 1)?;
         }
         Ok(())
@@ -189,19 +211,15 @@ impl<'a> Rows<'a> {
 
     /// A segment's batch with the columns of the answer, without rows that nobody asked for.
     fn answer(&self, cursor: usize, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
-        let (rows, track) = (batch.num_rows(), self.cursors[cursor].track);
-        let contig = self.plan.parts[self.part].contig;
-        let name = |index: usize, names: &ArrayRef| -> Result<ArrayRef, StoreError> {
-            let keys = Int32Array::from_value(index as i32, rows);
-            Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
-        };
+        let (rows, contig) = (batch.num_rows(), self.plan.parts[self.part].contig);
+        let [contigs, models, tracks] = &self.cursors[cursor].names;
         let column = |name: &str| batch.column_by_name(name).map(Arc::clone);
         let mut columns = Vec::with_capacity(self.plan.schema().fields().len());
         for field in self.plan.schema().fields() {
             columns.push(match field.name().as_str() {
-                "contig" => name(contig as usize, &self.names.contigs)?,
-                "model" => name(track, &self.names.models)?,
-                "track" => name(track, &self.names.tracks)?,
+                "contig" => contigs.slice(0, rows),
+                "model" => models.slice(0, rows),
+                "track" => tracks.slice(0, rows),
                 other => column(other).unwrap_or_else(|| new_null_array(field.data_type(), rows)),
             });
         }

@@ -292,9 +292,10 @@ mod tests {
         let output = ForwardOutput { logits: vec![1.0, f32::NAN], at: vec![2.0], ..ForwardOutput::default() };
         let outputs = Outputs { outputs: vec![ForwardOutput::default(), output], divided: false };
         assert_eq!(outputs.bits(), outputs.clone().bits());
-        for change in
-            [|output: &mut ForwardOutput| output.logits[0] = 1.000_000_1, |output| output.at[0] = -2.0]
-        {
+        for change in [
+            |output: &mut ForwardOutput| output.logits[0] = 1.000_000_1,
+            |output: &mut ForwardOutput| output.at[0] = -2.0,
+        ] {
             let mut other = outputs.clone();
             change(&mut other.outputs[1]);
             assert_ne!(outputs.bits(), other.bits());
