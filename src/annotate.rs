@@ -139,7 +139,7 @@ pub fn annotate<W: Write + Send>(
             }
             out.flush()
         });
-        let annotated = join(plan, input, &fields, header, &from_reader, &to_writer, &to_reader);
+        let annotated = join(plan, input, &fields, header.as_ref(), &from_reader, &to_writer, &to_reader);
         drop(to_writer);
         drop(from_reader);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -182,7 +182,7 @@ fn join(
     plan: &QueryPlan,
     path: &Path,
     fields: &[InfoField],
-    bcf: Option<bcf::Header>,
+    bcf: Option<&bcf::Header>,
     chunks: &Receiver<Result<Vec<u8>, InputError>>,
     out: &SyncSender<Vec<u8>>,
     used: &SyncSender<Vec<u8>>,
@@ -194,7 +194,7 @@ fn join(
     let mut chunk = Chunk::default();
     let mut annotated = Annotated::default();
     let (mut in_header, mut lines_before) = (true, 0);
-    if let Some(header) = &bcf
+    if let Some(header) = bcf
         && out.send(header.bytes.clone()).is_err()
     {
         return Ok(annotated); // The writer says why.
@@ -203,7 +203,7 @@ fn join(
         let lines = lines?;
         let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
         let mut from = 0;
-        if let Some(header) = &bcf {
+        if let Some(header) = bcf {
             chunk.parse_bcf(path, &lines, annotated.records, header, &mut contigs, &mut reference)?;
         } else {
             if in_header {
@@ -219,7 +219,7 @@ fn join(
         annotated.alleles += chunk.alleles;
         annotated.found += chunk.found();
         annotated.unknown_contigs += chunk.unknown_contigs;
-        match &bcf {
+        match bcf {
             Some(header) => bcf::splice(&chunk, &lines, header, &mut text),
             None => splice(&chunk, &lines, from, &keys, &mut text),
         }

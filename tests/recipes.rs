@@ -15,9 +15,9 @@ use crate::store_export::python;
 fn recipe(language: &str, word: &str, store: &Store) -> String {
     let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
     let section = readme.split("\n## ").find(|section| section.starts_with("Read it elsewhere")).unwrap();
-    let blocks =
-        section.split(&format!("```{language}\n")).skip(1).map(|rest| rest.split("```").next().unwrap());
-    let block = blocks.into_iter().find(|block| block.contains(word)).unwrap();
+    let open = format!("```{language}\n");
+    let mut blocks = section.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let block = blocks.find(|block| block.contains(word)).unwrap();
     assert!(block.contains("\"genome.vestore/") || block.contains("'genome.vestore/"), "{block}");
     block.replace("genome.vestore", store.root().to_str().unwrap())
 }
@@ -57,7 +57,7 @@ fn polars_and_pyarrow_read_as_the_readme_says() {
     let (here, all) = counts(&store);
     let line = |start: &str| recipe.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
     let program = format!(
-        "import polars\n\
+        "import glob, polars\n\
          rows = {}.collect()\n\
          here = rows.filter((polars.col('contig') == 'HLA-A*01:01') & polars.col('position').is_between(1000, 9000))\n\
          print(len(here), len(rows), 'llr' in rows.columns and 'cosine' in rows.columns)\n",
@@ -67,13 +67,15 @@ fn polars_and_pyarrow_read_as_the_readme_says() {
         assert_eq!(found, format!("{here} {all} True\n"));
     }
     let program = format!(
-        "import pyarrow.dataset\n\
-         rows = {}.to_table().to_pylist()\n\
+        "import pyarrow, pyarrow.dataset\n\
+         {}\n\
+         rows = rows.to_table().to_pylist()\n\
+         print('llr' in rows[0] and 'cosine' in rows[0])\n\
          print(sum(row['contig'] == 'HLA-A*01:01' and 1000 <= row['position'] <= 9000 for row in rows), len(rows))\n",
-        line("pyarrow.")
+        recipe.lines().filter(|line| line.starts_with("rows = ")).collect::<Vec<_>>().join("\n")
     );
     if let Some(found) = python("pyarrow.dataset", &program, &[]) {
-        assert_eq!(found, format!("{here} {all}\n"));
+        assert_eq!(found, format!("True\n{here} {all}\n"));
     }
 }
 
@@ -111,7 +113,7 @@ fn an_arrow_export_is_opened_by_others() {
         (
             "polars",
             "import polars as pl, sys\n\
-             rows = pl.read_ipc(sys.argv[1], memory_map=False)\n\
+             rows = pl.scan_ipc(sys.argv[1]).collect()\n\
              some = rows.filter((pl.col('contig') == 'HLA-A*01:01') & pl.col('position').is_between(1000, 9000))\n\
              print(len(some), len(rows))\n"
                 .to_owned(),

@@ -261,15 +261,16 @@ def main():
     arguments.add_argument("--tracks", type=int, default=5, help="tracks beside the smallest size")
     asked = arguments.parse_args()
     table, before = Table(), None
-    for number, rows in enumerate(int(rows) for rows in asked.rows.split(",")):
+    for number, rows in enumerate(int(rows) // 3 * 3 for rows in asked.rows.split(",")):
         folder = os.path.abspath(f"{asked.folder}/{rows}")
         os.makedirs(folder, exist_ok=True)
         is_large, first = rows > 30_000_000, number == 0
         tracks = 1 if is_large else 2 if first else asked.tracks
-        bases = data.genome(rows // 3)
+        bases = data.genome(rows // 3)  # three SNVs a base
         if not os.path.exists(f"{folder}/done"):
             data.write_fasta(bases, f"{folder}/genome.fa")
-            data.write_tables(bases, tracks, folder, with_vcf=first and not is_large)
+            texts = [] if is_large else ["tsv", "vcf"] if first else ["tsv"]
+            data.write_tables(bases, tracks, folder, texts)
             open(f"{folder}/done", "w").close()
         if is_large:
             large(table, rows, folder)

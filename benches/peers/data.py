@@ -96,24 +96,26 @@ def batches(bases, tracks):
         yield pa.table(columns)
 
 
-def write_tables(bases, tracks, folder, with_vcf):
-    """Sorted Parquet as pyarrow writes it by default; the first track as TSV, and as VCF where asked for."""
+def write_tables(bases, tracks, folder, texts):
+    """Sorted Parquet as pyarrow writes it by default; the first track as TSV and VCF too, as far as `texts` says."""
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     parquet = tsv = vcf = None
     for table in batches(bases, tracks):
         if parquet is None:
             parquet = pyarrow.parquet.ParquetWriter(f"{folder}/scores.parquet", table.schema)
-            tsv = open(f"{folder}/scores.tsv", "wb")
-            tsv.write(b"#contig\tposition\treference\talternate\ts0\n")
-            if with_vcf:
+            if "tsv" in texts:
+                tsv = open(f"{folder}/scores.tsv", "wb")
+                tsv.write(b"#contig\tposition\treference\talternate\ts0\n")
+            if "vcf" in texts:
                 vcf = open(f"{folder}/scores.vcf", "wb")
                 vcf.write(vcf_header(len(bases), score=True).encode())
         parquet.write_table(table)
         five = table.select(["contig", "position", "reference", "alternate", "s0"])
-        pyarrow.csv.write_csv(five, tsv, options)
-        if with_vcf:
+        if "tsv" in texts:
+            pyarrow.csv.write_csv(five, tsv, options)
+        if "vcf" in texts:
             pyarrow.csv.write_csv(vcf_columns(five), vcf, options)
-    for file in [parquet, tsv] + ([vcf] if with_vcf else []):
+    for file in filter(None, [parquet, tsv, vcf]):
         file.close()
 
 

@@ -1,6 +1,7 @@
 """The programs beside which vestore is measured: how each takes the rows in and is asked for them."""
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -52,7 +53,6 @@ class Vestore:
         return [(int(cell[1]), cell[2], cell[3], float(cell[7])) for cell in cells]
 
     def warm(self, regions, *tracks):
-        import json
         return json.loads(measure.output_of([WARM, self.store, regions, *tracks]))
 
 
@@ -81,7 +81,6 @@ class Tabix:
 
 def warm(peer, files, regions):
     """Seconds of each answer of DuckDB or Polars, and how many rows they had."""
-    import json
     return json.loads(measure.output_of([sys.executable, f"{HERE}/warm.py", peer, files, regions]))
 
 

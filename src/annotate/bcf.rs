@@ -76,7 +76,7 @@ impl Header {
             keys.push(typed(number));
             let line = field.header();
             match line.strip_suffix(">\n") {
-                Some(open) if numbered => lines.push_str(&format!("{open},IDX={number}>\n")),
+                Some(open) if numbered => lines.extend([open, ",IDX=", &number.to_string(), ">\n"]),
                 _ => lines.push_str(&line),
             }
         }

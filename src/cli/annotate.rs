@@ -28,11 +28,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.output.to_string_lossy();
-    let wanted = match name.as_ref() {
-        "-" => None,
-        name if name.ends_with(".vcf") || name.ends_with(".vcf.gz") => Some(VariantForm::Vcf),
-        name if name.ends_with(".bcf") => Some(VariantForm::Bcf),
-        name => return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .bcf")).into()),
+    let ends = |ending: &str| name.ends_with(ending);
+    let wanted = if name == "-" {
+        None
+    } else if ends(".vcf") || ends(".vcf.gz") {
+        Some(VariantForm::Vcf)
+    } else if ends(".bcf") {
+        Some(VariantForm::Bcf)
+    } else {
+        return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .bcf")).into());
     };
     let store = Store::open(&arguments.store)?;
     let request = Request { tracks: arguments.track.clone(), ..Request::default() };

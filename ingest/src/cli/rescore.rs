@@ -1,6 +1,6 @@
 //! `vestore verify --rescore`, which `vestore verify` hands over after its own checks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -74,15 +74,15 @@ fn pick(store: &Store, tracks: &[Track], count: u64) -> anyhow::Result<Vec<(Segm
     let mut segments = store.all_segments()?;
     segments.retain(|segment| segment.table == Table::Scores && scored(&segment.track));
     let total: u64 = segments.iter().map(|segment| segment.rows).sum();
-    let (mut state, mut wanted) = (count, BTreeMap::new());
+    let (mut state, mut wanted) = (count, BTreeSet::new());
     while (wanted.len() as u64) < count.min(total) {
         // SplitMix64, Steele et al. 2014.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        wanted.insert((bits ^ (bits >> 31)) % total, ());
+        wanted.insert((bits ^ (bits >> 31)) % total);
     }
-    let (mut wanted, mut before) = (wanted.into_keys().peekable(), 0);
+    let (mut wanted, mut before) = (wanted.into_iter().peekable(), 0);
     let mut picked = Vec::new();
     for segment in segments {
         let mut places = Vec::new();
