@@ -7,6 +7,7 @@ use vestore_schema::{Region, ScoreKind};
 
 use crate::crash::{Ground, ROOT, empty_disk, open, unit};
 use crate::medium::{MemoryDisk, State};
+use crate::programs::{fails, ok, run as run_binary, said};
 use crate::store::{Answer, rows_of};
 use crate::support::{Random, run, track, write};
 
@@ -174,4 +175,34 @@ fn damaged_rows_are_dropped_and_made_anew_alone() {
     writer.commit(&[segment], &run(3, &first)).unwrap();
     assert!(ask(&disk, &Request::default()).unwrap() == whole);
     assert_eq!(store.verify(|_| {}).unwrap(), []);
+}
+
+/// Through the command line: the damage is named, and the same command that scored recomputes it alone.
+#[test]
+fn what_verify_drops_the_same_command_scores_anew() {
+    const SCORE: &str = "score {} --model small --window 96 --device cpu --track t --region chr1:1001-1800";
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = crate::programs::store(folder.path());
+    said(SCORE, &[&store]);
+    let wanted = ok("query {} --format tsv", &[&store]);
+    let segments = Store::open(&store).unwrap().all_segments().unwrap();
+    assert_eq!(segments.len(), 3);
+    let path = store.join(segments[1].path());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 2;
+    std::fs::write(&path, &bytes).unwrap();
+    let range = format!("chr1:{}-{}", segments[1].first + 1, segments[1].last + 1);
+    let message = fails(1, "query {} --format tsv", &[&store]);
+    assert!(message.contains("track `t`") && message.contains(&range), "{message}");
+    let found = run_binary("verify {} --quiet", &[&store]);
+    let listed = String::from_utf8(found.stdout).unwrap();
+    let remedy = String::from_utf8(found.stderr).unwrap();
+    assert!(listed.contains(&range) && listed.contains("1152 rows of track t"), "{listed}");
+    assert!(!found.status.success() && remedy.contains("--drop-damaged"), "{remedy}");
+    said("verify {} --quiet --drop-damaged", &[&store]);
+    let again = said(SCORE, &[&store]);
+    assert!(again.contains("1152 rows written"), "{again}");
+    assert!(ok("query {} --format tsv", &[&store]) == wanted);
+    assert_eq!(ok("verify {} --quiet", &[&store]), "");
 }
