@@ -1,7 +1,8 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak lint bench-dtype bench-engine clean
+.PHONY: setup build demo test soak lint bench-dtype bench-engine bench-store clean
 
 CARGO ?= cargo
+comma := ,
 
 setup:
 	@python3 scripts/libtorch.py
@@ -36,6 +37,11 @@ bench-engine: setup
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup
 	$(CARGO) bench --locked -p vestore-ingest --bench dtype
+
+# The store beside DuckDB, Polars, tabix, bcftools, echtvar (ECHTVAR=program), as far as they are installed:
+# `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.
+bench-store: build
+	@python3 benches/peers --rows $(or $(ROWS),3000000$(comma)30000000)
 
 clean:
 	$(CARGO) clean

@@ -1,8 +1,10 @@
-//! Adds scores to VCF files. What is not added stays as it was, byte for byte.
+//! Adds scores to VCF and BCF files. What is not added stays as it was, byte for byte.
 
+mod bcf;
 mod chunk;
 mod lookup;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -52,16 +54,38 @@ pub enum AnnotateError {
         /// The field.
         id: String,
     },
-    /// The file is BCF.
+    /// The output is to be VCF and the input is BCF, or the other way round.
     #[error(
-        "{} is BCF, which cannot be annotated without writing its records anew; convert it with \
-         `bcftools view -Oz`",
+        "{} is {found}, and the output is to be {wanted}; annotate to {found} and convert that with `bcftools \
+         view`, or convert the input",
         path.display()
     )]
-    Bcf {
+    Form {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        found: VariantForm,
+        /// What the output is to be.
+        wanted: VariantForm,
     },
+}
+
+/// How variants are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VariantForm {
+    /// As text.
+    Vcf,
+    /// As BCF version 2.
+    Bcf,
+}
+
+impl fmt::Display for VariantForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vcf => "VCF",
+            Self::Bcf => "BCF",
+        })
+    }
 }
 
 /// What became of the records of a file.
@@ -77,36 +101,45 @@ pub struct Annotated {
     pub unknown_contigs: u64,
 }
 
-/// Copies the VCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed, with an INFO
-/// field per track and score column of `plan`, which must be a plan of everything: a value for each
+/// Copies the VCF or BCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed and in the
+/// same form, which must be `wanted` where that is said, with an INFO field per track and score column of `plan`, which must be a plan of everything: a value for each
 /// alternate allele, `.` where there is none. Alleles are normalized to be looked up and written as they
 /// were. Records may come in any order; sorted ones are answered faster.
 ///
 /// # Errors
-/// When the file cannot be read, is no VCF, declares one of the fields already, or has records and none on a
+/// When the file cannot be read, is in another form, declares one of the fields already, or has records and none on a
 /// known contig; when the store, the reference or the output fails.
 pub fn annotate<W: Write + Send>(
     plan: &QueryPlan,
     input: &Path,
+    wanted: Option<VariantForm>,
     mut out: W,
 ) -> Result<Annotated, AnnotateError> {
     let mut source = Input::open(input)?;
-    if source.begins_with(b"BCF")? {
-        return Err(AnnotateError::Bcf { path: input.into() });
+    let found = if source.begins_with(b"BCF")? { VariantForm::Bcf } else { VariantForm::Vcf };
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+        return Err(AnnotateError::Form { path: input.into(), found, wanted });
+    }
+    let fields = InfoField::of(&plan.tracks);
+    let mut header = None;
+    if found == VariantForm::Bcf {
+        let (magic, text) = source.read_bcf_header()?;
+        source.count_records();
+        header = Some(bcf::Header::declare(input, &magic, &text, &fields)?);
     }
     // Reading, looking up and writing each have a thread; one chunk waits between them.
     let (to_lookup, from_reader) = sync_channel::<Result<Vec<u8>, InputError>>(1);
     let (to_writer, from_lookup) = sync_channel::<Vec<u8>>(1);
     let (to_reader, empty_lines) = sync_channel::<Vec<u8>>(4);
     thread::scope(|scope| {
-        scope.spawn(move || read(source, &to_lookup, &empty_lines));
+        scope.spawn(move || read(source, found, &to_lookup, &empty_lines));
         let writer = scope.spawn(move || -> io::Result<()> {
             for text in from_lookup {
                 out.write_all(&text)?;
             }
             out.flush()
         });
-        let annotated = join(plan, input, &from_reader, &to_writer, &to_reader);
+        let annotated = join(plan, input, &fields, header.as_ref(), &from_reader, &to_writer, &to_reader);
         drop(to_writer);
         drop(from_reader);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -116,13 +149,24 @@ pub fn annotate<W: Write + Send>(
     })
 }
 
-fn read(mut source: Input, lines_out: &SyncSender<Result<Vec<u8>, InputError>>, used: &Receiver<Vec<u8>>) {
+fn read(
+    mut source: Input,
+    form: VariantForm,
+    lines_out: &SyncSender<Result<Vec<u8>, InputError>>,
+    used: &Receiver<Vec<u8>>,
+) {
     loop {
         let mut lines = used.try_recv().unwrap_or_default();
-        let sent = match source.read_lines(&mut lines, CHUNK) {
+        let read = match form {
+            VariantForm::Vcf => source.read_lines(&mut lines, CHUNK),
+            VariantForm::Bcf => source.read_bcf_records(&mut lines, CHUNK),
+        };
+        let sent = match read {
             Ok(false) => return,
             Ok(true) => {
-                source.count_lines(memchr::memchr_iter(b'\n', &lines).count() as u64);
+                if form == VariantForm::Vcf {
+                    source.count_lines(memchr::memchr_iter(b'\n', &lines).count() as u64);
+                }
                 lines_out.send(Ok(lines))
             }
             Err(error) => lines_out.send(Err(error)),
@@ -133,38 +177,52 @@ fn read(mut source: Input, lines_out: &SyncSender<Result<Vec<u8>, InputError>>, 
     }
 }
 
-/// Looks up the lines of `chunks` and hands them on annotated.
+/// Looks up the lines, or the records of BCF, of `chunks` and hands them on annotated.
 fn join(
     plan: &QueryPlan,
     path: &Path,
+    fields: &[InfoField],
+    bcf: Option<&bcf::Header>,
     chunks: &Receiver<Result<Vec<u8>, InputError>>,
     out: &SyncSender<Vec<u8>>,
     used: &SyncSender<Vec<u8>>,
 ) -> Result<Annotated, AnnotateError> {
-    let fields = InfoField::of(&plan.tracks);
     let keys: Vec<Vec<u8>> = fields.iter().map(|field| format!("{}=", field.id).into_bytes()).collect();
     let mut contigs = Contigs::new(plan.store().assembly());
     let mut reference = LazyReference { plan, opened: None };
-    let mut lookup = Lookup::new(plan, &fields);
+    let mut lookup = Lookup::new(plan, fields);
     let mut chunk = Chunk::default();
     let mut annotated = Annotated::default();
     let (mut in_header, mut lines_before) = (true, 0);
+    if let Some(header) = bcf
+        && out.send(header.bytes.clone()).is_err()
+    {
+        return Ok(annotated); // The writer says why.
+    }
     for lines in chunks {
         let lines = lines?;
         let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
         let mut from = 0;
-        if in_header {
-            from = header(path, &lines, &fields, &mut text)?;
-            in_header = from == lines.len();
+        if let Some(header) = bcf {
+            chunk.parse_bcf(path, &lines, annotated.records, header, &mut contigs, &mut reference)?;
+        } else {
+            if in_header {
+                from = header(path, &lines, fields, &mut text)?;
+                in_header = from == lines.len();
+            }
+            chunk.parse(path, &lines, from, lines_before, &mut contigs, &mut reference)?;
+            lines_before += memchr::memchr_iter(b'\n', &lines).count() as u64;
         }
-        chunk.parse(path, &lines, from, lines_before, &mut contigs, &mut reference)?;
-        lines_before += memchr::memchr_iter(b'\n', &lines).count() as u64;
+        chunk.sort();
         lookup.fill(&mut chunk)?;
         annotated.records += chunk.records.len() as u64;
         annotated.alleles += chunk.alleles;
         annotated.found += chunk.found();
         annotated.unknown_contigs += chunk.unknown_contigs;
-        splice(&chunk, &lines, from, &keys, &mut text);
+        match bcf {
+            Some(header) => bcf::splice(&chunk, &lines, header, &mut text),
+            None => splice(&chunk, &lines, from, &keys, &mut text),
+        }
         if out.send(text).is_err() {
             // The writer says why.
             return Ok(annotated);

@@ -59,7 +59,7 @@ enum Verb {
     Export(export::Arguments),
     /// Say what the store holds
     Info(info::Arguments),
-    /// Check every file against the catalog
+    /// Check every file against the catalog, and rows against their models
     Verify(verify::Arguments),
     /// Merge small segments into few large ones
     Compact(compact::Arguments),

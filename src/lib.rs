@@ -14,7 +14,7 @@ mod reference;
 mod store;
 mod variants;
 
-pub use annotate::{AnnotateError, Annotated, annotate};
+pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use diff::{Cells, Diff, Mover, diff, scatter};
 pub use export::{
     ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,

@@ -1,5 +1,6 @@
 //! Answers: from regions, variants and tracks to sorted rows.
 
+mod ahead;
 mod filter;
 mod merge;
 mod plan;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use vestore::{
-    Allele, AnnotateError, Normalized, QueryPlan, Reference, Request, ScoreRow, Store, annotate, normalize,
+    Allele, AnnotateError, Normalized, QueryPlan, Reference, Request, ScoreRow, Store, VariantForm, annotate,
+    normalize,
 };
 use vestore_schema::{ScoreKind, Status, Track, Variant};
 
@@ -134,7 +135,7 @@ fn values_are_right_and_every_other_byte_is_kept() {
     let path = folder.path().join("in.vcf");
     fs::write(&path, format!("{HEADER}{NAMES}{before}")).unwrap();
     let mut text = Vec::new();
-    let annotated = annotate(&plan, &path, &mut text).unwrap();
+    let annotated = annotate(&plan, &path, None, &mut text).unwrap();
     assert_eq!(annotated.records, 3000);
     assert!(annotated.found > 500 && annotated.unknown_contigs > 50, "{annotated:?}");
     let text = String::from_utf8(text).unwrap();
@@ -153,7 +154,7 @@ fn values_are_right_and_every_other_byte_is_kept() {
     let plain = folder.path().join("plain.vcf");
     fs::write(&plain, format!("{HEADER}{NAMES}{}", before.trim_end())).unwrap();
     let mut text = Vec::new();
-    annotate(&plan, &plain, &mut text).unwrap();
+    annotate(&plan, &plain, Some(VariantForm::Vcf), &mut text).unwrap();
     assert!(String::from_utf8(text).unwrap().ends_with(after.trim_end()));
 }
 
@@ -167,7 +168,7 @@ fn fields_that_are_there_and_foreign_files_are_refused() {
     let path = folder.path().join("in.vcf");
     let refuse = |text: &str| {
         fs::write(&path, text).unwrap();
-        annotate(&plan, &path, std::io::sink()).unwrap_err()
+        annotate(&plan, &path, None, std::io::sink()).unwrap_err()
     };
     let declared = "##INFO=<ID=first_llr_grid,Number=A,Type=Float,Description=\"\">\n";
     assert!(matches!(refuse(&format!("{HEADER}{declared}{NAMES}")), AnnotateError::FieldTaken { .. }));
@@ -177,7 +178,12 @@ fn fields_that_are_there_and_foreign_files_are_refused() {
         refuse(&format!("{HEADER}{NAMES}1\t5\t.\tA\tC\t.\t.\t.\n1\tx\t.\tA\tC\t.\t.\t.\n")).to_string();
     assert!(error.contains("line 5") && error.contains("`x`"), "{error}");
     assert!(refuse("1\t5\t.\tA\n").to_string().contains("line 1"));
-    assert!(matches!(refuse("BCF\x02\x02"), AnnotateError::Bcf { .. }));
+    let vcf = fs::write(&path, format!("{HEADER}{NAMES}")).map(|()| path.as_path()).unwrap();
+    let error = annotate(&plan, vcf, Some(VariantForm::Bcf), std::io::sink()).unwrap_err().to_string();
+    assert!(
+        error.contains("is VCF, and the output is to be BCF") && error.contains("bcftools view"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -195,7 +201,7 @@ fn bcftools_reads_what_was_annotated() {
     }
     fs::write(&path, text).unwrap();
     let out = folder.path().join("out.vcf");
-    let annotated = annotate(&plan, &path, fs::File::create(&out).unwrap()).unwrap();
+    let annotated = annotate(&plan, &path, None, fs::File::create(&out).unwrap()).unwrap();
     // More rows than a batch of a segment holds, each asked for.
     assert!(store.all_segments().unwrap().iter().any(|segment| segment.rows > 9000));
     assert_eq!(annotated.found, model.len() as u64);
@@ -209,4 +215,54 @@ fn bcftools_reads_what_was_annotated() {
             assert!(*value == *expected || near(value.unwrap(), expected.unwrap()), "{value:?} {expected:?}");
         }
     }
+}
+
+/// BCF is VCF in other bytes: annotating it gives what annotating the VCF gives.
+#[test]
+fn annotated_bcf_is_the_annotated_vcf() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    let tracks = [track("a-first", ScoreKind::Llr), track("second", ScoreKind::LlrGrid)];
+    let model = scores(&store, &bases, &tracks);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let (records, _) = lines(&mut Random(12), &bases, &store, &tracks, &model);
+    let declared = "##INFO=<ID=AF,Number=A,Type=Float,Description=\"AF, of them\">\n\
+        ##INFO=<ID=X,Number=1,Type=Float,Description=\"IDX=3\">\n##INFO=<ID=FLAG,Number=0,Type=Flag,Description=\"f\">\n\
+        ##FILTER=<ID=q10,Description=\"low\">\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"g\">\n\
+        ##FORMAT=<ID=GQ,Number=1,Type=Integer,Description=\"q\">\n##FORMAT=<ID=second_llr_grid,Number=1,Type=Float,Description=\"same id\">\n";
+    let contigs = "##contig=<ID=chr1>\n##contig=<ID=1>\n##contig=<ID=Chr1>\n##contig=<ID=nowhere>\n";
+    let site_only: String = records
+        .lines()
+        .flat_map(|line| {
+            let cells: Vec<&str> = line.trim_end().split('\t').take(8).collect();
+            [cells.join("\t"), "\tGT:GQ\t0/1:3\t1/1:4\n".to_owned()]
+        })
+        .collect();
+    let many = format!("chr1\t2001\t.\tA\t{}\t.\t.\t.\tGT\t0/0\t0/1\n", ["C", "G", "T"].repeat(6).join(","));
+    let vcf = folder.path().join("in.vcf");
+    fs::write(&vcf, format!("{HEADER}{declared}{contigs}{NAMES}{site_only}{many}")).unwrap();
+    let bcf = folder.path().join("in.bcf");
+    let convert = ["view", "-Ob", "-o", bcf.to_str().unwrap(), vcf.to_str().unwrap()];
+    if tool("bcftools", &convert).is_none() {
+        return;
+    }
+    // Both by way of bcftools, which writes numbers and missing INFO in its own way.
+    let printed =
+        |path: &std::path::Path| tool("bcftools", &["view", "--no-version", path.to_str().unwrap()]).unwrap();
+    let roundtrip = folder.path().join("roundtrip.vcf");
+    fs::write(&roundtrip, printed(&bcf)).unwrap();
+    let (as_text, as_bcf) = (folder.path().join("out.vcf"), folder.path().join("out.bcf"));
+    let from_text = annotate(&plan, &roundtrip, None, fs::File::create(&as_text).unwrap()).unwrap();
+    let from_bcf = annotate(&plan, &bcf, Some(VariantForm::Bcf), fs::File::create(&as_bcf).unwrap()).unwrap();
+    assert_eq!(from_text, from_bcf);
+    assert!(from_bcf.found > 500 && from_bcf.records == 3001, "{from_bcf:?}");
+    let records = |text: String| {
+        text.lines().filter(|line| !line.starts_with("##")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (text, bcf) = (printed(&as_text), printed(&as_bcf));
+    let info = |text: &str| {
+        text.lines().filter(|line| line.starts_with("##INFO")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(info(&text), info(&bcf));
+    assert_eq!(records(text), records(bcf));
 }

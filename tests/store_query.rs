@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Float32Type;
 use vestore::{
     Filter, FilterError, Format, QueryPlan, Request, ScoreRow, Store, WideRows, wide_schema, write_rows,
     write_vcf,
 };
-use vestore_schema::{Region, Track, Variant};
+use vestore_schema::{Region, ScoreKind, Status, Track, Variant};
 
 use crate::store::{Answer, random_store, rows_of};
-use crate::support::Random;
+use crate::support::{Random, new_store, run, track, write};
 
 type Model = BTreeMap<(Variant, usize), ScoreRow>;
 type Compare = fn(f32, f32) -> bool;
@@ -249,5 +250,56 @@ fn vcf_answers_name_every_score_in_their_header() {
                 assert_eq!(value.map(|value| value.parse().unwrap()), row.and_then(|row| row.values[column]));
             }
         }
+    }
+}
+
+/// More rows than a row group holds, and more than are decoded at once.
+#[test]
+fn large_segments_are_decoded_in_parts_and_in_order() {
+    const POSITIONS: u64 = 90_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(&folder.path().join("s"), &["1"]);
+    let track = track("large", ScoreKind::LlrGrid);
+    let mut writer = store.writer("test").unwrap();
+    writer.put_track(&track).unwrap();
+    let score = |position: u32, alternate: usize| position as f32 * 4.0 + alternate as f32;
+    let rows: Vec<ScoreRow> = (0..POSITIONS as u32)
+        .flat_map(|position| (0..3).map(move |alternate| (position, alternate)))
+        .map(|(position, alternate)| ScoreRow {
+            variant: Variant {
+                contig: 0,
+                position,
+                reference: "A".into(),
+                alternate: ["C", "G", "T"][alternate].into(),
+            },
+            values: vec![Some(score(position, alternate))],
+            status: Status::Scored,
+        })
+        .collect();
+    let segment = write(&mut writer, &track, &rows);
+    assert_eq!(segment.rows, 3 * POSITIONS);
+    writer.commit(&[segment], &run(1, &track)).unwrap();
+
+    let mut random = Random(6);
+    for round in 0..40 {
+        let regions: Vec<Region> = (0..=round % 4)
+            .map(|_| {
+                let start = random.below(POSITIONS) as u32;
+                Region { contig: 0, start, end: start + 1 + random.below(POSITIONS / 2) as u32 }
+            })
+            .collect();
+        let least = random.below(4 * POSITIONS) as f32;
+        let request = Request { regions: regions.clone(), ..Request::default() };
+        let filter = Filter::parse(&format!("llr_grid >= {least}")).unwrap();
+        let plan = QueryPlan::new(&store, &request).unwrap().with_filter(&filter).unwrap();
+        let found = plan.rows().flat_map(|batch| {
+            let batch = batch.unwrap();
+            batch.column_by_name("llr_grid").unwrap().as_primitive::<Float32Type>().values().to_vec()
+        });
+        let wanted = rows.iter().filter(|row| {
+            let position = row.variant.position;
+            regions.iter().any(|region| region.contains(position)) && row.values[0] >= Some(least)
+        });
+        assert!(found.eq(wanted.filter_map(|row| row.values[0])), "{regions:?} from {least}");
     }
 }

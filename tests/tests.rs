@@ -15,6 +15,8 @@ mod model;
 mod mutations;
 mod processes;
 mod programs;
+mod recipes;
+mod rescore;
 mod store;
 mod store_annotate;
 mod store_compact;

@@ -3,6 +3,7 @@
 mod ablate;
 mod interrupt;
 mod model_add;
+mod rescore;
 mod score;
 mod scoring;
 
@@ -29,6 +30,8 @@ enum Verb {
     Score(score::Arguments),
     /// Score variants without each layer in turn, or sum up what that says about the layers
     Ablate(Box<ablate::Arguments>),
+    /// Recompute stored scores and compare
+    Verify(rescore::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -43,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Model(Model::Add(arguments)) => model_add::run(&arguments),
         Verb::Score(arguments) => score::run(&arguments),
         Verb::Ablate(arguments) => ablate::run(&arguments),
+        Verb::Verify(arguments) => rescore::run(&arguments),
     };
     match done {
         Ok(code) => code,

@@ -13,7 +13,7 @@ const BEFORE_INFO: usize = 7;
 /// One record.
 #[derive(Debug)]
 pub(super) struct Record {
-    /// Its INFO among the bytes of the lines.
+    /// Its INFO among the bytes of the lines; of BCF, the block that ends with INFO.
     pub(super) info: Range<usize>,
     /// Numbers of its alternate alleles in the chunk.
     pub(super) alleles: Range<u32>,
@@ -68,10 +68,7 @@ impl Chunk {
         contigs: &mut Contigs<'_>,
         reference: &mut LazyReference<'_>,
     ) -> Result<(), AnnotateError> {
-        self.records.clear();
-        self.wanted.clear();
-        self.bases.clear();
-        (self.alleles, self.unknown_contigs) = (0, 0);
+        self.clear();
         let mut at = from;
         let mut last: (&[u8], Option<u32>) = (b"", None);
         while at < lines.len() {
@@ -115,23 +112,8 @@ impl Chunk {
             let first = self.alleles as u32;
             if new != b"." {
                 for alternate in new.split(|byte| *byte == b',') {
-                    let allele = self.alleles as u32;
-                    self.alleles += 1;
-                    let Some(contig) = last.1 else { continue };
-                    if old.len() == 1 && alternate.len() == 1 {
-                        // A reference allele that contradicts the reference has no scored row.
-                        self.want(contig, position, old, alternate, allele);
-                        continue;
-                    }
-                    let (Ok(old), Ok(alternate)) = (std::str::from_utf8(old), std::str::from_utf8(alternate))
-                    else {
+                    if !self.allele(last.1, position, old, alternate, reference)? {
                         return Err(malformed("ALT", new, "is no alternate allele"));
-                    };
-                    let input = Allele { contig, position, reference: old, alternate };
-                    if let Normalized::Row { variant, .. } = normalize(input, reference.get()?)? {
-                        let position = u64::from(variant.position) + 1;
-                        let (old, new) = (variant.reference.as_bytes(), variant.alternate.as_bytes());
-                        self.want(contig, position, old, new, allele);
                     }
                 }
             }
@@ -139,8 +121,42 @@ impl Chunk {
             self.records.push(Record { info, alleles: first..self.alleles as u32 });
             at = end + 1;
         }
-        self.sort();
         Ok(())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+        self.wanted.clear();
+        self.bases.clear();
+        (self.alleles, self.unknown_contigs) = (0, 0);
+    }
+
+    /// Takes down an alternate allele of the record in hand; `false` when it is no text.
+    pub(super) fn allele(
+        &mut self,
+        contig: Option<u32>,
+        position: u64,
+        old: &[u8],
+        new: &[u8],
+        reference: &mut LazyReference<'_>,
+    ) -> Result<bool, AnnotateError> {
+        let number = self.alleles as u32;
+        self.alleles += 1;
+        let Some(contig) = contig else { return Ok(true) };
+        if old.len() == 1 && new.len() == 1 {
+            // A reference allele that contradicts the reference has no scored row.
+            self.want(contig, position, old, new, number);
+            return Ok(true);
+        }
+        let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
+            return Ok(false);
+        };
+        let input = Allele { contig, position, reference: old, alternate: new };
+        if let Normalized::Row { variant, .. } = normalize(input, reference.get()?)? {
+            let position = u64::from(variant.position) + 1;
+            self.want(contig, position, variant.reference.as_bytes(), variant.alternate.as_bytes(), number);
+        }
+        Ok(true)
     }
 
     fn want(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], allele: u32) {
@@ -156,7 +172,8 @@ impl Chunk {
         self.bases.extend(new.iter().map(u8::to_ascii_uppercase));
     }
 
-    fn sort(&mut self) {
+    /// Puts what is to be looked up into the order of rows.
+    pub(super) fn sort(&mut self) {
         let bases = &self.bases;
         let key = |wanted: &Wanted| {
             let (reference, alternate) = alleles(bases, *wanted);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use noodles::bgzf;
-use vestore::{QueryPlan, Request, Store, annotate};
+use vestore::{QueryPlan, Request, Store, VariantForm, annotate};
 
 use super::Usage;
 use super::output::{Output, say};
@@ -15,10 +15,10 @@ use super::output::{Output, say};
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// VCF to annotate, plain or compressed, in any order; `-` is stdin
-    #[arg(value_name = "IN.vcf[.gz]")]
+    /// VCF or BCF to annotate, plain or compressed, in any order; `-` is stdin
+    #[arg(value_name = "IN.vcf[.gz]|IN.bcf")]
     input: PathBuf,
-    /// Where it goes: `.vcf`, `.vcf.gz`, or `-` for stdout
+    /// Where it goes: `.vcf`, `.vcf.gz`, for BCF `.bcf`, or `-` for stdout, uncompressed
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Only scores of this track; may be repeated
@@ -28,21 +28,28 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.output.to_string_lossy();
-    if !(name == "-" || name.ends_with(".vcf") || name.ends_with(".vcf.gz")) {
-        return Err(Usage(format!("`{name}` ends in neither .vcf nor .vcf.gz; BCF is not offered")).into());
-    }
+    let ends = |ending: &str| name.ends_with(ending);
+    let wanted = if name == "-" {
+        None
+    } else if ends(".vcf") || ends(".vcf.gz") {
+        Some(VariantForm::Vcf)
+    } else if ends(".bcf") {
+        Some(VariantForm::Bcf)
+    } else {
+        return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .bcf")).into());
+    };
     let store = Store::open(&arguments.store)?;
     let request = Request { tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
     let mut output = Output::create(Some(&arguments.output))?;
-    let annotated = if name.ends_with(".gz") {
+    let annotated = if name.ends_with(".gz") || wanted == Some(VariantForm::Bcf) {
         let workers = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let mut zipped = bgzf::io::MultithreadedWriter::with_worker_count(workers, output);
-        let annotated = annotate(&plan, &arguments.input, &mut zipped)?;
+        let annotated = annotate(&plan, &arguments.input, wanted, &mut zipped)?;
         output = zipped.finish()?;
         annotated
     } else {
-        annotate(&plan, &arguments.input, &mut output)?
+        annotate(&plan, &arguments.input, wanted, &mut output)?
     };
     output.flush()?;
     output.finish()?;

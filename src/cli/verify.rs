@@ -1,6 +1,7 @@
 //! `vestore verify`
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vestore::{Damage, Store};
 use vestore_schema::Segment;
 
+use super::engine;
 use super::output::{print, say};
 
 #[derive(clap::Args)]
@@ -17,6 +19,10 @@ pub(super) struct Arguments {
     /// Take damaged segments out of their tracks, so that the command that scored them recomputes their rows
     #[arg(long)]
     drop_damaged: bool,
+    /// Then recompute this many rows with their models and compare; the same number picks the same rows.
+    /// Imported tracks have no model and are left out
+    #[arg(long, value_name = "N")]
+    rescore: Option<u64>,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
@@ -69,5 +75,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             ));
         }
     }
-    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    drop(writer);
+    match arguments.rescore {
+        _ if left > 0 => Ok(ExitCode::FAILURE),
+        None => Ok(ExitCode::SUCCESS),
+        Some(count) => {
+            let mut words: Vec<OsString> = vec![arguments.store.clone().into()];
+            words.extend(["--rescore".into(), count.to_string().into()]);
+            words.extend(arguments.quiet.then(|| "--quiet".into()));
+            engine::run(&["verify".into()], words)
+        }
+    }
 }

@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::compute::{filter_record_batch, interleave};
 use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use vestore_schema::{Segment, Variant};
 
 use super::ANSWER_COLUMNS;
@@ -17,6 +18,9 @@ use super::filter::{Bound, BoundFilter};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::store::StoreError;
+
+/// Rows of one segment that are worth a batch of their own, which costs no copy.
+const LONG_RUN: usize = BATCH_ROWS / 8;
 
 /// The rows of an answer, in batches. Segments are opened when their first row comes near, so that few
 /// are open at a time however many hold the answer.
@@ -29,54 +33,104 @@ pub struct Rows<'a> {
     failed: bool,
 }
 
-/// Columns that hold one name throughout a batch, as dictionaries that all batches share.
+/// Names of contigs, models and tracks, as dictionaries that all batches share.
 struct Names {
     contigs: ArrayRef,
     models: ArrayRef,
     tracks: ArrayRef,
 }
 
+/// One of `names` as often as a batch has rows at most.
+fn repeated(names: &ArrayRef, index: usize) -> Result<ArrayRef, StoreError> {
+    let keys = Int32Array::from_value(index as i32, BATCH_ROWS);
+    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
+}
+
 /// Where reading of one segment stands: at `row` of `batch`.
 struct Cursor {
     track: usize,
+    /// Contig, model and track, each repeated; batches have slices of them.
+    names: [ArrayRef; 3],
     rows: SegmentRows,
     batch: RecordBatch,
     row: usize,
+    /// The places of the batch's rows, as soon as there is another cursor.
+    places: Vec<u64>,
+    /// The number of the batch among the sources of the batch in the making.
+    source: Option<usize>,
 }
 
-/// Position, reference, alternate, track: the order of an answer within a contig.
-type Key<'a> = (u32, &'a str, &'a str, usize);
-
 impl Cursor {
-    fn key(&self, row: usize) -> Key<'_> {
-        let position = self.batch.column(1).as_primitive::<UInt32Type>().value(row);
-        let reference = self.batch.column(2).as_string::<i32>().value(row);
-        let alternate = self.batch.column(3).as_string::<i32>().value(row);
-        (position, reference, alternate, self.track)
+    fn position(&self, row: usize) -> u32 {
+        self.batch.column(1).as_primitive::<UInt32Type>().value(row)
     }
 
-    fn head(&self) -> Key<'_> {
-        self.key(self.row)
+    fn alleles(&self, row: usize) -> (&str, &str) {
+        (
+            self.batch.column(2).as_string::<i32>().value(row),
+            self.batch.column(3).as_string::<i32>().value(row),
+        )
     }
 
-    /// How many rows of the batch, from `row` on, come before `bound`.
-    fn before(&self, bound: Key<'_>) -> usize {
+    /// Makes sure that the places of its rows are known.
+    fn locate(&mut self) {
+        if self.places.len() == self.batch.num_rows() {
+            return;
+        }
+        let positions = self.batch.column(1).as_primitive::<UInt32Type>().values();
+        let alleles = [2, 3].map(|column| self.batch.column(column).as_string::<i32>());
+        let row = |row: usize| place(positions[row], alleles.map(|alleles| alleles.value(row).as_bytes()));
+        self.places.clear();
+        self.places.extend((0..positions.len()).map(row));
+    }
+
+    /// How its row lies to one of another: by position, reference, alternate and track, the order of an answer
+    /// within a contig. The places of both must be known.
+    fn order(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        let (place, other_place) = (self.places[row], other.places[other_row]);
+        let settled = place.cmp(&other_place);
+        let by_variant = if settled.is_eq() && place & 1 == 1 {
+            self.alleles(row).cmp(&other.alleles(other_row))
+        } else {
+            settled
+        };
+        by_variant.then(self.track.cmp(&other.track))
+    }
+
+    /// How many rows of the batch, from `row` on, are `before` something; the first of them is.
+    fn run(&self, before: impl Fn(usize) -> bool) -> usize {
         let end = self.batch.num_rows();
-        if self.key(end - 1) < bound {
+        if before(end - 1) {
             return end - self.row;
         }
         // Gallop: where segments interleave, runs are short.
         let mut step = 1;
-        while self.row + step < end && self.key(self.row + step) < bound {
+        while self.row + step < end && before(self.row + step) {
             step *= 2;
         }
         let (mut low, mut high) = (step / 2, step.min(end - self.row));
         while low < high {
             let middle = usize::midpoint(low, high);
-            if self.key(self.row + middle) < bound { low = middle + 1 } else { high = middle }
+            if before(self.row + middle) { low = middle + 1 } else { high = middle }
         }
         low
     }
+}
+
+/// Position and begins of the alleles as a number that orders as they do. Where it is odd, alleles go on beyond
+/// it, and equal places do not mean equal alleles.
+fn place(position: u32, [reference, alternate]: [&[u8]; 2]) -> u64 {
+    let letter = |allele: &[u8], at: usize| allele.get(at).map_or(0, |byte| u64::from(*byte).min(127));
+    // What comes after a byte that was made smaller says nothing.
+    let begin = |allele: &[u8]| match letter(allele, 0) {
+        127 => (1 << 14) - 1,
+        first => first << 7 | letter(allele, 1),
+    };
+    let whole = |allele: &[u8]| allele.len() <= 2 && allele.iter().all(|byte| *byte < 127);
+    // An alternate counts only where the whole reference does; a longer reference comes after its begin.
+    let after = if whole(reference) { begin(alternate) } else { (1 << 14) - 1 };
+    let open = u64::from(!(whole(reference) && whole(alternate)));
+    u64::from(position) << 32 | begin(reference) << 18 | after << 4 | open
 }
 
 impl<'a> Rows<'a> {
@@ -106,26 +160,30 @@ impl<'a> Rows<'a> {
         let mut sources: Vec<RecordBatch> = Vec::new();
         let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
         let mut count = 0;
+        self.cursors.iter_mut().for_each(|cursor| cursor.source = None);
         while count < BATCH_ROWS {
             self.open_segments(part)?;
             let Some(least) = self.least() else { break };
             let length = {
                 let cursor = &self.cursors[least];
                 let others = self.cursors.iter().enumerate().filter(|(index, _)| *index != least);
-                let mut bound = others.map(|(_, other)| other.head()).min();
+                let next = others.map(|(_, other)| other).min_by(|a, b| a.order(a.row, b, b.row));
+                let mut length = cursor.batch.num_rows() - cursor.row;
+                if let Some(next) = next {
+                    length = cursor.run(|row| cursor.order(row, next, next.row).is_lt());
+                }
                 if let Some((_, segment)) = part.segments.get(self.next_segment) {
                     // Its first row may lie anywhere from its first position on.
-                    let opening = (segment.first + 1, "", "", 0);
-                    bound = Some(bound.map_or(opening, |bound| bound.min(opening)));
+                    length = length.min(cursor.run(|row| cursor.position(row) <= segment.first));
                 }
-                let rest = cursor.batch.num_rows() - cursor.row;
-                bound.map_or(rest, |bound| cursor.before(bound)).min(BATCH_ROWS - count)
+                length.min(BATCH_ROWS - count)
             };
             let cursor = &mut self.cursors[least];
             assert!(length > 0, "merging made no progress; this is a bug");
-            let known =
-                sources.iter().rposition(|batch| Arc::ptr_eq(batch.column(1), cursor.batch.column(1)));
-            let source = known.unwrap_or_else(|| {
+            if length >= LONG_RUN && count > 0 {
+                break; // It goes out by itself, as a slice.
+            }
+            let source = *cursor.source.get_or_insert_with(|| {
                 sources.push(cursor.batch.clone());
                 sources.len() - 1
             });
@@ -135,6 +193,9 @@ impl<'a> Rows<'a> {
             if cursor.row == cursor.batch.num_rows() {
                 self.advance(least)?;
             }
+            if length >= LONG_RUN {
+                break;
+            }
         }
         gather(&sources, &runs)
     }
@@ -142,14 +203,30 @@ impl<'a> Rows<'a> {
     /// Opens every segment that may hold a row before or beside the least open one.
     fn open_segments(&mut self, part: &Part) -> Result<(), StoreError> {
         while let Some((track, segment)) = part.segments.get(self.next_segment) {
-            let reached = self.least().is_none_or(|least| segment.first < self.cursors[least].head().0);
+            let reached = match self.least() {
+                None => true,
+                Some(least) => segment.first < self.cursors[least].position(self.cursors[least].row),
+            };
             if !reached {
                 break;
             }
             self.next_segment += 1;
             let rows = self.read(segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
-            self.cursors.push(Cursor { track: *track, rows, batch: empty, row: 0 });
+            let names = [
+                repeated(&self.names.contigs, part.contig as usize)?,
+                repeated(&self.names.models, *track)?,
+                repeated(&self.names.tracks, *track)?,
+            ];
+            self.cursors.push(Cursor {
+                track: *track,
+                names,
+                rows,
+                batch: empty,
+                row: 0,
+                places: Vec::new(),
+                source: None,
+            });
             self.advance(self.cursors.len() - 1)?;
         }
         Ok(())
@@ -176,32 +253,33 @@ impl<'a> Rows<'a> {
             let batch = self.answer(index, &batch?)?;
             if batch.num_rows() > 0 {
                 let cursor = &mut self.cursors[index];
-                (cursor.batch, cursor.row) = (batch, 0);
+                (cursor.batch, cursor.row, cursor.source) = (batch, 0, None);
+                cursor.places.clear();
                 return Ok(());
             }
         }
     }
 
-    fn least(&self) -> Option<usize> {
+    /// The cursor whose row comes first.
+    fn least(&mut self) -> Option<usize> {
+        if self.cursors.len() > 1 {
+            self.cursors.iter_mut().for_each(Cursor::locate);
+        }
         let heads = self.cursors.iter().enumerate();
-        heads.min_by(|(_, a), (_, b)| compare(a, b)).map(|(index, _)| index)
+        heads.min_by(|(_, a), (_, b)| a.order(a.row, b, b.row)).map(|(index, _)| index)
     }
 
     /// A segment's batch with the columns of the answer, without rows that nobody asked for.
     fn answer(&self, cursor: usize, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
-        let (rows, track) = (batch.num_rows(), self.cursors[cursor].track);
-        let contig = self.plan.parts[self.part].contig;
-        let name = |index: usize, names: &ArrayRef| -> Result<ArrayRef, StoreError> {
-            let keys = Int32Array::from_value(index as i32, rows);
-            Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
-        };
+        let (rows, contig) = (batch.num_rows(), self.plan.parts[self.part].contig);
+        let [contigs, models, tracks] = &self.cursors[cursor].names;
         let column = |name: &str| batch.column_by_name(name).map(Arc::clone);
         let mut columns = Vec::with_capacity(self.plan.schema().fields().len());
         for field in self.plan.schema().fields() {
             columns.push(match field.name().as_str() {
-                "contig" => name(contig as usize, &self.names.contigs)?,
-                "model" => name(track, &self.names.models)?,
-                "track" => name(track, &self.names.tracks)?,
+                "contig" => contigs.slice(0, rows),
+                "model" => models.slice(0, rows),
+                "track" => tracks.slice(0, rows),
                 other => column(other).unwrap_or_else(|| new_null_array(field.data_type(), rows)),
             });
         }
@@ -232,10 +310,6 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn compare(a: &Cursor, b: &Cursor) -> Ordering {
-    a.head().cmp(&b.head())
-}
-
 /// One batch from runs of rows: a slice when one run is all, else a copy.
 fn gather(
     sources: &[RecordBatch],
@@ -260,7 +334,8 @@ fn gather(
                 let keys = Int32Array::from_iter_values(keys);
                 Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(named[0].values()))?))
             };
-            let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
+            let columns = (0..schema.fields().len()).into_par_iter().map(column);
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
             Ok(Some(RecordBatch::try_new(schema, columns)?))
         }
     }
@@ -276,5 +351,33 @@ impl Iterator for Rows<'_> {
         let batch = self.next_batch().transpose();
         self.failed = matches!(batch, Some(Err(_)));
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+    use crate::fixture::Random;
+
+    #[test]
+    fn places_order_as_variants_do() {
+        let mut random = Random::new(2);
+        let allele = |random: &mut Random| -> Vec<u8> {
+            let letters = [b"AC".as_slice(), b"A<\x7e\x7f\xc3"][random.below(2) as usize];
+            (0..=random.below(4)).map(|_| letters[random.below(letters.len() as u64) as usize]).collect()
+        };
+        let variants: Vec<(u32, Vec<u8>, Vec<u8>)> =
+            (0..400).map(|_| (random.below(2) as u32, allele(&mut random), allele(&mut random))).collect();
+        let at = |(position, reference, alternate): &(u32, Vec<u8>, Vec<u8>)| {
+            place(*position, [reference, alternate])
+        };
+        for a in &variants {
+            for b in &variants {
+                match at(a).cmp(&at(b)) {
+                    std::cmp::Ordering::Equal => assert!(a == b || at(a) & 1 == 1, "{a:?} {b:?}"),
+                    order => assert_eq!(order, a.cmp(b), "{a:?} {b:?}"),
+                }
+            }
+        }
     }
 }

@@ -5,16 +5,14 @@ use std::ops::Range;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use vestore_schema::{BLOCKS_KEY, Segment, check_segment_format};
 
 use super::ANSWER_COLUMNS;
+use super::ahead::Decoded;
 use super::filter::Bound;
 use super::source::{Source, damaged};
 use crate::store::{Store, StoreError};
@@ -95,16 +93,13 @@ impl SegmentReader {
                 None => {}
             }
         }
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
-                .with_batch_size(BATCH_ROWS)
-                .with_row_selection(selection);
-        if let Some(columns) = columns {
-            let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        let reader = builder.build().map_err(|error| self.source.failed(&self.segment, &error))?;
-        let Self { segment, source, .. } = self;
+        let schema = self.metadata.parquet_schema();
+        let mask = columns.map_or_else(ProjectionMask::all, |columns| {
+            ProjectionMask::roots(schema, columns.iter().copied())
+        });
+        let Self { segment, source, metadata } = self;
+        let reader = Decoded::new(source.clone(), metadata, mask, selection)
+            .map_err(|error| source.failed(&segment, &error))?;
         Ok(SegmentRows { segment, source, reader, ranges: ranges.to_vec(), ready: Vec::new() })
     }
 }
@@ -119,16 +114,10 @@ impl SegmentReader {
     ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
-                .with_batch_size(BATCH_ROWS)
-                .with_row_selection(selection);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let reader = builder
-            .with_projection(mask)
-            .build()
-            .map_err(|error| self.source.failed(&self.segment, &error))?;
-        let Self { segment, source, .. } = self;
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let Self { segment, source, metadata } = self;
+        let reader = Decoded::new(source.clone(), metadata, mask, selection)
+            .map_err(|error| source.failed(&segment, &error))?;
         Ok(reader.map(move |batch| batch.map_err(|error| source.failed(&segment, &error))))
     }
 }
@@ -137,7 +126,7 @@ impl SegmentReader {
 pub struct SegmentRows {
     segment: Segment,
     source: Source,
-    reader: ParquetRecordBatchReader,
+    reader: Decoded,
     ranges: Vec<Range<u32>>,
     ready: Vec<RecordBatch>,
 }

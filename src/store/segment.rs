@@ -28,6 +28,13 @@ use super::medium::{Access, Medium, MediumFile};
 const PAGE_ROWS: usize = 8192;
 /// Rows of one row group. DuckDB and Polars skip and share work by row group.
 const GROUP_ROWS: usize = 122_880;
+/// The same of rounded scores, whose dictionary is written once a row group.
+const ROUNDED_GROUP_ROWS: usize = 245_760;
+/// Level of zstd. From 15 on it codes the four byte streams of a page of floats apart: 0.2 bytes a score less
+/// than at 3, for 0.15 µs.
+const ZSTD_LEVEL: i32 = 15;
+/// Level for embeddings: so many numbers that the time counts.
+const EMBEDDING_ZSTD_LEVEL: i32 = 3;
 
 /// Writes one segment under a temporary name. It is part of nothing until [`SegmentWriter::finish`]
 /// gave it its name and a commit put it into the catalog.
@@ -56,6 +63,7 @@ impl SegmentWriter {
         let file = medium.open(&temporary, Access::Create).map_err(StoreError::io("create", &temporary))?;
         let properties = properties(
             schema,
+            table,
             track.recipe.precision.is_some(),
             segment_metadata(table, track, model, contig),
         );
@@ -175,13 +183,19 @@ impl<'a> RowKeys<'a> {
     }
 }
 
-fn properties(schema: &SchemaRef, rounded: bool, metadata: Vec<(String, String)>) -> WriterProperties {
-    let level = ZstdLevel::try_new(3).expect("zstd has a level 3; this is a bug");
+fn properties(
+    schema: &SchemaRef,
+    table: Table,
+    rounded: bool,
+    metadata: Vec<(String, String)>,
+) -> WriterProperties {
+    let level = if table == Table::Embeddings { EMBEDDING_ZSTD_LEVEL } else { ZSTD_LEVEL };
+    let level = ZstdLevel::try_new(level).expect("zstd has these levels; this is a bug");
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
     let mut builder = WriterProperties::builder()
         .set_created_by("vestore".to_owned())
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_max_row_group_row_count(Some(if rounded { ROUNDED_GROUP_ROWS } else { GROUP_ROWS }))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)

@@ -19,25 +19,63 @@ pub(super) struct BcfRecords {
     skipped: Vec<u8>,
 }
 
+/// Bytes before a record: the lengths of its two blocks, of the site and of the samples.
+pub(crate) const RECORD_LENGTHS: usize = 8;
+
+impl Input {
+    /// Reads magic and text of a BCF's header.
+    pub(crate) fn read_bcf_header(&mut self) -> Result<([u8; 5], Vec<u8>), InputError> {
+        let mut magic = [0; 5];
+        if !self.read_exact(&mut magic)? || magic[..4] != *b"BCF\x02" {
+            let problem = "is no BCF version 2; convert the file with `bcftools view`";
+            return Err(self.malformed("header", &magic, problem));
+        }
+        let mut length = [0; 4];
+        self.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > LONGEST {
+            return Err(self.too_long());
+        }
+        let mut text = vec![0; length];
+        if !self.read_exact(&mut text)? {
+            return Err(self.malformed("header", b"", "is missing"));
+        }
+        Ok((magic, text))
+    }
+
+    /// Reads whole BCF records into `records`, which is cleared first: about `size` bytes of them. `false` when
+    /// there are no more.
+    pub(crate) fn read_bcf_records(
+        &mut self,
+        records: &mut Vec<u8>,
+        size: usize,
+    ) -> Result<bool, InputError> {
+        records.clear();
+        while records.len() < size {
+            self.next_record();
+            let mut lengths = [0; RECORD_LENGTHS];
+            if !self.read_exact(&mut lengths)? {
+                break;
+            }
+            let stated = u64::from_le_bytes(lengths);
+            let (site, samples) = (stated & 0xffff_ffff, stated >> 32);
+            if site > LONGEST as u64 {
+                return Err(self.too_long());
+            }
+            records.extend_from_slice(&lengths);
+            if !self.read_more(records, site + samples)? {
+                return Err(self.malformed("record", &lengths, "ends before its stated length"));
+            }
+        }
+        Ok(!records.is_empty())
+    }
+}
+
 impl BcfRecords {
     /// Reads the header.
     pub(super) fn new(mut input: Input) -> Result<Self, InputError> {
-        let mut magic = [0; 5];
-        if !input.read_exact(&mut magic)? || magic[..4] != *b"BCF\x02" {
-            let problem = "is no BCF version 2; convert the file with `bcftools view`";
-            return Err(input.malformed("header", &magic, problem));
-        }
-        let mut length = [0; 4];
-        input.read_exact(&mut length)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > LONGEST {
-            return Err(input.too_long());
-        }
-        let mut text = vec![0; length];
-        if !input.read_exact(&mut text)? {
-            return Err(input.malformed("header", b"", "is missing"));
-        }
-        let contigs = contigs(&String::from_utf8_lossy(&text));
+        let (_, text) = input.read_bcf_header()?;
+        let contigs = contig_numbers(&String::from_utf8_lossy(&text));
         input.count_records();
         Ok(Self { input, contigs, site: Vec::new(), skipped: vec![0; 64 << 10] })
     }
@@ -109,7 +147,7 @@ impl BcfRecords {
 }
 
 /// Takes a typed string off the front of `bytes`.
-fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (&descriptor, rest) = bytes.split_first()?;
     *bytes = rest;
     let length = match descriptor >> 4 {
@@ -140,7 +178,7 @@ fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// The contigs of a header by number: `IDX` where it stands, else the order of their lines.
-fn contigs(header: &str) -> HashMap<i32, String> {
+pub(crate) fn contig_numbers(header: &str) -> HashMap<i32, String> {
     let lines = header.lines().filter_map(|line| line.strip_prefix("##contig=<")?.strip_suffix('>'));
     let field = |line: &str, key: &str| {
         line.split(',').find_map(|field| field.trim().strip_prefix(key).map(str::to_owned))
@@ -210,7 +248,7 @@ mod tests {
 
     #[test]
     fn contig_numbers_follow_idx() {
-        let contigs = contigs("##contig=<ID=a,length=5,IDX=7>\n##contig=<ID=b>\n");
+        let contigs = contig_numbers("##contig=<ID=a,length=5,IDX=7>\n##contig=<ID=b>\n");
         assert_eq!((contigs[&7].as_str(), contigs[&1].as_str()), ("a", "b"));
     }
 

@@ -135,7 +135,7 @@ impl Input {
     }
 
     /// Counts in records from here on.
-    pub(super) fn count_records(&mut self) {
+    pub(crate) fn count_records(&mut self) {
         (self.unit, self.number) = ("record", 0);
     }
 
@@ -249,6 +249,13 @@ impl Input {
             }
         }
         Ok(true)
+    }
+
+    /// Appends `count` bytes to `bytes`; `false` when the stream ends before. No more memory is taken than
+    /// bytes come.
+    pub(super) fn read_more(&mut self, bytes: &mut Vec<u8>, count: u64) -> Result<bool, InputError> {
+        let read = (&mut self.stream).take(count).read_to_end(bytes);
+        read.map(|read| read as u64 == count).map_err(|source| self.failed(source))
     }
 
     /// The error of a part of the line or record in hand.

@@ -289,7 +289,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
 }
 
 /// Bases of a word where the recipe has `llr-grid`.
-fn grid_word(model: &ModelRecord, recipe: &Recipe) -> Option<u32> {
+pub(super) fn grid_word(model: &ModelRecord, recipe: &Recipe) -> Option<u32> {
     match model.tokenizer {
         TokenizerKind::Kmer(word) if recipe.scores.contains(&ScoreKind::LlrGrid) => Some(word),
         _ => None,
@@ -325,7 +325,7 @@ fn regions(arguments: &Scoring, assembly: &Assembly, report: &mut Report) -> any
 }
 
 /// Loads the model and checks that its files are still those that were added.
-fn load(
+pub(super) fn load(
     store: &Store,
     record: &ModelRecord,
     device: vestore_ingest::Device,

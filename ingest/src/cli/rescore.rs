@@ -1,0 +1,217 @@
+//! `vestore verify --rescore`, which `vestore verify` hands over after its own checks.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float32Type, UInt32Type};
+use vestore::{Reference, SegmentReader, Store};
+use vestore_ingest::{CPU_BATCH_TOKENS, Device, Kind, Recipe, WindowCutter, finish, prepare, run as compute};
+use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
+
+use super::scoring::{grid_word, load};
+use super::{Usage, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Recompute this many rows with their models on the CPU and compare
+    #[arg(long, value_name = "N")]
+    rescore: u64,
+    /// No remarks but mismatches
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// A stored row.
+struct Stored {
+    variant: Variant,
+    values: Vec<Option<f32>>,
+    status: Status,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    ensure!(arguments.rescore > 0, Usage("--rescore must be at least 1".to_owned()));
+    let store = Store::open(&arguments.store)?;
+    let mut reference =
+        Reference::open(store.reference()).context("rescoring needs the reference of this store")?;
+    reference.check(store.assembly())?;
+    let tracks = store.snapshot()?.tracks;
+    let picked = pick(&store, &tracks, arguments.rescore)?;
+    let (mut compared, mut mismatches) = (0, 0);
+    for track in tracks.iter().filter(|track| track.external.is_none()) {
+        let mut rows = Vec::new();
+        for (segment, places) in picked.iter().filter(|(segment, _)| segment.track == track.name) {
+            rows.extend(read(&store, track, segment, places)?);
+        }
+        if !rows.is_empty() {
+            let found = rescore(&store, track, &rows, &mut reference)?;
+            compared += rows.len();
+            mismatches += found;
+            if !arguments.quiet {
+                say(format_args!(
+                    "track {}: {} rows rescored, tolerance {}, {found} values differ",
+                    track.name,
+                    rows.len(),
+                    tolerance(track, 0.0)
+                ));
+            }
+        }
+    }
+    if !arguments.quiet {
+        say(format_args!("{compared} rows rescored, {mismatches} values differ"));
+    }
+    Ok(if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `count` rows of all tracks that a model scored, or all where there are no more: the places of rows in their
+/// segments. The same store and count give the same rows.
+fn pick(store: &Store, tracks: &[Track], count: u64) -> anyhow::Result<Vec<(Segment, Vec<u64>)>> {
+    let scored = |name: &str| tracks.iter().any(|track| track.name == name && track.external.is_none());
+    let mut segments = store.all_segments()?;
+    segments.retain(|segment| segment.table == Table::Scores && scored(&segment.track));
+    let total: u64 = segments.iter().map(|segment| segment.rows).sum();
+    let (mut state, mut wanted) = (count, BTreeSet::new());
+    while (wanted.len() as u64) < count.min(total) {
+        // SplitMix64, Steele et al. 2014.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        wanted.insert((bits ^ (bits >> 31)) % total);
+    }
+    let (mut wanted, mut before) = (wanted.into_iter().peekable(), 0);
+    let mut picked = Vec::new();
+    for segment in segments {
+        let mut places = Vec::new();
+        while let Some(row) = wanted.next_if(|row| *row < before + segment.rows) {
+            places.push(row - before);
+        }
+        before += segment.rows;
+        if !places.is_empty() {
+            picked.push((segment, places));
+        }
+    }
+    Ok(picked)
+}
+
+/// The rows at `places` of a segment.
+fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyhow::Result<Vec<Stored>> {
+    let contig = store.assembly().resolve(&segment.contig);
+    let contig = contig.with_context(|| format!("{} is of an unknown contig", segment.path()))?;
+    let everything = 0..u32::MAX;
+    let (mut rows, mut before) = (Vec::with_capacity(places.len()), 0);
+    let mut places = places.iter().copied().peekable();
+    for batch in SegmentReader::open(store, segment)?.read(std::slice::from_ref(&everything), None)? {
+        let batch = batch?;
+        let count = batch.num_rows() as u64;
+        while let Some(place) = places.next_if(|place| *place < before + count) {
+            let row = (place - before) as usize;
+            let text = |column: &str| -> anyhow::Result<&str> {
+                let array = batch.column_by_name(column).and_then(|array| array.as_string_opt::<i32>());
+                let array = array.with_context(|| format!("{} lacks column {column}", segment.path()))?;
+                Ok(array.value(row))
+            };
+            let values = track.columns.iter().map(|column| {
+                let scores = batch.column_by_name(column)?.as_primitive_opt::<Float32Type>()?;
+                scores.is_valid(row).then(|| scores.value(row))
+            });
+            let status = Status::parse(text("status")?);
+            rows.push(Stored {
+                variant: Variant {
+                    contig,
+                    position: batch.column(0).as_primitive::<UInt32Type>().value(row) - 1,
+                    reference: text("reference")?.into(),
+                    alternate: text("alternate")?.into(),
+                },
+                values: values.collect(),
+                status: status.with_context(|| format!("{} has an unknown status", segment.path()))?,
+            });
+        }
+        before += count;
+    }
+    Ok(rows)
+}
+
+/// Scores `rows` anew and names what differs; gives how many values do.
+fn rescore(
+    store: &Store,
+    track: &Track,
+    rows: &[Stored],
+    reference: &mut Reference,
+) -> anyhow::Result<usize> {
+    let models = store.snapshot()?.models;
+    let record = models.iter().find(|model| model.name == track.model);
+    let record = record.with_context(|| format!("track {} has no model in the store", track.name))?;
+    let kind = if track.recipe.dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float };
+    let model = load(store, record, Device::Cpu, kind)?;
+    let recipe = Recipe {
+        kinds: track.recipe.scores.clone(),
+        strands: track.recipe.strands,
+        batch_tokens: CPU_BATCH_TOKENS as usize,
+        embeddings: false,
+    };
+    let cutter = WindowCutter { length: track.recipe.window, grid: grid_word(record, &track.recipe) };
+    let (mut windows, mut scored) = (Vec::new(), Vec::new());
+    let mut mismatches = 0;
+    for row in rows.iter().filter(|row| row.status == Status::Scored) {
+        match cutter.cut(&row.variant, reference, store.assembly())? {
+            Ok(window) => {
+                windows.push(window);
+                scored.push(row);
+            }
+            Err(status) => {
+                mismatches += 1;
+                tell(store, track, row, "status", Status::Scored.as_str(), status.as_str());
+            }
+        }
+    }
+    let work = prepare(model.tokenizer(), &recipe, model.description().max_tokens, &windows)?;
+    let outputs = (0..work.batches()).map(|batch| compute(&model, &work, batch));
+    let computed = finish(&work, outputs.collect::<Result<_, _>>()?);
+    for (row, computed) in scored.into_iter().zip(computed) {
+        for ((column, stored), new) in track.columns.iter().zip(&row.values).zip(&computed.values) {
+            let near = match (stored, new) {
+                (Some(stored), Some(new)) => {
+                    f64::from(stored - new).abs() <= tolerance(track, f64::from(*stored))
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            if !near {
+                mismatches += 1;
+                let text =
+                    |value: &Option<f32>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+                tell(store, track, row, column, &text(stored), &text(new));
+            }
+        }
+    }
+    Ok(mismatches)
+}
+
+/// How far a recomputed score may lie from `stored`: 1e-5 in float32, as other batches round otherwise, 0.01 in
+/// TF32 and 0.1 in bfloat16, each of the score's size where that is greater than 1; and the step that stored
+/// scores are rounded to.
+fn tolerance(track: &Track, stored: f64) -> f64 {
+    let rounding = match track.recipe.dtype {
+        Dtype::F32 => 1e-5,
+        Dtype::Tf32 => 1e-2,
+        Dtype::Bf16 => 1e-1,
+    };
+    let step = track.recipe.precision.as_deref().and_then(|step| step.parse::<f64>().ok());
+    rounding * stored.abs().max(1.0) + step.unwrap_or(0.0)
+}
+
+/// Prints a mismatch. It is what was asked for: data.
+#[expect(clippy::print_stdout, reason = "mismatches are the data of this verb")]
+fn tell(store: &Store, track: &Track, row: &Stored, column: &str, stored: &str, new: &str) {
+    let Variant { contig, position, reference, alternate } = &row.variant;
+    let contig = &store.assembly().contig(*contig).name;
+    println!(
+        "track {}, variant {contig}-{}-{reference}-{alternate}, column {column}: stored {stored}, recomputed {new}",
+        track.name,
+        position + 1
+    );
+}

@@ -1,0 +1,211 @@
+//! BCF: header and records, as far as adding INFO fields goes. All else is copied byte for byte.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::chunk::{Chunk, Record};
+use super::{AnnotateError, LazyReference};
+use crate::export::InfoField;
+use crate::variants::{Contigs, InputError, RECORD_LENGTHS as LENGTHS, contig_numbers, take_text};
+
+/// CHROM, POS, rlen, QUAL, counts.
+const FIXED: usize = 24;
+/// A float that is missing.
+const MISSING: u32 = 0x7f80_0001;
+/// Typed values of one byte, two bytes, four bytes, and floats.
+const INT8: u8 = 1;
+const INT16: u8 = 2;
+const INT32: u8 = 3;
+const FLOAT: u8 = 5;
+
+/// What the header says, and what it says once the fields are declared.
+pub(super) struct Header {
+    /// Contig names by the number that records use.
+    contigs: HashMap<i32, String>,
+    /// The number of each field in the dictionary of strings, as a typed value.
+    keys: Vec<Vec<u8>>,
+    /// Magic, length and text of the new header.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Header {
+    /// Declares `fields` in the header `text` of the file at `path`; `magic` names the version.
+    pub(super) fn declare(
+        path: &Path,
+        magic: &[u8],
+        text: &[u8],
+        fields: &[InfoField],
+    ) -> Result<Self, AnnotateError> {
+        let damaged = |problem| malformed(path, 0, "header", b"", problem);
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = std::str::from_utf8(text).map_err(|_| damaged("is no UTF-8"))?;
+        let before_names = match text.rfind("\n#CHROM") {
+            Some(end) => end + 1,
+            None => return Err(damaged("lacks the line of column names")),
+        };
+        // PASS is number 0 whether it is declared or not.
+        let mut numbers: HashMap<&str, u32> = HashMap::from([("PASS", 0)]);
+        let mut next = 1;
+        let mut numbered = false;
+        for line in text.lines() {
+            let kinds = ["##FILTER=<", "##INFO=<", "##FORMAT=<"];
+            let Some(rest) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else { continue };
+            let Some(id) = rest.split([',', '>']).find_map(|part| part.strip_prefix("ID=")) else { continue };
+            if line.starts_with("##INFO=<")
+                && let Some(field) = fields.iter().find(|field| field.id == id)
+            {
+                return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
+            }
+            // It stands last, where a description cannot be taken for it.
+            let stated = line.rsplit_once(",IDX=").and_then(|(_, text)| text.strip_suffix('>')?.parse().ok());
+            numbered |= stated.is_some();
+            if let (None, Some(_)) = (stated, numbers.get(id)) {
+                continue;
+            }
+            let number = stated.unwrap_or(next);
+            numbers.insert(id, number);
+            next = next.max(number.saturating_add(1));
+        }
+        let (mut keys, mut lines) = (Vec::new(), String::new());
+        for field in fields {
+            let number = *numbers.entry(&field.id).or_insert_with(|| {
+                next = next.saturating_add(1);
+                next - 1
+            });
+            keys.push(typed(number));
+            let line = field.header();
+            match line.strip_suffix(">\n") {
+                Some(open) if numbered => lines.extend([open, ",IDX=", &number.to_string(), ">\n"]),
+                _ => lines.push_str(&line),
+            }
+        }
+        let (before, names) = text.split_at(before_names);
+        let length = (text.len() + lines.len() + 1) as u32;
+        let bytes =
+            [magic, &length.to_le_bytes(), before.as_bytes(), lines.as_bytes(), names.as_bytes(), b"\0"];
+        Ok(Self { contigs: contig_numbers(text), keys, bytes: bytes.concat() })
+    }
+}
+
+/// An integer as a typed value, in as few bytes as hold it.
+fn typed(number: u32) -> Vec<u8> {
+    match number {
+        0..=127 => vec![1 << 4 | INT8, number as u8],
+        128..=32_767 => [&[1 << 4 | INT16][..], &(number as u16).to_le_bytes()].concat(),
+        _ => [&[1 << 4 | INT32][..], &number.to_le_bytes()].concat(),
+    }
+}
+
+impl Chunk {
+    /// Reads whole records; `before` records were read before them.
+    pub(super) fn parse_bcf(
+        &mut self,
+        path: &Path,
+        records: &[u8],
+        before: u64,
+        header: &Header,
+        contigs: &mut Contigs<'_>,
+        reference: &mut LazyReference<'_>,
+    ) -> Result<(), AnnotateError> {
+        self.clear();
+        let mut at = 0;
+        while at < records.len() {
+            let number = before + self.records.len() as u64 + 1;
+            let damaged = |problem| malformed(path, number, "record", b"", problem);
+            let short = || damaged("is too short for its fields");
+            let [site, samples] = lengths(&records[at..]).ok_or_else(short)?;
+            let start = at + LENGTHS;
+            let end = start + site;
+            at = end + samples;
+            let (fixed, mut rest) =
+                records.get(start..end).and_then(|site| site.split_at_checked(FIXED)).ok_or_else(short)?;
+            let (words, _) = fixed.as_chunks::<4>();
+            let word = |index: usize| i32::from_le_bytes(words[index]);
+            let name = header.contigs.get(&word(0)).ok_or_else(|| {
+                malformed(path, number, "CHROM", word(0).to_string().as_bytes(), "is no contig of the header")
+            })?;
+            let contig = contigs.resolve(name);
+            // 0-based; the telomere is -1.
+            let position = u64::try_from(i64::from(word(1)) + 1).map_err(|_| damaged("has no position"))?;
+            let counts = u32::from_le_bytes(words[4]);
+            let alleles = counts >> 16;
+            if (counts & 0xffff) as usize + header.keys.len() > 0xffff {
+                return Err(damaged("has too many INFO fields for more"));
+            }
+            let mut text = || take_text(&mut rest).ok_or_else(short);
+            text()?; // ID
+            let old = if alleles > 0 { text()? } else { b"" };
+            let first = self.alleles as u32;
+            for _ in 1..alleles {
+                let new = text()?;
+                self.allele(contig, position, old, new, reference)?
+                    .then_some(())
+                    .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;
+            }
+            self.unknown_contigs += u64::from(contig.is_none());
+            self.records.push(Record { info: start..end, alleles: first..self.alleles as u32 });
+        }
+        Ok(())
+    }
+}
+
+/// The lengths of a record's blocks.
+pub(super) fn lengths(record: &[u8]) -> Option<[usize; 2]> {
+    let (words, _) = record.get(..LENGTHS)?.as_chunks::<4>();
+    Some([words[0], words[1]].map(|word| u32::from_le_bytes(word) as usize))
+}
+
+/// Appends `records` with the values of `chunk` at the end of what they share, which is INFO, to `out`.
+pub(super) fn splice(chunk: &Chunk, records: &[u8], header: &Header, out: &mut Vec<u8>) {
+    let mut at = 0;
+    for record in &chunk.records {
+        let Range { start, end } = record.info;
+        let mut added = Vec::new();
+        if !record.alleles.is_empty() {
+            for (field, key) in header.keys.iter().enumerate() {
+                added.extend_from_slice(key);
+                match record.alleles.len() {
+                    count @ 0..15 => added.push((count as u8) << 4 | FLOAT),
+                    count => {
+                        added.push(15 << 4 | FLOAT);
+                        added.extend(typed(count as u32));
+                    }
+                }
+                for allele in record.alleles.clone() {
+                    let bits = chunk.value(allele, field).map_or(MISSING, f32::to_bits);
+                    added.extend_from_slice(&bits.to_le_bytes());
+                }
+            }
+        }
+        let fields = if record.alleles.is_empty() { 0 } else { header.keys.len() as u32 };
+        let counts_at = start + 16;
+        let (counts, _) = records[counts_at..].as_chunks::<4>();
+        out.extend_from_slice(&((end - start + added.len()) as u32).to_le_bytes());
+        out.extend_from_slice(&records[start - 4..counts_at]);
+        out.extend_from_slice(&(u32::from_le_bytes(counts[0]) + fields).to_le_bytes());
+        out.extend_from_slice(&records[counts_at + 4..end]);
+        out.extend_from_slice(&added);
+        let samples = lengths(&records[at..]).map_or(0, |[_, samples]| samples);
+        at = end + samples;
+        out.extend_from_slice(&records[end..at]);
+    }
+}
+
+fn malformed(
+    path: &Path,
+    number: u64,
+    field: &'static str,
+    value: &[u8],
+    problem: &'static str,
+) -> AnnotateError {
+    let value = crate::reference::printable(value);
+    AnnotateError::Input(InputError::Malformed {
+        path: path.into(),
+        unit: "record",
+        number,
+        field,
+        value,
+        problem,
+    })
+}

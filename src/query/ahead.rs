@@ -1,0 +1,146 @@
+//! Decodes the rows of a segment on all cores, some parts ahead of who reads them.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::vec::IntoIter;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+
+use super::scan::BATCH_ROWS;
+use super::source::Source;
+
+/// Rows of one part at most: several pages, so that what a part costs at its begin does not count.
+const PART_ROWS: usize = 8 * BATCH_ROWS;
+/// Bytes of one part in the file, about, where rows are long.
+const PART_BYTES: u64 = 4 << 20;
+
+/// Batches of the selected rows of a segment, in order.
+pub(super) enum Decoded {
+    /// Little is selected: decoded as it is asked for.
+    Alone(Box<ParquetRecordBatchReader>),
+    /// As many parts as there are cores are being decoded.
+    Ahead(Ahead),
+}
+
+/// Selected rows of one row group.
+struct Part {
+    group: usize,
+    selection: RowSelection,
+}
+
+/// What came of a part, or the panic that it ended in.
+type Outcome = Result<ParquetResult<Vec<RecordBatch>>, Box<dyn Any + Send>>;
+
+pub(super) struct Ahead {
+    file: File,
+    waiting: VecDeque<Part>,
+    begun: VecDeque<Receiver<Outcome>>,
+    ready: IntoIter<RecordBatch>,
+}
+
+/// What a part is read from.
+#[derive(Clone)]
+struct File {
+    source: Source,
+    metadata: ArrowReaderMetadata,
+    columns: ProjectionMask,
+}
+
+impl File {
+    fn reader(&self, part: Part) -> ParquetResult<ParquetRecordBatchReader> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
+            .with_batch_size(BATCH_ROWS)
+            .with_projection(self.columns.clone())
+            .with_row_groups(vec![part.group])
+            .with_row_selection(part.selection)
+            .build()
+    }
+}
+
+impl Decoded {
+    /// The rows of `selection` with the columns of `columns`; row groups and pages without one are not read.
+    pub(super) fn new(
+        source: Source,
+        metadata: ArrowReaderMetadata,
+        columns: ProjectionMask,
+        selection: RowSelection,
+    ) -> ParquetResult<Self> {
+        let mut parts = parts(&metadata, selection);
+        let file = File { source, metadata, columns };
+        if parts.len() < 2 {
+            let none = Part { group: 0, selection: RowSelection::default() };
+            return Ok(Self::Alone(Box::new(file.reader(parts.pop_front().unwrap_or(none))?)));
+        }
+        Ok(Self::Ahead(Ahead { file, waiting: parts, begun: VecDeque::new(), ready: Vec::new().into_iter() }))
+    }
+}
+
+/// Cuts a selection of all rows into parts; those without a row are left out.
+fn parts(metadata: &ArrowReaderMetadata, mut rest: RowSelection) -> VecDeque<Part> {
+    let mut parts = VecDeque::new();
+    for (group, of) in metadata.metadata().row_groups().iter().enumerate() {
+        let rows = of.num_rows() as usize;
+        let bytes = of.compressed_size().max(1).cast_unsigned();
+        let most = (PART_BYTES * rows as u64 / bytes).clamp(BATCH_ROWS as u64, PART_ROWS as u64) as usize;
+        let mut in_group = rest.split_off(rows);
+        for start in (0..rows).step_by(most) {
+            let selection = in_group.split_off(most.min(rows - start));
+            if selection.selects_any() {
+                let before = (start > 0).then(|| RowSelector::skip(start));
+                let selection = before.into_iter().chain(Vec::from(selection)).collect::<Vec<_>>().into();
+                parts.push_back(Part { group, selection });
+            }
+        }
+    }
+    parts
+}
+
+impl Ahead {
+    /// Has as many parts decoded as there are cores.
+    fn begin(&mut self) {
+        while self.begun.len() < rayon::current_num_threads() {
+            let Some(part) = self.waiting.pop_front() else { return };
+            let (file, (sender, receiver)) = (self.file.clone(), sync_channel(1));
+            rayon::spawn(move || {
+                let decode = || file.reader(part)?.map(|batch| Ok::<_, ParquetError>(batch?)).collect();
+                // Whoever asked may have had enough and be gone.
+                drop(sender.send(catch_unwind(AssertUnwindSafe(decode))));
+            });
+            self.begun.push_back(receiver);
+        }
+    }
+
+    fn next(&mut self) -> Option<ParquetResult<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.ready.next() {
+                return Some(Ok(batch));
+            }
+            self.begin();
+            let outcome = self.begun.pop_front()?.recv();
+            self.begin();
+            match outcome.expect("a part is sent in any case; this is a bug") {
+                Ok(Ok(batches)) => self.ready = batches.into_iter(),
+                Ok(Err(error)) => return Some(Err(error)),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+    }
+}
+
+impl Iterator for Decoded {
+    type Item = ParquetResult<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Alone(reader) => reader.next().map(|batch| Ok(batch?)),
+            Self::Ahead(ahead) => ahead.next(),
+        }
+    }
+}
