@@ -286,3 +286,14 @@ fn random_histories_equal_a_plain_map() {
         }
     });
 }
+
+/// The shortest history that shows a folder whose name was never synced.
+#[test]
+fn an_import_survives_the_crash_that_follows_at_once() {
+    replay(&[Event::Import, Event::Crash { seed: 101 }], &Ground::new());
+    let commit = Event::Commit { track: 1, contig: 1, unit: 3 };
+    replay(
+        &[commit, Event::Crash { seed: 225 }, commit, Event::Compact, Event::Crash { seed: 1 }],
+        &Ground::new(),
+    );
+}
