@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test lint bench-dtype bench-engine bench-store clean
+.PHONY: setup build demo test soak lint bench-dtype bench-engine bench-store clean
 
 CARGO ?= cargo
 comma := ,
@@ -17,6 +17,12 @@ demo: build
 # The whole workspace is built first: tests start both programs and refuse stale ones.
 test: build
 	$(CARGO) test --release --workspace --locked
+
+# The long run: the same tests of crashes, faults and hostile input, with many more rounds. About half an hour.
+soak: build
+	VESTORE_KILLS=200 VESTORE_MODEL_CASES=3000 VESTORE_COMMITS=32 VESTORE_READS=60 VESTORE_MUTATIONS=20 \
+		$(CARGO) test --release --workspace --locked -- --nocapture \
+		kill:: model:: crash:: faults:: damage:: processes:: mutations:: hostile:: refused_or_harmless
 
 lint: setup
 	$(CARGO) fmt --all --check

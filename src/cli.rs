@@ -108,7 +108,10 @@ fn report(error: &anyhow::Error) -> ExitCode {
         cause.is::<Usage>()
             || cause.is::<NameError>()
             || cause.is::<vestore::FilterError>()
-            || matches!(cause.downcast_ref(), Some(vestore::ImportError::ColumnName { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(vestore::ImportError::ColumnName { .. } | vestore::ImportError::Name(_))
+            )
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }

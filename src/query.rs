@@ -5,6 +5,7 @@ mod filter;
 mod merge;
 mod plan;
 mod scan;
+mod source;
 mod wide;
 
 pub use filter::{Filter, FilterError};

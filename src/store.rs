@@ -1,9 +1,11 @@
 //! The store: one folder with a catalog over immutable segments.
 
+mod blocks;
 mod catalog;
 mod commit;
 mod compact;
 mod error;
+mod folders;
 mod keys;
 mod medium;
 mod overlay;
@@ -12,6 +14,7 @@ mod rows;
 mod segment;
 mod verify;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +27,7 @@ pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
 
+pub(crate) use blocks::Blocks;
 pub(crate) use rows::round;
 
 use catalog::{CATALOG, Catalog};
@@ -52,11 +56,16 @@ impl Store {
     /// # Errors
     /// When something is there already or the system refuses.
     pub fn create(root: &Path, medium: Arc<dyn Medium>, record: StoreRecord) -> Result<Self, StoreError> {
-        let taken = !medium.list(root).map_err(StoreError::io("list", root))?.is_empty();
-        if taken || root.is_file() {
-            return Err(StoreError::Exists { path: root.to_owned() });
+        let exists = || StoreError::Exists { path: root.to_owned() };
+        let there = match medium.list(root) {
+            Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(exists()),
+            there => there.map_err(StoreError::io("list", root))?,
+        };
+        // What an `init` that was cut short leaves is no store and may be used.
+        if !there.iter().all(|(path, is_folder)| !is_folder && catalog::is_unfinished(path)) {
+            return Err(exists());
         }
-        medium.create_folder(root).map_err(StoreError::io("create the folder", root))?;
+        folders::make_root(medium.as_ref(), root)?;
         let catalog = Catalog::new(root, Arc::clone(&medium));
         catalog.create(&record)?;
         Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record) })
@@ -79,7 +88,7 @@ impl Store {
         let path = root.join(CATALOG);
         if let Err(error) = medium.open(&path, Access::Read) {
             return Err(match error.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {
                     StoreError::NotAStore { path: root.to_owned() }
                 }
                 _ => StoreError::io("open", &path)(error),

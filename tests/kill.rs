@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use vestore::Store;
 
 use crate::programs::{command, ok, said, store};
-use crate::support::Random;
+use crate::support::{Random, rounds};
 
 const SCORE: &str = "score {} --model small --window 120 --device cpu --track t --score llr,distance --threads 1 --region chr1:1-2900 --quiet";
 
@@ -94,5 +94,6 @@ fn an_interrupted_run_finishes_its_unit_and_says_how_to_go_on() {
 
 #[test]
 fn a_killed_run_resumes_to_the_same_bytes() {
-    kill_and_resume(20, 1);
+    // More in the long run.
+    kill_and_resume(rounds("VESTORE_KILLS", 20), 1);
 }

@@ -24,6 +24,11 @@ impl Random {
     }
 }
 
+/// How often something is tried: as the environment says, else `usual` times.
+pub(crate) fn rounds(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect("a whole number"))
+}
+
 /// An assembly of contigs of 100,000 bases.
 pub(crate) fn assembly(names: &[&str]) -> Assembly {
     let contig =

@@ -4,8 +4,16 @@
 
 mod ablation;
 mod command_line;
+mod crash;
+mod damage;
+mod faults;
 mod golden;
+mod hostile;
 mod kill;
+mod medium;
+mod model;
+mod mutations;
+mod processes;
 mod programs;
 mod recipes;
 mod rescore;

@@ -236,6 +236,25 @@ pub(crate) fn agree(ours: &[f32], theirs: &[f32], tolerance: f32) -> anyhow::Res
     Ok(worst)
 }
 
+/// How two lists of scores that were rounded on different ways correlate (Pearson); below 0.95 they are not the
+/// same scores.
+pub(crate) fn correlate(ours: &[f32], theirs: &[f32]) -> anyhow::Result<f64> {
+    anyhow::ensure!(ours.len() == theirs.len() && ours.len() > 2, "{} and {}", ours.len(), theirs.len());
+    let mean =
+        |values: &[f32]| values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64;
+    let (mine, other) = (mean(ours), mean(theirs));
+    let (mut product, mut left, mut right) = (0.0, 0.0, 0.0);
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        let (ours, theirs) = (f64::from(*ours) - mine, f64::from(*theirs) - other);
+        product += ours * theirs;
+        left += ours * ours;
+        right += theirs * theirs;
+    }
+    let found = product / (left * right).sqrt();
+    anyhow::ensure!(found > 0.95, "scores correlate at {found}");
+    Ok(found)
+}
+
 /// The processor, as it calls itself.
 pub(crate) fn machine() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

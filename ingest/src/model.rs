@@ -16,6 +16,8 @@ mod linear;
 pub(crate) mod pickle;
 pub(crate) mod source;
 
+use std::cell::Ref;
+
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use vestore_schema::TokenizerKind;
@@ -209,7 +211,7 @@ impl Model {
     }
 
     /// What attention needs at `length` tokens, for [`Model::layer`].
-    pub(crate) fn place(&self, length: i64) -> Result<Place, ModelError> {
+    pub(crate) fn place(&self, length: i64) -> Result<Ref<'_, Place>, ModelError> {
         self.encoder.place(length)
     }
 

@@ -110,6 +110,10 @@ pub struct Stages {
 const DIVIDED: &str =
     "memory ran out and batches were halved: last bits may differ from a run with more memory";
 
+/// What it says of a model whose numbers do not repeat.
+const UNSTEADY: &str =
+    "the model gave different numbers for the same windows twice: scoring again will not give these scores";
+
 /// A unit on its way to the model: what to run, and what each of its rows waits for.
 struct Prepared {
     unit: Unit,
@@ -184,7 +188,11 @@ impl Job<'_> {
             let planned = join(planner);
             let mut outcome = committed?;
             for computed in computed {
-                outcome.stages.model += computed?;
+                let worked = computed?;
+                outcome.stages.model += worked.busy;
+                if !worked.repeats {
+                    run.remarks.push(UNSTEADY.to_owned());
+                }
             }
             outcome.stages.planning = planned?;
             Ok::<_, PipelineError>(outcome)

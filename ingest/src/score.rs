@@ -21,6 +21,7 @@ use crate::model::Description;
 use crate::model::error::ModelError;
 use crate::tokenize::{Tokenizer, TokenizerError, Tokens, reverse_complement};
 pub use ablation::{Ablated, LaunchedAblation, Movement, ablate, change, launch_ablation};
+pub(crate) use forward::repeats;
 pub use forward::{Launched, Outputs, launch, run};
 
 /// How a model is turned into scores.

@@ -121,7 +121,9 @@ impl Writer {
     }
 
     fn linear(&mut self, name: &str, outputs: u32, inputs: u32, bias: bool) {
-        self.tensor(&format!("{name}.weight"), &[outputs, inputs], 0.0, 0.1);
+        // Wide layers would else amplify rounding until two exact computations disagree.
+        let spread = (0.8 / f64::from(inputs).sqrt()).min(0.1);
+        self.tensor(&format!("{name}.weight"), &[outputs, inputs], 0.0, spread);
         if bias {
             self.tensor(&format!("{name}.bias"), &[outputs], 0.0, 0.05);
         }

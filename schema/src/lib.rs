@@ -17,11 +17,11 @@ pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
 pub use model::{Model, TokenizerKind};
-pub use segment::{Segment, Table, segment_path};
+pub use segment::{Segment, Table, Tail, segment_path};
 pub use table::{
-    CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY, STATUS_COLUMN,
-    TABLE_KEY, TRACK_KEY, ablation_schema, check_segment_format, embedding_type, embeddings_schema,
-    scores_schema, segment_metadata,
+    BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
+    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, check_segment_format, embedding_type,
+    embeddings_schema, scores_schema, segment_metadata,
 };
 pub use track::{
     AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind,

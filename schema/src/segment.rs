@@ -63,8 +63,21 @@ pub struct Segment {
     pub bytes: u64,
     /// SHA-256 of the file.
     pub checksum: Digest,
+    /// Where its tail begins, which holds the checksums of all before it, and what that must be. Segments of
+    /// the first stores have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<Tail>,
     /// Rows per status.
     pub statuses: BTreeMap<Status, u64>,
+}
+
+/// The end of a segment's file: page index and footer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// Its first byte.
+    pub start: u64,
+    /// CRC-32 (IEEE) from there to the end.
+    pub crc32: u32,
 }
 
 impl Segment {

@@ -21,6 +21,8 @@ pub const TRACK_KEY: &str = "vestore.track";
 pub const MODEL_KEY: &str = "vestore.model";
 /// Metadata key of the contig: name, length, refget digest, JSON.
 pub const CONTIG_KEY: &str = "vestore.contig";
+/// Metadata key of the checksums of the blocks before the footer, base64.
+pub const BLOCKS_KEY: &str = "vestore.blocks";
 
 /// Columns that name a variant in every table: 1-based position, reference and alternate allele.
 pub const KEY_COLUMNS: [&str; 3] = ["position", "reference", "alternate"];

@@ -1,11 +1,13 @@
 //! `vestore verify`
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use vestore::Store;
+use vestore::{Damage, Store};
+use vestore_schema::Segment;
 
 use super::engine;
 use super::output::{print, say};
@@ -14,6 +16,9 @@ use super::output::{print, say};
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    /// Take damaged segments out of their tracks, so that the command that scored them recomputes their rows
+    #[arg(long)]
+    drop_damaged: bool,
     /// Then recompute this many rows with their models and compare; the same number picks the same rows.
     /// Imported tracks have no model and are left out
     #[arg(long, value_name = "N")]
@@ -25,6 +30,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
+    // Whoever drops is the one writer, so that nothing changes between looking and dropping.
+    let purpose = format!("vestore verify {} --drop-damaged", arguments.store.display());
+    let mut writer = arguments.drop_damaged.then(|| store.writer(&purpose)).transpose()?;
     let segments = store.all_segments()?;
     let bytes = segments.iter().map(|segment| segment.bytes).sum();
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
@@ -40,8 +48,36 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         segments.len(),
         damage.len() - lost
     ));
+    // By track: what was imported comes from a file, what was scored from a run.
+    let mut damaged: BTreeMap<String, Vec<Segment>> = BTreeMap::new();
+    for found in damage {
+        if let Damage::Segment { segment, .. } = found {
+            damaged.entry(segment.track.clone()).or_default().push(segment);
+        }
+    }
+    let (tracks, mut left) = (store.snapshot()?.tracks, lost);
+    for (name, segments) in damaged {
+        let place = arguments.store.display();
+        if tracks.iter().any(|track| track.name == name && track.external.is_some()) {
+            say(format_args!(
+                "track {name} was imported: `vestore track remove {place} {name}`, then import its file again"
+            ));
+        } else if let Some(writer) = &mut writer {
+            let rows = writer.drop_segments(&segments)?;
+            left -= segments.len();
+            say(format_args!(
+                "{rows} rows of track {name} dropped; the command that made the track recomputes them alone"
+            ));
+        } else {
+            say(format_args!(
+                "`vestore verify {place} --drop-damaged` drops the damaged rows of track {name}; the command that \
+                 made the track then recomputes them alone"
+            ));
+        }
+    }
+    drop(writer);
     match arguments.rescore {
-        _ if lost > 0 => Ok(ExitCode::FAILURE),
+        _ if left > 0 => Ok(ExitCode::FAILURE),
         None => Ok(ExitCode::SUCCESS),
         Some(count) => {
             let mut words: Vec<OsString> = vec![arguments.store.clone().into()];

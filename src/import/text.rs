@@ -86,7 +86,8 @@ impl TextBlocks {
             .collect();
         let keys = key_columns(&self.path, &names)?;
         if self.columns.is_empty() {
-            let rest = &self.lines[self.at..];
+            // A file may end with its header, without a line end.
+            let rest = self.lines.get(self.at..).unwrap_or_default();
             let sample: Vec<Vec<&[u8]>> =
                 rest.split(|byte| *byte == b'\n').take(SAMPLE).map(|line| fields(line, separator)).collect();
             let numbers = (0..names.len()).filter(|index| {

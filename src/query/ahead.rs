@@ -13,7 +13,8 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::{ParquetError, Result as ParquetResult};
 
-use super::scan::{BATCH_ROWS, Source};
+use super::scan::BATCH_ROWS;
+use super::source::Source;
 
 /// Rows of one part at most: several pages, so that what a part costs at its begin does not count.
 const PART_ROWS: usize = 8 * BATCH_ROWS;

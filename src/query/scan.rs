@@ -1,24 +1,21 @@
 //! Reads the rows of one segment that lie in some ranges, decompressing only the pages that can hold them.
 
-use std::io::{self, Cursor};
 use std::ops::Range;
-use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
-use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::reader::{ChunkReader, Length};
-use vestore_schema::{Segment, check_segment_format};
+use vestore_schema::{BLOCKS_KEY, Segment, check_segment_format};
 
 use super::ANSWER_COLUMNS;
 use super::ahead::Decoded;
 use super::filter::Bound;
-use crate::store::{Access, MediumFile, Store, StoreError};
+use super::source::{Source, damaged};
+use crate::store::{Store, StoreError};
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8192;
@@ -37,24 +34,16 @@ impl SegmentReader {
     /// # Errors
     /// When the file is missing, is not what the catalog says, or is in an unknown format.
     pub fn open(store: &Store, segment: &Segment) -> Result<Self, StoreError> {
-        let path = segment.path();
-        let damaged = |reason: String| damaged(segment, reason);
-        let file = store
-            .medium()
-            .open(&store.root().join(&path), Access::Read)
-            .map_err(|error| damaged(format!("it cannot be opened: {error}")))?;
-        let length = file.len().map_err(|error| damaged(error.to_string()))?;
-        if length != segment.bytes {
-            return Err(damaged(format!("it is {length} bytes long, not {}", segment.bytes)));
-        }
-        let source = Source { file: Arc::from(file), length };
+        let mut source = Source::open(store, segment)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
         let metadata =
-            ArrowReaderMetadata::load(&source, options).map_err(|error| damaged(error.to_string()))?;
-        check_segment_format(&path, metadata.schema().metadata())?;
+            ArrowReaderMetadata::load(&source, options).map_err(|error| source.failed(segment, &error))?;
+        check_segment_format(&segment.path(), metadata.schema().metadata())?;
+        let blocks = metadata.schema().metadata().get(BLOCKS_KEY).map(String::as_str);
+        source.check_blocks(blocks).map_err(|error| damaged(segment, &error))?;
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(segment.rows) {
-            return Err(damaged(format!("its footer says {rows} rows, not {}", segment.rows)));
+            return Err(damaged(segment, &format!("its footer says {rows} rows, not {}", segment.rows)));
         }
         Ok(Self { segment: segment.clone(), source, metadata })
     }
@@ -86,7 +75,7 @@ impl SegmentReader {
         columns: Option<&[usize]>,
         bounds: &[Bound<'_>],
     ) -> Result<SegmentRows, StoreError> {
-        let failed = |error: ParquetError| damaged(&self.segment, error.to_string());
+        let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let mut selection = select(self.metadata.metadata(), |low, high| {
             // Positions are stored 1-based: 0-based start..end is start < position <= end.
             let next = ranges.partition_point(|range| range.end < low);
@@ -108,8 +97,10 @@ impl SegmentReader {
         let mask = columns.map_or_else(ProjectionMask::all, |columns| {
             ProjectionMask::roots(schema, columns.iter().copied())
         });
-        let reader = Decoded::new(self.source, self.metadata, mask, selection).map_err(failed)?;
-        Ok(SegmentRows { segment: self.segment, reader, ranges: ranges.to_vec(), ready: Vec::new() })
+        let Self { segment, source, metadata } = self;
+        let reader = Decoded::new(source.clone(), metadata, mask, selection)
+            .map_err(|error| source.failed(&segment, &error))?;
+        Ok(SegmentRows { segment, source, reader, ranges: ranges.to_vec(), ready: Vec::new() })
     }
 }
 
@@ -121,18 +112,20 @@ impl SegmentReader {
         wanted: impl Fn(u32, u32) -> bool,
         columns: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
-        let failed = |error: ParquetError| damaged(&self.segment, error.to_string());
+        let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        let reader = Decoded::new(self.source, self.metadata, mask, selection).map_err(failed)?;
-        let segment = self.segment;
-        Ok(reader.map(move |batch| batch.map_err(|error| damaged(&segment, error.to_string()))))
+        let Self { segment, source, metadata } = self;
+        let reader = Decoded::new(source.clone(), metadata, mask, selection)
+            .map_err(|error| source.failed(&segment, &error))?;
+        Ok(reader.map(move |batch| batch.map_err(|error| source.failed(&segment, &error))))
     }
 }
 
 /// Batches of the rows of one segment that lie in the asked ranges.
 pub struct SegmentRows {
     segment: Segment,
+    source: Source,
     reader: Decoded,
     ranges: Vec<Range<u32>>,
     ready: Vec<RecordBatch>,
@@ -148,7 +141,7 @@ impl Iterator for SegmentRows {
             }
             match self.reader.next()? {
                 Ok(batch) => self.ready = cut(&batch, &self.ranges),
-                Err(error) => return Some(Err(damaged(&self.segment, error.to_string()))),
+                Err(error) => return Some(Err(self.source.failed(&self.segment, &error))),
             }
         }
     }
@@ -238,45 +231,4 @@ fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) ->
         }
     }
     Ok(RowSelection::from(selectors))
-}
-
-fn damaged(segment: &Segment, reason: String) -> StoreError {
-    StoreError::Damaged {
-        path: segment.path(),
-        track: segment.track.clone(),
-        range: format!("{}:{}-{}", segment.contig, segment.first + 1, segment.last + 1),
-        reason,
-    }
-}
-
-/// A segment's file as Parquet reads it.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
-    file: Arc<dyn MediumFile>,
-    length: u64,
-}
-
-impl Length for Source {
-    fn len(&self) -> u64 {
-        self.length
-    }
-}
-
-impl ChunkReader for Source {
-    type T = Cursor<Bytes>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        // Asked for headers only; what follows is read as whole chunks.
-        let length = self.length.saturating_sub(start).min(64 << 10) as usize;
-        self.get_bytes(start, length).map(Cursor::new)
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
-            return Err(ParquetError::External(Box::new(io::Error::from(io::ErrorKind::UnexpectedEof))));
-        }
-        let mut buffer = vec![0; length];
-        self.file.read_at(&mut buffer, start).map_err(|error| ParquetError::External(Box::new(error)))?;
-        Ok(buffer.into())
-    }
 }

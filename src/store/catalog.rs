@@ -5,6 +5,7 @@
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,10 +24,17 @@ use super::overlay::Overlay;
 
 /// The catalog's file in a store.
 pub(crate) const CATALOG: &str = "catalog.redb";
+/// The catalog of a store in the making.
+const UNFINISHED: &str = "catalog.redb.partial";
 /// Locked shared by readers of the catalog, exclusively by a commit.
 const CATALOG_LOCK: &str = "catalog.lock";
 /// Passed by everybody on the way to the catalog's lock.
 const TURNSTILE: &str = "catalog.turnstile";
+
+/// Whether a file is one that making a store leaves when it is cut short.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| [CATALOG_LOCK, TURNSTILE, UNFINISHED].iter().any(|own| name == *own))
+}
 
 /// Opens the catalog of one store for one snapshot or one commit at a time.
 #[derive(Clone, Debug)]
@@ -48,13 +56,23 @@ impl Catalog {
     pub(crate) fn create(&self, record: &StoreRecord) -> Result<(), StoreError> {
         let _guard = self.lock(Lock::Exclusive)?;
         let path = self.path();
-        let file = self.medium.open(&path, Access::Create).map_err(StoreError::io("create", &path))?;
+        if self.medium.open(&path, Access::Read).is_ok() {
+            return Err(StoreError::Exists { path: self.store.clone() });
+        }
+        let unfinished = self.store.join(UNFINISHED);
+        let file =
+            self.medium.open(&unfinished, Access::Create).map_err(StoreError::io("create", &unfinished))?;
         self.transact(file, |write| {
             write.put(META, FORMAT, &Format::default())?;
             write.put(META, STORE, record)?;
             write.put(META, NEXT_SEGMENT, &1_u64)?;
             write.make_tables()
         })?;
+        // redb marks the file as closed without waiting for the medium.
+        let file =
+            self.medium.open(&unfinished, Access::Update).map_err(StoreError::io("open", &unfinished))?;
+        file.sync().map_err(StoreError::io("sync", &unfinished))?;
+        self.medium.rename(&unfinished, &path).map_err(StoreError::io("rename", &unfinished))?;
         self.medium.sync_folder(&self.store).map_err(StoreError::io("sync the folder", &self.store))
     }
 
@@ -64,6 +82,38 @@ impl Catalog {
         read: impl FnOnce(&CatalogRead<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let _guard = self.lock(Lock::Shared)?;
+        self.caught(|| {
+            let database = self.open_to_read()?;
+            let transaction = database.begin_read().map_err(|error| self.failed(error))?;
+            let reader = CatalogRead { transaction, catalog: self };
+            reader.check_format()?;
+            read(&reader)
+        })
+    }
+
+    /// Runs `work` on the file; redb panics where a damaged file leads it astray.
+    fn caught<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+            Err(self.failed(redb::Error::Corrupted(format!("its reader gave up ({text})"))))
+        })
+    }
+
+    /// Reads the whole file and says what is wrong with it, if anything is.
+    pub(crate) fn find_damage(&self) -> Result<Option<String>, StoreError> {
+        let _guard = self.lock(Lock::Shared)?;
+        let checked =
+            self.caught(|| self.open_to_read()?.check_integrity().map_err(|error| self.failed(error)));
+        match checked {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some("its pages are not what their checksums say".to_owned())),
+            Err(StoreError::Catalog { source, .. }) => Ok(Some(source.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_to_read(&self) -> Result<Database, StoreError> {
         let path = self.path();
         let file = match self.medium.open(&path, Access::Read) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -71,12 +121,7 @@ impl Catalog {
             }
             file => file.map_err(StoreError::io("open", &path))?,
         };
-        let overlay = Overlay::new(file).map_err(StoreError::io("read", &path))?;
-        let database = self.database(overlay)?;
-        let transaction = database.begin_read().map_err(|error| self.failed(error))?;
-        let reader = CatalogRead { transaction, catalog: self };
-        reader.check_format()?;
-        read(&reader)
+        self.database(Overlay::new(file).map_err(StoreError::io("read", &path))?)
     }
 
     /// Runs `write` in one transaction, durable when this returns, or without any effect.
@@ -87,7 +132,7 @@ impl Catalog {
         let _guard = self.lock(Lock::Exclusive)?;
         let path = self.path();
         let file = self.medium.open(&path, Access::Update).map_err(StoreError::io("open", &path))?;
-        self.transact(file, write)
+        self.caught(|| self.transact(file, write))
     }
 
     fn transact<T>(
@@ -125,15 +170,22 @@ impl Catalog {
     }
 
     fn failed(&self, source: impl Into<redb::Error>) -> StoreError {
-        StoreError::Catalog { path: self.path(), source: Box::new(source.into()) }
+        match source.into() {
+            redb::Error::Io(reason) => StoreError::io("use the catalog", &self.path())(reason),
+            source => StoreError::Catalog { path: self.path(), source: Box::new(source) },
+        }
     }
 
+    /// A record, which must be what was written under its key.
     fn decode<T: DeserializeOwned>(&self, key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-        serde_json::from_slice(bytes).map_err(|source| StoreError::Record {
-            path: self.path(),
-            key: key.to_owned(),
-            source,
-        })
+        let broken = |reason: String| StoreError::Record { path: self.path(), key: key.to_owned(), reason };
+        let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+        let json = parts.next().unwrap_or_default();
+        // Records of the first stores have no checksum.
+        if parts.next().is_some_and(|sum| sum != record_sum(key, json).as_bytes()) {
+            return Err(broken("it is not what its checksum says".to_owned()));
+        }
+        serde_json::from_slice(json).map_err(|error| broken(error.to_string()))
     }
 }
 
@@ -142,6 +194,9 @@ pub(crate) struct CatalogRead<'a> {
     transaction: ReadTransaction,
     catalog: &'a Catalog,
 }
+
+/// Table, track, contig index, 0-based first position, number.
+type SegmentKey<'a> = (&'a str, &'a str, u32, u32, u64);
 
 impl CatalogRead<'_> {
     fn check_format(&self) -> Result<(), StoreError> {
@@ -202,8 +257,8 @@ impl CatalogRead<'_> {
         let entries = rows.range(from..to).map_err(|error| self.catalog.failed(error))?;
         let mut found = Vec::new();
         for entry in entries {
-            let (_, value) = entry.map_err(|error| self.catalog.failed(error))?;
-            let segment: Segment = self.catalog.decode("segments", value.value())?;
+            let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
+            let segment: Segment = self.catalog.decode(&segment_key(key.value()), value.value())?;
             if segment.last >= start {
                 found.push(segment);
             }
@@ -217,8 +272,8 @@ impl CatalogRead<'_> {
         let entries = rows.iter().map_err(|error| self.catalog.failed(error))?;
         entries
             .map(|entry| {
-                let (_, value) = entry.map_err(|error| self.catalog.failed(error))?;
-                self.catalog.decode("segments", value.value())
+                let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
+                self.catalog.decode(&segment_key(key.value()), value.value())
             })
             .collect()
     }
@@ -228,8 +283,8 @@ impl CatalogRead<'_> {
         let entries = rows.iter().map_err(|error| self.catalog.failed(error))?;
         entries
             .map(|entry| {
-                let (_, value) = entry.map_err(|error| self.catalog.failed(error))?;
-                self.catalog.decode("runs", value.value())
+                let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
+                self.catalog.decode(&key.value().to_string(), value.value())
             })
             .collect()
     }
@@ -264,7 +319,7 @@ impl CatalogWrite<'_> {
         key: &str,
         value: &T,
     ) -> Result<(), StoreError> {
-        let bytes = encode(value);
+        let bytes = encode(key, value);
         let mut table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
         table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
         Ok(())
@@ -294,7 +349,7 @@ impl CatalogWrite<'_> {
     }
 
     pub(crate) fn put_run(&self, run: &Run) -> Result<(), StoreError> {
-        let bytes = encode(run);
+        let bytes = encode(&run.number.to_string(), run);
         let mut table = self.transaction.open_table(RUNS).map_err(|error| self.catalog.failed(error))?;
         table.insert(run.number, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
         Ok(())
@@ -302,9 +357,9 @@ impl CatalogWrite<'_> {
 
     /// Names a segment; from the commit on it is part of its table. `contig` is the index of its contig.
     pub(crate) fn put_segment(&self, contig: u32, segment: &Segment) -> Result<(), StoreError> {
-        let bytes = encode(segment);
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
         let key = (segment.table.as_str(), segment.track.as_str(), contig, segment.first, segment.number);
+        let bytes = encode(&segment_key(key), segment);
         table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
         Ok(())
     }
@@ -337,8 +392,27 @@ impl CatalogWrite<'_> {
     }
 }
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("a catalog record has string keys only; this is a bug")
+/// JSON, a line feed, and the checksum.
+fn encode<T: Serialize>(key: &str, value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).expect("a catalog record has string keys only; this is a bug");
+    let sum = record_sum(key, &bytes);
+    bytes.push(b'\n');
+    bytes.extend_from_slice(sum.as_bytes());
+    bytes
+}
+
+/// Checksum of a record and its key: redb checks its pages only when it repairs a file.
+fn record_sum(key: &str, json: &[u8]) -> String {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(key.as_bytes());
+    sum.update(b"\n");
+    sum.update(json);
+    format!("{:08x}", sum.finalize())
+}
+
+/// The key of a segment as text.
+fn segment_key((table, track, contig, first, number): SegmentKey<'_>) -> String {
+    format!("{table}/{track}/{contig}/{first}/{number}")
 }
 
 /// The catalog's file as its one writer sees it.

@@ -4,14 +4,16 @@
 //! its folder synced, named by the catalog in one durable transaction. Whatever stops it before the last
 //! step leaves a file that no catalog row names: an orphan, which the next writer removes.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{EXTERNAL_MODEL, Model, Run, Segment, Table, Track, check_name};
+use vestore_schema::{EXTERNAL_MODEL, Model, Run, Segment, Table, Track, check_name, segment_path};
 
 use super::Store;
 use super::error::StoreError;
+use super::folders;
 use super::medium::{Access, Guard, Lock, Medium};
 use super::recovery;
 use super::segment::SegmentWriter;
@@ -24,6 +26,8 @@ const WRITER_LOCK: &str = "writer.lock";
 pub struct Writer {
     store: Store,
     next_segment: u64,
+    /// Folders whose names are durable.
+    folders: HashSet<PathBuf>,
     poisoned: bool,
     _guard: Guard,
 }
@@ -42,7 +46,13 @@ impl Writer {
         let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
         file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
         let next_segment = recovery::clean(store)?;
-        Ok(Self { store: store.clone(), next_segment, poisoned: false, _guard: guard })
+        Ok(Self {
+            store: store.clone(),
+            next_segment,
+            folders: HashSet::new(),
+            poisoned: false,
+            _guard: guard,
+        })
     }
 
     /// The store that is written.
@@ -73,6 +83,8 @@ impl Writer {
             };
             let (store, number) = (&writer.store, writer.next_segment);
             let contig = store.record.assembly.contig(contig);
+            let place = segment_path(table, &track.name, &contig.name, number);
+            folders::make_durable(store, Path::new(&place), &mut writer.folders)?;
             let mut segment = SegmentWriter::create(store, number, table, track, model, contig, &schema)?;
             writer.next_segment += 1;
             for batch in batches {
@@ -106,7 +118,7 @@ impl Writer {
     /// When the system refuses; nothing more can be written with this writer then.
     pub(crate) fn replace(&mut self, new: &[Segment], old: &[Segment]) -> Result<(), StoreError> {
         self.guarded(|writer| {
-            let (next, now) = (writer.next_segment, recovery::now());
+            let (next, now) = (writer.next_segment, writer.store.medium.now());
             writer.store.catalog.write(|catalog| {
                 for segment in old {
                     catalog.retire_segment(writer.contig_of(segment), segment, now)?;
@@ -117,6 +129,16 @@ impl Writer {
                 catalog.put_next_segment(next)
             })
         })
+    }
+
+    /// Takes segments out of their table, damaged ones for instance, so that their rows can be computed anew;
+    /// gives the number of rows.
+    ///
+    /// # Errors
+    /// When the system refuses; nothing more can be written with this writer then.
+    pub fn drop_segments(&mut self, segments: &[Segment]) -> Result<u64, StoreError> {
+        self.replace(&[], segments)?;
+        Ok(segments.iter().map(|segment| segment.rows).sum())
     }
 
     /// Takes a track and its segments out of the store; gives the number of rows. Its files stay for a grace
@@ -133,7 +155,7 @@ impl Writer {
         let mut segments = self.store.all_segments()?;
         segments.retain(|segment| segment.track == name);
         self.guarded(|writer| {
-            let now = recovery::now();
+            let now = writer.store.medium.now();
             writer.store.catalog.write(|catalog| {
                 for segment in &segments {
                     catalog.retire_segment(writer.contig_of(segment), segment, now)?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parquet::errors::ParquetError;
 use thiserror::Error;
 use vestore_schema::{NameError, VersionError};
 
@@ -11,14 +12,14 @@ use vestore_schema::{NameError, VersionError};
 #[non_exhaustive]
 pub enum StoreError {
     /// The system refused a call.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {reason}{}", path.display(), remedy(reason))]
     Io {
         /// What was tried.
         action: &'static str,
         /// On which file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// There is no store at the place.
     #[error("{} is no vestore store (it has no catalog.redb); make one with `vestore init {} --reference REF.fa`", path.display(), path.display())]
@@ -56,19 +57,19 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// A record of the catalog is not what it should be.
-    #[error("the catalog {} has a broken record `{key}`: {source}", path.display())]
+    #[error("the catalog {} has a broken record `{key}`: {reason}; restore it from a backup", path.display())]
     Record {
         /// The catalog's file.
         path: PathBuf,
         /// Key of the record.
         key: String,
         /// What is wrong with it.
-        source: serde_json::Error,
+        reason: String,
     },
     /// A segment does not hold what the catalog says.
     #[error(
-        "segment {path} of track `{track}`, {range}, is damaged: {reason}; `vestore verify` lists all damage, \
-         `vestore track remove` and scoring again recompute it"
+        "segment {path} of track `{track}`, {range}, is damaged: {reason}; `vestore verify STORE` lists all damage, \
+         `vestore verify STORE --drop-damaged` and then the command that made the track recompute those rows alone"
     )]
     Damaged {
         /// Relative to the store.
@@ -81,7 +82,11 @@ pub enum StoreError {
         reason: String,
     },
     /// A write failed before; what is on disk is in doubt.
-    #[error("an earlier write to {} failed; nothing more is written until the store is opened anew", path.display())]
+    #[error(
+        "an earlier write to {} failed; nothing more is written until the store is opened anew: mend what that \
+         error names, then give the same command again",
+        path.display()
+    )]
     Poisoned {
         /// The store.
         path: PathBuf,
@@ -133,6 +138,54 @@ impl StoreError {
     /// Wraps a system error with what was tried.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |reason| Self::Io { action, path, reason }
+    }
+
+    /// Wraps what Parquet says of a file: an error of the system as such, anything else by `other`.
+    pub(crate) fn parquet(
+        action: &'static str,
+        path: &Path,
+        error: ParquetError,
+        other: impl FnOnce(ParquetError) -> Self,
+    ) -> Self {
+        let source = match error {
+            ParquetError::External(source) => source,
+            error => return other(error),
+        };
+        match source.downcast::<io::Error>() {
+            // A file that is shorter than it says is damaged; the system did its part.
+            Ok(reason) if reason.kind() != io::ErrorKind::UnexpectedEof => Self::io(action, path)(*reason),
+            Ok(reason) => other(ParquetError::External(reason)),
+            Err(source) => other(ParquetError::External(source)),
+        }
+    }
+}
+
+/// Numbers of Linux for errors that have no name in `io::ErrorKind`.
+const EIO: i32 = 5;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// What to do about an error of the system.
+fn remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => {
+            "; make room, then give the same command again: what was committed stays, and it goes on from there"
+        }
+        ReadOnlyFilesystem | PermissionDenied => {
+            "; a store on a medium that cannot be written can only be queried: copy it to another place"
+        }
+        _ => match error.raw_os_error() {
+            Some(EMFILE | ENFILE) => {
+                "; too many files are open: raise the limit (`ulimit -n`) or ask for less at once, then give the \
+                 same command again"
+            }
+            Some(EIO) => {
+                "; the disk may be failing: look into the system's log, copy the store to another disk and run \
+                 `vestore verify` there"
+            }
+            _ => "",
+        },
     }
 }

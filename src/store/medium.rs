@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +91,11 @@ pub trait Medium: Debug + Send + Sync {
     /// # Errors
     /// As the system reports.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Removes a folder that is empty.
+    /// Makes a folder in one that is there. Its name is durable once that one was synced.
     ///
     /// # Errors
-    /// As the system reports.
-    fn remove_folder(&self, path: &Path) -> io::Result<()>;
-    /// Makes a folder and those above it; returns once their names are durable.
-    ///
-    /// # Errors
-    /// As the system reports.
+    /// As the system reports; `AlreadyExists` when something has the name, `NotFound` when the folder above is
+    /// missing.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Returns once the names in a folder are durable.
     ///
@@ -110,6 +107,8 @@ pub trait Medium: Debug + Send + Sync {
     /// # Errors
     /// As the system reports.
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>>;
+    /// The Unix second.
+    fn now(&self) -> u64;
 }
 
 /// The file system of this machine.
@@ -153,23 +152,8 @@ impl Medium for Disk {
         fs::remove_file(path)
     }
 
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
-    }
-
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        if let Some(parent) = path.parent() {
-            self.create_folder(parent)?;
-            match fs::create_dir(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                done => done?,
-            }
-            self.sync_folder(parent)?;
-        }
-        Ok(())
+        fs::create_dir(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
@@ -191,6 +175,10 @@ impl Medium for Disk {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }
 

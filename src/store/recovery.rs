@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use vestore_schema::Table;
 
@@ -18,7 +17,7 @@ pub(crate) fn clean(store: &Store) -> Result<u64, StoreError> {
     let (segments, retired, next) = store
         .catalog
         .read(|catalog| Ok((catalog.all_segments()?, catalog.retired()?, catalog.next_segment()?)))?;
-    let now = now();
+    let now = store.medium.now();
     let (expired, waiting): (Vec<_>, Vec<_>) =
         retired.into_iter().partition(|(_, since)| now.saturating_sub(*since) >= GRACE);
     let mut named: HashSet<PathBuf> =
@@ -32,11 +31,6 @@ pub(crate) fn clean(store: &Store) -> Result<u64, StoreError> {
         store.catalog.write(|catalog| catalog.forget_retired(&paths))?;
     }
     Ok(next)
-}
-
-/// The Unix second.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Files below `folder` that no row names; what is not ours by its name stays.

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{
-    Contig, KEY_COLUMNS, LAYER_COLUMN, Model, Segment, Status, Table, Track, segment_metadata, segment_path,
+    BLOCKS_KEY, Contig, KEY_COLUMNS, LAYER_COLUMN, Model, Segment, Status, Table, Tail, Track,
+    segment_metadata, segment_path,
 };
 
 use super::Store;
+use super::blocks::{Blocks, BlocksBuilder};
 use super::error::StoreError;
 use super::medium::{Access, Medium, MediumFile};
 
@@ -57,8 +60,6 @@ impl SegmentWriter {
         let medium = &store.medium;
         let place = store.root.join(segment_path(table, &track.name, &contig.name, number));
         let temporary = place.with_extension("parquet.partial");
-        let folder = place.parent().expect("a segment lies in a folder; this is a bug");
-        medium.create_folder(folder).map_err(StoreError::io("create the folder", folder))?;
         let file = medium.open(&temporary, Access::Create).map_err(StoreError::io("create", &temporary))?;
         let properties = properties(
             schema,
@@ -66,8 +67,15 @@ impl SegmentWriter {
             track.recipe.precision.is_some(),
             segment_metadata(table, track, model, contig),
         );
-        let file = HashedFile { file, written: 0, hash: Sha256::new() };
-        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))?;
+        let file = HashedFile {
+            file,
+            written: 0,
+            hash: Sha256::new(),
+            blocks: BlocksBuilder::default(),
+            tail: None,
+        };
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
+            .map_err(|error| refused(&temporary, error))?;
         let segment = Segment {
             number,
             table,
@@ -78,6 +86,7 @@ impl SegmentWriter {
             last: 0,
             bytes: 0,
             checksum: vestore_schema::Digest::of(b""),
+            tail: None,
             statuses: BTreeMap::new(),
         };
         Ok(Self { medium: Arc::clone(medium), temporary, place, writer, segment, previous: None })
@@ -113,8 +122,7 @@ impl SegmentWriter {
         for status in statuses.iter().flatten().filter_map(Status::parse) {
             *self.segment.statuses.entry(status).or_default() += 1;
         }
-        self.writer.write(batch)?;
-        Ok(())
+        self.writer.write(batch).map_err(|error| refused(&self.temporary, error))
     }
 
     /// Makes the file durable under its name.
@@ -122,17 +130,31 @@ impl SegmentWriter {
     /// # Errors
     /// When the system refuses.
     pub(super) fn finish(mut self) -> Result<Segment, StoreError> {
-        let HashedFile { file, written, hash } = self.writer.into_inner()?;
+        let failed = |error| refused(&self.temporary, error);
+        // The footer holds the checksums of all before it; the catalog holds that of what follows.
+        self.writer.flush().map_err(failed)?;
+        self.writer.sync().map_err(|error| failed(error.into()))?;
+        let (start, blocks) = self.writer.inner_mut().begin_tail();
+        self.writer.append_key_value_metadata(KeyValue::new(BLOCKS_KEY.to_owned(), blocks.to_text()));
+        self.writer.finish().map_err(failed)?;
+        self.writer.sync().map_err(|error| failed(error.into()))?;
+        let HashedFile { file, written, hash, tail, .. } = self.writer.inner();
+        let tail = tail.clone().expect("the tail was begun above; this is a bug");
+        self.segment.tail = Some(Tail { start, crc32: tail.finalize() });
+        self.segment.bytes = *written;
+        self.segment.checksum = <[u8; 32]>::from(hash.clone().finalize()).into();
         file.sync().map_err(StoreError::io("sync", &self.temporary))?;
         self.medium
             .rename(&self.temporary, &self.place)
             .map_err(StoreError::io("rename", &self.temporary))?;
         let folder = self.place.parent().expect("a segment lies in a folder; this is a bug");
         self.medium.sync_folder(folder).map_err(StoreError::io("sync the folder", folder))?;
-        self.segment.bytes = written;
-        self.segment.checksum = <[u8; 32]>::from(hash.finalize()).into();
         Ok(self.segment)
     }
+}
+
+fn refused(path: &Path, error: ParquetError) -> StoreError {
+    StoreError::parquet("write", path, error, StoreError::Parquet)
 }
 
 /// What the rows of a segment are sorted by: position, reference, alternate, and the layer of an ablation.
@@ -203,12 +225,27 @@ struct HashedFile {
     file: Box<dyn MediumFile>,
     written: u64,
     hash: Sha256,
+    blocks: BlocksBuilder,
+    /// Of what is written since the tail began.
+    tail: Option<crc32fast::Hasher>,
+}
+
+impl HashedFile {
+    /// What follows is the tail; gives its first byte and the checksums of all before it.
+    fn begin_tail(&mut self) -> (u64, Blocks) {
+        self.tail = Some(crc32fast::Hasher::new());
+        (self.written, std::mem::take(&mut self.blocks).finish())
+    }
 }
 
 impl Write for HashedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_at(bytes, self.written)?;
         self.hash.update(bytes);
+        match &mut self.tail {
+            Some(tail) => tail.update(bytes),
+            None => self.blocks.update(bytes),
+        }
         self.written += bytes.len() as u64;
         Ok(bytes.len())
     }

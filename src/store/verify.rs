@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Segment, Table};
 
 use super::Store;
+use super::catalog::CATALOG;
 use super::error::StoreError;
 use super::medium::Access;
 use super::recovery::is_segment_file;
@@ -24,6 +25,13 @@ pub enum Damage {
         /// What is wrong with the file.
         reason: String,
     },
+    /// The catalog itself: what it says is in doubt.
+    Catalog {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file that no catalog row names; the next writer removes it. Nothing is lost.
     Orphan {
         /// The file.
@@ -35,7 +43,7 @@ impl Damage {
     /// Whether rows are lost.
     #[must_use]
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Segment { .. })
+        !matches!(self, Self::Orphan { .. })
     }
 }
 
@@ -52,6 +60,9 @@ impl fmt::Display for Damage {
                 segment.first + 1,
                 segment.last + 1
             ),
+            Self::Catalog { path, reason } => {
+                write!(f, "{}: {reason}; restore it from a backup, or score into a new store", path.display())
+            }
             Self::Orphan { path } => {
                 write!(f, "{}: no catalog row names it; the next writer removes it", path.display())
             }
@@ -60,14 +71,17 @@ impl fmt::Display for Damage {
 }
 
 impl Store {
-    /// Reads every segment: length, checksum, footer, order, count and range of its rows; then looks for
+    /// Reads the catalog with all checksums of its pages; then every segment: length, checksum, footer, order, count and range of its rows; then looks for
     /// files without a row. `progress` is told the bytes read so far.
     ///
     /// # Errors
     /// When the catalog cannot be read; damage to segments is no error but part of the answer.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Vec<Damage>, StoreError> {
-        let segments = self.all_segments()?;
         let mut damage = Vec::new();
+        if let Some(reason) = self.catalog.find_damage()? {
+            damage.push(Damage::Catalog { path: self.root().join(CATALOG), reason });
+        }
+        let segments = self.all_segments()?;
         let mut read = 0;
         for segment in &segments {
             if let Err(reason) = self.verify_segment(segment) {

@@ -222,7 +222,12 @@ impl Input {
             lines.extend_from_slice(chunk);
             self.stream.consume(taken);
         }
-        self.stream.read_until(b'\n', lines).map_err(|source| self.failed(source))?;
+        // The line in hand to its end, if it has one within reason.
+        let more = (&mut self.stream).take(LONGEST as u64).read_until(b'\n', lines);
+        if more.map_err(|source| self.failed(source))? == LONGEST {
+            self.number += memchr::memchr_iter(b'\n', lines).count() as u64 + 1;
+            return Err(self.too_long());
+        }
         Ok(true)
     }
 
@@ -363,6 +368,10 @@ mod tests {
         let mut input = Input::decompress(Path::new("x.vcf"), endless).unwrap();
         let error = input.read_line(&mut Vec::new(), 5).unwrap_err();
         assert_eq!(error.to_string(), "x.vcf, line 1 is longer than 64 MiB; is the file what it should be?");
+        let endless = Box::new(io::Cursor::new(b"#x\n".to_vec()).chain(io::repeat(b'x')));
+        let mut input = Input::decompress(Path::new("x.vcf"), endless).unwrap();
+        let error = input.read_lines(&mut Vec::new(), 1000).unwrap_err();
+        assert!(error.to_string().starts_with("x.vcf, line 2 is longer"), "{error}");
         // Samples may be as long as they like.
         let start = Cursor::new(b"1\t2\t3\t".to_vec());
         let long = start.chain(io::repeat(b'x').take(100 << 20)).chain(Cursor::new(b"\nnext\n".to_vec()));

@@ -75,6 +75,9 @@ pub(super) fn execute(
     report.finish()?;
     progress.finish();
     tell_outcome(&outcome, track, stored, pending, started);
+    for remark in &run.remarks {
+        say(format_args!("remark: {remark}"));
+    }
     if outcome.batches > 0 {
         tell_evaluations(&outcome, depth);
     }

@@ -126,8 +126,8 @@ fn alibi_bias(slopes: &Tensor, queries: &Tensor, length: i64, kind: Kind) -> Res
 /// Rotates queries or keys [batch, heads, length, head length]; halves are paired.
 fn rotate(vectors: &Tensor, cosine: &Tensor, sine: &Tensor) -> Result<Tensor, TchError> {
     let halves = vectors.f_chunk(2, -1)?;
-    let turned = Tensor::f_cat(&[&halves[1].f_neg()?, &halves[0]], -1)?;
-    vectors.f_mul(cosine)?.f_add(&turned.f_mul(sine)?)
+    let mut turned = Tensor::f_cat(&[&halves[1].f_neg()?, &halves[0]], -1)?;
+    vectors.f_mul(cosine)?.f_add_(&turned.f_mul_(sine)?)
 }
 
 /// Attention over queries, keys and values [batch, heads, length, head length]; the queries are those of

@@ -2,6 +2,8 @@
 //!
 //! All batches hold windows of one exact token count, so there is no padding and no mask.
 
+use std::cell::{Ref, RefCell};
+
 use tch::{Kind, TchError, Tensor};
 use vestore_schema::AblatedPart;
 
@@ -20,6 +22,8 @@ pub(crate) struct Encoder {
     embedding_norm: Option<Norm>,
     layers: Vec<Layer>,
     final_norm: Option<Norm>,
+    /// What attention needs at the length that was run last: batches come sorted by length.
+    place: RefCell<Option<(i64, Place)>>,
 }
 
 /// How a layer is run.
@@ -74,6 +78,7 @@ impl Encoder {
             embedding_norm: norm(Part::EmbeddingNorm, config.embedding_norm)?,
             layers: layers.collect::<Result<_, _>>()?,
             final_norm: norm(Part::FinalNorm, config.final_norm)?,
+            place: RefCell::new(None),
             config: config.clone(),
         })
     }
@@ -88,11 +93,17 @@ impl Encoder {
     }
 
     /// What attention needs at `length` tokens.
-    pub(crate) fn place(&self, length: i64) -> Result<Place, ModelError> {
-        let heads = i64::from(self.config.heads);
-        let head_length = i64::from(self.config.hidden) / heads;
-        let like = (self.words.f_kind()?, self.words.device());
-        Ok(Place::new(self.config.positions, heads, head_length, length, like)?)
+    pub(crate) fn place(&self, length: i64) -> Result<Ref<'_, Place>, ModelError> {
+        let known = self.place.borrow().as_ref().is_some_and(|(known, _)| *known == length);
+        if !known {
+            let heads = i64::from(self.config.heads);
+            let head_length = i64::from(self.config.hidden) / heads;
+            let like = (self.words.f_kind()?, self.words.device());
+            let place = Place::new(self.config.positions, heads, head_length, length, like)?;
+            self.place.replace(Some((length, place)));
+        }
+        let place = Ref::filter_map(self.place.borrow(), |place| place.as_ref().map(|(_, place)| place));
+        Ok(place.unwrap_or_else(|_| panic!("the place was just set; this is a bug")))
     }
 
     /// Token ids [batch, tokens] to embeddings [batch, tokens, hidden].
@@ -169,14 +180,15 @@ impl Layer {
             Some(chosen) => chosen.of(hidden)?,
             None => hidden.shallow_clone(),
         };
+        // Sums and products are written over what was just made for them: on a CPU fresh memory is dear.
         if keeps(AblatedPart::Attention) {
             stream = match config.norm {
                 NormPlacement::Pre => {
                     let normed = self.attention_norm.forward(hidden)?;
-                    stream.f_add(&self.attention(&normed, config, pass)?)?
+                    self.attention(&normed, config, pass)?.f_add_(&stream)?
                 }
                 NormPlacement::Post => {
-                    let sum = self.attention(hidden, config, pass)?.f_add(&stream)?;
+                    let sum = self.attention(hidden, config, pass)?.f_add_(&stream)?;
                     self.attention_norm.forward(&sum)?
                 }
             };
@@ -185,10 +197,10 @@ impl Layer {
             stream = match config.norm {
                 NormPlacement::Pre => {
                     let normed = self.feed_forward_norm.forward(&stream)?;
-                    stream.f_add(&self.feed_forward(&normed, config.activation)?)?
+                    self.feed_forward(&normed, config.activation)?.f_add_(&stream)?
                 }
                 NormPlacement::Post => {
-                    let sum = self.feed_forward(&stream, config.activation)?.f_add(&stream)?;
+                    let sum = self.feed_forward(&stream, config.activation)?.f_add_(&stream)?;
                     self.feed_forward_norm.forward(&sum)?
                 }
             };
@@ -221,12 +233,12 @@ impl Layer {
             Activation::Gelu => inner.f_gelu("none")?,
             Activation::SwiGlu | Activation::GeGlu => {
                 let halves = inner.f_chunk(2, -1)?;
-                let gate = if activation == Activation::SwiGlu {
+                let mut gate = if activation == Activation::SwiGlu {
                     halves[0].f_silu()?
                 } else {
                     halves[0].f_gelu("none")?
                 };
-                gate.f_mul(&halves[1])?
+                gate.f_mul_(&halves[1])?
             }
         };
         adapted(self.output.forward(&active)?, self.feed_forward_adapter.as_ref())

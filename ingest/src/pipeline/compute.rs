@@ -37,6 +37,14 @@ pub(super) struct Numbers {
     pub(super) ablation: Option<Ablation>,
 }
 
+/// What an engine tells at its end.
+pub(super) struct Worked {
+    /// How long the model was busy.
+    pub(super) busy: Duration,
+    /// Whether it gave the same numbers for the same windows twice.
+    pub(super) repeats: bool,
+}
+
 impl LaunchedBatches {
     /// Waits for all of them.
     pub(super) fn read(self, work: &Work) -> Result<Numbers, ModelError> {
@@ -54,27 +62,33 @@ impl LaunchedBatches {
 }
 
 impl Engine<'_> {
-    /// Runs units until no more come or none is wanted; how long the model was busy.
+    /// Runs units until no more come or none is wanted. The first windows are run twice, to see whether the
+    /// model's numbers repeat.
     pub(super) fn run(
         &self,
         from_planner: &Receiver<Prepared>,
         to_writer: &SyncSender<Computed>,
-    ) -> Result<Duration, PipelineError> {
+    ) -> Result<Worked, PipelineError> {
         // libtorch counts threads for each thread that calls it.
         tch::set_num_threads(self.threads);
-        let mut busy = Duration::ZERO;
+        let mut worked = Worked { busy: Duration::ZERO, repeats: true };
+        let mut checked = false;
         while let Ok(prepared) = from_planner.recv() {
             if self.job.interrupted.load(Ordering::Relaxed) {
                 break;
             }
             let started = Instant::now();
+            if !checked && prepared.work.batches() > 0 {
+                worked.repeats = score::repeats(&self.model, &prepared.work)?;
+                checked = true;
+            }
             let launched = self.launch(&prepared.work)?;
-            busy += started.elapsed();
+            worked.busy += started.elapsed();
             if to_writer.send(Computed { prepared, launched }).is_err() {
                 break;
             }
         }
-        Ok(busy)
+        Ok(worked)
     }
 
     fn launch(&self, work: &Work) -> Result<LaunchedBatches, ModelError> {

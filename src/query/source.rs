@@ -1,0 +1,142 @@
+//! A segment's file as Parquet reads it: every byte is checked before it is used.
+
+use std::fmt::Display;
+use std::io::{self, Cursor};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::reader::{ChunkReader, Length};
+use vestore_schema::Segment;
+
+use crate::store::{Access, Blocks, MediumFile, Store, StoreError};
+
+/// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
+/// block by block. Segments of before there were checksums are read as they are.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    file: Arc<dyn MediumFile>,
+    path: Arc<Path>,
+    length: u64,
+    /// First byte of the tail, and the tail; at the end and empty where there are no checksums.
+    tail_start: u64,
+    tail: Bytes,
+    blocks: Option<Arc<Blocks>>,
+    /// What the system said when it refused a read; Parquet keeps only the text of errors.
+    refused: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Source {
+    /// Opens the file of a segment, which must be as long as the catalog says.
+    ///
+    /// # Errors
+    /// When it is missing, cannot be read, or is not what it was.
+    pub(super) fn open(store: &Store, segment: &Segment) -> Result<Self, StoreError> {
+        let path = store.root().join(segment.path());
+        let file = store.medium().open(&path, Access::Read).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => damaged(segment, "the file is missing"),
+            _ => StoreError::io("open", &path)(error),
+        })?;
+        let length = file.len().map_err(StoreError::io("read", &path))?;
+        if length != segment.bytes {
+            return Err(damaged(segment, &format!("it is {length} bytes long, not {}", segment.bytes)));
+        }
+        let mut source = Self {
+            file: Arc::from(file),
+            path: path.into(),
+            length,
+            tail_start: length,
+            tail: Bytes::new(),
+            blocks: None,
+            refused: Arc::default(),
+        };
+        if let Some(tail) = &segment.tail {
+            let start = tail.start.min(length);
+            let bytes = source
+                .read(start, (length - start) as usize)
+                .map_err(|error| source.failed(segment, &error))?;
+            if crc32fast::hash(&bytes) != tail.crc32 {
+                let reason = format!("its last {} bytes have changed", length - start);
+                return Err(damaged(segment, &reason));
+            }
+            (source.tail_start, source.tail) = (start, bytes);
+        }
+        Ok(source)
+    }
+
+    /// Checks what lies before the tail against `text` of the footer from now on.
+    pub(super) fn check_blocks(&mut self, text: Option<&str>) -> ParquetResult<()> {
+        if self.tail_start < self.length {
+            let blocks = text.and_then(|text| Blocks::parse(text, self.tail_start));
+            let missing = || ParquetError::General("its footer has no checksums that fit".to_owned());
+            self.blocks = Some(Arc::new(blocks.ok_or_else(missing)?));
+        }
+        Ok(())
+    }
+
+    /// The error of a read that failed: the system's when it refused, else the segment is damaged.
+    pub(super) fn failed(&self, segment: &Segment, reason: &dyn Display) -> StoreError {
+        match self.refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => StoreError::io("read", &self.path)(error),
+            None => damaged(segment, reason),
+        }
+    }
+
+    fn read(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let mut buffer = vec![0; length];
+        if let Err(error) = self.file.read_at(&mut buffer, start) {
+            let text = error.to_string();
+            // A file that ends too early is damaged; the system did its part.
+            if error.kind() != io::ErrorKind::UnexpectedEof {
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+            return Err(ParquetError::General(text));
+        }
+        Ok(buffer.into())
+    }
+}
+
+pub(super) fn damaged(segment: &Segment, reason: &(impl Display + ?Sized)) -> StoreError {
+    StoreError::Damaged {
+        path: segment.path(),
+        track: segment.track.clone(),
+        range: format!("{}:{}-{}", segment.contig, segment.first + 1, segment.last + 1),
+        reason: reason.to_string(),
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Cursor<Bytes>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        // Asked for headers only; what follows is read as whole chunks.
+        let end = if start < self.tail_start { self.tail_start } else { self.length };
+        let length = end.saturating_sub(start).min(64 << 10) as usize;
+        self.get_bytes(start, length).map(Cursor::new)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let end = start.checked_add(length as u64).filter(|end| *end <= self.length);
+        let end = end.ok_or_else(|| ParquetError::EOF("it ends before its data do".to_owned()))?;
+        if start >= self.tail_start {
+            return Ok(self.tail.slice((start - self.tail_start) as usize..(end - self.tail_start) as usize));
+        }
+        let Some(blocks) = self.blocks.as_ref().filter(|_| end <= self.tail_start) else {
+            return self.read(start, length);
+        };
+        let around = blocks.around(&(start..end));
+        let bytes = self.read(around.start, (around.end - around.start) as usize)?;
+        if let Some(at) = blocks.find_damage(around.start, &bytes) {
+            return Err(ParquetError::General(format!("bytes from {at} on have changed")));
+        }
+        let skipped = (start - around.start) as usize;
+        Ok(bytes.slice(skipped..skipped + length))
+    }
+}
