@@ -246,7 +246,7 @@ fn files_to_annotate() {
     let path = folder.path().join("hostile.vcf");
     hand_in(&[VCF], 400, |bytes| {
         fs::write(&path, bytes).unwrap();
-        if let Err(error) = annotate(&plan, &path, Vec::new()) {
+        if let Err(error) = annotate(&plan, &path, None, Vec::new()) {
             assert!(!error.to_string().is_empty());
         }
     });

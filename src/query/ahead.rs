@@ -26,7 +26,7 @@ pub(super) enum Decoded {
     /// Little is selected: decoded as it is asked for.
     Alone(Box<ParquetRecordBatchReader>),
     /// As many parts as there are cores are being decoded.
-    Ahead(Ahead),
+    Ahead(Box<Ahead>),
 }
 
 /// Selected rows of one row group.
@@ -78,7 +78,8 @@ impl Decoded {
             let none = Part { group: 0, selection: RowSelection::default() };
             return Ok(Self::Alone(Box::new(file.reader(parts.pop_front().unwrap_or(none))?)));
         }
-        Ok(Self::Ahead(Ahead { file, waiting: parts, begun: VecDeque::new(), ready: Vec::new().into_iter() }))
+        let ahead = Ahead { file, waiting: parts, begun: VecDeque::new(), ready: Vec::new().into_iter() };
+        Ok(Self::Ahead(Box::new(ahead)))
     }
 }
 
