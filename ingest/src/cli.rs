@@ -15,7 +15,7 @@ use vestore_schema::{LocusError, NameError};
 
 /// The engine of vestore: scores variants with genomic language models.
 #[derive(Parser)]
-#[command(name = "vestore", version, max_term_width = 100)]
+#[command(name = "vestore", bin_name = "vestore", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
