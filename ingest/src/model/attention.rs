@@ -161,19 +161,22 @@ pub(crate) fn attend(
     }
 }
 
-/// Attention with the `ALiBi` bias, `rows` queries at a time.
+/// Attention with the `ALiBi` bias, `rows` queries at a time. What a block gives is copied at once into its
+/// place: small results that stay between large ones that go would keep the allocator from using the room
+/// again.
 fn in_blocks(inputs: [&Tensor; 3], slopes: &Tensor, rows: i64) -> Result<Tensor, TchError> {
     let [query, key, value] = inputs;
     let (_, _, length, _) = query.size4()?;
     let places = (Kind::Float, query.device());
-    let mut blocks = Vec::new();
+    let all = query.f_empty_like()?;
     for first in (0..length).step_by(rows as usize) {
         let rows = rows.min(length - first);
         let queries = Tensor::f_arange_start(first, first + rows, places)?.f_view([1, 1, rows, 1])?;
         let bias = alibi_bias(slopes, &queries, length, query.f_kind()?)?;
-        blocks.push(product(&query.f_narrow(2, first, rows)?, key, value, Some(&bias))?);
+        let block = product(&query.f_narrow(2, first, rows)?, key, value, Some(&bias))?;
+        all.f_narrow(2, first, rows)?.f_copy_(&block)?;
     }
-    Tensor::f_cat(&blocks, 2)
+    Ok(all)
 }
 
 fn product(query: &Tensor, key: &Tensor, value: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
