@@ -127,7 +127,7 @@ fn claimed_sizes_take_no_memory() {
                 configure(&model, |config| config[field] = json!(claimed));
                 // What the encoder does not need may be anything.
                 if let Err(error) = describe(&ModelSource::new(&model)) {
-                    assert!(error.to_string().contains("`"), "{field}: {error}");
+                    assert!(error.to_string().contains('`'), "{field}: {error}");
                 }
             }
             configure(&model, |config| config[field] = good.clone());
