@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::programs::{fails, run, said, store, workspace};
+use crate::programs::{fails, ok, rows, run, said, store, workspace};
 
 /// A real file, where it is present.
 fn data_file(name: &str) -> Option<PathBuf> {
@@ -146,4 +146,30 @@ fn paths_never_leave_the_store() {
     said("import {} --track t {}", &[&store, &table]);
     said("compact {}", &[&store]);
     assert_eq!(fs::read(&bystander).unwrap(), b"mine");
+}
+
+#[test]
+fn weights_that_are_no_numbers_never_become_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let model = folder.path().join("model");
+    let weights = model.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for number in bytes[data..].chunks_exact_mut(4) {
+        number.copy_from_slice(&f32::NAN.to_le_bytes());
+    }
+    fs::write(&weights, bytes).unwrap();
+    said("model add {} nan --checkpoint {}", &[&store, &model]);
+    said(
+        "score {} --model nan --window 96 --device cpu --track t --score llr,distance --region chr1:101-120",
+        &[&store],
+    );
+    let answer = ok("query {} --format tsv", &[&store]);
+    let found = rows(&answer);
+    assert_eq!(found.len(), 20 * 3);
+    for row in found {
+        assert_eq!(row["status"], "non_finite", "{row:?}");
+        assert!(["llr", "cosine"].iter().all(|column| row[*column].is_empty()), "{row:?}");
+    }
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use vestore::Store;
 
-use crate::programs::{command, ok, said, store};
+use crate::programs::{command, fails, ok, said, store};
 use crate::support::{Random, rounds};
 
 const SCORE: &str = "score {} --model small --window 120 --device cpu --track t --score llr,distance --threads 1 --region chr1:1-2900 --quiet";
@@ -90,6 +90,27 @@ fn an_interrupted_run_finishes_its_unit_and_says_how_to_go_on() {
     assert!(rows.is_multiple_of(1152) && rows < 2900 * 3, "{rows} rows");
     said(SCORE, &[&store]);
     assert_eq!(stored(&store), 2900 * 3);
+}
+
+/// The lock goes with the process; what it left written there names nobody who holds the store no more.
+#[test]
+fn a_killed_writer_leaves_the_lock_free_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let mut child = start(&store);
+    while stored(&store) == 0 && child.try_wait().unwrap().is_none() {}
+    let killed = format!("process {}", child.id());
+    let told = fails(1, "compact {}", &[&store]);
+    assert!(told.contains(&killed), "{told}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let opened = Store::open(&store).unwrap();
+    let writer = opened.writer("vestore compact").unwrap();
+    let told = fails(1, "track remove {} t", &[&store]);
+    assert!(told.contains("vestore compact") && !told.contains(&killed), "{told}");
+    drop(writer);
+    let told = said("compact {}", &[&store]);
+    assert!(!told.contains(&killed), "{told}");
 }
 
 #[test]

@@ -140,7 +140,8 @@ pub(crate) struct StoredTensor {
 }
 
 impl StoredTensor {
-    /// A tensor inside a storage; `None` when it reaches beyond it.
+    /// A tensor inside a storage; `None` when it reaches beyond it or makes more numbers of it than it holds,
+    /// as steps of zero would.
     pub(crate) fn strided(
         file: usize,
         storage: Range<usize>,
@@ -154,7 +155,7 @@ impl StoredTensor {
         for (size, stride) in shape.iter().zip(strides) {
             last = last.checked_add(size.saturating_sub(1).checked_mul(*stride)?)?;
         }
-        let reach = if count == 0 { offset } else { last.checked_add(1)? };
+        let reach = if count == 0 { offset } else { last.checked_add(1)?.max(count) };
         if reach.checked_mul(dtype.size())? > storage.len() {
             return None;
         }

@@ -95,6 +95,11 @@ pub(crate) fn read(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTenso
     machine.tensors(&archive, &root, file)
 }
 
+/// Far more than any tensor has; without a bound, one tuple or name that many tensors share would be copied
+/// for each.
+const MOST_DIMENSIONS: usize = 64;
+const LONGEST_NAME: usize = 4096;
+
 /// The globals that a state dict needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Global {
@@ -411,7 +416,11 @@ impl Machine<'_> {
             Value::Integer(size) => usize::try_from(*size).ok(),
             _ => None,
         };
-        self.tuples[tuple].iter().map(size).collect()
+        let sizes = &self.tuples[tuple];
+        if sizes.len() > MOST_DIMENSIONS {
+            return None;
+        }
+        sizes.iter().map(size).collect()
     }
 
     /// The tensors of the dict on top of the stack, placed and checked against their storages.
@@ -427,6 +436,9 @@ impl Machine<'_> {
             let (Value::Text(name), Value::Tensor(tensor)) = (key, value) else {
                 return Err(self.damaged("a state dict of names and tensors only"));
             };
+            if name.len() > LONGEST_NAME {
+                return Err(self.damaged("names of at most 4096 bytes"));
+            }
             let Rebuilt { storage, offset, shape, strides } = &self.rebuilt[*tensor];
             let Storage { dtype, key } = &self.storages[*storage];
             let entry = format!("{root}data/{key}");

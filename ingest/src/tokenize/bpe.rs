@@ -12,6 +12,7 @@ use super::{TokenizerError, Tokens};
 pub struct BpeTokenizer {
     encoder: Encoder,
     mask: Option<i64>,
+    size: u32,
     identity: Value,
 }
 
@@ -30,7 +31,12 @@ impl BpeTokenizer {
         encoder.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
         encoder.with_padding(None);
         let mask = encoder.token_to_id("[MASK]").or_else(|| encoder.token_to_id("<mask>")).map(i64::from);
-        Ok(Self { encoder, mask, identity })
+        // The highest id decides which rows are needed; added tokens may lie beyond the count, and what frames a
+        // window has ids of its own.
+        let framed = encoder.encode("A", true).map_err(|error| malformed(error.to_string()))?;
+        let highest = encoder.get_vocab(true).into_values().chain(framed.get_ids().iter().copied()).max();
+        let size = highest.map_or(0, |id| id.saturating_add(1));
+        Ok(Self { encoder, mask, size, identity })
     }
 
     pub(super) fn encode(&self, window: &[u8]) -> Result<Tokens, TokenizerError> {
@@ -67,8 +73,7 @@ impl BpeTokenizer {
     }
 
     pub(super) fn vocabulary_size(&self) -> u32 {
-        // The highest id decides which rows are needed; added tokens may lie beyond the count.
-        self.encoder.get_vocab(true).values().max().map_or(0, |id| id + 1)
+        self.size
     }
 
     pub(super) fn identity(&self) -> &Value {
