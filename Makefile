@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak lint bench-dtype bench-engine bench-store clean
+.PHONY: setup build demo test soak fuzz lint bench-dtype bench-engine bench-store clean
 
 CARGO ?= cargo
 comma := ,
@@ -18,11 +18,25 @@ demo: build
 test: build
 	$(CARGO) test --release --workspace --locked
 
-# The long run: the same tests of crashes, faults and hostile input, with many more rounds. About half an hour.
+# The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
+# targets where cargo-fuzz is installed. About an hour.
 soak: build
 	VESTORE_KILLS=200 VESTORE_MODEL_CASES=3000 VESTORE_COMMITS=32 VESTORE_READS=60 VESTORE_MUTATIONS=20 \
 		$(CARGO) test --release --workspace --locked -- --nocapture \
 		kill:: model:: crash:: faults:: damage:: processes:: mutations:: hostile:: refused_or_harmless
+	if $(CARGO) fuzz --version >/dev/null 2>&1; then $(MAKE) fuzz; else \
+		echo "not fuzzed: \`cargo install cargo-fuzz --locked\` gives the program that does"; fi
+
+# A minute for each fuzz target (FUZZ_SECONDS=n: n seconds). Without a sanitizer, since there is next to no unsafe
+# code of ours that one would watch; the variable lets a stable compiler take cargo-fuzz's flags. What is found
+# stays in fuzz/artifacts.
+fuzz: setup
+	for target in $$($(CARGO) fuzz list); do \
+		mkdir -p target/fuzz/$$target; \
+		RUSTC_BOOTSTRAP=1 LD_LIBRARY_PATH=$(CURDIR)/.libtorch/lib $(CARGO) fuzz run $$target --features engine --sanitizer none \
+			target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(or $(FUZZ_SECONDS),60) \
+			-timeout=30 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
 
 lint: setup
 	$(CARGO) fmt --all --check

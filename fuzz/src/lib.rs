@@ -1,0 +1,100 @@
+//! What the fuzz targets share: a folder of the process for what is handed in as files, and a small store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use tempfile::TempDir;
+use vestore::{Disk, ImportOptions, QueryPlan, Record, Reference, Request, Store, VariantSource};
+use vestore_schema::{Assembly, Contig, StoreRecord};
+
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
+
+/// A file of that name with `bytes` in it; the next one of the name replaces it.
+pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = FOLDER.path().join(name);
+    fs::write(&path, bytes).expect("written");
+    path
+}
+
+/// The contigs that loci are looked up in.
+pub static ASSEMBLY: LazyLock<Assembly> = LazyLock::new(|| {
+    let contig = |name: &str| Contig { name: name.to_owned(), length: 100_000, digest: format!("SQ.{name}") };
+    Assembly {
+        name: None,
+        contigs: ["chr1", "chr10", "HLA-A*01:01", "HLA-A*01:01:02", "M"].map(contig).into(),
+    }
+});
+
+/// Reads all records of a variant file, or finds why not.
+pub fn read_variants(path: &Path) {
+    let mut record = Record::default();
+    let Ok(mut source) = VariantSource::open(path) else { return };
+    while let Ok(true) = source.read(&mut record) {
+        record.alternates().for_each(drop);
+    }
+}
+
+/// Reads every contig of a reference, or finds why not.
+pub fn read_reference(path: &Path) {
+    let Ok(mut reference) = Reference::open(path) else { return };
+    let Ok(assembly) = reference.survey() else { return };
+    for contig in 0..assembly.contigs.len() as u32 {
+        let whole = assembly.whole(contig);
+        if let Ok(bases) = reference.fetch(whole) {
+            assert_eq!(bases.len() as u32, whole.len());
+        }
+    }
+}
+
+/// A store of one contig of 200 bases that repeat `ACGT`, with one imported track.
+pub static STORE: LazyLock<Store> = LazyLock::new(|| {
+    let fasta = file("genome.fa", format!(">chr1\n{}\n", "ACGT".repeat(50)).as_bytes());
+    let assembly = Reference::open(&fasta).and_then(|mut reference| reference.survey()).expect("a genome");
+    let record = StoreRecord { reference: fasta.display().to_string(), assembly };
+    let store = Store::create(&FOLDER.path().join("store"), Arc::new(Disk), record).expect("a store");
+    let table = file("base.tsv", b"chrom\tpos\tref\talt\tscore\nchr1\t101\tA\tC\t0.5\nchr1\t102\tC\tT\t-1\n");
+    vestore::import(&store, "base", &table, &ImportOptions::default(), "fuzz", |_| {}).expect("imported");
+    store
+});
+
+/// Imports a table and takes it out again; a refused one leaves nothing.
+pub fn take(path: &Path) {
+    let store = &*STORE;
+    if vestore::import(store, "fuzzed", path, &ImportOptions::default(), "fuzz", |_| {}).is_ok() {
+        store.writer("fuzz").and_then(|mut writer| writer.remove_track("fuzzed")).expect("removed");
+    }
+    let tracks = store.snapshot().expect("a snapshot").tracks;
+    assert!(tracks.iter().all(|track| track.name != "fuzzed"));
+}
+
+/// Annotates a file with the track of [`STORE`].
+pub fn annotate(path: &Path) {
+    static PLAN: LazyLock<QueryPlan> =
+        LazyLock::new(|| QueryPlan::new(&STORE, &Request::default()).expect("a plan"));
+    drop(vestore::annotate(&PLAN, path, None, Vec::new()));
+}
+
+/// A small model of the given family in a folder of its own.
+#[cfg(feature = "engine")]
+pub fn checkpoint(family: vestore_ingest::synthetic::SyntheticFamily) -> PathBuf {
+    let folder = FOLDER.path().join("model");
+    let shape = vestore_ingest::synthetic::SyntheticShape::tiny(family);
+    vestore_ingest::synthetic::write_checkpoint(&folder, &shape, 7).expect("written");
+    folder
+}
+
+/// A small model whose file `name` is `bytes`, described or refused.
+#[cfg(feature = "engine")]
+pub fn describe(family: vestore_ingest::synthetic::SyntheticFamily, name: &str, bytes: &[u8]) {
+    static MODEL: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let model = MODEL.get_or_init(|| {
+        let folder = checkpoint(family);
+        if name.ends_with(".bin") {
+            fs::remove_file(folder.join("model.safetensors")).expect("removed");
+        }
+        folder
+    });
+    fs::write(model.join(name), bytes).expect("written");
+    drop(vestore_ingest::describe(&vestore_ingest::ModelSource::new(model)));
+}

@@ -1,0 +1,8 @@
+//! Weights as safetensors.
+#![no_main]
+
+use vestore_ingest::synthetic::SyntheticFamily;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    vestore_fuzz::describe(SyntheticFamily::NucleotideTransformerV2, "model.safetensors", bytes);
+});
