@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
@@ -41,6 +42,23 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 pub(crate) struct Catalog {
     store: PathBuf,
     medium: Arc<dyn Medium>,
+}
+
+/// The catalog as one reader has it open.
+struct Opened {
+    file: Database,
+    sealed: Arc<AtomicBool>,
+}
+
+impl Drop for Opened {
+    /// When redb closes a file it commits once more, and on a damaged one it may panic within a panic, which
+    /// ends the program. A check that finds the file unreadable makes it close without.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.sealed.store(true, Ordering::Relaxed);
+            drop(self.file.check_integrity());
+        }
+    }
 }
 
 impl Catalog {
@@ -84,7 +102,7 @@ impl Catalog {
         let _guard = self.lock(Lock::Shared)?;
         self.caught(|| {
             let database = self.open_to_read()?;
-            let transaction = database.begin_read().map_err(|error| self.failed(error))?;
+            let transaction = database.file.begin_read().map_err(|error| self.failed(error))?;
             let reader = CatalogRead { transaction, catalog: self };
             reader.check_format()?;
             read(&reader)
@@ -104,7 +122,7 @@ impl Catalog {
     pub(crate) fn find_damage(&self) -> Result<Option<String>, StoreError> {
         let _guard = self.lock(Lock::Shared)?;
         let checked =
-            self.caught(|| self.open_to_read()?.check_integrity().map_err(|error| self.failed(error)));
+            self.caught(|| self.open_to_read()?.file.check_integrity().map_err(|error| self.failed(error)));
         match checked {
             Ok(true) => Ok(None),
             Ok(false) => Ok(Some("its pages are not what their checksums say".to_owned())),
@@ -113,7 +131,7 @@ impl Catalog {
         }
     }
 
-    fn open_to_read(&self) -> Result<Database, StoreError> {
+    fn open_to_read(&self) -> Result<Opened, StoreError> {
         let path = self.path();
         let file = match self.medium.open(&path, Access::Read) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -121,7 +139,9 @@ impl Catalog {
             }
             file => file.map_err(StoreError::io("open", &path))?,
         };
-        self.database(Overlay::new(file).map_err(StoreError::io("read", &path))?)
+        let sealed = Arc::new(AtomicBool::new(false));
+        let overlay = Overlay::new(file, Arc::clone(&sealed)).map_err(StoreError::io("read", &path))?;
+        Ok(Opened { file: self.database(overlay)?, sealed })
     }
 
     /// Runs `write` in one transaction, durable when this returns, or without any effect.

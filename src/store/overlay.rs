@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
@@ -18,6 +19,8 @@ const BLOCK: u64 = 4096;
 pub(crate) struct Overlay {
     file: Box<dyn MediumFile>,
     changes: Mutex<Changes>,
+    /// Set when nothing more is to be read.
+    sealed: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -31,10 +34,11 @@ struct Changes {
 }
 
 impl Overlay {
-    pub(crate) fn new(file: Box<dyn MediumFile>) -> io::Result<Self> {
+    /// The file as it is, until `sealed` is set: then every read is refused.
+    pub(crate) fn new(file: Box<dyn MediumFile>, sealed: Arc<AtomicBool>) -> io::Result<Self> {
         let length = file.len()?;
         let changes = Mutex::new(Changes { length, kept: length, blocks: BTreeMap::new() });
-        Ok(Self { file, changes })
+        Ok(Self { file, changes, sealed })
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
@@ -57,6 +61,9 @@ impl StorageBackend for Overlay {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if self.sealed.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the snapshot has ended"));
+        }
         let changes = self.changes();
         let end = offset + out.len() as u64;
         if end > changes.length {
@@ -125,7 +132,7 @@ mod tests {
         let path = folder.path().join("file");
         let original: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
         std::fs::write(&path, &original).unwrap();
-        let overlay = Overlay::new(Disk.open(&path, Access::Read).unwrap()).unwrap();
+        let overlay = Overlay::new(Disk.open(&path, Access::Read).unwrap(), Arc::default()).unwrap();
         let mut model = original.clone();
         let mut state = 7_u64;
         let mut random = |limit: u64| {
