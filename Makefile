@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint bench-dtype bench-engine bench-store clean
+.PHONY: setup build demo test soak fuzz lint bench-dtype bench-engine bench-pretrain bench-store clean
 
 CARGO ?= cargo
 comma := ,
@@ -47,6 +47,12 @@ bench-engine: setup
 	test -x target/baseline/bin/python || python3 -m venv target/baseline
 	target/baseline/bin/pip install --quiet --requirement benches/engine/requirements.txt
 	BASELINE_PYTHON=$(CURDIR)/target/baseline/bin/python $(CARGO) bench --locked --workspace --bench engine
+
+# Pretraining beside a Python loop over the same model, windows and optimizer; the baseline is that of bench-engine.
+bench-pretrain: setup
+	test -x target/baseline/bin/python || python3 -m venv target/baseline
+	target/baseline/bin/pip install --quiet --requirement benches/engine/requirements.txt
+	BASELINE_PYTHON=$(CURDIR)/target/baseline/bin/python $(CARGO) bench --locked --workspace --bench pretrain
 
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup

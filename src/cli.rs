@@ -45,6 +45,12 @@ enum Verb {
     /// Score variants without each layer in turn, or sum up what that says about the layers
     #[command(disable_help_flag = true)]
     Ablate(engine::Arguments),
+    /// Train models
+    #[command(disable_help_flag = true)]
+    Train(engine::Arguments),
+    /// Compare models and ingredients of training
+    #[command(disable_help_flag = true)]
+    Study(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
     /// Say how a variant came by its scores: window, model, recipe
@@ -76,6 +82,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Model(verb) => model::run(verb),
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
+        Verb::Train(arguments) => engine::run(&["train".into()], arguments.rest),
+        Verb::Study(arguments) => engine::run(&["study".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),

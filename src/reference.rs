@@ -162,16 +162,7 @@ impl Reference {
     /// As for [`Reference::fetch`].
     pub fn fetch_into(&mut self, region: Region, bases: &mut Vec<u8>) -> Result<(), ReferenceError> {
         bases.clear();
-        let length = self.entry(region.contig)?.length;
-        if region.start > region.end || region.end > length {
-            return Err(ReferenceError::OutsideContig {
-                path: self.path.clone(),
-                contig: self.entry(region.contig)?.name.clone(),
-                start: region.start,
-                end: region.end,
-                length,
-            });
-        }
+        self.check_inside(region)?;
         let mut at = region.start;
         while at < region.end {
             let start = at / BLOCK * BLOCK;
@@ -181,6 +172,24 @@ impl Reference {
             at = end;
         }
         Ok(())
+    }
+
+    /// The letters of `region` as the FASTA has them: soft-masked bases, which are repeats, in lower case.
+    ///
+    /// # Errors
+    /// As for [`Reference::fetch`].
+    pub fn fetch_as_written(&mut self, region: Region) -> Result<Vec<u8>, ReferenceError> {
+        self.check_inside(region)?;
+        let mut letters = Vec::with_capacity(region.len() as usize);
+        let mut at = region.start;
+        while at < region.end {
+            let start = at / BLOCK * BLOCK;
+            let end = region.end.min(start.saturating_add(BLOCK));
+            let block = self.read_letters(region.contig, at / BLOCK)?;
+            letters.extend_from_slice(&block[(at - start) as usize..(end - start) as usize]);
+            at = end;
+        }
+        Ok(letters)
     }
 
     /// Whether the contigs have the names and lengths of `assembly`, in its order. The bases are
@@ -223,6 +232,21 @@ impl Reference {
         Ok(digest.finish())
     }
 
+    fn check_inside(&self, region: Region) -> Result<(), ReferenceError> {
+        let Entry { name, length, .. } = self.entry(region.contig)?;
+        if region.start <= region.end && region.end <= *length {
+            return Ok(());
+        }
+        let Region { start, end, .. } = region;
+        Err(ReferenceError::OutsideContig {
+            path: self.path.clone(),
+            contig: name.clone(),
+            start,
+            end,
+            length: *length,
+        })
+    }
+
     fn entry(&self, contig: u32) -> Result<&Entry, ReferenceError> {
         self.entries.get(contig as usize).ok_or_else(|| ReferenceError::NoSuchContig {
             path: self.path.clone(),
@@ -245,6 +269,15 @@ impl Reference {
     }
 
     fn read_block(&mut self, contig: u32, number: u32) -> Result<Vec<u8>, ReferenceError> {
+        let mut block = self.read_letters(contig, number)?;
+        for base in &mut block {
+            *base = upper_iupac(*base);
+        }
+        Ok(block)
+    }
+
+    /// Block number `number` of a contig as the file has it: IUPAC letters of either case.
+    fn read_letters(&mut self, contig: u32, number: u32) -> Result<Vec<u8>, ReferenceError> {
         let entry = self.entry(contig)?;
         let start = number * BLOCK;
         let bases = BLOCK.min(entry.length - start);
@@ -254,10 +287,7 @@ impl Reference {
             .read(from, (to - from) as usize)
             .map_err(|source| ReferenceError::read(&self.path, source))?;
         block.retain(|byte| !matches!(byte, b'\n' | b'\r'));
-        for base in &mut block {
-            *base = upper_iupac(*base);
-        }
-        if block.len() != bases as usize || block.contains(&0) {
+        if block.len() != bases as usize || block.iter().any(|base| upper_iupac(*base) == 0) {
             return Err(ReferenceError::Changed { path: self.path.clone() });
         }
         Ok(block)

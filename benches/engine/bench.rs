@@ -161,7 +161,7 @@ impl Bench {
         let model = self.load(if dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float })?;
         let mut run = new_run(&job, "cpu", 0)?;
         let started = Instant::now();
-        let progress = Progress::new(0, true);
+        let progress = Progress::new("variants", 0, 0, true);
         let outcome = job.run(vec![model], &mut writer, &mut run, &mut Report::new(), &progress)?;
         let seconds = started.elapsed().as_secs_f64();
         drop(writer);

@@ -3,9 +3,12 @@
 mod ablate;
 mod interrupt;
 mod model_add;
+mod pretrain;
 mod rescore;
 mod score;
 mod scoring;
+mod study_loss;
+mod study_pretrain;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -32,12 +35,32 @@ enum Verb {
     Ablate(Box<ablate::Arguments>),
     /// Recompute stored scores and compare
     Verify(rescore::Arguments),
+    /// Train models
+    #[command(subcommand)]
+    Train(Train),
+    /// Compare models and ingredients of training
+    #[command(subcommand)]
+    Study(Study),
 }
 
 #[derive(Subcommand)]
 enum Model {
     /// Add a model version from a checkpoint, or from a model by dropping layers or adapting
     Add(model_add::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Train {
+    /// Train a masked language model on the DNA of FASTA files
+    Pretrain(Box<pretrain::Arguments>),
+}
+
+#[derive(Subcommand)]
+enum Study {
+    /// Measure how well masked language models know held-out DNA, beside models that count contexts
+    Loss(study_loss::Arguments),
+    /// Train with all ingredients of a recipe and without each in turn, and say what each is worth
+    Pretrain(Box<study_pretrain::Arguments>),
 }
 
 /// Runs the program.
@@ -47,6 +70,9 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => score::run(&arguments),
         Verb::Ablate(arguments) => ablate::run(&arguments),
         Verb::Verify(arguments) => rescore::run(&arguments),
+        Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
+        Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
+        Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),
     };
     match done {
         Ok(code) => code,

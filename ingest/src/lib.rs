@@ -4,18 +4,24 @@
 mod adapter;
 mod batch;
 mod device;
+mod measure;
 mod model;
 mod pipeline;
+mod random;
 mod score;
 mod source;
 mod summary;
 pub mod synthetic;
 mod tokenize;
+mod train;
 mod window;
 
 pub use adapter::AdapterError;
 pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
 pub use device::{DeviceError, devices, set_tf32, set_threads};
+pub use measure::{
+    ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,
+};
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions};
 pub use model::error::ModelError;
@@ -37,6 +43,11 @@ pub use tch::{Device, Kind};
 pub use tokenize::{
     BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, Tokens, complement,
     reverse_complement,
+};
+pub use train::{
+    AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, FilesError, Genome, GenomeError, LengthWarmup,
+    LossPoint, Masked, PretrainError, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, Schedule,
+    StateError, Stretches, TrainingResult, WindowsError, pretrain, training_batch,
 };
 pub use vestore_schema::{AblatedPart, ScoreKind, Strands};
 pub use window::WindowCutter;

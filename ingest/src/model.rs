@@ -3,16 +3,16 @@
 
 mod archive;
 mod attention;
-mod blueprint;
+pub(crate) mod blueprint;
 pub(crate) mod checkpoint;
 pub(crate) mod config;
 pub(crate) mod dialect;
-mod encoder;
+pub(crate) mod encoder;
 pub(crate) mod error;
-mod head;
+pub(crate) mod head;
 pub(crate) mod identity;
 pub(crate) mod layers;
-mod linear;
+pub(crate) mod linear;
 pub(crate) mod pickle;
 pub(crate) mod source;
 
@@ -142,7 +142,7 @@ impl Model {
     pub fn load(source: &ModelSource, device: Device, kind: Kind) -> Result<Self, ModelError> {
         let opened = Opened::open(source)?;
         let description = describe_opened(&opened, source)?;
-        let loader = Loader { opened: &opened, kind, device };
+        let loader = Loader { opened: &opened, trained: None, kind, device };
         tch::no_grad(|| {
             let encoder = Encoder::load(&loader)?;
             let masked = opened.masked_lm.then(|| MaskedHead::load(&loader, encoder.words())).transpose()?;

@@ -147,6 +147,16 @@ impl Tokenizer {
         }
     }
 
+    /// The tokens that stand for known bases, in ascending order.
+    #[must_use]
+    pub fn words(&self) -> Vec<i64> {
+        match self {
+            Self::Kmer(tokenizer) => tokenizer.words(),
+            Self::Bpe(tokenizer) => tokenizer.words(),
+            Self::Base(tokenizer) => tokenizer.words(),
+        }
+    }
+
     /// What kind of tokens it makes.
     #[must_use]
     pub fn kind(&self) -> TokenizerKind {

@@ -56,7 +56,7 @@ fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, V
     };
     let models = (0..devices).map(|_| load(&source)).collect();
     let mut run = new_run(&job, "cpu", 1).expect("a run");
-    let progress = Progress::new(0, true);
+    let progress = Progress::new("variants", 0, 0, true);
     let outcome = job.run(models, &mut writer, &mut run, &mut report, &progress).expect("rows");
     drop(writer);
     let rows = |table| {

@@ -68,6 +68,14 @@ pub enum InputError {
         /// What is wrong, and the remedy.
         problem: &'static str,
     },
+    /// INFO was asked of a BCF file.
+    #[error(
+        "`{}` is BCF, whose INFO is not read here; `bcftools view` makes a VCF of it", path.display()
+    )]
+    NoInfo {
+        /// The file.
+        path: PathBuf,
+    },
     /// A record that does not fit in memory.
     #[error(
         "{}, {unit} {number} is longer than {} MiB; is the file what it should be?",

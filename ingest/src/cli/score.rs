@@ -69,7 +69,7 @@ pub(super) fn execute(
     let depth = models[0].depth() as u64;
     writer.put_track(track)?;
     let mut run = new_run(&job, &prepared.device_name(), prepared.threads)?;
-    let progress = Progress::new(pending, scoring.quiet);
+    let progress = Progress::new("variants", 0, pending, scoring.quiet);
     let started = Instant::now();
     let outcome = job.run(models, writer, &mut run, &mut report, &progress)?;
     report.finish()?;

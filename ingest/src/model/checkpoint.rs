@@ -208,6 +208,11 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// A checkpoint without weights, for a model that is yet to be trained.
+    pub(crate) fn empty() -> Self {
+        Self { files: Vec::new(), tensors: BTreeMap::new() }
+    }
+
     /// Opens `<stem>.safetensors` or `<bin_stem>.bin` in `directory`, whole or in shards;
     /// safetensors first, as the reference implementations do.
     pub(crate) fn open(directory: &Path, stem: &str, bin_stem: &str) -> Result<Self, CheckpointError> {

@@ -1,6 +1,8 @@
 //! The two building blocks with weights: a matrix product and a layer norm. And the loader that fills
 //! them from a model's files, one tensor at a time.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::checkpoint::Dtype;
@@ -56,6 +58,9 @@ impl Norm {
 /// Reads weights out of their files, merges the adapter's changes in float32, and casts.
 pub(crate) struct Loader<'a> {
     pub(crate) opened: &'a Opened,
+    /// Weights to take instead of the files', by name: those that are being trained. What is made of them keeps
+    /// its gradient.
+    pub(crate) trained: Option<&'a BTreeMap<String, Tensor>>,
     pub(crate) kind: Kind,
     pub(crate) device: Device,
 }
@@ -66,6 +71,9 @@ impl Loader<'_> {
     }
 
     fn raw(&self, name: &str) -> Result<Option<Tensor>, TchError> {
+        if let Some(tensor) = self.trained.and_then(|trained| trained.get(name)) {
+            return Ok(Some(tensor.shallow_clone()));
+        }
         self.opened.find(name).map(|found| to_tensor(&found)).transpose()
     }
 

@@ -1,6 +1,5 @@
 //! How far a run is: a bar on a terminal, a line every few seconds elsewhere, nothing when quiet.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -16,52 +15,77 @@ pub struct Progress(Mode);
 enum Mode {
     Quiet,
     Bar(ProgressBar),
-    Lines { total: u64, started: Instant, told: Mutex<(u64, Instant)> },
+    Lines { unit: &'static str, total: u64, first: u64, started: Instant, told: Mutex<Told> },
+}
+
+struct Told {
+    done: u64,
+    at: Instant,
+    note: String,
 }
 
 impl Progress {
-    /// Progress over `total` variants.
+    /// Progress over `total` of `unit`, such as variants or steps, of which `done` were done before.
     #[must_use]
-    pub fn new(total: u64, quiet: bool) -> Self {
+    pub fn new(unit: &'static str, done: u64, total: u64, quiet: bool) -> Self {
         if quiet {
             return Self(Mode::Quiet);
         }
         if !stderr().is_terminal() {
             let now = Instant::now();
-            return Self(Mode::Lines { total, started: now, told: Mutex::new((0, now)) });
+            let told = Mutex::new(Told { done, at: now, note: String::new() });
+            return Self(Mode::Lines { unit, total, first: done, started: now, told });
         }
-        let template = "{bar:30} {pos}/{len} variants, {rate}, {left} left";
-        let style = ProgressStyle::with_template(template)
+        let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{rate}}, {{left}} left{{msg}}");
+        let style = ProgressStyle::with_template(&template)
             .expect("the template is well-formed; this is a bug")
             .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(out, "{:.0}/s", state.per_sec());
+                let _ = match state.per_sec() {
+                    rate if rate < 10.0 => write!(out, "{rate:.1}/s"),
+                    rate => write!(out, "{rate:.0}/s"),
+                };
             })
             .with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 let _ = write!(out, "{:#}", HumanDuration(state.eta()));
             });
-        let bar = ProgressBar::new(total).with_style(style);
+        let bar = ProgressBar::new(total).with_style(style).with_position(done);
+        bar.reset_eta();
         bar.enable_steady_tick(Duration::from_millis(500));
         Self(Mode::Bar(bar))
     }
 
-    /// Counts `variants` more.
-    pub fn advance(&self, variants: u64) {
+    /// Says something beside the count.
+    pub fn note(&self, note: &str) {
+        let note = format!(", {note}");
         match &self.0 {
             Mode::Quiet => {}
-            Mode::Bar(bar) => bar.inc(variants),
-            Mode::Lines { total, started, told } => {
+            Mode::Bar(bar) => bar.set_message(note),
+            Mode::Lines { told, .. } => {
+                if let Ok(mut told) = told.lock() {
+                    told.note = note;
+                }
+            }
+        }
+    }
+
+    /// Counts `more`.
+    pub fn advance(&self, more: u64) {
+        match &self.0 {
+            Mode::Quiet => {}
+            Mode::Bar(bar) => bar.inc(more),
+            Mode::Lines { unit, total, first, started, told } => {
                 let Ok(mut told) = told.lock() else { return };
-                told.0 += variants;
-                if told.1.elapsed() >= EVERY && told.0 < *total {
-                    told.1 = Instant::now();
-                    let rate = told.0 as f64 / started.elapsed().as_secs_f64();
-                    let left = Duration::from_secs_f64((total - told.0) as f64 / rate.max(1e-9));
-                    let mut line = String::new();
-                    let _ = writeln!(
-                        line,
-                        "{}/{total} variants, {rate:.0}/s, {:#} left",
-                        told.0,
-                        HumanDuration(left)
+                told.done += more;
+                if told.at.elapsed() >= EVERY && told.done < *total {
+                    told.at = Instant::now();
+                    let rate = (told.done - first) as f64 / started.elapsed().as_secs_f64();
+                    let left = Duration::from_secs_f64((total - told.done) as f64 / rate.max(1e-9));
+                    let shown = if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+                    let line = format!(
+                        "{}/{total} {unit}, {shown}/s, {:#} left{}\n",
+                        told.done,
+                        HumanDuration(left),
+                        told.note
                     );
                     let _ = stderr().write_all(line.as_bytes());
                 }

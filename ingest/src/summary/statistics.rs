@@ -186,7 +186,7 @@ pub(super) fn figures(full: &[f32], changes: &[f32]) -> Figures {
 
 /// How often each of `length` variants was drawn in as many draws. The same for every layer, so that layers
 /// are compared on the same resamples.
-fn resample(length: usize, seed: u64) -> Vec<u32> {
+pub(crate) fn resample(length: usize, seed: u64) -> Vec<u32> {
     let mut counts = vec![0; length];
     // Neighbouring seeds would give the same numbers one step apart; mixed ones are far from each other.
     let mut state = mix(seed);

@@ -39,6 +39,29 @@ impl BaseTokenizer {
         Ok(Self { bases, start, end, mask, size: lines.len() as u32 })
     }
 
+    /// The tokenizer of a `vocab.txt` that lists one token a base and no longer words, for an embedding table of
+    /// `rows` rows; `None` when there is no such file or it lists words.
+    ///
+    /// # Errors
+    /// As for [`BaseTokenizer::from_vocabulary`], and when the table has another number of rows.
+    pub(crate) fn of_vocabulary(file: &Path, rows: u32) -> Result<Option<Self>, TokenizerError> {
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let is_word = |line: &String| line.len() > 1 && line.bytes().all(|base| b"ACGTN".contains(&base));
+        // A rule's vocabulary of words lists the bases once more, after the words.
+        let lines = read_vocabulary(file)?;
+        if lines.iter().any(is_word) || lines.iter().filter(|line| *line == "A").count() != 1 {
+            return Ok(None);
+        }
+        let tokenizer = Self::from_vocabulary(file)?;
+        if tokenizer.size == rows {
+            return Ok(Some(tokenizer));
+        }
+        let found = tokenizer.size;
+        Err(TokenizerError::WrongSize { file: file.to_owned(), expected: rows, found })
+    }
+
     fn id(&self, base: u8) -> i64 {
         let place = b"ACGT".iter().position(|known| *known == base).unwrap_or(4);
         self.bases[place]
@@ -62,6 +85,12 @@ impl BaseTokenizer {
     pub(super) fn replaced(&self, token: i64, offset: u32, base: u8) -> Option<i64> {
         let known = self.bases[..4].contains(&token) && b"ACGT".contains(&base);
         (offset == 0 && known).then(|| self.id(base))
+    }
+
+    pub(super) fn words(&self) -> Vec<i64> {
+        let mut words = self.bases[..4].to_vec();
+        words.sort_unstable();
+        words
     }
 
     pub(super) fn vocabulary_size(&self) -> u32 {

@@ -72,6 +72,14 @@ impl BpeTokenizer {
         self.mask
     }
 
+    pub(super) fn words(&self) -> Vec<i64> {
+        let bases = |word: &str| !word.is_empty() && word.bytes().all(|base| b"ACGT".contains(&base));
+        let words = self.encoder.get_vocab(true).into_iter().filter(|(word, _)| bases(word));
+        let mut words: Vec<i64> = words.map(|(_, id)| i64::from(id)).collect();
+        words.sort_unstable();
+        words
+    }
+
     pub(super) fn vocabulary_size(&self) -> u32 {
         self.size
     }

@@ -173,6 +173,10 @@ impl KmerTokenizer {
         Some(token + (rank - old) * weight)
     }
 
+    pub(super) fn words(&self) -> Vec<i64> {
+        (self.order.first_word()..self.order.first_word() + self.words).collect()
+    }
+
     pub(super) fn word_length(&self) -> u32 {
         self.word_length
     }

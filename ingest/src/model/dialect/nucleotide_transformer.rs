@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Dialect, LayerPart, Part, auto_map_names};
 use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions};
 use crate::model::error::ModelError;
-use crate::tokenize::{KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError};
+use crate::tokenize::{BaseTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError};
 
 pub(super) static DIALECT: Dialect = Dialect {
     family: "nucleotide-transformer",
@@ -83,6 +83,9 @@ fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Toke
         Positions::Rotary { .. } | Positions::Alibi => SpecialOrder::First,
     };
     let vocabulary = directory.join("vocab.txt");
+    if let Some(tokenizer) = BaseTokenizer::of_vocabulary(&vocabulary, config.vocabulary)? {
+        return Ok(Tokenizer::Base(tokenizer));
+    }
     let (file, made) = if vocabulary.is_file() {
         (vocabulary.clone(), Some(KmerTokenizer::from_vocabulary(&vocabulary)?))
     } else {

@@ -1,0 +1,263 @@
+//! `vestore train pretrain`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+use vestore::{Report, read_bed};
+use vestore_ingest::{
+    AdamWOptions, Alleles, Decay, Genome, LengthWarmup, Pretrained, PretrainingData, PretrainingPlan,
+    PretrainingRun, Schedule, Stretches, TrainingResult, devices, pretrain, set_tf32, set_threads,
+};
+use vestore_schema::Region;
+
+use super::{Usage, interrupt, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder with config.json and the tokenizer's files; with weights, too, if training shall go on from them
+    #[arg(long, value_name = "DIR")]
+    config: PathBuf,
+    /// DNA to train on; may be repeated
+    #[arg(long, value_name = "FILE", required = true)]
+    fasta: Vec<PathBuf>,
+    /// Folder to write the model to; a training that was cut off here goes on
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Train on these regions only; may be repeated
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+    /// Train on the regions of a BED file only
+    #[arg(long, value_name = "FILE")]
+    bed: Option<PathBuf>,
+    /// Contigs or regions never trained on, where the loss is watched; may be repeated
+    #[arg(long, value_name = "REGION")]
+    held_out: Vec<String>,
+    /// Put alleles of this VCF into the windows, at their frequencies in INFO's AF; may be repeated
+    #[arg(long, value_name = "FILE")]
+    alleles: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Steps between two states on disk
+    #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    save_every: u64,
+    /// Where it runs: cpu, cuda:N, or auto
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Threads on a CPU; all cores by default
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// What decides the weights, besides the data.
+#[derive(clap::Args)]
+pub(super) struct Settings {
+    /// Steps of the optimizer
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    steps: u64,
+    /// Tokens of a window, special ones not counted
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    tokens: u32,
+    /// Grow windows from --first-tokens to --tokens over so many steps
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    length_warmup: u64,
+    /// Tokens of the first windows
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    first_tokens: u32,
+    /// Tokens that one step sees
+    #[arg(long, value_name = "N", default_value_t = 8192)]
+    batch_tokens: u32,
+    /// Compute a step in so many parts, for less memory
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    parts: u32,
+    /// Share of the tokens that is hidden
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
+    mask_rate: f64,
+    /// What a soft-masked base counts for: 1 like any other, 0 not at all
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    repeat_weight: f32,
+    /// Highest learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 4e-4)]
+    learning_rate: f64,
+    /// Steps in which the learning rate rises; a twentieth of all by default
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<u64>,
+    /// How the learning rate falls
+    #[arg(long, value_enum, default_value_t = DecayArgument::Cosine)]
+    decay: DecayArgument,
+    /// Share of the matrices that each step takes off, times the learning rate
+    #[arg(long, value_name = "SHARE", default_value_t = AdamWOptions::default().weight_decay)]
+    weight_decay: f64,
+    /// Longest gradient
+    #[arg(long, value_name = "LENGTH", default_value_t = AdamWOptions::default().clip)]
+    clip: f64,
+    /// Where all random numbers start
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Arithmetic of the products; weights and optimizer are float32 always
+    #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
+    dtype: DtypeArgument,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DecayArgument {
+    Cosine,
+    Linear,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DtypeArgument {
+    F32,
+    Bf16,
+}
+
+impl Settings {
+    /// The plan that they make.
+    pub(super) fn plan(&self) -> PretrainingPlan {
+        PretrainingPlan {
+            seed: self.seed,
+            batch_tokens: self.batch_tokens,
+            parts: self.parts,
+            mask_rate: self.mask_rate,
+            repeat_weight: self.repeat_weight,
+            lengths: LengthWarmup { first: self.first_tokens, last: self.tokens, steps: self.length_warmup },
+            schedule: Schedule {
+                steps: self.steps,
+                warmup: self.warmup.unwrap_or(self.steps / 20),
+                peak: self.learning_rate,
+                floor: 0.0,
+                decay: match self.decay {
+                    DecayArgument::Cosine => Decay::Cosine,
+                    DecayArgument::Linear => Decay::Linear,
+                },
+            },
+            optimizer: AdamWOptions {
+                weight_decay: self.weight_decay,
+                clip: self.clip,
+                ..AdamWOptions::default()
+            },
+            bf16: self.dtype == DtypeArgument::Bf16,
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let device = one_device(&arguments.device)?;
+    if let Some(threads) = arguments.threads {
+        ensure!(threads > 0, Usage("--threads is 1 or more".to_owned()));
+        set_threads(threads);
+    }
+    let interrupted = interrupt::watch()?;
+    let genome = read_genome(&arguments.fasta)?;
+    let parse = |texts: &[String]| -> anyhow::Result<Vec<Region>> {
+        texts.iter().map(|text| Ok(Region::parse(text, genome.assembly())?)).collect()
+    };
+    let mut regions = parse(&arguments.region)?;
+    if let Some(bed) = &arguments.bed {
+        let mut report = Report::new();
+        regions.extend(read_bed(bed, genome.assembly(), &mut report)?);
+        if report.has_rejected() {
+            say(format_args!("{}: {}", bed.display(), report.summary().trim_end()));
+        }
+    }
+    let held_out = parse(&arguments.held_out)?;
+    let training = Stretches::new(&genome, &regions, &held_out);
+    let watched =
+        if held_out.is_empty() { Stretches::default() } else { Stretches::new(&genome, &held_out, &[]) };
+    let mut alleles = Alleles::default();
+    for file in &arguments.alleles {
+        alleles.read(file, &genome)?;
+    }
+    tell_data(&genome, &training, &watched, &alleles);
+    let identity = json!({
+        "contigs": genome.assembly().contigs,
+        "training": shown(&training, &genome),
+        "held out": shown(&watched, &genome),
+        "alleles": alleles.digest(),
+    });
+    let data = PretrainingData {
+        genome: &genome,
+        training: &training,
+        held_out: &watched,
+        alleles: (!arguments.alleles.is_empty()).then_some(&alleles),
+        identity,
+    };
+    let run = PretrainingRun {
+        start: &arguments.config,
+        output: &arguments.output,
+        device,
+        save_every: arguments.save_every,
+        interrupted: &interrupted,
+        quiet: arguments.quiet,
+    };
+    match pretrain(&arguments.settings.plan(), &data, &run)? {
+        Pretrained::Whole(result) => {
+            tell_result(&result, arguments);
+            Ok(ExitCode::SUCCESS)
+        }
+        Pretrained::Interrupted { step } => {
+            say(format_args!("stopped after step {step}; the same command goes on from there"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The device that trains: one alone.
+pub(super) fn one_device(text: &str) -> anyhow::Result<vestore_ingest::Device> {
+    let devices = devices(text)?;
+    set_tf32(false, &devices)?;
+    devices.first().copied().context("no device was named; this is a bug")
+}
+
+/// Reads FASTA files and tells which contigs have no mask.
+pub(super) fn read_genome(files: &[PathBuf]) -> anyhow::Result<Genome> {
+    let genome = Genome::read(files)?;
+    let bare: Vec<&str> = genome.without_mask().collect();
+    if !bare.is_empty() {
+        say(format_args!("remark: lower case throughout, taken as not soft-masked: {}", bare.join(", ")));
+    }
+    Ok(genome)
+}
+
+fn shown(stretches: &Stretches, genome: &Genome) -> Vec<String> {
+    stretches.regions().iter().map(|region| region.display(genome.assembly()).to_string()).collect()
+}
+
+fn tell_data(genome: &Genome, training: &Stretches, held_out: &Stretches, alleles: &Alleles) {
+    say(format_args!(
+        "{} bases of {} contigs to train on, {} held out",
+        training.bases(),
+        genome.assembly().contigs.len(),
+        held_out.bases()
+    ));
+    let counts = alleles.counts();
+    if counts.used > 0 {
+        say(format_args!(
+            "{} alleles in use; left out: {} that are no bases, {} records with another reference allele, {} on \
+             unknown contigs",
+            counts.used, counts.not_bases, counts.ref_mismatch, counts.unknown_contig
+        ));
+    }
+}
+
+fn tell_result(result: &TrainingResult, arguments: &Arguments) {
+    let last = |points: &[vestore_ingest::LossPoint]| {
+        points.last().map_or("not known".to_owned(), |point| format!("{:.4}", point.loss))
+    };
+    let output = arguments.output.display();
+    if result.steps > 0 {
+        let rate = result.tokens as f64 / result.seconds.max(1e-9);
+        say(format_args!("{} steps in {:.0} s, {rate:.0} tokens/s", result.steps, result.seconds));
+    }
+    say(format_args!(
+        "{output}: {} parameters; loss in nats a masked token: training {}, held out {}\n\
+         `vestore model add STORE NAME --checkpoint {output}` puts it into a store; {output}/loss.svg shows the loss",
+        result.parameters,
+        last(&result.losses),
+        last(&result.held_out)
+    ));
+}

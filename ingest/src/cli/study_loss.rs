@@ -1,0 +1,183 @@
+//! `vestore study loss`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::json;
+use vestore_ingest::{
+    ContextModel, Genome, Interval, Kind, Losses, MAX_ORDER, MaskedOptions, Model, ModelSource, Part,
+    Stretches, masked_losses,
+};
+use vestore_schema::{Region, TokenizerKind};
+
+use super::pretrain::{one_device, read_genome};
+use super::{Usage, interrupt, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of a checkpoint with a masked language model's head; may be repeated
+    #[arg(long, value_name = "DIR", required = true)]
+    checkpoint: Vec<PathBuf>,
+    /// DNA; may be repeated
+    #[arg(long, value_name = "FILE", required = true)]
+    fasta: Vec<PathBuf>,
+    /// Contigs or regions to measure on; the context models count all the rest. May be repeated
+    #[arg(long, value_name = "REGION", required = true)]
+    held_out: Vec<String>,
+    /// Highest order of the context models: bases on either side of the hidden one
+    #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
+    order: u32,
+    /// Bases of a window
+    #[arg(long, value_name = "BP", default_value_t = 510)]
+    window: u32,
+    /// Hide one token of so many at a time
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..))]
+    gap: u32,
+    /// Windows at most, spread over the held-out DNA
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    windows: u64,
+    /// Where random numbers start: which tokens are hidden
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the models run: cpu, cuda:N, or auto
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// How the table is written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// What was measured of a model on a part of the bases.
+struct Row {
+    model: String,
+    part: Part,
+    loss: Interval,
+    /// To the best context model.
+    difference: Option<Interval>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let device = one_device(&arguments.device)?;
+    let _interrupted = interrupt::watch()?;
+    let genome = read_genome(&arguments.fasta)?;
+    let held_out: Vec<Region> = arguments
+        .held_out
+        .iter()
+        .map(|text| Region::parse(text, genome.assembly()))
+        .collect::<Result<_, _>>()?;
+    let training = Stretches::new(&genome, &[], &held_out);
+    let measured = Stretches::new(&genome, &held_out, &[]);
+    let options = MaskedOptions {
+        window: arguments.window,
+        gap: arguments.gap,
+        windows: arguments.windows,
+        seed: arguments.seed,
+    };
+    let mut rows = Vec::new();
+    for (number, checkpoint) in arguments.checkpoint.iter().enumerate() {
+        let model = Model::load(&ModelSource::new(checkpoint), device, Kind::Float)
+            .with_context(|| format!("cannot load {}", checkpoint.display()))?;
+        if model.tokenizer().kind() == TokenizerKind::Bpe {
+            say(format_args!(
+                "remark: {} reads byte pairs: its loss is that of whole tokens, spread over their bases, and does not \
+                 compare with that of single bases",
+                checkpoint.display()
+            ));
+        }
+        let losses = masked_losses(&model, &genome, &measured, options)?;
+        if losses.bases().is_empty() {
+            return Err(Usage(format!("no window of {} bases fits the held-out DNA", options.window)).into());
+        }
+        let contexts = contexts(arguments.order, &genome, &training, &losses);
+        let best = best(&contexts);
+        for part in [Part::All, Part::Unique, Part::Repeats] {
+            if number == 0 {
+                for (order, context) in contexts.iter().enumerate() {
+                    rows.extend(row(&context_name(order), context, part, None));
+                }
+            }
+            let name = checkpoint.display().to_string();
+            rows.extend(row(&name, &losses, part, best.map(|best| &contexts[best])));
+        }
+        if let Some(best) = best {
+            say(format_args!(
+                "{}: {} bases hidden, one token of {} at a time; best context model: {}",
+                checkpoint.display(),
+                losses.bases().len(),
+                options.gap,
+                context_name(best)
+            ));
+        }
+    }
+    tell(&rows, arguments.format);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn context_name(order: usize) -> String {
+    if order == 0 { "unigram".to_owned() } else { format!("context of {order} + {order}") }
+}
+
+fn contexts(highest: u32, genome: &Genome, training: &Stretches, losses: &Losses) -> Vec<Losses> {
+    (0..=highest).map(|order| ContextModel::count(genome, training, order).losses(genome, losses)).collect()
+}
+
+/// The order with the lowest mean loss.
+fn best(contexts: &[Losses]) -> Option<usize> {
+    let mean = |losses: &Losses| losses.mean(Part::All).map_or(f64::INFINITY, |interval| interval.mean);
+    let means: Vec<f64> = contexts.iter().map(mean).collect();
+    (0..means.len()).min_by(|left, right| means[*left].total_cmp(&means[*right]))
+}
+
+fn row(model: &str, losses: &Losses, part: Part, best: Option<&Losses>) -> Option<Row> {
+    let difference = best.and_then(|best| losses.difference(best, part));
+    Some(Row { model: model.to_owned(), part, loss: losses.mean(part)?, difference })
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::All => "all",
+        Part::Unique => "outside repeats",
+        Part::Repeats => "inside repeats",
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+fn tell(rows: &[Row], format: Format) {
+    if format == Format::Json {
+        let interval =
+            |of: &Interval| json!({ "bases": of.bases, "mean": of.mean, "low": of.low, "high": of.high });
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                json!({ "model": row.model, "part": part_name(row.part), "loss": interval(&row.loss),
+                        "difference": row.difference.as_ref().map(interval) })
+            })
+            .collect();
+        println!("{:#}", json!(rows));
+        return;
+    }
+    let width = rows.iter().map(|row| row.model.len()).max().unwrap_or(0).max(5);
+    println!(
+        "{:<width$}  {:<15}  {:>9}  {:>24}  difference to the best context model",
+        "model", "bases", "hidden", "nats a base (95 %)"
+    );
+    for row in rows {
+        let shown = |of: &Interval| format!("{:.4} ({:.4} to {:.4})", of.mean, of.low, of.high);
+        let difference = row.difference.as_ref().map_or(String::new(), shown);
+        let line = format!(
+            "{:<width$}  {:<15}  {:>9}  {:>24}  {difference}",
+            row.model,
+            part_name(row.part),
+            row.loss.bases,
+            shown(&row.loss),
+        );
+        println!("{}", line.trim_end());
+    }
+}

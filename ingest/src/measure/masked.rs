@@ -1,0 +1,158 @@
+//! What a masked language model knows of each base: the probability that it gives the true one when the token
+//! is hidden.
+
+use tch::{Device, Tensor};
+use vestore_schema::{Region, TokenizerKind};
+
+use super::MeasureError;
+use super::losses::{Loss, Losses};
+use crate::batch::CPU_BATCH_TOKENS;
+use crate::model::{Chosen, Model};
+use crate::random::Random;
+use crate::tokenize::Tokens;
+use crate::train::{Genome, Stretches};
+
+/// How bases are hidden to be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedOptions {
+    /// Bases of a window.
+    pub window: u32,
+    /// One token of so many is hidden at a time, so that the hidden ones do not stand in each other's context.
+    pub gap: u32,
+    /// Windows at most, evenly spread; all tiles of the stretches where there are fewer.
+    pub windows: u64,
+    /// Where random numbers start: which tokens of a window are hidden.
+    pub seed: u64,
+}
+
+/// The loss of hidden bases, in nats: −log of the share that the true base has among the four that could stand
+/// in its place, all other bases of its token being known. Of byte pairs no base can be replaced alone: there it
+/// is the loss of the whole token, spread over its bases, which compares with other byte-pair models alone.
+///
+/// # Errors
+/// When the model has no masked language model's head, a window is too long for it, or memory runs out.
+pub fn masked_losses(
+    model: &Model,
+    genome: &Genome,
+    stretches: &Stretches,
+    options: MaskedOptions,
+) -> Result<Losses, MeasureError> {
+    let mask = model.tokenizer().mask_id().ok_or(MeasureError::NoMask)?;
+    let tiles = spread(stretches.tiles(options.window).collect(), options.windows);
+    let mut losses = Losses::default();
+    let mut batch: Vec<Hidden> = Vec::new();
+    for (number, region) in (0..).zip(tiles) {
+        let hidden = Hidden::new(model, genome, region, number, options, mask)?;
+        let other = batch.first().is_some_and(|first| {
+            first.ids.len() != hidden.ids.len()
+                || (batch.len() + 1) * hidden.ids.len() > CPU_BATCH_TOKENS as usize
+        });
+        if other {
+            measure(model, &std::mem::take(&mut batch), &mut losses)?;
+        }
+        batch.push(hidden);
+    }
+    if !batch.is_empty() {
+        measure(model, &batch, &mut losses)?;
+    }
+    Ok(losses)
+}
+
+/// At most `count` of the tiles, as far from each other as can be.
+fn spread(tiles: Vec<Region>, count: u64) -> Vec<Region> {
+    let total = tiles.len() as u64;
+    if total <= count {
+        return tiles;
+    }
+    (0..count).map(|index| tiles[(index * total / count) as usize]).collect()
+}
+
+/// A window with hidden tokens.
+struct Hidden {
+    region: Region,
+    number: u64,
+    ids: Vec<i64>,
+    places: Vec<u32>,
+    tokens: Tokens,
+    letters: Vec<u8>,
+}
+
+impl Hidden {
+    fn new(
+        model: &Model,
+        genome: &Genome,
+        region: Region,
+        number: u64,
+        options: MaskedOptions,
+        mask: i64,
+    ) -> Result<Self, MeasureError> {
+        let letters = genome.letters(region).to_vec();
+        let tokens = model.tokenizer().encode(&letters.to_ascii_uppercase())?;
+        let gap = u64::from(options.gap.max(1));
+        let first = Random::of(&[options.seed, number]).below(gap) as usize;
+        let places: Vec<u32> =
+            tokens.content().skip(first).step_by(gap as usize).map(|place| place as u32).collect();
+        let mut ids = tokens.ids.clone();
+        for place in &places {
+            ids[*place as usize] = mask;
+        }
+        Ok(Self { region, number, ids, places, tokens, letters })
+    }
+}
+
+fn measure(model: &Model, batch: &[Hidden], losses: &mut Losses) -> Result<(), MeasureError> {
+    let batch: Vec<&Hidden> = batch.iter().filter(|hidden| !hidden.places.is_empty()).collect();
+    let Some(first) = batch.first() else { return Ok(()) };
+    let length = first.ids.len() as i64;
+    let ids: Vec<i64> = batch.iter().flat_map(|hidden| hidden.ids.iter().copied()).collect();
+    let lists: Vec<Vec<u32>> = batch.iter().map(|hidden| hidden.places.clone()).collect();
+    let logits = tch::no_grad(|| -> Result<Tensor, MeasureError> {
+        let ids = Tensor::f_from_slice(&ids)?.f_view([-1, length])?.f_to_device(model.device())?;
+        let chosen = Chosen::new(&lists, length, model.device())?;
+        let hidden = model.hidden_at(&ids, &chosen)?;
+        let (_, count, width) = hidden.size3()?;
+        let logits = model.masked_logits(&hidden.f_reshape([-1, width])?)?;
+        Ok(logits.f_view([batch.len() as i64, count, -1])?.f_to_device(Device::Cpu)?)
+    })?;
+    for (row, hidden) in batch.iter().enumerate() {
+        let row = logits.f_get(row as i64)?;
+        for (place, token) in hidden.places.iter().enumerate() {
+            let numbers: Vec<f32> = Vec::try_from(row.f_get(place as i64)?)?;
+            let (id, span) = (hidden.tokens.ids[*token as usize], &hidden.tokens.spans[*token as usize]);
+            for base in span.clone() {
+                let letter = hidden.letters[base as usize];
+                let nats = match model.tokenizer().kind() {
+                    TokenizerKind::Bpe => Some(surprise(&numbers, id) / f64::from(span.end - span.start)),
+                    TokenizerKind::Kmer(_) | TokenizerKind::Base => {
+                        let in_place = |other| model.tokenizer().replaced(id, base - span.start, other);
+                        surprise_of_base(&numbers, letter.to_ascii_uppercase(), in_place)
+                    }
+                };
+                let Some(nats) = nats else { continue };
+                losses.push(Loss {
+                    contig: hidden.region.contig,
+                    position: hidden.region.start + base,
+                    repeat: letter.is_ascii_lowercase(),
+                    window: hidden.number as u32,
+                    nats,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// −log of the softmax of `logits` at `id`.
+fn surprise(logits: &[f32], id: i64) -> f64 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
+    logits.get(id as usize).map_or(f64::NAN, |logit| sum.ln() - f64::from(logit - highest))
+}
+
+/// The same among the four tokens that another base in its place makes; `None` where it is no known base.
+fn surprise_of_base(logits: &[f32], base: u8, in_place: impl Fn(u8) -> Option<i64>) -> Option<f64> {
+    let logit = |other: u8| logits.get(in_place(other)? as usize).copied();
+    let four: Vec<f32> = b"ACGT".iter().map(|other| logit(*other)).collect::<Option<_>>()?;
+    let own = b"ACGT".iter().position(|other| *other == base)?;
+    Some(surprise(&four, own as i64))
+}

@@ -1,0 +1,71 @@
+//! Random numbers that are the same on every machine (splitmix64; Steele, Lea, Flood 2014), with a stream of
+//! their own for every list of numbers they start from: a step of training, a window of it.
+
+/// A stream of random numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// The stream that starts at `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A stream for each list of numbers.
+    pub(crate) fn of(parts: &[u64]) -> Self {
+        let start = parts.iter().fold(0, |state, part| Self(state ^ part.rotate_left(17)).next());
+        Self(start)
+    }
+
+    /// 64 random bits.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A whole number below `bound`, which is not 0. Uneven by less than `bound` / 2^64.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// A number of [0, 1).
+    pub(crate) fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A number of mean 0 and variance 1 (Box and Muller 1958).
+    pub(crate) fn normal(&mut self) -> f64 {
+        let (radius, angle) = (1.0 - self.uniform(), self.uniform());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_spread_as_they_should_be() {
+        let mut random = Random::new(5);
+        let mut counts = [0u32; 6];
+        (0..60_000).for_each(|_| counts[random.below(6) as usize] += 1);
+        assert!(counts.iter().all(|count| (9_600..10_400).contains(count)), "{counts:?}");
+        let normal: Vec<f64> = (0..100_000).map(|_| random.normal()).collect();
+        let mean = normal.iter().sum::<f64>() / 1e5;
+        let variance = normal.iter().map(|number| number * number).sum::<f64>() / 1e5;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+    }
+
+    #[test]
+    fn streams_differ_by_every_number_and_their_order() {
+        let first = |parts: &[u64]| Random::of(parts).next();
+        let all = [first(&[1, 2]), first(&[2, 1]), first(&[1, 3]), first(&[1, 2, 0]), first(&[1])];
+        for (place, one) in all.iter().enumerate() {
+            assert!(all[place + 1..].iter().all(|other| other != one));
+        }
+        assert_eq!(first(&[1, 2]), all[0]);
+    }
+}

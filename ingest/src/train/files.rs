@@ -1,0 +1,207 @@
+//! The folder of a training: what it starts from and its state lie in `training/` until the model is whole;
+//! only then does the folder hold a checkpoint.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tch::Tensor;
+use thiserror::Error;
+
+use super::curve::plot_losses;
+use super::initial::initial_weights;
+use super::network::Network;
+use super::pretrain::TrainingResult;
+use super::state::{StateError, difference, replace, write_tensors};
+use crate::model::checkpoint::{Checkpoint, CheckpointError};
+use crate::model::describe;
+use crate::model::error::ModelError;
+use crate::model::identity::hexadecimal;
+use crate::model::source::ModelSource;
+use crate::synthetic::write_safetensors;
+
+/// Files that make a checkpoint besides its weights, as far as they are there.
+const COPIED: [&str; 5] =
+    ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
+/// What was trained how, and what came of it.
+const RECORD: &str = "training.json";
+
+/// Why the folder of a training cannot be used.
+#[derive(Debug, Error)]
+pub enum FilesError {
+    /// The operating system refused.
+    #[error("cannot use `{}`", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder holds something else.
+    #[error("`{}` holds a checkpoint that no training here wrote; give another --output", output.display())]
+    Occupied {
+        /// The folder.
+        output: PathBuf,
+    },
+    /// The folder holds the model of another training.
+    #[error(
+        "`{}` holds the model of a training with other settings ({difference}); give another --output",
+        output.display()
+    )]
+    OtherPlan {
+        /// The folder.
+        output: PathBuf,
+        /// The first setting that differs.
+        difference: String,
+    },
+    /// The picture cannot be written.
+    #[error("cannot draw `{}`: {reason}", file.display())]
+    Curve {
+        /// The file.
+        file: PathBuf,
+        /// What the drawing library said.
+        reason: String,
+    },
+    /// The config.json to start from is refused.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The weights cannot be written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// The folder of a training.
+pub(crate) struct Files {
+    output: PathBuf,
+    /// Where configuration, tokenizer, first random weights and the state lie.
+    working: PathBuf,
+    /// The checkpoint to start from.
+    start: PathBuf,
+    digest: String,
+}
+
+impl Files {
+    /// Sees to it that the checkpoint to start from is there: the weights of `start`, or random ones of `seed`
+    /// for its config.json.
+    pub(crate) fn prepare(start: &Path, output: &Path, seed: u64) -> Result<Self, FilesError> {
+        let working = output.join("training");
+        let io = |file: &Path| {
+            let file = file.to_owned();
+            move |source| FilesError::Io { file, source }
+        };
+        if output.join("model.safetensors").exists() && !output.join(RECORD).exists() {
+            return Err(FilesError::Occupied { output: output.to_owned() });
+        }
+        let mut hash = Sha256::new();
+        let mut contents = Vec::new();
+        for name in COPIED {
+            match std::fs::read(start.join(name)) {
+                Ok(bytes) => contents.push((name, bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && name != "config.json" => {}
+                Err(error) => return Err(io(&start.join(name))(error)),
+            }
+        }
+        for (name, bytes) in &contents {
+            hash.update(name.as_bytes());
+            hash.update(Sha256::digest(bytes));
+        }
+        let trained = match Checkpoint::open(start, "model", "pytorch_model") {
+            Err(CheckpointError::NoWeights { .. }) => false,
+            Err(error) => return Err(ModelError::from(error).into()),
+            Ok(_) => true,
+        };
+        if trained {
+            hash.update(describe(&ModelSource::new(start))?.id);
+        }
+        let files = Self {
+            output: output.to_owned(),
+            digest: hexadecimal(&hash.finalize()),
+            start: if trained { start.to_owned() } else { working.clone() },
+            working,
+        };
+        if output.join(RECORD).exists() {
+            return Ok(files);
+        }
+        std::fs::create_dir_all(&files.working).map_err(io(&files.working))?;
+        for (name, bytes) in &contents {
+            let file = files.working.join(name);
+            replace(&file, bytes).map_err(io(&file))?;
+        }
+        if !trained {
+            let file = files.working.join("model.safetensors");
+            write_safetensors(&file, &initial_weights(start, seed)?).map_err(io(&file))?;
+        }
+        Ok(files)
+    }
+
+    /// SHA-256 over what the training starts from, less random weights, which a seed stands for.
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The checkpoint to start from.
+    pub(crate) fn checkpoint(&self) -> &Path {
+        &self.start
+    }
+
+    /// Where the state is kept.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.working.join("state.safetensors")
+    }
+
+    /// What came of the training if it is whole; another training's model is an error.
+    pub(crate) fn finished(&self, record: &Value) -> Result<Option<TrainingResult>, FilesError> {
+        let file = self.output.join(RECORD);
+        let text = match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(FilesError::Io { file, source }),
+        };
+        let occupied = || FilesError::Occupied { output: self.output.clone() };
+        let found: Value = serde_json::from_slice(&text).map_err(|_| occupied())?;
+        let (Some(made), Some(result)) = (found.get("training"), found.get("result")) else {
+            return Err(occupied());
+        };
+        if made != record {
+            let difference = difference(made, record);
+            return Err(FilesError::OtherPlan { output: self.output.clone(), difference });
+        }
+        serde_json::from_value(result.clone()).map(Some).map_err(|_| occupied())
+    }
+
+    /// Writes the model, its loss curve and what made it, and takes the state away.
+    pub(crate) fn finish(
+        &self,
+        network: &Network,
+        record: &Value,
+        result: &TrainingResult,
+    ) -> Result<(), FilesError> {
+        let io = |file: &Path| {
+            let file = file.to_owned();
+            move |source| FilesError::Io { file, source }
+        };
+        for name in COPIED {
+            let from = self.working.join(name);
+            if from.exists() {
+                let to = self.output.join(name);
+                std::fs::copy(&from, &to).map_err(io(&to))?;
+            }
+        }
+        let weights: BTreeMap<String, &Tensor> =
+            network.weights().iter().map(|(name, weight)| (network.published(name), weight)).collect();
+        // transformers refuses files that do not say whose tensors they are.
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        write_tensors(&self.output.join("model.safetensors"), &weights, metadata)?;
+        let picture = self.output.join("loss.svg");
+        plot_losses(&picture, &result.losses, &result.held_out)
+            .map_err(|error| FilesError::Curve { file: picture.clone(), reason: error.to_string() })?;
+        let text = format!("{:#}\n", json!({ "training": record, "result": result }));
+        let file = self.output.join(RECORD);
+        replace(&file, text.as_bytes()).map_err(io(&file))?;
+        std::fs::remove_dir_all(&self.working).map_err(io(&self.working))
+    }
+}
