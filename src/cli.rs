@@ -45,6 +45,9 @@ enum Verb {
     /// Score variants without each layer in turn, or sum up what that says about the layers
     #[command(disable_help_flag = true)]
     Ablate(engine::Arguments),
+    /// Learn tokenizers from genomes
+    #[command(disable_help_flag = true)]
+    Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
     /// Say how a variant came by its scores: window, model, recipe
@@ -76,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Model(verb) => model::run(verb),
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
+        Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),

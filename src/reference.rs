@@ -5,6 +5,7 @@ mod bytes;
 mod error;
 mod index;
 mod scan;
+mod stream;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,6 +21,7 @@ use self::bytes::Bytes;
 pub use self::error::ReferenceError;
 use self::index::Entry;
 use self::scan::{Scan, SequenceDigest};
+pub use self::stream::{FastaPiece, read_fasta};
 
 /// Bases of one cached block.
 const BLOCK: u32 = 256 << 10;

@@ -6,6 +6,7 @@ mod model_add;
 mod rescore;
 mod score;
 mod scoring;
+mod tokenizer;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -32,6 +33,18 @@ enum Verb {
     Ablate(Box<ablate::Arguments>),
     /// Recompute stored scores and compare
     Verify(rescore::Arguments),
+    /// Learn tokenizers
+    #[command(subcommand)]
+    Tokenizer(Tokenizer),
+}
+
+#[derive(Subcommand)]
+enum Tokenizer {
+    /// Learn byte pairs from genomes in bounded memory
+    ///
+    /// The vocabulary is exactly that of byte-pair encoding over the whole input: the token ids lie on disk and
+    /// are streamed. Anything but A, C, G, T ends a word.
+    Train(tokenizer::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -47,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => score::run(&arguments),
         Verb::Ablate(arguments) => ablate::run(&arguments),
         Verb::Verify(arguments) => rescore::run(&arguments),
+        Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),
     };
     match done {
         Ok(code) => code,

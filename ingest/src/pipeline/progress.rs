@@ -16,22 +16,28 @@ pub struct Progress(Mode);
 enum Mode {
     Quiet,
     Bar(ProgressBar),
-    Lines { total: u64, started: Instant, told: Mutex<(u64, Instant)> },
+    Lines { total: u64, noun: &'static str, started: Instant, told: Mutex<(u64, Instant)> },
 }
 
 impl Progress {
     /// Progress over `total` variants.
     #[must_use]
     pub fn new(total: u64, quiet: bool) -> Self {
+        Self::counting(total, "variants", quiet)
+    }
+
+    /// Progress over `total` of what `noun` calls them.
+    #[must_use]
+    pub fn counting(total: u64, noun: &'static str, quiet: bool) -> Self {
         if quiet {
             return Self(Mode::Quiet);
         }
         if !stderr().is_terminal() {
             let now = Instant::now();
-            return Self(Mode::Lines { total, started: now, told: Mutex::new((0, now)) });
+            return Self(Mode::Lines { total, noun, started: now, told: Mutex::new((0, now)) });
         }
-        let template = "{bar:30} {pos}/{len} variants, {rate}, {left} left";
-        let style = ProgressStyle::with_template(template)
+        let template = format!("{{bar:30}} {{pos}}/{{len}} {noun}, {{rate}}, {{left}} left");
+        let style = ProgressStyle::with_template(&template)
             .expect("the template is well-formed; this is a bug")
             .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 let _ = write!(out, "{:.0}/s", state.per_sec());
@@ -44,14 +50,14 @@ impl Progress {
         Self(Mode::Bar(bar))
     }
 
-    /// Counts `variants` more.
-    pub fn advance(&self, variants: u64) {
+    /// Counts `more` of them.
+    pub fn advance(&self, more: u64) {
         match &self.0 {
             Mode::Quiet => {}
-            Mode::Bar(bar) => bar.inc(variants),
-            Mode::Lines { total, started, told } => {
+            Mode::Bar(bar) => bar.inc(more),
+            Mode::Lines { total, noun, started, told } => {
                 let Ok(mut told) = told.lock() else { return };
-                told.0 += variants;
+                told.0 += more;
                 if told.1.elapsed() >= EVERY && told.0 < *total {
                     told.1 = Instant::now();
                     let rate = told.0 as f64 / started.elapsed().as_secs_f64();
@@ -59,7 +65,7 @@ impl Progress {
                     let mut line = String::new();
                     let _ = writeln!(
                         line,
-                        "{}/{total} variants, {rate:.0}/s, {:#} left",
+                        "{}/{total} {noun}, {rate:.0}/s, {:#} left",
                         told.0,
                         HumanDuration(left)
                     );
