@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint bench-dtype bench-engine bench-pretrain bench-store clean
+.PHONY: setup build demo test soak fuzz lint bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -62,6 +62,12 @@ bench-dtype: setup
 # `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.
 bench-store: build
 	@python3 benches/peers --rows $(or $(ROWS),3000000$(comma)30000000)
+
+# Learning a tokenizer beside the `tokenizers` library: FASTA="a.fa b.fa.gz", or seeded DNA without.
+bench-tokenizer: build
+	test -x target/tokenizers/bin/python || python3 -m venv target/tokenizers
+	target/tokenizers/bin/pip install --quiet --requirement benches/tokenizer/requirements.txt
+	target/tokenizers/bin/python benches/tokenizer $(FASTA)
 
 clean:
 	$(CARGO) clean

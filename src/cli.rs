@@ -51,6 +51,9 @@ enum Verb {
     /// Compare models and ingredients of training
     #[command(disable_help_flag = true)]
     Study(engine::Arguments),
+    /// Learn tokenizers from genomes
+    #[command(disable_help_flag = true)]
+    Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
     /// Say how a variant came by its scores: window, model, recipe
@@ -84,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Train(arguments) => engine::run(&["train".into()], arguments.rest),
         Verb::Study(arguments) => engine::run(&["study".into()], arguments.rest),
+        Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),

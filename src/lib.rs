@@ -25,7 +25,7 @@ pub use query::{
     ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
     WideRows, answer_schema, wide_schema,
 };
-pub use reference::{Reference, ReferenceError};
+pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_digest};
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow,
     Snapshot, Store, StoreError, Writer, ablation_batch, check_track, embedding_batch, score_batch,

@@ -5,6 +5,7 @@ mod bytes;
 mod error;
 mod index;
 mod scan;
+mod stream;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,6 +21,7 @@ use self::bytes::Bytes;
 pub use self::error::ReferenceError;
 use self::index::Entry;
 use self::scan::{Scan, SequenceDigest};
+pub use self::stream::{FastaPiece, read_fasta};
 
 /// Bases of one cached block.
 const BLOCK: u32 = 256 << 10;
@@ -162,7 +164,16 @@ impl Reference {
     /// As for [`Reference::fetch`].
     pub fn fetch_into(&mut self, region: Region, bases: &mut Vec<u8>) -> Result<(), ReferenceError> {
         bases.clear();
-        self.check_inside(region)?;
+        let length = self.entry(region.contig)?.length;
+        if region.start > region.end || region.end > length {
+            return Err(ReferenceError::OutsideContig {
+                path: self.path.clone(),
+                contig: self.entry(region.contig)?.name.clone(),
+                start: region.start,
+                end: region.end,
+                length,
+            });
+        }
         let mut at = region.start;
         while at < region.end {
             let start = at / BLOCK * BLOCK;
@@ -172,24 +183,6 @@ impl Reference {
             at = end;
         }
         Ok(())
-    }
-
-    /// The letters of `region` as the FASTA has them: soft-masked bases, which are repeats, in lower case.
-    ///
-    /// # Errors
-    /// As for [`Reference::fetch`].
-    pub fn fetch_as_written(&mut self, region: Region) -> Result<Vec<u8>, ReferenceError> {
-        self.check_inside(region)?;
-        let mut letters = Vec::with_capacity(region.len() as usize);
-        let mut at = region.start;
-        while at < region.end {
-            let start = at / BLOCK * BLOCK;
-            let end = region.end.min(start.saturating_add(BLOCK));
-            let block = self.read_letters(region.contig, at / BLOCK)?;
-            letters.extend_from_slice(&block[(at - start) as usize..(end - start) as usize]);
-            at = end;
-        }
-        Ok(letters)
     }
 
     /// Whether the contigs have the names and lengths of `assembly`, in its order. The bases are
@@ -232,21 +225,6 @@ impl Reference {
         Ok(digest.finish())
     }
 
-    fn check_inside(&self, region: Region) -> Result<(), ReferenceError> {
-        let Entry { name, length, .. } = self.entry(region.contig)?;
-        if region.start <= region.end && region.end <= *length {
-            return Ok(());
-        }
-        let Region { start, end, .. } = region;
-        Err(ReferenceError::OutsideContig {
-            path: self.path.clone(),
-            contig: name.clone(),
-            start,
-            end,
-            length: *length,
-        })
-    }
-
     fn entry(&self, contig: u32) -> Result<&Entry, ReferenceError> {
         self.entries.get(contig as usize).ok_or_else(|| ReferenceError::NoSuchContig {
             path: self.path.clone(),
@@ -269,15 +247,6 @@ impl Reference {
     }
 
     fn read_block(&mut self, contig: u32, number: u32) -> Result<Vec<u8>, ReferenceError> {
-        let mut block = self.read_letters(contig, number)?;
-        for base in &mut block {
-            *base = upper_iupac(*base);
-        }
-        Ok(block)
-    }
-
-    /// Block number `number` of a contig as the file has it: IUPAC letters of either case.
-    fn read_letters(&mut self, contig: u32, number: u32) -> Result<Vec<u8>, ReferenceError> {
         let entry = self.entry(contig)?;
         let start = number * BLOCK;
         let bases = BLOCK.min(entry.length - start);
@@ -287,7 +256,10 @@ impl Reference {
             .read(from, (to - from) as usize)
             .map_err(|source| ReferenceError::read(&self.path, source))?;
         block.retain(|byte| !matches!(byte, b'\n' | b'\r'));
-        if block.len() != bases as usize || block.iter().any(|base| upper_iupac(*base) == 0) {
+        for base in &mut block {
+            *base = upper_iupac(*base);
+        }
+        if block.len() != bases as usize || block.contains(&0) {
             return Err(ReferenceError::Changed { path: self.path.clone() });
         }
         Ok(block)
@@ -335,6 +307,14 @@ impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reference").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// The refget digest of a whole contig's upper-case bases.
+#[must_use]
+pub fn sequence_digest(bases: &[u8]) -> String {
+    let mut digest = SequenceDigest::default();
+    digest.add(bases);
+    digest.finish()
 }
 
 /// Whether two indexes find the same bases, however they count the last line's end.

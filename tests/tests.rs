@@ -25,3 +25,4 @@ mod store_export;
 mod store_import;
 mod store_query;
 mod support;
+mod tokenizer;

@@ -9,6 +9,7 @@ mod score;
 mod scoring;
 mod study_loss;
 mod study_pretrain;
+mod tokenizer;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -41,6 +42,18 @@ enum Verb {
     /// Compare models and ingredients of training
     #[command(subcommand)]
     Study(Study),
+    /// Learn tokenizers
+    #[command(subcommand)]
+    Tokenizer(Tokenizer),
+}
+
+#[derive(Subcommand)]
+enum Tokenizer {
+    /// Learn byte pairs from genomes in bounded memory
+    ///
+    /// The vocabulary is exactly that of byte-pair encoding over the whole input: the token ids lie on disk and
+    /// are streamed. Anything but A, C, G, T ends a word.
+    Train(tokenizer::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -73,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),
+        Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),
     };
     match done {
         Ok(code) => code,

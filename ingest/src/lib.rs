@@ -41,8 +41,9 @@ pub use source::{record_of, source_of};
 pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};
 pub use tch::{Device, Kind};
 pub use tokenize::{
-    BaseTokenizer, BpeTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, Tokens, complement,
-    reverse_complement,
+    BaseTokenizer, BpeTokenizer, CorpusCounts, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError,
+    TokenizerOptions, Tokens, TrainTokenizerError, TrainedTokenizer, complement, reverse_complement,
+    train_tokenizer,
 };
 pub use train::{
     AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, FilesError, Genome, GenomeError, LengthWarmup,

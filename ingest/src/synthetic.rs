@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::tokenize::{BASES, SPECIAL, write_byte_pairs};
+
 /// The families whose layout can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyntheticFamily {
@@ -257,10 +259,8 @@ fn config(shape: &SyntheticShape) -> Value {
 /// two bases, all words of four made of two of those, and of six made of a four and a two that begins
 /// with A or C.
 fn byte_pairs() -> (Vec<String>, Vec<[String; 2]>) {
-    let bases = ["A", "C", "G", "T"].map(str::to_owned);
-    let mut vocabulary: Vec<String> =
-        ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"].map(str::to_owned).to_vec();
-    vocabulary.extend(bases.clone());
+    let bases = BASES.map(str::to_owned);
+    let mut vocabulary: Vec<String> = SPECIAL.into_iter().chain(BASES).map(str::to_owned).collect();
     let mut merges = Vec::new();
     let mut join = |left: &[String], right: &[String]| -> Vec<String> {
         let pairs = left.iter().flat_map(|left| right.iter().map(move |right| [left.clone(), right.clone()]));
@@ -285,32 +285,5 @@ fn write_tokenizer(directory: &Path, family: SyntheticFamily) -> io::Result<()> 
         return fs::write(directory.join("tokenizer_config.json"), tokenizer.to_string());
     }
     let (vocabulary, merges) = byte_pairs();
-    let special = |id: usize| {
-        json!({ "id": id, "content": vocabulary[id], "special": true, "single_word": false, "lstrip": false,
-                "rstrip": false, "normalized": false })
-    };
-    let added: Vec<Value> = (0..5).map(special).collect();
-    let ids: serde_json::Map<String, Value> =
-        vocabulary.iter().enumerate().map(|(id, word)| (word.clone(), json!(id))).collect();
-    let merges: Vec<String> = merges.iter().map(|pair| pair.join(" ")).collect();
-    let token = |name: &str| json!({ "SpecialToken": { "id": name, "type_id": 0 } });
-    let sequence = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
-    let tokenizer = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-        "pre_tokenizer": { "type": "Whitespace" },
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [token("[CLS]"), sequence("A"), token("[SEP]")],
-            "pair": [token("[CLS]"), sequence("A"), token("[SEP]"), sequence("B"), token("[SEP]")],
-            "special_tokens": {
-                "[CLS]": { "id": "[CLS]", "ids": [1], "tokens": ["[CLS]"] },
-                "[SEP]": { "id": "[SEP]", "ids": [2], "tokens": ["[SEP]"] },
-            },
-        },
-        "decoder": null,
-        "model": { "type": "BPE", "dropout": null, "unk_token": "[UNK]", "continuing_subword_prefix": null,
-                   "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": ids,
-                   "merges": merges },
-    });
-    fs::write(directory.join("tokenizer.json"), tokenizer.to_string())
+    write_byte_pairs(directory, &vocabulary, &merges)
 }

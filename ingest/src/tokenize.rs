@@ -4,6 +4,8 @@
 mod base;
 mod bpe;
 mod kmer;
+mod layout;
+mod train;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use vestore_schema::TokenizerKind;
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
 pub use kmer::{KmerTokenizer, SpecialOrder};
+pub(crate) use layout::{BASES, SPECIAL, write_byte_pairs};
+pub use train::{CorpusCounts, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer};
 
 /// One window as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]

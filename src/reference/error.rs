@@ -37,6 +37,9 @@ pub enum ReferenceError {
         /// The FASTA.
         path: PathBuf,
     },
+    /// A stream of bases cannot be read.
+    #[error(transparent)]
+    Input(#[from] crate::variants::InputError),
     /// Plain gzip cannot be sought.
     #[error(
         "reference {path} is gzip but not BGZF, so it cannot be read at a position; \

@@ -239,6 +239,21 @@ impl Input {
         Ok(true)
     }
 
+    /// Reads what is at hand into `piece`, which is cleared first: at most a buffer of bytes. `false` at the
+    /// end. The caller counts the lines with [`Input::count_lines`].
+    pub(crate) fn read_some(&mut self, piece: &mut Vec<u8>) -> Result<bool, InputError> {
+        piece.clear();
+        loop {
+            match self.stream.fill_buf() {
+                Ok(chunk) => piece.extend_from_slice(chunk),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failed(error)),
+            }
+            self.stream.consume(piece.len());
+            return Ok(!piece.is_empty());
+        }
+    }
+
     /// Counts lines that were read by [`Input::read_lines`].
     pub(crate) fn count_lines(&mut self, count: u64) {
         self.number += count;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use vestore::{Reference, ReferenceError};
+use vestore::{FastaPiece, ReferenceError, read_fasta, sequence_digest};
 use vestore_schema::{Assembly, Contig, Region};
 
 /// Why FASTA files cannot be trained on.
@@ -12,6 +12,14 @@ pub enum GenomeError {
     /// A FASTA cannot be read.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// A contig that positions cannot count.
+    #[error("contig `{contig}` of `{}` is longer than {} bases", file.display(), u32::MAX)]
+    TooLong {
+        /// The contig.
+        contig: String,
+        /// The file.
+        file: PathBuf,
+    },
     /// Two files have contigs of one name.
     #[error(
         "contig `{contig}` is in `{}` and in `{}`; rename one, or leave one of the files out",
@@ -50,24 +58,38 @@ impl Genome {
             files: Vec::new(),
         };
         for file in files {
-            let mut reference = Reference::open(file)?;
-            let assembly = reference.survey()?;
-            for index in 0..assembly.contigs.len() as u32 {
-                let letters = reference.fetch_as_written(assembly.whole(index))?;
-                genome.add(assembly.contig(index).clone(), letters, file)?;
+            let mut open: Option<(String, Vec<u8>)> = None;
+            read_fasta(file, |piece| -> Result<(), GenomeError> {
+                match (piece, &mut open) {
+                    (FastaPiece::Contig(name), open) => {
+                        if let Some((name, letters)) = open.replace((name.to_owned(), Vec::new())) {
+                            genome.add(name, letters, file)?;
+                        }
+                    }
+                    (FastaPiece::Bases(bases), Some((_, letters))) => letters.extend_from_slice(bases),
+                    (FastaPiece::Bases(_), None) => unreachable!("bases before a contig; this is a bug"),
+                }
+                Ok(())
+            })?;
+            if let Some((name, letters)) = open {
+                genome.add(name, letters, file)?;
             }
         }
         Ok(genome)
     }
 
-    fn add(&mut self, contig: Contig, mut letters: Vec<u8>, file: &Path) -> Result<(), GenomeError> {
-        if let Some(known) = self.assembly.resolve(&contig.name) {
+    fn add(&mut self, name: String, mut letters: Vec<u8>, file: &Path) -> Result<(), GenomeError> {
+        if let Some(known) = self.assembly.resolve(&name) {
             return Err(GenomeError::Twice {
-                contig: contig.name,
+                contig: name,
                 first: self.files[known as usize].clone(),
                 second: file.to_owned(),
             });
         }
+        let digest = sequence_digest(&letters.to_ascii_uppercase());
+        let length = u32::try_from(letters.len())
+            .map_err(|_| GenomeError::TooLong { contig: name.clone(), file: file.to_owned() })?;
+        let contig = Contig { name, length, digest };
         let unmasked = !letters.iter().any(u8::is_ascii_uppercase);
         for letter in &mut letters {
             if unmasked {
