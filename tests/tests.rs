@@ -13,6 +13,7 @@ mod kill;
 mod medium;
 mod model;
 mod mutations;
+mod pretraining;
 mod processes;
 mod programs;
 mod recipes;

@@ -19,8 +19,8 @@ pub(super) struct Arguments {
     /// Folder with config.json and the tokenizer's files; with weights, too, if training shall go on from them
     #[arg(long, value_name = "DIR")]
     config: PathBuf,
-    /// DNA to train on; may be repeated
-    #[arg(long, value_name = "FILE", required = true)]
+    /// FASTA files to train on: plain, BGZF or gzip
+    #[arg(required = true, value_name = "FASTA")]
     fasta: Vec<PathBuf>,
     /// Folder to write the model to; a training that was cut off here goes on
     #[arg(short, long, value_name = "DIR")]

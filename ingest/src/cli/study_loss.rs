@@ -19,8 +19,8 @@ pub(super) struct Arguments {
     /// Folder of a checkpoint with a masked language model's head; may be repeated
     #[arg(long, value_name = "DIR", required = true)]
     checkpoint: Vec<PathBuf>,
-    /// DNA; may be repeated
-    #[arg(long, value_name = "FILE", required = true)]
+    /// FASTA files: plain, BGZF or gzip
+    #[arg(required = true, value_name = "FASTA")]
     fasta: Vec<PathBuf>,
     /// Contigs or regions to measure on; the context models count all the rest. May be repeated
     #[arg(long, value_name = "REGION", required = true)]

@@ -23,8 +23,8 @@ pub(super) struct Arguments {
     /// The same encoder with another tokenizer, to compare the two
     #[arg(long, value_name = "DIR")]
     other_tokenizer: Option<PathBuf>,
-    /// DNA to train on; may be repeated
-    #[arg(long, value_name = "FILE", required = true)]
+    /// FASTA files to train on: plain, BGZF or gzip
+    #[arg(required = true, value_name = "FASTA")]
     fasta: Vec<PathBuf>,
     /// Contigs or regions to measure on, never trained on; may be repeated
     #[arg(long, value_name = "REGION", required = true)]

@@ -1,0 +1,81 @@
+//! Pretraining from the command line: killed at any moment it ends with the same weights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::SystemTime;
+
+use crate::programs::{checkpoint, command, fails, genome, ok, said};
+use crate::support::Random;
+
+const TRAIN: &str = "train pretrain {} --config {} --output {} --held-out chr1:1-600 --steps 200 --tokens 24 --batch-tokens 480 --learning-rate 0.002 --save-every 3 --seed 4 --device cpu --threads 1 --quiet";
+
+/// A FASTA and a configuration without weights.
+fn start(folder: &Path) -> (PathBuf, PathBuf) {
+    let (fasta, config) = (folder.join("genome.fa"), folder.join("config"));
+    genome(&fasta);
+    checkpoint(&config, "nucleotide-transformer-v2", "--layers 1 --hidden 16 --heads 2 --intermediate 16");
+    fs::remove_file(config.join("model.safetensors")).unwrap();
+    (fasta, config)
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    fs::read(folder.join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_killed_training_ends_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fasta, config) = start(folder.path());
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    said(TRAIN, &[&fasta, &config, &whole]);
+    let state = killed.join("training/state.safetensors");
+    let saved = || -> Option<SystemTime> { fs::metadata(&state).and_then(|state| state.modified()).ok() };
+    let mut random = Random(7);
+    let mut kills = 0;
+    while !killed.join("model.safetensors").exists() {
+        let mut child = command(TRAIN, &[&fasta, &config, &killed])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Some states further on, in the middle of whatever it does then.
+        let mut last = saved();
+        let mut states = 1 + random.below(20);
+        while states > 0 && child.try_wait().unwrap().is_none() {
+            let now = saved();
+            states -= u64::from(now != last);
+            last = now;
+        }
+        kills += u64::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(kills >= 3, "only {kills} kills met a training that was still going");
+    said(TRAIN, &[&fasta, &config, &killed]);
+    assert!(weights(&whole) == weights(&killed), "other weights");
+    assert!(!killed.join("training").exists());
+    let told = fails(1, &TRAIN.replace("--seed 4", "--seed 5"), &[&fasta, &config, &killed]);
+    assert!(told.contains("seed is 4 there and 5 now"), "{told}");
+}
+
+#[test]
+fn a_study_says_what_each_ingredient_is_worth() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fasta, config) = start(folder.path());
+    let output = folder.path().join("study");
+    let study = "study pretrain {} --config {} --output {} --held-out chr1:1-1200 --seeds 2 --steps 30 --tokens 24 --first-tokens 8 --length-warmup 10 --batch-tokens 240 --learning-rate 0.002 --device cpu --threads 1 --quiet";
+    let table = ok(study, &[&fasta, &config, &output]);
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
+    assert!(rows.iter().all(|row| row.len() == 7), "{table}");
+    assert_eq!(rows[1][..3], ["all ingredients", "all", "2"]);
+    assert_eq!(rows[2][..3], ["without length warm-up", "all", "2"]);
+    assert!(rows[2][3..].iter().all(|number| number.parse::<f64>().unwrap().is_finite()), "{table}");
+    assert_eq!(
+        ok(study, &[&fasta, &config, &output]),
+        table,
+        "a second look trains nothing and says the same"
+    );
+    let told = fails(2, &study.replace("--length-warmup 10", ""), &[&fasta, &config, &output]);
+    assert!(told.contains("no ingredient to switch off"), "{told}");
+}
