@@ -198,14 +198,17 @@ impl Catalog {
 
     /// A record, which must be what was written under its key.
     fn decode<T: DeserializeOwned>(&self, key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-        let broken = |reason: String| StoreError::Record { path: self.path(), key: key.to_owned(), reason };
         let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
         let json = parts.next().unwrap_or_default();
-        // Records of the first stores have no checksum.
-        if parts.next().is_some_and(|sum| sum != record_sum(key, json).as_bytes()) {
-            return Err(broken("it is not what its checksum says".to_owned()));
+        let sum = parts.next().ok_or_else(|| self.broken(key, "it has no checksum".to_owned()))?;
+        if sum != record_sum(key, json).as_bytes() {
+            return Err(self.broken(key, "it is not what its checksum says".to_owned()));
         }
-        serde_json::from_slice(json).map_err(|error| broken(error.to_string()))
+        serde_json::from_slice(json).map_err(|error| self.broken(key, error.to_string()))
+    }
+
+    fn broken(&self, key: &str, reason: String) -> StoreError {
+        StoreError::Record { path: self.path(), key: key.to_owned(), reason }
     }
 }
 
@@ -220,20 +223,17 @@ type SegmentKey<'a> = (&'a str, &'a str, u32, u32, u64);
 
 impl CatalogRead<'_> {
     fn check_format(&self) -> Result<(), StoreError> {
-        let format: Option<Format> = self.get(META, FORMAT)?;
+        let format: Format = self.meta(FORMAT)?;
         let store = self.catalog.store.display();
-        let format = format.unwrap_or(Format { version: 0, features: Vec::new() });
         Ok(format.check(&format!("the store {store}"))?)
     }
 
-    fn get<T: DeserializeOwned>(
-        &self,
-        table: TableDefinition<'_, &'static str, &'static [u8]>,
-        key: &str,
-    ) -> Result<Option<T>, StoreError> {
-        let table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
+    /// One of the records that every catalog has.
+    fn meta<T: DeserializeOwned>(&self, key: &str) -> Result<T, StoreError> {
+        let table = self.transaction.open_table(META).map_err(|error| self.catalog.failed(error))?;
         let value = table.get(key).map_err(|error| self.catalog.failed(error))?;
-        value.map(|bytes| self.catalog.decode(key, bytes.value())).transpose()
+        let value = value.ok_or_else(|| self.catalog.broken(key, "it is missing".to_owned()))?;
+        self.catalog.decode(key, value.value())
     }
 
     fn all<T: DeserializeOwned>(
@@ -251,7 +251,7 @@ impl CatalogRead<'_> {
     }
 
     pub(crate) fn store(&self) -> Result<StoreRecord, StoreError> {
-        self.get(META, STORE)?.ok_or_else(|| StoreError::NotAStore { path: self.catalog.store.clone() })
+        self.meta(STORE)
     }
 
     pub(crate) fn models(&self) -> Result<Vec<Model>, StoreError> {
@@ -322,7 +322,7 @@ impl CatalogRead<'_> {
     }
 
     pub(crate) fn next_segment(&self) -> Result<u64, StoreError> {
-        Ok(self.get(META, NEXT_SEGMENT)?.unwrap_or(1))
+        self.meta(NEXT_SEGMENT)
     }
 }
 
