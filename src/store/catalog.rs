@@ -4,7 +4,7 @@
 //! Readers share a lock, a writer has it alone, and both pass a turnstile first: a writer that waits
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
-use std::io::ErrorKind;
+use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::medium::{Access, Guard, Lock, Medium, MediumFile};
 use super::overlay::Overlay;
 
 /// The catalog's file in a store.
-pub(crate) const CATALOG: &str = "catalog.redb";
+pub(super) const CATALOG: &str = "catalog.redb";
 /// The catalog of a store in the making.
 const UNFINISHED: &str = "catalog.redb.partial";
 /// Locked shared by readers of the catalog, exclusively by a commit.
@@ -118,17 +118,14 @@ impl Catalog {
         })
     }
 
-    /// Reads the whole file and says what is wrong with it, if anything is.
-    pub(crate) fn find_damage(&self) -> Result<Option<String>, StoreError> {
+    /// Reads the whole file; damage anywhere is an error.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         let _guard = self.lock(Lock::Shared)?;
-        let checked =
-            self.caught(|| self.open_to_read()?.file.check_integrity().map_err(|error| self.failed(error)));
-        match checked {
-            Ok(true) => Ok(None),
-            Ok(false) => Ok(Some("its pages are not what their checksums say".to_owned())),
-            Err(StoreError::Catalog { source, .. }) => Ok(Some(source.to_string())),
-            Err(error) => Err(error),
-        }
+        let damaged = || redb::Error::Corrupted("its pages are not what their checksums say".to_owned());
+        self.caught(|| {
+            let whole = self.open_to_read()?.file.check_integrity().map_err(|error| self.failed(error))?;
+            if whole { Ok(()) } else { Err(self.failed(damaged())) }
+        })
     }
 
     fn open_to_read(&self) -> Result<Opened, StoreError> {
@@ -176,22 +173,30 @@ impl Catalog {
     }
 
     fn lock(&self, lock: Lock) -> Result<Option<Guard>, StoreError> {
-        let take = |name: &str, lock: Lock| {
-            let path = self.store.join(name);
-            match self.medium.lock(&path, lock) {
-                // A lock file that is missing and cannot be made: nobody can write the catalog either.
-                Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::NotFound => Ok(None),
-                guard => guard.map_err(StoreError::io("lock", &path)),
-            }
-        };
-        let turnstile = if lock == Lock::Exclusive { Lock::Exclusive } else { Lock::Shared };
-        let _passing = take(TURNSTILE, turnstile)?;
-        take(CATALOG_LOCK, lock)
+        let _passing = self.pass(lock)?;
+        self.take(CATALOG_LOCK, lock)
+    }
+
+    /// Locks the turnstile.
+    pub(super) fn pass(&self, lock: Lock) -> Result<Option<Guard>, StoreError> {
+        self.take(TURNSTILE, lock)
+    }
+
+    fn take(&self, name: &str, lock: Lock) -> Result<Option<Guard>, StoreError> {
+        let path = self.store.join(name);
+        match self.medium.lock(&path, lock) {
+            // A lock file that is missing and cannot be made: nobody can write the catalog either.
+            Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::NotFound => Ok(None),
+            guard => guard.map_err(StoreError::io("lock", &path)),
+        }
     }
 
     fn failed(&self, source: impl Into<redb::Error>) -> StoreError {
         match source.into() {
-            redb::Error::Io(reason) => StoreError::io("use the catalog", &self.path())(reason),
+            // What redb itself finds wrong with a file is no refusal of the system.
+            redb::Error::Io(reason) if !matches!(reason.kind(), InvalidData | UnexpectedEof) => {
+                StoreError::io("use the catalog", &self.path())(reason)
+            }
             source => StoreError::Catalog { path: self.path(), source: Box::new(source) },
         }
     }

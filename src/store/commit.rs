@@ -33,18 +33,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Takes the writer lock, removes orphans, deletes what was retired long enough ago.
+    /// Takes the writer lock, checks the catalog, removes orphans, deletes what was retired long enough ago.
     pub(crate) fn open(store: &Store, purpose: &str) -> Result<Self, StoreError> {
-        let path = store.root.join(WRITER_LOCK);
-        let medium = &store.medium;
-        let Some(guard) = medium.lock(&path, Lock::TryExclusive).map_err(StoreError::io("lock", &path))?
-        else {
-            let holder = read_note(medium, &path).unwrap_or_else(|| "another process".to_owned());
-            return Err(StoreError::Locked { path: store.root.clone(), holder });
-        };
-        let note = format!("`{purpose}`, process {}{}", std::process::id(), host());
-        let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
-        file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
+        let guard = take_lock(store, purpose)?;
+        // Rows that damage hides would be taken for orphans, and redb may abort when it writes to such a file.
+        store.catalog.check()?;
         let next_segment = recovery::clean(store)?;
         Ok(Self {
             store: store.clone(),
@@ -259,6 +252,22 @@ pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
         }
     }
     Ok(false)
+}
+
+/// Takes the writer lock and leaves a note of who has it.
+fn take_lock(store: &Store, purpose: &str) -> Result<Guard, StoreError> {
+    // Whoever is refused reads the note of the holder, not of one who died before: both pass the turnstile.
+    let _passing = store.catalog.pass(Lock::Exclusive)?;
+    let path = store.root.join(WRITER_LOCK);
+    let medium = &store.medium;
+    let Some(guard) = medium.lock(&path, Lock::TryExclusive).map_err(StoreError::io("lock", &path))? else {
+        let holder = read_note(medium, &path).unwrap_or_else(|| "another process".to_owned());
+        return Err(StoreError::Locked { path: store.root.clone(), holder });
+    };
+    let note = format!("`{purpose}`, process {}{}", std::process::id(), host());
+    let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
+    file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
+    Ok(guard)
 }
 
 fn read_note(medium: &Arc<dyn Medium>, path: &Path) -> Option<String> {
