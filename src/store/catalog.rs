@@ -128,6 +128,13 @@ impl Catalog {
         })
     }
 
+    /// Makes durable what the file says now, which a writer that failed may have left unsynced.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let path = self.path();
+        let file = self.medium.open(&path, Access::Update).map_err(StoreError::io("open", &path))?;
+        file.sync().map_err(StoreError::io("sync", &path))
+    }
+
     fn open_to_read(&self) -> Result<Opened, StoreError> {
         let path = self.path();
         let file = match self.medium.open(&path, Access::Read) {

@@ -38,6 +38,8 @@ impl Writer {
         let guard = take_lock(store, purpose)?;
         // Rows that damage hides would be taken for orphans, and redb may abort when it writes to such a file.
         store.catalog.check()?;
+        // A loss of power must not bring back what names files that are removed now.
+        store.catalog.sync()?;
         let next_segment = recovery::clean(store)?;
         Ok(Self {
             store: store.clone(),
