@@ -219,7 +219,8 @@ impl Catalog {
         serde_json::from_slice(json).map_err(|error| self.broken(key, error.to_string()))
     }
 
-    fn broken(&self, key: &str, reason: String) -> StoreError {
+    /// The error of a record that is not what it should be.
+    pub(super) fn broken(&self, key: &str, reason: String) -> StoreError {
         StoreError::Record { path: self.path(), key: key.to_owned(), reason }
     }
 }
@@ -290,7 +291,7 @@ impl CatalogRead<'_> {
         let mut found = Vec::new();
         for entry in entries {
             let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
-            let segment: Segment = self.catalog.decode(&segment_key(key.value()), value.value())?;
+            let segment = self.segment(key.value(), value.value())?;
             if segment.last >= start {
                 found.push(segment);
             }
@@ -305,9 +306,21 @@ impl CatalogRead<'_> {
         entries
             .map(|entry| {
                 let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
-                self.catalog.decode(&segment_key(key.value()), value.value())
+                self.segment(key.value(), value.value())
             })
             .collect()
+    }
+
+    /// A segment's record, which must agree with its key.
+    fn segment(&self, key: SegmentKey<'_>, bytes: &[u8]) -> Result<Segment, StoreError> {
+        let name = segment_key(key);
+        let segment: Segment = self.catalog.decode(&name, bytes)?;
+        let Segment { table, track, first, last, number, rows, bytes, .. } = &segment;
+        let agrees = (table.as_str(), track.as_str(), *first, *number) == (key.0, key.1, key.3, key.4);
+        if agrees && first <= last && *last < u32::MAX && *rows < 1 << 32 && *bytes < 1 << 48 {
+            return Ok(segment);
+        }
+        Err(self.catalog.broken(&name, "it is no segment that can stand there".to_owned()))
     }
 
     pub(crate) fn runs(&self) -> Result<Vec<Run>, StoreError> {

@@ -98,7 +98,7 @@ impl Writer {
             let next = writer.next_segment;
             writer.store.catalog.write(|catalog| {
                 for segment in segments {
-                    catalog.put_segment(writer.contig_of(segment), segment)?;
+                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
                 }
                 catalog.put_next_segment(next)?;
                 catalog.put_run(run)
@@ -116,10 +116,10 @@ impl Writer {
             let (next, now) = (writer.next_segment, writer.store.medium.now());
             writer.store.catalog.write(|catalog| {
                 for segment in old {
-                    catalog.retire_segment(writer.contig_of(segment), segment, now)?;
+                    catalog.retire_segment(writer.contig_of(segment)?, segment, now)?;
                 }
                 for segment in new {
-                    catalog.put_segment(writer.contig_of(segment), segment)?;
+                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
                 }
                 catalog.put_next_segment(next)
             })
@@ -153,7 +153,7 @@ impl Writer {
             let now = writer.store.medium.now();
             writer.store.catalog.write(|catalog| {
                 for segment in &segments {
-                    catalog.retire_segment(writer.contig_of(segment), segment, now)?;
+                    catalog.retire_segment(writer.contig_of(segment)?, segment, now)?;
                 }
                 catalog.remove_track(name)
             })
@@ -161,9 +161,10 @@ impl Writer {
         Ok(segments.iter().map(|segment| segment.rows).sum())
     }
 
-    fn contig_of(&self, segment: &Segment) -> u32 {
+    fn contig_of(&self, segment: &Segment) -> Result<u32, StoreError> {
         let contig = self.store.record.assembly.resolve(&segment.contig);
-        contig.expect("a segment's contig is in the assembly; this is a bug")
+        let unknown = || format!("the reference has no contig {}", segment.contig);
+        contig.ok_or_else(|| self.store.catalog.broken(&segment.path(), unknown()))
     }
 
     /// Records a run.

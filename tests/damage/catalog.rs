@@ -85,13 +85,14 @@ fn rewrite(store: &Store, with_checksum: bool, change: impl FnOnce(&str) -> Stri
 type Case = (&'static str, bool, fn(&str) -> String);
 
 #[test]
-fn nothing_is_read_without_its_checksums() {
-    let cases: [Case; 2] = [
+fn records_that_lack_something_or_lie_are_refused() {
+    let cases: [Case; 3] = [
         ("it has no checksum", false, str::to_owned),
         ("missing field `tail`", true, |json| {
             let (before, tail) = json.split_once(r#","tail":{"#).unwrap();
             format!("{before}{}", tail.split_once('}').unwrap().1)
         }),
+        ("no segment that can stand there", true, |json| json.replace(r#""last":9"#, r#""last":4294967295"#)),
     ];
     for (reason, with_checksum, change) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -101,6 +102,15 @@ fn nothing_is_read_without_its_checksums() {
         assert!(told.contains("catalog.redb") && told.contains("scores/t/0/0/1"), "{told}");
         assert!(told.contains(reason) && told.contains("backup"), "{told}");
     }
+}
+
+#[test]
+fn a_segment_of_another_reference_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = one_segment(folder.path());
+    rewrite(&store, true, |json| json.replace(r#""contig":"1""#, r#""contig":"9""#));
+    let told = fails(1, "track remove {} t", &[store.root()]);
+    assert!(told.contains("the reference has no contig 9") && told.contains("backup"), "{told}");
 }
 
 #[test]
