@@ -102,13 +102,14 @@ pub struct Annotated {
 }
 
 /// Copies the VCF or BCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed and in the
-/// same form, which must be `wanted` where that is said, with an INFO field per track and score column of `plan`, which must be a plan of everything: a value for each
-/// alternate allele, `.` where there is none. Alleles are normalized to be looked up and written as they
-/// were. Records may come in any order; sorted ones are answered faster.
+/// same form, which must be `wanted` where that is said. Added is an INFO field per track and score column of
+/// `plan`, a plan of everything: a value for each alternate allele, `.` where there is none. Alleles are
+/// normalized to be looked up and written as they were. Records may come in any order; sorted ones are answered
+/// faster.
 ///
 /// # Errors
-/// When the file cannot be read, is in another form, declares one of the fields already, or has records and none on a
-/// known contig; when the store, the reference or the output fails.
+/// When the file cannot be read, is in another form, declares one of the fields already, or has records and
+/// none on a known contig; when the store, the reference or the output fails.
 pub fn annotate<W: Write + Send>(
     plan: &QueryPlan,
     input: &Path,
