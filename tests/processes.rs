@@ -41,7 +41,9 @@ fn eight_readers_see_whole_commits_beside_a_writer() {
         let (unit_number, contig) = (place % 8, (place / 8 % 4) as u32);
         let mut rows = unit(unit_number, contig, track, UNIT);
         // A unit's rows lie in the first 800 bases.
-        rows.iter_mut().for_each(|row| row.variant.position += (place / 32) as u32 * 800);
+        for row in &mut rows {
+            row.variant.position += (place / 32) as u32 * 800;
+        }
         let batch = score_batch(track, &rows);
         let segment = writer.write(Table::Scores, track, None, contig, [batch]).unwrap().unwrap();
         writer.commit(&[segment], &run(number, track)).unwrap();
