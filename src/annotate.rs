@@ -164,12 +164,7 @@ fn read(
         };
         let sent = match read {
             Ok(false) => return,
-            Ok(true) => {
-                if form == VariantForm::Vcf {
-                    source.count_lines(memchr::memchr_iter(b'\n', &lines).count() as u64);
-                }
-                lines_out.send(Ok(lines))
-            }
+            Ok(true) => lines_out.send(Ok(lines)),
             Err(error) => lines_out.send(Err(error)),
         };
         if sent.is_err() {
@@ -261,7 +256,9 @@ fn header(
     fields: &[InfoField],
     text: &mut Vec<u8>,
 ) -> Result<usize, AnnotateError> {
-    let mut at = 0;
+    // Some editors put a byte order mark before the text.
+    let mut at = if lines.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    text.extend_from_slice(&lines[..at]);
     let declare = |text: &mut Vec<u8>| fields.iter().for_each(|field| text.extend(field.header().bytes()));
     while lines.get(at) == Some(&b'#') {
         let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);
