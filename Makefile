@@ -21,7 +21,7 @@ test: build
 # The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
 # targets where cargo-fuzz is installed. About an hour.
 soak: build
-	VESTORE_KILLS=200 VESTORE_MODEL_CASES=3000 VESTORE_COMMITS=32 VESTORE_READS=60 VESTORE_MUTATIONS=20 \
+	VESTORE_KILLS=200 VESTORE_MODEL_CASES=3000 VESTORE_READ_SECONDS=60 VESTORE_FLIPS=3000 VESTORE_MUTATIONS=20 \
 		$(CARGO) test --release --workspace --locked -- --nocapture \
 		kill:: model:: crash:: faults:: damage:: processes:: mutations:: hostile:: refused_or_harmless
 	if $(CARGO) fuzz --version >/dev/null 2>&1; then $(MAKE) fuzz; else \

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use vestore::Reference;
-use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
+use vestore_ingest::synthetic::{SyntheticShape, write_checkpoint};
 use vestore_ingest::{
     Device, Kind, Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowCutter, finish, prepare, run,
 };
@@ -19,15 +19,7 @@ const COLUMNS: [&str; 6] = ["llr", "l1", "l2", "cosine", "dot", "pll"];
 fn main() -> Result<(), Box<dyn Error>> {
     let sites: u32 = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(40);
     let folder = tempfile::tempdir()?;
-    let shape = SyntheticShape {
-        family: SyntheticFamily::NucleotideTransformerV2,
-        layers: 12,
-        hidden: 512,
-        heads: 16,
-        ffn: 2048,
-        labels: None,
-    };
-    write_checkpoint(folder.path(), &shape, 1)?;
+    write_checkpoint(folder.path(), &SyntheticShape::NT_50M, 1)?;
     let mut reference =
         Reference::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/mitochondrion.fa"))?;
     let assembly = reference.survey()?;

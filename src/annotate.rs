@@ -102,13 +102,14 @@ pub struct Annotated {
 }
 
 /// Copies the VCF or BCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed and in the
-/// same form, which must be `wanted` where that is said, with an INFO field per track and score column of `plan`, which must be a plan of everything: a value for each
-/// alternate allele, `.` where there is none. Alleles are normalized to be looked up and written as they
-/// were. Records may come in any order; sorted ones are answered faster.
+/// same form, which must be `wanted` where that is said. Added is an INFO field per track and score column of
+/// `plan`, a plan of everything: a value for each alternate allele, `.` where there is none. Alleles are
+/// normalized to be looked up and written as they were. Records may come in any order; sorted ones are answered
+/// faster.
 ///
 /// # Errors
-/// When the file cannot be read, is in another form, declares one of the fields already, or has records and none on a
-/// known contig; when the store, the reference or the output fails.
+/// When the file cannot be read, is in another form, declares one of the fields already, or has records and
+/// none on a known contig; when the store, the reference or the output fails.
 pub fn annotate<W: Write + Send>(
     plan: &QueryPlan,
     input: &Path,
@@ -163,12 +164,7 @@ fn read(
         };
         let sent = match read {
             Ok(false) => return,
-            Ok(true) => {
-                if form == VariantForm::Vcf {
-                    source.count_lines(memchr::memchr_iter(b'\n', &lines).count() as u64);
-                }
-                lines_out.send(Ok(lines))
-            }
+            Ok(true) => lines_out.send(Ok(lines)),
             Err(error) => lines_out.send(Err(error)),
         };
         if sent.is_err() {
@@ -260,7 +256,9 @@ fn header(
     fields: &[InfoField],
     text: &mut Vec<u8>,
 ) -> Result<usize, AnnotateError> {
-    let mut at = 0;
+    // Some editors put a byte order mark before the text.
+    let mut at = if lines.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    text.extend_from_slice(&lines[..at]);
     let declare = |text: &mut Vec<u8>| fields.iter().for_each(|field| text.extend(field.header().bytes()));
     while lines.get(at) == Some(&b'#') {
         let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);

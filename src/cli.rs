@@ -20,7 +20,8 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore_schema::{LocusError, NameError};
+use vestore::Store;
+use vestore_schema::{LocusError, NameError, Region};
 
 /// An embedded store for variant effects scored by genomic language models.
 ///
@@ -127,6 +128,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// The regions that people typed.
+fn regions(texts: &[String], store: &Store) -> Result<Vec<Region>, LocusError> {
+    texts.iter().map(|text| Region::parse(text, store.assembly())).collect()
 }
 
 /// A command line that makes no sense although each of its parts does.

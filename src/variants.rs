@@ -21,7 +21,7 @@ pub use self::report::{Listed, Report, ReportError};
 pub use self::rows::SpillError;
 pub use self::source::{Record, VariantSource};
 
-pub(crate) use self::bcf::{RECORD_LENGTHS, contig_numbers, take_text};
+pub(crate) use self::bcf::{RECORD_LENGTHS, Site, contig_numbers, record_lengths};
 pub(crate) use self::contigs::Contigs;
 pub(crate) use self::input::Input;
 pub(crate) use self::sort::Sort;

@@ -1,5 +1,7 @@
 //! Flipped bits and truncation anywhere in any file of a store.
 
+mod catalog;
+
 use std::path::Path;
 
 use vestore::{Damage, ImportOptions, QueryPlan, Request, Store, StoreError, import};

@@ -7,7 +7,7 @@ use vestore_schema::ScoreKind;
 use crate::crash::{Ground, empty_disk, open, rows, unit};
 use crate::medium::{Fault, MemoryDisk};
 use crate::store::Answer;
-use crate::support::{run, track, write};
+use crate::support::{Random, run, track, write};
 
 /// What the system says, and the remedy that people are told.
 const FAULTS: [(Fault, &str); 4] = [
@@ -205,4 +205,46 @@ fn a_query_that_cannot_read_says_so_and_blames_no_segment() {
             }
         }
     }
+}
+
+/// A removal whose last sync failed is seen, and a loss of power may take it back: whoever writes next makes it
+/// durable before the files that it retired are deleted.
+#[test]
+fn a_removal_that_may_be_taken_back_deletes_nothing() {
+    let ground = Ground::new();
+    let whole = start(&ground);
+    let mut doubtful = 0;
+    for call in 0.. {
+        let removed = copy(&whole);
+        let store = open(&removed).unwrap();
+        removed.fail(call, Fault::Refused(5));
+        let done = STEPS[3].1(&ground, &store);
+        if !removed.has_failed() {
+            break;
+        }
+        removed.heal();
+        if done.is_ok() || !rows(&store).is_empty() {
+            continue;
+        }
+        doubtful += 1;
+        removed.advance(700);
+        for call in 0.. {
+            let disk = copy(&removed);
+            let store = open(&disk).unwrap();
+            disk.fail(call, Fault::Refused(5));
+            drop(store.writer("test"));
+            let failed = disk.has_failed();
+            disk.heal();
+            for seed in 0..10 {
+                let mut random = Random(seed);
+                let state = disk.state().after_power_loss(|| random.below(2) == 0);
+                let damage = open(&MemoryDisk::new(state, disk.time())).unwrap().verify(|_| {}).unwrap();
+                assert!(!damage.iter().any(Damage::is_loss), "call {call}, seed {seed}: {damage:?}");
+            }
+            if !failed {
+                break;
+            }
+        }
+    }
+    assert!(doubtful > 0);
 }

@@ -77,9 +77,9 @@ fn broken_files_are_refused_with_file_line_and_remedy() {
     let base = |position: usize| bases[position - 1] as char;
     let header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n";
     let good = format!("{header}chr1\t500\t.\t{}\tN\t.\tNEVER\tUNDECLARED=1\n", base(500));
+    let other = |position: usize| if base(position) == 'A' { 'C' } else { 'A' };
     let wrong_build: String = (600..640).fold(header.to_owned(), |mut text, position| {
-        let other = if base(position) == 'A' { 'C' } else { 'A' };
-        writeln!(text, "chr1\t{position}\t.\t{other}\tG\t.\t.\t.").unwrap();
+        writeln!(text, "chr1\t{position}\t.\t{}\tG\t.\t.\t.", other(position)).unwrap();
         text
     });
     let gzip = |bytes: &[u8]| {
@@ -88,10 +88,20 @@ fn broken_files_are_refused_with_file_line_and_remedy() {
         writer.finish().unwrap()
     };
     let cut = gzip(good.repeat(50).as_bytes());
+    let scores = folder.path().join("scores.tsv");
+    fs::write(&scores, format!("chrom\tpos\tref\talt\tscore\nchr1\t500\t{}\t{}\t1\n", base(500), other(500)))
+        .unwrap();
+    said("import {} --track own {}", &[&store, &scores]);
     let dry = "score {} --model small --window 96 --device cpu --dry-run --variants {}";
-    let cases: [(&str, Vec<u8>, Option<&str>); 9] = [
+    let mut flipped = gzip(good.repeat(50).as_bytes());
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0xff;
+    let cases: [(&str, Vec<u8>, Option<&str>); 12] = [
         ("undeclared.vcf", good.clone().into_bytes(), None),
         ("crlf.vcf", good.replace('\n', "\r\n").into_bytes(), None),
+        ("cr.vcf", good.replace('\n', "\r").into_bytes(), Some("carriage returns")),
+        ("bom.vcf", format!("\u{feff}{good}").into_bytes(), None),
+        ("flipped.vcf.gz", flipped, Some("copy it again")),
         ("unsorted.vcf", format!("{good}chr1\t20\t.\t{}\tG\t.\t.\t.\n", base(20)).into_bytes(), None),
         (
             "alleles.vcf",
@@ -115,7 +125,8 @@ fn broken_files_are_refused_with_file_line_and_remedy() {
             None => assert!(done, "{name}: {said}"),
             Some(part) => assert!(!done && said.contains(part) && said.contains(name), "{name}: {said}"),
         }
-        told("annotate {} {} {}", &[&store, &path, &folder.path().join("out.vcf")]);
+        let (annotated, said) = told("annotate {} {} {}", &[&store, &path, &folder.path().join("out.vcf")]);
+        assert!(annotated == refusal.is_none() && !said.contains("panicked"), "{name}: {said}");
         told("import {} --track x --columns AF {}", &[&store, &path]);
         told("query {} --count --variants {}", &[&store, &path]);
     }

@@ -2,11 +2,15 @@
 //! written or are full.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
-use vestore::{Store, score_batch};
+use vestore::{Access, Disk, Guard, Lock, Medium, MediumFile, Store, score_batch};
 use vestore_schema::{ScoreKind, Table};
 
 use crate::crash::unit;
@@ -35,7 +39,12 @@ fn eight_readers_see_whole_commits_beside_a_writer() {
     let mut commit = |writer: &mut vestore::Writer, track: &vestore_schema::Track, place: u64| {
         number += 1;
         let (unit_number, contig) = (place % 8, (place / 8 % 4) as u32);
-        let batch = score_batch(track, &unit(unit_number, contig, track, UNIT));
+        let mut rows = unit(unit_number, contig, track, UNIT);
+        // A unit's rows lie in the first 800 bases.
+        for row in &mut rows {
+            row.variant.position += (place / 32) as u32 * 800;
+        }
+        let batch = score_batch(track, &rows);
         let segment = writer.write(Table::Scores, track, None, contig, [batch]).unwrap().unwrap();
         writer.commit(&[segment], &run(number, track)).unwrap();
     };
@@ -44,8 +53,9 @@ fn eight_readers_see_whole_commits_beside_a_writer() {
     writer.put_track(&second).unwrap();
     commit(&mut writer, &second, 0);
     let done = AtomicBool::new(false);
-    // More in the long run.
-    let least = rounds("VESTORE_READS", 3);
+    // Longer in the long run; there is room for 4000 units.
+    let (least, units) = (3, 24..4000);
+    let time = Duration::from_secs(rounds("VESTORE_READ_SECONDS", 2));
     let ends = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..8)
             .map(|_| {
@@ -65,8 +75,12 @@ fn eight_readers_see_whole_commits_beside_a_writer() {
                 })
             })
             .collect();
-        // There is room for 32 units.
-        for place in 1..rounds("VESTORE_COMMITS", 24).min(32) {
+        let start = Instant::now();
+        for place in 1..units.end {
+            if place >= units.start && start.elapsed() > time {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(15));
             commit(&mut writer, &first, place);
             if place % 5 == 0 {
                 writer.compact(|_| {}).unwrap();
@@ -95,6 +109,65 @@ fn a_second_process_that_writes_is_told_who_holds_the_store() {
     }
     drop(writer);
     said("compact {}", &[store.root()]);
+}
+
+/// This machine's disk, on which writing the note of a writer takes long.
+#[derive(Debug)]
+struct SlowNote(SyncSender<()>);
+
+impl Medium for SlowNote {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn MediumFile>> {
+        if access == Access::Create && path.ends_with("writer.lock") {
+            self.0.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Disk.open(path, access)
+    }
+
+    fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Guard>> {
+        Disk.lock(path, lock)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.create_folder(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.sync_folder(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+        Disk.list(path)
+    }
+
+    fn now(&self) -> u64 {
+        Disk.now()
+    }
+}
+
+#[test]
+fn the_note_of_a_dead_writer_is_not_taken_for_the_holders() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(&folder.path().join("s"), &["1"]);
+    // A killed writer leaves its note.
+    std::fs::write(store.root().join("writer.lock"), "`dead`, process 1").unwrap();
+    let (sender, receiver) = sync_channel(0);
+    let slow = Store::open_on(store.root(), Arc::new(SlowNote(sender))).unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| slow.writer("living").unwrap());
+        receiver.recv().unwrap();
+        let told = store.writer("second").unwrap_err().to_string();
+        assert!(told.contains("`living`"), "{told}");
+        drop(first.join().unwrap());
+    });
 }
 
 /// Runs a script with a file system of its own, `$1`…; `None` where the system does not allow that.

@@ -260,8 +260,9 @@ fn a_store_of_a_later_format_is_refused_with_both_versions() {
         use vestore_schema::catalog::{FORMAT, META};
         let database = redb::Database::open(store.root().join("catalog.redb")).unwrap();
         let transaction = database.begin_write().unwrap();
-        let later = br#"{"version": 7, "features": []}"#.as_slice();
-        transaction.open_table(META).unwrap().insert(FORMAT, later).unwrap();
+        let later = r#"{"version": 7, "features": []}"#;
+        let later = format!("{later}\n{:08x}", crc32fast::hash(format!("format\n{later}").as_bytes()));
+        transaction.open_table(META).unwrap().insert(FORMAT, later.as_bytes()).unwrap();
         transaction.commit().unwrap();
     }
     let message = Store::open(store.root()).unwrap_err().to_string();

@@ -23,16 +23,6 @@ use crate::baseline::Task;
 
 const GENOME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/mitochondrion.fa");
 
-/// Nucleotide Transformer v2 50M.
-pub(crate) const NT_50M: SyntheticShape = SyntheticShape {
-    family: SyntheticFamily::NucleotideTransformerV2,
-    layers: 12,
-    hidden: 512,
-    heads: 16,
-    ffn: 2048,
-    labels: None,
-};
-
 /// DNABERT-2 117M.
 pub(crate) const DNABERT2: SyntheticShape = SyntheticShape {
     family: SyntheticFamily::Dnabert2,

@@ -15,7 +15,7 @@ use vestore_ingest::{
 use vestore_schema::{Dtype, Region};
 
 use crate::baseline::{Baseline, Task};
-use crate::bench::{Bench, DNABERT2, NT_50M, agree, correlate};
+use crate::bench::{Bench, DNABERT2, agree, correlate};
 use crate::products;
 
 /// Rounds of which the fastest counts, for both sides in turn.
@@ -31,7 +31,7 @@ pub(crate) fn fixed(sites: u32, threads: u32, python: Option<&Path>) -> anyhow::
         "{:<6} {:>7} {:>8} {:>9} {:>7} {:>14} {:>14} {:>10}",
         "dtype", "tokens", "ours", "baseline", "ratio", "outside model", "share of rate", "baseline's"
     );
-    let bench = Bench::new(NT_50M)?;
+    let bench = Bench::new(SyntheticShape::NT_50M)?;
     for (dtype, kind, name) in
         [(Dtype::F32, Kind::Float, "float32"), (Dtype::Bf16, Kind::BFloat16, "bfloat16")]
     {
@@ -66,8 +66,9 @@ pub(crate) fn fixed(sites: u32, threads: u32, python: Option<&Path>) -> anyhow::
                     peak = Some((answer.batch, answer.peak));
                 }
             }
-            let share =
-                |seconds: f64, whole| products::operations(&NT_50M, tokens, whole) * count / seconds / rate;
+            let share = |seconds: f64, whole| {
+                products::operations(&SyntheticShape::NT_50M, tokens, whole) * count / seconds / rate
+            };
             println!(
                 "{name:<8} {tokens:>5} {:>8.1} {:>9.1} {:>7.2} {:>13.1} % {:>14.2} {:>10.2}{}",
                 count / ours,
@@ -90,7 +91,7 @@ pub(crate) fn fixed(sites: u32, threads: u32, python: Option<&Path>) -> anyhow::
 /// Every SNV of a region, beside a loop that gives each variant passes of its own.
 pub(crate) fn saturation(bases: u32, threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
     println!("\n# Saturation of {bases} bases: NT-v2 50M, float32, both strands, 600 bp (variants/s)");
-    let bench = Bench::new(NT_50M)?;
+    let bench = Bench::new(SyntheticShape::NT_50M)?;
     let region = Region { contig: 0, start: 5_000, end: 5_000 + bases };
     let variants = bench.saturation(region)?;
     let plan = bench.plan(&variants)?;
@@ -198,7 +199,7 @@ pub(crate) fn mixed(threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
 pub(crate) fn ablation() -> anyhow::Result<()> {
     println!("\n# Ablation: NT-v2 shape of 256, llr, forward strand, 600 bp");
     for layers in [12, 24] {
-        let shape = SyntheticShape { layers, hidden: 256, heads: 8, ffn: 1024, ..NT_50M };
+        let shape = SyntheticShape { layers, hidden: 256, heads: 8, ffn: 1024, ..SyntheticShape::NT_50M };
         let bench = Bench::new(shape)?;
         let variants = bench.snvs(80)?;
         let cutter = vestore_ingest::WindowCutter { length: 600, grid: None };
@@ -280,7 +281,7 @@ pub(crate) fn gpu() -> anyhow::Result<()> {
     let device = found[0];
     let rate = products::large(device, Kind::BFloat16);
     println!("large products: {:.1} TFLOP/s", rate / 1e12);
-    let nt = SyntheticShape { layers: 29, hidden: 1024, heads: 16, ffn: 4096, ..NT_50M };
+    let nt = SyntheticShape { layers: 29, hidden: 1024, heads: 16, ffn: 4096, ..SyntheticShape::NT_50M };
     assert_eq!(nt.family, SyntheticFamily::NucleotideTransformerV2);
     for (name, shape, tokens) in [("NT-v2 500M", nt, 1000), ("DNABERT-2 117M", DNABERT2, 512)] {
         let bench = Bench::new(shape)?;

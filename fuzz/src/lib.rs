@@ -6,6 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use tempfile::TempDir;
 use vestore::{Disk, ImportOptions, QueryPlan, Record, Reference, Request, Store, VariantSource};
+use vestore_schema::catalog::{
+    FORMAT, META, MODELS, NEXT_SEGMENT, RUNS, SEGMENTS, STORE as STORE_RECORD, TRACKS,
+};
 use vestore_schema::{Assembly, Contig, StoreRecord};
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
@@ -66,6 +69,61 @@ pub fn take(path: &Path) {
     }
     let tracks = store.snapshot().expect("a snapshot").tracks;
     assert!(tracks.iter().all(|track| track.name != "fuzzed"));
+}
+
+/// Puts `json` into the catalog of [`STORE`] as one of its records, and does everything with the store that
+/// reads records.
+pub fn use_record(which: u8, json: &[u8]) {
+    static WHOLE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
+        let segment = STORE.all_segments().expect("segments").remove(0).path();
+        let read = |name: &str| (STORE.root().join(name), fs::read(STORE.root().join(name)).expect("read"));
+        vec![read("catalog.redb"), read(&segment)]
+    });
+    for (path, bytes) in &*WHOLE {
+        fs::write(path, bytes).expect("written");
+    }
+    put_record(&WHOLE[0].0, which, json);
+    let Ok(store) = Store::open(STORE.root()) else { return };
+    drop((store.snapshot(), store.runs()));
+    if let Ok(plan) = QueryPlan::new(&store, &Request::default()) {
+        plan.rows().take_while(Result::is_ok).for_each(drop);
+    }
+    drop(store.verify(|_| {}));
+    if let Ok(mut writer) = store.writer("fuzz") {
+        drop(writer.compact(|_| {}));
+        drop(writer.remove_track("base"));
+    }
+}
+
+fn put_record(catalog: &Path, which: u8, json: &[u8]) {
+    let database = redb::Database::open(catalog).expect("a catalog");
+    let mut transaction = database.begin_write().expect("a transaction");
+    transaction.set_durability(redb::Durability::None).expect("allowed");
+    let record = |key: &str| {
+        let sum = crc32fast::hash(&[key.as_bytes(), b"\n", json].concat());
+        [json, format!("\n{sum:08x}").as_bytes()].concat()
+    };
+    let text = |table, key| {
+        let mut table = transaction.open_table(table).expect("a table");
+        table.insert(key, record(key).as_slice()).expect("inserted");
+    };
+    match which % 7 {
+        0 => text(META, FORMAT),
+        1 => text(META, STORE_RECORD),
+        2 => text(META, NEXT_SEGMENT),
+        3 => text(MODELS, "m"),
+        4 => text(TRACKS, "base"),
+        5 => {
+            let mut table = transaction.open_table(SEGMENTS).expect("a table");
+            let record = record("scores/base/0/100/1");
+            table.insert(("scores", "base", 0, 100, 1), record.as_slice()).expect("inserted");
+        }
+        _ => {
+            let mut table = transaction.open_table(RUNS).expect("a table");
+            table.insert(1, record("1").as_slice()).expect("inserted");
+        }
+    }
+    transaction.commit().expect("committed");
 }
 
 /// Annotates a file with the track of [`STORE`].

@@ -40,6 +40,16 @@ pub struct SyntheticShape {
 }
 
 impl SyntheticShape {
+    /// That of Nucleotide Transformer v2 50M.
+    pub const NT_50M: Self = Self {
+        family: SyntheticFamily::NucleotideTransformerV2,
+        layers: 12,
+        hidden: 512,
+        heads: 16,
+        ffn: 2048,
+        labels: None,
+    };
+
     /// A shape that runs in milliseconds: 4 layers of 32, 4 heads, 64.
     #[must_use]
     pub fn tiny(family: SyntheticFamily) -> Self {

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use serde_json::json;
 use support::{
-    FAMILIES, checkpoint, configure, directory, load, recipe, rewrite, score, snvs, weights, write_bin, zip,
+    FAMILIES, checkpoint, configure, directory, load, recipe, refusal, refusal_of, rewrite, score, snvs,
+    weights, write_bin, zip,
 };
 use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily, write_safetensors};
 use vestore_ingest::{ModelError, ModelSource, ScoreKind, describe};
@@ -19,21 +20,6 @@ const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
 
 fn id(directory: &Path) -> [u8; 32] {
     describe(&ModelSource::new(directory)).expect("a model").id
-}
-
-fn refusal(directory: &Path) -> String {
-    refusal_of(&ModelSource::new(directory))
-}
-
-fn refusal_of(source: &ModelSource) -> String {
-    let error = describe(source).expect_err("a refusal");
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The same checkpoint with its weights in two shards.

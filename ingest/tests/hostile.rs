@@ -4,25 +4,13 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{checkpoint, configure, directory, zip};
+use support::{checkpoint, configure, directory, refusal, zip};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{ModelSource, describe};
 
 const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
-
-fn refusal(directory: &Path) -> String {
-    let error = describe(&ModelSource::new(directory)).expect_err("a refusal");
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
 
 /// A safetensors file: its header, and the length that it claims to have.
 fn tensors(header: &str, length: u64, data: usize) -> Vec<u8> {

@@ -63,16 +63,14 @@ pub struct Segment {
     pub bytes: u64,
     /// SHA-256 of the file.
     pub checksum: Digest,
-    /// Where its tail begins, which holds the checksums of all before it, and what that must be. Segments of
-    /// the first stores have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tail: Option<Tail>,
+    /// Where its tail begins, which holds the checksums of all before it, and what that must be.
+    pub tail: Tail,
     /// Rows per status.
     pub statuses: BTreeMap<Status, u64>,
 }
 
 /// The end of a segment's file: page index and footer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tail {
     /// Its first byte.
     pub start: u64,

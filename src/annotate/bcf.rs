@@ -7,10 +7,8 @@ use std::path::Path;
 use super::chunk::{Chunk, Record};
 use super::{AnnotateError, LazyReference};
 use crate::export::InfoField;
-use crate::variants::{Contigs, InputError, RECORD_LENGTHS as LENGTHS, contig_numbers, take_text};
+use crate::variants::{Contigs, InputError, RECORD_LENGTHS, Site, contig_numbers, record_lengths};
 
-/// CHROM, POS, rlen, QUAL, counts.
-const FIXED: usize = 24;
 /// A float that is missing.
 const MISSING: u32 = 0x7f80_0001;
 /// Typed values of one byte, two bytes, four bytes, and floats.
@@ -114,31 +112,27 @@ impl Chunk {
             let number = before + self.records.len() as u64 + 1;
             let damaged = |problem| malformed(path, number, "record", b"", problem);
             let short = || damaged("is too short for its fields");
-            let [site, samples] = lengths(&records[at..]).ok_or_else(short)?;
-            let start = at + LENGTHS;
+            let [site, samples] = record_lengths(&records[at..]).ok_or_else(short)?;
+            let start = at + RECORD_LENGTHS;
             let end = start + site;
             at = end + samples;
-            let (fixed, mut rest) =
-                records.get(start..end).and_then(|site| site.split_at_checked(FIXED)).ok_or_else(short)?;
-            let (words, _) = fixed.as_chunks::<4>();
-            let word = |index: usize| i32::from_le_bytes(words[index]);
-            let name = header.contigs.get(&word(0)).ok_or_else(|| {
-                malformed(path, number, "CHROM", word(0).to_string().as_bytes(), "is no contig of the header")
+            let mut site = records.get(start..end).and_then(Site::read).ok_or_else(short)?;
+            let name = header.contigs.get(&site.contig).ok_or_else(|| {
+                let contig = site.contig.to_string();
+                malformed(path, number, "CHROM", contig.as_bytes(), "is no contig of the header")
             })?;
             let contig = contigs.resolve(name);
-            // 0-based; the telomere is -1.
-            let position = u64::try_from(i64::from(word(1)) + 1).map_err(|_| damaged("has no position"))?;
-            let counts = u32::from_le_bytes(words[4]);
-            let alleles = counts >> 16;
-            if (counts & 0xffff) as usize + header.keys.len() > 0xffff {
+            let position = site
+                .position()
+                .map_err(|position| malformed(path, number, "POS", position.as_bytes(), "is no position"))?;
+            if usize::from(site.fields) + header.keys.len() > 0xffff {
                 return Err(damaged("has too many INFO fields for more"));
             }
-            let mut text = || take_text(&mut rest).ok_or_else(short);
-            text()?; // ID
-            let old = if alleles > 0 { text()? } else { b"" };
+            site.text().ok_or_else(short)?; // ID
+            let old = if site.alleles > 0 { site.text().ok_or_else(short)? } else { b"" };
             let first = self.alleles as u32;
-            for _ in 1..alleles {
-                let new = text()?;
+            for _ in 1..site.alleles {
+                let new = site.text().ok_or_else(short)?;
                 self.allele(contig, position, old, new, reference)?
                     .then_some(())
                     .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;
@@ -148,12 +142,6 @@ impl Chunk {
         }
         Ok(())
     }
-}
-
-/// The lengths of a record's blocks.
-pub(super) fn lengths(record: &[u8]) -> Option<[usize; 2]> {
-    let (words, _) = record.get(..LENGTHS)?.as_chunks::<4>();
-    Some([words[0], words[1]].map(|word| u32::from_le_bytes(word) as usize))
 }
 
 /// Appends `records` with the values of `chunk` at the end of what they share, which is INFO, to `out`.
@@ -186,7 +174,7 @@ pub(super) fn splice(chunk: &Chunk, records: &[u8], header: &Header, out: &mut V
         out.extend_from_slice(&(u32::from_le_bytes(counts[0]) + fields).to_le_bytes());
         out.extend_from_slice(&records[counts_at + 4..end]);
         out.extend_from_slice(&added);
-        let samples = lengths(&records[at..]).map_or(0, |[_, samples]| samples);
+        let samples = record_lengths(&records[at..]).map_or(0, |[_, samples]| samples);
         at = end + samples;
         out.extend_from_slice(&records[end..at]);
     }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{Diff, Store, StoreError, diff, scatter};
-use vestore_schema::Region;
 
-use super::Usage;
 use super::model::ListFormat;
 use super::output::{print, say};
+use super::{Usage, regions};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -37,11 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
-    let regions = arguments
-        .regions
-        .iter()
-        .map(|text| Region::parse(text, store.assembly()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let regions = regions(&arguments.regions, &store)?;
     let tracks = store.snapshot()?.tracks;
     let columns = |name: &str| {
         let track = tracks.iter().find(|track| track.name == name);

@@ -8,10 +8,9 @@ use vestore::{
     Format, PositionValue, QueryPlan, Request, Store, TextFormat, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text,
 };
-use vestore_schema::Region;
 
-use super::Usage;
 use super::output::{Output, say};
+use super::{Usage, regions};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -58,11 +57,7 @@ enum Value {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
-    let regions = arguments
-        .regions
-        .iter()
-        .map(|text| Region::parse(text, store.assembly()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let regions = regions(&arguments.regions, &store)?;
     let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
     let path = arguments.output.as_path();

@@ -43,13 +43,15 @@ impl TextBlocks {
         let mut input = Input::open(path)?;
         let mut lines = Vec::new();
         input.read_lines(&mut lines, CHUNK)?;
+        // Some editors put a byte order mark before the text.
+        let at = if lines.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let mut blocks = Self {
             path: path.into(),
             input,
             kind: Kind::Vcf,
             columns: columns.to_vec(),
             lines,
-            at: 0,
+            at,
             number: 0,
         };
         let mut declared = Vec::new();

@@ -13,16 +13,17 @@ use vestore_schema::Segment;
 use crate::store::{Access, Blocks, MediumFile, Store, StoreError};
 
 /// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
-/// block by block. Segments of before there were checksums are read as they are.
+/// block by block, by checksums that the footer holds.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     file: Arc<dyn MediumFile>,
     path: Arc<Path>,
     length: u64,
-    /// First byte of the tail, and the tail; at the end and empty where there are no checksums.
+    /// First byte of the tail, and the tail.
     tail_start: u64,
     tail: Bytes,
-    blocks: Option<Arc<Blocks>>,
+    /// Of nothing, until the footer is read.
+    blocks: Arc<Blocks>,
     /// What the system said when it refused a read; Parquet keeps only the text of errors.
     refused: Arc<Mutex<Option<io::Error>>>,
 }
@@ -46,32 +47,25 @@ impl Source {
             file: Arc::from(file),
             path: path.into(),
             length,
-            tail_start: length,
+            tail_start: segment.tail.start.min(length),
             tail: Bytes::new(),
-            blocks: None,
+            blocks: Arc::default(),
             refused: Arc::default(),
         };
-        if let Some(tail) = &segment.tail {
-            let start = tail.start.min(length);
-            let bytes = source
-                .read(start, (length - start) as usize)
-                .map_err(|error| source.failed(segment, &error))?;
-            if crc32fast::hash(&bytes) != tail.crc32 {
-                let reason = format!("its last {} bytes have changed", length - start);
-                return Err(damaged(segment, &reason));
-            }
-            (source.tail_start, source.tail) = (start, bytes);
+        let size = length - source.tail_start;
+        source.tail =
+            source.read(source.tail_start, size as usize).map_err(|error| source.failed(segment, &error))?;
+        if crc32fast::hash(&source.tail) != segment.tail.crc32 {
+            return Err(damaged(segment, &format!("its last {size} bytes have changed")));
         }
         Ok(source)
     }
 
     /// Checks what lies before the tail against `text` of the footer from now on.
     pub(super) fn check_blocks(&mut self, text: Option<&str>) -> ParquetResult<()> {
-        if self.tail_start < self.length {
-            let blocks = text.and_then(|text| Blocks::parse(text, self.tail_start));
-            let missing = || ParquetError::General("its footer has no checksums that fit".to_owned());
-            self.blocks = Some(Arc::new(blocks.ok_or_else(missing)?));
-        }
+        let blocks = text.and_then(|text| Blocks::parse(text, self.tail_start));
+        let missing = || ParquetError::General("its footer has no checksums that fit".to_owned());
+        self.blocks = Arc::new(blocks.ok_or_else(missing)?);
         Ok(())
     }
 
@@ -128,12 +122,10 @@ impl ChunkReader for Source {
         if start >= self.tail_start {
             return Ok(self.tail.slice((start - self.tail_start) as usize..(end - self.tail_start) as usize));
         }
-        let Some(blocks) = self.blocks.as_ref().filter(|_| end <= self.tail_start) else {
-            return self.read(start, length);
-        };
-        let around = blocks.around(&(start..end));
+        let unchecked = || ParquetError::General(format!("bytes {start} to {end} have no checksum"));
+        let around = self.blocks.around(&(start..end)).ok_or_else(unchecked)?;
         let bytes = self.read(around.start, (around.end - around.start) as usize)?;
-        if let Some(at) = blocks.find_damage(around.start, &bytes) {
+        if let Some(at) = self.blocks.find_damage(around.start, &bytes) {
             return Err(ParquetError::General(format!("bytes from {at} on have changed")));
         }
         let skipped = (start - around.start) as usize;

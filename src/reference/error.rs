@@ -24,7 +24,7 @@ pub enum ReferenceError {
         path: PathBuf,
     },
     /// Reading failed.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}; if it is compressed, test it with `gzip -t` and copy it again", path.display())]
     Read {
         /// The FASTA or its index.
         path: PathBuf,
@@ -88,7 +88,8 @@ pub enum ReferenceError {
         contig: String,
     },
     /// A contig without bases.
-    #[error("{}: contig `{contig}` is empty; remove its header", path.display())]
+    #[error("{}: contig `{contig}` has no bases; remove its header, or, if the file has carriage returns alone for line ends, run \
+         `tr '\\r' '\\n' < X > Y`", path.display())]
     EmptyContig {
         /// The FASTA.
         path: PathBuf,

@@ -54,7 +54,6 @@ pub fn read_fasta<E: From<ReferenceError>>(
             at_line_start = ended;
             place.line += u64::from(ended);
         }
-        input.count_lines(memchr::memchr_iter(b'\n', &chunk).count() as u64);
     }
     if let Some(text) = header {
         place.open(&text)?;

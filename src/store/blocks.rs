@@ -33,9 +33,10 @@ impl Blocks {
         (rest.is_empty() && sums.len() as u64 == length.div_ceil(BLOCK)).then_some(Self { sums, length })
     }
 
-    /// The whole blocks that hold a range of covered bytes.
-    pub(crate) fn around(&self, bytes: &Range<u64>) -> Range<u64> {
-        bytes.start / BLOCK * BLOCK..bytes.end.next_multiple_of(BLOCK).min(self.length)
+    /// The whole blocks that hold a range of bytes; `None` when some are not covered.
+    pub(crate) fn around(&self, bytes: &Range<u64>) -> Option<Range<u64>> {
+        let blocks = bytes.start / BLOCK * BLOCK..bytes.end.next_multiple_of(BLOCK).min(self.length);
+        (bytes.end <= self.length).then_some(blocks)
     }
 
     /// Looks for a block that is not what it was, in whole blocks from `start` on; gives its first byte.
@@ -94,9 +95,10 @@ mod tests {
             assert_eq!(Blocks::parse(&blocks.to_text(), length).as_ref(), Some(&blocks));
             assert_eq!(Blocks::parse(&blocks.to_text(), length + BLOCK), None);
             assert_eq!(blocks.find_damage(0, &bytes), None);
+            assert_eq!(blocks.around(&(0..length + 1)), None);
             for at in (0..length).step_by(5003) {
                 bytes[at as usize] ^= 16;
-                let around = blocks.around(&(at..at + 1));
+                let around = blocks.around(&(at..at + 1)).unwrap();
                 let read = &bytes[around.start as usize..around.end as usize];
                 assert_eq!(blocks.find_damage(around.start, read), Some(at / BLOCK * BLOCK));
                 bytes[at as usize] ^= 16;

@@ -4,7 +4,7 @@
 //! Readers share a lock, a writer has it alone, and both pass a turnstile first: a writer that waits
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
-use std::io::ErrorKind;
+use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::medium::{Access, Guard, Lock, Medium, MediumFile};
 use super::overlay::Overlay;
 
 /// The catalog's file in a store.
-pub(crate) const CATALOG: &str = "catalog.redb";
+pub(super) const CATALOG: &str = "catalog.redb";
 /// The catalog of a store in the making.
 const UNFINISHED: &str = "catalog.redb.partial";
 /// Locked shared by readers of the catalog, exclusively by a commit.
@@ -118,17 +118,21 @@ impl Catalog {
         })
     }
 
-    /// Reads the whole file and says what is wrong with it, if anything is.
-    pub(crate) fn find_damage(&self) -> Result<Option<String>, StoreError> {
+    /// Reads the whole file; damage anywhere is an error.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         let _guard = self.lock(Lock::Shared)?;
-        let checked =
-            self.caught(|| self.open_to_read()?.file.check_integrity().map_err(|error| self.failed(error)));
-        match checked {
-            Ok(true) => Ok(None),
-            Ok(false) => Ok(Some("its pages are not what their checksums say".to_owned())),
-            Err(StoreError::Catalog { source, .. }) => Ok(Some(source.to_string())),
-            Err(error) => Err(error),
-        }
+        let damaged = || redb::Error::Corrupted("its pages are not what their checksums say".to_owned());
+        self.caught(|| {
+            let whole = self.open_to_read()?.file.check_integrity().map_err(|error| self.failed(error))?;
+            if whole { Ok(()) } else { Err(self.failed(damaged())) }
+        })
+    }
+
+    /// Makes durable what the file says now, which a writer that failed may have left unsynced.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let path = self.path();
+        let file = self.medium.open(&path, Access::Update).map_err(StoreError::io("open", &path))?;
+        file.sync().map_err(StoreError::io("sync", &path))
     }
 
     fn open_to_read(&self) -> Result<Opened, StoreError> {
@@ -176,36 +180,48 @@ impl Catalog {
     }
 
     fn lock(&self, lock: Lock) -> Result<Option<Guard>, StoreError> {
-        let take = |name: &str, lock: Lock| {
-            let path = self.store.join(name);
-            match self.medium.lock(&path, lock) {
-                // A lock file that is missing and cannot be made: nobody can write the catalog either.
-                Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::NotFound => Ok(None),
-                guard => guard.map_err(StoreError::io("lock", &path)),
-            }
-        };
-        let turnstile = if lock == Lock::Exclusive { Lock::Exclusive } else { Lock::Shared };
-        let _passing = take(TURNSTILE, turnstile)?;
-        take(CATALOG_LOCK, lock)
+        let _passing = self.pass(lock)?;
+        self.take(CATALOG_LOCK, lock)
+    }
+
+    /// Locks the turnstile.
+    pub(super) fn pass(&self, lock: Lock) -> Result<Option<Guard>, StoreError> {
+        self.take(TURNSTILE, lock)
+    }
+
+    fn take(&self, name: &str, lock: Lock) -> Result<Option<Guard>, StoreError> {
+        let path = self.store.join(name);
+        match self.medium.lock(&path, lock) {
+            // A lock file that is missing and cannot be made: nobody can write the catalog either.
+            Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::NotFound => Ok(None),
+            guard => guard.map_err(StoreError::io("lock", &path)),
+        }
     }
 
     fn failed(&self, source: impl Into<redb::Error>) -> StoreError {
         match source.into() {
-            redb::Error::Io(reason) => StoreError::io("use the catalog", &self.path())(reason),
+            // What redb itself finds wrong with a file is no refusal of the system.
+            redb::Error::Io(reason) if !matches!(reason.kind(), InvalidData | UnexpectedEof) => {
+                StoreError::io("use the catalog", &self.path())(reason)
+            }
             source => StoreError::Catalog { path: self.path(), source: Box::new(source) },
         }
     }
 
     /// A record, which must be what was written under its key.
     fn decode<T: DeserializeOwned>(&self, key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-        let broken = |reason: String| StoreError::Record { path: self.path(), key: key.to_owned(), reason };
         let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
         let json = parts.next().unwrap_or_default();
-        // Records of the first stores have no checksum.
-        if parts.next().is_some_and(|sum| sum != record_sum(key, json).as_bytes()) {
-            return Err(broken("it is not what its checksum says".to_owned()));
+        let sum = parts.next().ok_or_else(|| self.broken(key, "it has no checksum".to_owned()))?;
+        if sum != record_sum(key, json).as_bytes() {
+            return Err(self.broken(key, "it is not what its checksum says".to_owned()));
         }
-        serde_json::from_slice(json).map_err(|error| broken(error.to_string()))
+        serde_json::from_slice(json).map_err(|error| self.broken(key, error.to_string()))
+    }
+
+    /// The error of a record that is not what it should be.
+    pub(super) fn broken(&self, key: &str, reason: String) -> StoreError {
+        StoreError::Record { path: self.path(), key: key.to_owned(), reason }
     }
 }
 
@@ -220,20 +236,17 @@ type SegmentKey<'a> = (&'a str, &'a str, u32, u32, u64);
 
 impl CatalogRead<'_> {
     fn check_format(&self) -> Result<(), StoreError> {
-        let format: Option<Format> = self.get(META, FORMAT)?;
+        let format: Format = self.meta(FORMAT)?;
         let store = self.catalog.store.display();
-        let format = format.unwrap_or(Format { version: 0, features: Vec::new() });
         Ok(format.check(&format!("the store {store}"))?)
     }
 
-    fn get<T: DeserializeOwned>(
-        &self,
-        table: TableDefinition<'_, &'static str, &'static [u8]>,
-        key: &str,
-    ) -> Result<Option<T>, StoreError> {
-        let table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
+    /// One of the records that every catalog has.
+    fn meta<T: DeserializeOwned>(&self, key: &str) -> Result<T, StoreError> {
+        let table = self.transaction.open_table(META).map_err(|error| self.catalog.failed(error))?;
         let value = table.get(key).map_err(|error| self.catalog.failed(error))?;
-        value.map(|bytes| self.catalog.decode(key, bytes.value())).transpose()
+        let value = value.ok_or_else(|| self.catalog.broken(key, "it is missing".to_owned()))?;
+        self.catalog.decode(key, value.value())
     }
 
     fn all<T: DeserializeOwned>(
@@ -251,7 +264,7 @@ impl CatalogRead<'_> {
     }
 
     pub(crate) fn store(&self) -> Result<StoreRecord, StoreError> {
-        self.get(META, STORE)?.ok_or_else(|| StoreError::NotAStore { path: self.catalog.store.clone() })
+        self.meta(STORE)
     }
 
     pub(crate) fn models(&self) -> Result<Vec<Model>, StoreError> {
@@ -278,7 +291,7 @@ impl CatalogRead<'_> {
         let mut found = Vec::new();
         for entry in entries {
             let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
-            let segment: Segment = self.catalog.decode(&segment_key(key.value()), value.value())?;
+            let segment = self.segment(key.value(), value.value())?;
             if segment.last >= start {
                 found.push(segment);
             }
@@ -293,9 +306,21 @@ impl CatalogRead<'_> {
         entries
             .map(|entry| {
                 let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
-                self.catalog.decode(&segment_key(key.value()), value.value())
+                self.segment(key.value(), value.value())
             })
             .collect()
+    }
+
+    /// A segment's record, which must agree with its key.
+    fn segment(&self, key: SegmentKey<'_>, bytes: &[u8]) -> Result<Segment, StoreError> {
+        let name = segment_key(key);
+        let segment: Segment = self.catalog.decode(&name, bytes)?;
+        let Segment { table, track, first, last, number, rows, bytes, .. } = &segment;
+        let agrees = (table.as_str(), track.as_str(), *first, *number) == (key.0, key.1, key.3, key.4);
+        if agrees && first <= last && *last < u32::MAX && *rows < 1 << 32 && *bytes < 1 << 48 {
+            return Ok(segment);
+        }
+        Err(self.catalog.broken(&name, "it is no segment that can stand there".to_owned()))
     }
 
     pub(crate) fn runs(&self) -> Result<Vec<Run>, StoreError> {
@@ -322,7 +347,7 @@ impl CatalogRead<'_> {
     }
 
     pub(crate) fn next_segment(&self) -> Result<u64, StoreError> {
-        Ok(self.get(META, NEXT_SEGMENT)?.unwrap_or(1))
+        self.meta(NEXT_SEGMENT)
     }
 }
 

@@ -33,18 +33,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Takes the writer lock, removes orphans, deletes what was retired long enough ago.
+    /// Takes the writer lock, checks the catalog, removes orphans, deletes what was retired long enough ago.
     pub(crate) fn open(store: &Store, purpose: &str) -> Result<Self, StoreError> {
-        let path = store.root.join(WRITER_LOCK);
-        let medium = &store.medium;
-        let Some(guard) = medium.lock(&path, Lock::TryExclusive).map_err(StoreError::io("lock", &path))?
-        else {
-            let holder = read_note(medium, &path).unwrap_or_else(|| "another process".to_owned());
-            return Err(StoreError::Locked { path: store.root.clone(), holder });
-        };
-        let note = format!("`{purpose}`, process {}{}", std::process::id(), host());
-        let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
-        file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
+        let guard = take_lock(store, purpose)?;
+        // Rows that damage hides would be taken for orphans, and redb may abort when it writes to such a file.
+        store.catalog.check()?;
+        // A loss of power must not bring back what names files that are removed now.
+        store.catalog.sync()?;
         let next_segment = recovery::clean(store)?;
         Ok(Self {
             store: store.clone(),
@@ -103,7 +98,7 @@ impl Writer {
             let next = writer.next_segment;
             writer.store.catalog.write(|catalog| {
                 for segment in segments {
-                    catalog.put_segment(writer.contig_of(segment), segment)?;
+                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
                 }
                 catalog.put_next_segment(next)?;
                 catalog.put_run(run)
@@ -121,10 +116,10 @@ impl Writer {
             let (next, now) = (writer.next_segment, writer.store.medium.now());
             writer.store.catalog.write(|catalog| {
                 for segment in old {
-                    catalog.retire_segment(writer.contig_of(segment), segment, now)?;
+                    catalog.retire_segment(writer.contig_of(segment)?, segment, now)?;
                 }
                 for segment in new {
-                    catalog.put_segment(writer.contig_of(segment), segment)?;
+                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
                 }
                 catalog.put_next_segment(next)
             })
@@ -158,7 +153,7 @@ impl Writer {
             let now = writer.store.medium.now();
             writer.store.catalog.write(|catalog| {
                 for segment in &segments {
-                    catalog.retire_segment(writer.contig_of(segment), segment, now)?;
+                    catalog.retire_segment(writer.contig_of(segment)?, segment, now)?;
                 }
                 catalog.remove_track(name)
             })
@@ -166,9 +161,10 @@ impl Writer {
         Ok(segments.iter().map(|segment| segment.rows).sum())
     }
 
-    fn contig_of(&self, segment: &Segment) -> u32 {
+    fn contig_of(&self, segment: &Segment) -> Result<u32, StoreError> {
         let contig = self.store.record.assembly.resolve(&segment.contig);
-        contig.expect("a segment's contig is in the assembly; this is a bug")
+        let unknown = || format!("the reference has no contig {}", segment.contig);
+        contig.ok_or_else(|| self.store.catalog.broken(&segment.path(), unknown()))
     }
 
     /// Records a run.
@@ -259,6 +255,22 @@ pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
         }
     }
     Ok(false)
+}
+
+/// Takes the writer lock and leaves a note of who has it.
+fn take_lock(store: &Store, purpose: &str) -> Result<Guard, StoreError> {
+    // Whoever is refused reads the note of the holder, not of one who died before: both pass the turnstile.
+    let _passing = store.catalog.pass(Lock::Exclusive)?;
+    let path = store.root.join(WRITER_LOCK);
+    let medium = &store.medium;
+    let Some(guard) = medium.lock(&path, Lock::TryExclusive).map_err(StoreError::io("lock", &path))? else {
+        let holder = read_note(medium, &path).unwrap_or_else(|| "another process".to_owned());
+        return Err(StoreError::Locked { path: store.root.clone(), holder });
+    };
+    let note = format!("`{purpose}`, process {}{}", std::process::id(), host());
+    let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
+    file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
+    Ok(guard)
 }
 
 fn read_note(medium: &Arc<dyn Medium>, path: &Path) -> Option<String> {

@@ -57,7 +57,7 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// A record of the catalog is not what it should be.
-    #[error("the catalog {} has a broken record `{key}`: {reason}; restore it from a backup", path.display())]
+    #[error("the catalog {} has a broken record `{key}`: {reason}; restore it from a backup, or score into a new store", path.display())]
     Record {
         /// The catalog's file.
         path: PathBuf,

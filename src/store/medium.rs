@@ -141,7 +141,7 @@ impl Medium for Disk {
                 Err(TryLockError::Error(error)) => return Err(error),
             },
         }
-        Ok(Some(Box::new(file)))
+        Ok(Some(Box::new(Locked(file))))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -182,6 +182,16 @@ impl Medium for Disk {
     }
 }
 
+/// A locked file. Closing it is not enough: a program that another thread starts holds a copy for a moment.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Where this fails, the lock ends when the last copy is closed.
+        drop(self.0.unlock());
+    }
+}
+
 #[derive(Debug)]
 struct DiskFile(File);
 
@@ -204,5 +214,29 @@ impl MediumFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_lock_is_free_once_dropped_also_while_programs_are_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+            let refused = (0..20_000).position(|_| Disk.lock(&path, Lock::TryExclusive).unwrap().is_none());
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(refused, None);
+        });
     }
 }

@@ -86,7 +86,7 @@ impl SegmentWriter {
             last: 0,
             bytes: 0,
             checksum: vestore_schema::Digest::of(b""),
-            tail: None,
+            tail: Tail::default(),
             statuses: BTreeMap::new(),
         };
         Ok(Self { medium: Arc::clone(medium), temporary, place, writer, segment, previous: None })
@@ -140,7 +140,7 @@ impl SegmentWriter {
         self.writer.sync().map_err(|error| failed(error.into()))?;
         let HashedFile { file, written, hash, tail, .. } = self.writer.inner();
         let tail = tail.clone().expect("the tail was begun above; this is a bug");
-        self.segment.tail = Some(Tail { start, crc32: tail.finalize() });
+        self.segment.tail = Tail { start, crc32: tail.finalize() };
         self.segment.bytes = *written;
         self.segment.checksum = <[u8; 32]>::from(hash.clone().finalize()).into();
         file.sync().map_err(StoreError::io("sync", &self.temporary))?;

@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Segment, Table};
 
 use super::Store;
-use super::catalog::CATALOG;
 use super::error::StoreError;
 use super::medium::Access;
 use super::recovery::is_segment_file;
@@ -71,15 +70,18 @@ impl fmt::Display for Damage {
 }
 
 impl Store {
-    /// Reads the catalog with all checksums of its pages; then every segment: length, checksum, footer, order, count and range of its rows; then looks for
-    /// files without a row. `progress` is told the bytes read so far.
+    /// Reads the catalog with all checksums of its pages; then every segment: length, checksum, footer, order,
+    /// count and range of its rows; then looks for files without a row. `progress` is told the bytes read so far.
     ///
     /// # Errors
     /// When the catalog cannot be read; damage to segments is no error but part of the answer.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Vec<Damage>, StoreError> {
         let mut damage = Vec::new();
-        if let Some(reason) = self.catalog.find_damage()? {
-            damage.push(Damage::Catalog { path: self.root().join(CATALOG), reason });
+        match self.catalog.check() {
+            Err(StoreError::Catalog { path, source }) => {
+                damage.push(Damage::Catalog { path, reason: source.to_string() });
+            }
+            checked => checked?,
         }
         let segments = self.all_segments()?;
         let mut read = 0;

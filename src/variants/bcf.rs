@@ -7,9 +7,6 @@ use std::collections::HashMap;
 use super::input::{Input, InputError, LONGEST};
 use super::source::{Record, is_alternate_allele, is_reference_allele};
 
-/// Bytes of the fixed fields: CHROM, POS, rlen, QUAL, counts.
-const FIXED: usize = 24;
-
 pub(super) struct BcfRecords {
     input: Input,
     /// Contig names by the number that records use.
@@ -21,6 +18,51 @@ pub(super) struct BcfRecords {
 
 /// Bytes before a record: the lengths of its two blocks, of the site and of the samples.
 pub(crate) const RECORD_LENGTHS: usize = 8;
+
+/// The lengths of a record's two blocks.
+pub(crate) fn record_lengths(record: &[u8]) -> Option<[usize; 2]> {
+    let (words, _) = record.get(..RECORD_LENGTHS)?.as_chunks::<4>();
+    Some([words[0], words[1]].map(|word| u32::from_le_bytes(word) as usize))
+}
+
+/// The first block of a record: its fixed fields (CHROM, POS, rlen, QUAL, counts), then typed values.
+pub(crate) struct Site<'a> {
+    /// Number of the contig in the header.
+    pub(crate) contig: i32,
+    position: i32,
+    /// Reference and alternate alleles.
+    pub(crate) alleles: u16,
+    /// INFO fields.
+    pub(crate) fields: u16,
+    rest: &'a [u8],
+}
+
+impl<'a> Site<'a> {
+    /// Reads the fixed fields; `None` when there are fewer bytes.
+    pub(crate) fn read(block: &'a [u8]) -> Option<Self> {
+        let (fixed, rest) = block.split_first_chunk::<24>()?;
+        let (words, _) = fixed.as_chunks::<4>();
+        let word = |index: usize| i32::from_le_bytes(words[index]);
+        let counts = u32::from_le_bytes(words[4]);
+        Some(Self {
+            contig: word(0),
+            position: word(1),
+            alleles: (counts >> 16) as u16,
+            fields: counts as u16,
+            rest,
+        })
+    }
+
+    /// 1-based; the telomere is 0. What cannot be one is given as it stands.
+    pub(crate) fn position(&self) -> Result<u64, String> {
+        u64::try_from(i64::from(self.position) + 1).map_err(|_| self.position.to_string())
+    }
+
+    /// The next text: ID, then each allele. `None` when there is none.
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
+        take_text(&mut self.rest)
+    }
+}
 
 impl Input {
     /// Reads magic and text of a BCF's header.
@@ -57,13 +99,12 @@ impl Input {
             if !self.read_exact(&mut lengths)? {
                 break;
             }
-            let stated = u64::from_le_bytes(lengths);
-            let (site, samples) = (stated & 0xffff_ffff, stated >> 32);
-            if site > LONGEST as u64 {
+            let [site, samples] = record_lengths(&lengths).unwrap_or_default();
+            if site > LONGEST {
                 return Err(self.too_long());
             }
             records.extend_from_slice(&lengths);
-            if !self.read_more(records, site + samples)? {
+            if !self.read_more(records, (site + samples) as u64)? {
                 return Err(self.malformed("record", &lengths, "ends before its stated length"));
             }
         }
@@ -83,12 +124,11 @@ impl BcfRecords {
     /// Reads the next record.
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
         self.input.next_record();
-        let mut lengths = [0; 8];
+        let mut lengths = [0; RECORD_LENGTHS];
         if !self.input.read_exact(&mut lengths)? {
             return Ok(false);
         }
-        let stated = u64::from_le_bytes(lengths);
-        let (site, mut samples) = (stated as u32 as usize, (stated >> 32) as usize);
+        let [site, mut samples] = record_lengths(&lengths).unwrap_or_default();
         if site > LONGEST {
             return Err(self.input.too_long());
         }
@@ -108,23 +148,20 @@ impl BcfRecords {
 
     fn parse(&self, record: &mut Record) -> Result<(), InputError> {
         let short = || self.input.malformed("record", &self.site, "is too short");
-        let (fixed, mut rest) = self.site.split_at_checked(FIXED).ok_or_else(short)?;
-        let (words, _) = fixed.as_chunks::<4>();
-        let word = |index: usize| i32::from_le_bytes(words[index]);
-        let name = self.contigs.get(&word(0)).ok_or_else(|| {
-            let number = word(0).to_string();
+        let mut site = Site::read(&self.site).ok_or_else(short)?;
+        let name = self.contigs.get(&site.contig).ok_or_else(|| {
+            let number = site.contig.to_string();
             self.input.malformed("CHROM", number.as_bytes(), "is no contig of the header")
         })?;
         name.clone_into(&mut record.contig);
-        // 0-based; the telomere is -1.
-        record.position = u64::try_from(i64::from(word(1)) + 1)
-            .map_err(|_| self.input.malformed("POS", word(1).to_string().as_bytes(), "is no position"))?;
-        let alleles = u32::from_le_bytes(words[4]) >> 16;
-        take_text(&mut rest).ok_or_else(short)?;
+        record.position = site
+            .position()
+            .map_err(|position| self.input.malformed("POS", position.as_bytes(), "is no position"))?;
+        site.text().ok_or_else(short)?; // ID
         record.reference.clear();
         record.alternates.clear();
-        for index in 0..alleles {
-            let bytes = take_text(&mut rest).ok_or_else(short)?;
+        for index in 0..site.alleles {
+            let bytes = site.text().ok_or_else(short)?;
             let text = bytes.iter().map(|byte| char::from(*byte));
             match index {
                 0 if is_reference_allele(bytes) => record.reference.extend(text),
@@ -138,7 +175,7 @@ impl BcfRecords {
                 _ => return Err(self.input.malformed("ALT", bytes, "is no alternate allele")),
             }
         }
-        if alleles < 2 {
+        if site.alleles < 2 {
             record.alternates.push('.');
         }
         record.number = self.input.number();
@@ -147,7 +184,7 @@ impl BcfRecords {
 }
 
 /// Takes a typed string off the front of `bytes`.
-pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (&descriptor, rest) = bytes.split_first()?;
     *bytes = rest;
     let length = match descriptor >> 4 {

@@ -27,7 +27,7 @@ pub enum InputError {
         source: io::Error,
     },
     /// Reading failed, or the compressed data are damaged.
-    #[error("cannot read {}, {unit} {number}", path.display())]
+    #[error("cannot read {}, {unit} {number}{}", path.display(), remedy(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -90,6 +90,16 @@ pub enum InputError {
         /// 1-based.
         number: u64,
     },
+}
+
+/// What to do about a file that cannot be read.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            ": its compressed data are damaged; copy it again from where it is whole"
+        }
+        _ => "",
+    }
 }
 
 /// An open input, and where in it the reader is, for messages.
@@ -214,33 +224,25 @@ impl Input {
     }
 
     /// Reads whole lines into `lines`, which is cleared first: about `size` bytes of them. `false` when there
-    /// are no more. The caller counts the lines with [`Input::count_lines`].
+    /// are no more.
     pub(crate) fn read_lines(&mut self, lines: &mut Vec<u8>, size: usize) -> Result<bool, InputError> {
         lines.clear();
-        while lines.len() < size {
-            let chunk = match self.stream.fill_buf() {
-                Ok(chunk) => chunk,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.failed(error)),
-            };
-            if chunk.is_empty() {
-                return Ok(!lines.is_empty());
-            }
-            let taken = chunk.len();
-            lines.extend_from_slice(chunk);
-            self.stream.consume(taken);
+        let filled = fill(&mut *self.stream, lines, size);
+        if self.number == 0 {
+            self.check_line_ends(lines.split(|byte| *byte == b'\n').next().unwrap_or_default())?;
         }
-        // The line in hand to its end, if it has one within reason.
-        let more = (&mut self.stream).take(LONGEST as u64).read_until(b'\n', lines);
-        if more.map_err(|source| self.failed(source))? == LONGEST {
-            self.number += memchr::memchr_iter(b'\n', lines).count() as u64 + 1;
-            return Err(self.too_long());
+        self.number += memchr::memchr_iter(b'\n', lines).count() as u64;
+        if matches!(filled, Ok(true)) {
+            return Ok(!lines.is_empty());
         }
-        Ok(true)
+        // In the line after those that were counted.
+        self.number += 1;
+        filled.map_err(|source| self.failed(source))?;
+        Err(self.too_long())
     }
 
     /// Reads what is at hand into `piece`, which is cleared first: at most a buffer of bytes. `false` at the
-    /// end. The caller counts the lines with [`Input::count_lines`].
+    /// end.
     pub(crate) fn read_some(&mut self, piece: &mut Vec<u8>) -> Result<bool, InputError> {
         piece.clear();
         loop {
@@ -250,13 +252,21 @@ impl Input {
                 Err(error) => return Err(self.failed(error)),
             }
             self.stream.consume(piece.len());
+            self.number += memchr::memchr_iter(b'\n', piece).count() as u64;
             return Ok(!piece.is_empty());
         }
     }
 
-    /// Counts lines that were read by [`Input::read_lines`].
-    pub(crate) fn count_lines(&mut self, count: u64) {
-        self.number += count;
+    /// Refuses a first line that is a whole header, with the line ends that Macs once had.
+    pub(super) fn check_line_ends(&self, first: &[u8]) -> Result<(), InputError> {
+        match memchr::memmem::find(first, b"\r#") {
+            None => Ok(()),
+            Some(_) => Err(self.malformed(
+                "text",
+                first,
+                "has carriage returns alone for line ends; run `tr '\\r' '\\n' < X > Y`",
+            )),
+        }
     }
 
     /// Fills `bytes`. `false` when the stream ends before the first of them.
@@ -286,7 +296,7 @@ impl Input {
         InputError::Malformed {
             path: self.path.clone(),
             unit: self.unit,
-            number: self.number,
+            number: self.number.max(1),
             field,
             value: printable(value),
             problem,
@@ -306,6 +316,23 @@ impl Input {
             InputError::Read { path, unit, number, source }
         }
     }
+}
+
+/// Reads about `size` bytes of whole lines; `false` when a line has no end within reason.
+fn fill(mut stream: &mut (dyn BufRead + Send), lines: &mut Vec<u8>, size: usize) -> io::Result<bool> {
+    while lines.len() < size {
+        let chunk = match stream.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            chunk => chunk?,
+        };
+        if chunk.is_empty() {
+            return Ok(true);
+        }
+        let taken = chunk.len();
+        lines.extend_from_slice(chunk);
+        stream.consume(taken);
+    }
+    Ok((&mut stream).take(LONGEST as u64).read_until(b'\n', lines)? < LONGEST)
 }
 
 /// Not `UnexpectedEof`, which the BGZF reader takes for the end when it is between two blocks.
@@ -383,6 +410,15 @@ mod tests {
         let mut damaged = bgzf(&b"ACGT\n".repeat(1000));
         damaged[30] ^= 0xff;
         assert!(matches!(lines(damaged, 1), Err(InputError::Read { .. })));
+    }
+
+    #[test]
+    fn damage_within_a_chunk_of_lines_names_its_line() {
+        let mut cut = bgzf(&b"ACGT\n".repeat(100_000));
+        cut.truncate(cut.len() / 2);
+        let mut input = Input::decompress(Path::new("x.vcf.gz"), Box::new(Cursor::new(cut))).unwrap();
+        let error = input.read_lines(&mut Vec::new(), 8 << 20).unwrap_err();
+        assert!(matches!(error, InputError::Truncated { number: 10_000.., .. }), "{error}");
     }
 
     #[test]

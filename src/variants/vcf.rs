@@ -36,6 +36,7 @@ impl VcfRecords {
             }
             match self.line.first() {
                 _ if !more => return Ok(false),
+                Some(b'#') if self.input.number() == 1 => self.input.check_line_ends(&self.line)?,
                 None | Some(b'#') => {}
                 Some(_) => break,
             }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tch::{Device, Kind};
 use vestore_ingest::synthetic::{self, NamedWeight, SyntheticFamily, SyntheticShape};
-use vestore_ingest::{Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowPair, finish, prepare, run};
+use vestore_ingest::{
+    Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowPair, describe, finish, prepare, run,
+};
 
 pub(crate) const FAMILIES: [SyntheticFamily; 4] = [
     SyntheticFamily::NucleotideTransformerV1,
@@ -47,6 +49,23 @@ pub(crate) fn configure(directory: &Path, change: impl FnOnce(&mut Value)) {
     let mut config: Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
     change(&mut config);
     fs::write(file, config.to_string()).expect("written");
+}
+
+/// Why the model in a directory is refused.
+pub(crate) fn refusal(directory: &Path) -> String {
+    refusal_of(&ModelSource::new(directory))
+}
+
+/// Why a model is refused, with all causes.
+pub(crate) fn refusal_of(source: &ModelSource) -> String {
+    let error = describe(source).expect_err("a refusal");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 pub(crate) fn load(source: &ModelSource) -> Model {
