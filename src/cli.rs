@@ -45,6 +45,9 @@ enum Verb {
     /// Score variants without each layer in turn, or sum up what that says about the layers
     #[command(disable_help_flag = true)]
     Ablate(engine::Arguments),
+    /// Compare stored scores with labels: metrics with intervals, by group
+    #[command(disable_help_flag = true)]
+    Evaluate(engine::Arguments),
     /// Learn tokenizers from genomes
     #[command(disable_help_flag = true)]
     Tokenizer(engine::Arguments),
@@ -79,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Model(verb) => model::run(verb),
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
+        Verb::Evaluate(arguments) => engine::run(&["evaluate".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),

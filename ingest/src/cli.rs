@@ -1,6 +1,7 @@
 //! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage.
 
 mod ablate;
+mod evaluate;
 mod interrupt;
 mod model_add;
 mod rescore;
@@ -33,6 +34,11 @@ enum Verb {
     Ablate(Box<ablate::Arguments>),
     /// Recompute stored scores and compare
     Verify(rescore::Arguments),
+    /// Compare stored scores with labels
+    ///
+    /// Prints metrics with 95 % percentile-bootstrap intervals for every track, and its difference to the first
+    /// one on the rows that both score. Undefined figures are said to be so.
+    Evaluate(Box<evaluate::Arguments>),
     /// Learn tokenizers
     #[command(subcommand)]
     Tokenizer(Tokenizer),
@@ -60,6 +66,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => score::run(&arguments),
         Verb::Ablate(arguments) => ablate::run(&arguments),
         Verb::Verify(arguments) => rescore::run(&arguments),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),
     };
     match done {

@@ -157,7 +157,7 @@ impl Input {
     /// Reads the next line into `line`, without its end, and only its first `columns` columns (each
     /// but the last followed by a tab): a line of many samples is skipped over, not stored. `false`
     /// at the end of the file.
-    pub(super) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
+    pub(crate) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
         line.clear();
         self.number += 1;
         let mut tabs = 0;
