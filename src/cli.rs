@@ -52,6 +52,9 @@ enum Verb {
     /// Compare models and ingredients of training
     #[command(disable_help_flag = true)]
     Study(engine::Arguments),
+    /// Compare stored scores with labels: metrics with intervals, by group
+    #[command(disable_help_flag = true)]
+    Evaluate(engine::Arguments),
     /// Learn tokenizers from genomes
     #[command(disable_help_flag = true)]
     Tokenizer(engine::Arguments),
@@ -88,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Train(arguments) => engine::run(&["train".into()], arguments.rest),
         Verb::Study(arguments) => engine::run(&["study".into()], arguments.rest),
+        Verb::Evaluate(arguments) => engine::run(&["evaluate".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),

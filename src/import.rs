@@ -1,6 +1,7 @@
 //! Scores that somebody else computed, as tracks of kind external.
 
 mod error;
+mod labelled;
 mod ordered;
 mod pass;
 mod rows;
@@ -17,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Run, Table, Track};
 
 pub use self::error::ImportError;
+pub use self::labelled::{LabelledRow, LabelledRows};
 use self::pass::{Made, pass};
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use vestore::{
-    Filter, ImportOptions, QueryPlan, Record, Reference, Report, Request, Store, VariantSource, annotate,
-    import, read_bed,
+    FastaPiece, Filter, ImportError, ImportOptions, LabelledRow, LabelledRows, QueryPlan, Record, Reference,
+    ReferenceError, Report, Request, Store, VariantSource, annotate, import, read_bed, read_fasta,
 };
 use vestore_schema::{Region, Variant};
 
@@ -191,6 +191,47 @@ fn references_and_their_indexes() {
         match open() {
             Err(error) => names(&error, &path),
             Ok(()) => assert_eq!(Reference::open(&path).unwrap().contigs().count(), 3),
+        }
+    });
+}
+
+#[test]
+fn genomes_to_learn_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.fa");
+    hand_in(&[b">chr1 one\nACGTNacgtn\r\nRYKMAC\n\n>HLA-A*01:01\nGG\n>chrM\nACGT"], 2000, |bytes| {
+        fs::write(&path, bytes).unwrap();
+        let letters = |piece: FastaPiece<'_>| match piece {
+            FastaPiece::Contig(name) => !name.is_empty(),
+            FastaPiece::Bases(bases) => !bases.is_empty() && bases.iter().all(u8::is_ascii_alphabetic),
+        };
+        let read = read_fasta(&path, |piece| {
+            assert!(letters(piece), "{piece:?}");
+            Ok::<_, ReferenceError>(())
+        });
+        if let Err(error) = read {
+            names(&error, &path);
+        }
+    });
+}
+
+#[test]
+fn labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.labels");
+    let table = b"#chrom\tpos\tref\talt\tAF\nchr1\t101\tA\tC,G\t0.5\nchr1\t102\tACG\tA\t\"y\tz\"\n";
+    hand_in(&[table, b"chrom,pos,ref,alt,AF\n\"chr1\",101,A,C,\"1,2\"\n", VCF], 3000, |bytes| {
+        fs::write(&path, bytes).unwrap();
+        let read = || -> Result<(), ImportError> {
+            let mut rows = LabelledRows::open(&path, &["AF"])?;
+            let mut row = LabelledRow::default();
+            while rows.read(&mut row)? {
+                assert!(row.values.len() == 1 && !row.alternates.is_empty());
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            names(&error, &path);
         }
     });
 }

@@ -6,6 +6,7 @@ mod ablation;
 mod command_line;
 mod crash;
 mod damage;
+mod evaluate;
 mod faults;
 mod golden;
 mod hostile;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use tempfile::TempDir;
-use vestore::{Disk, ImportOptions, QueryPlan, Record, Reference, Request, Store, VariantSource};
+use vestore::{
+    Disk, ImportOptions, LabelledRow, LabelledRows, QueryPlan, Record, Reference, ReferenceError, Request, Store,
+    VariantSource, read_fasta,
+};
 use vestore_schema::catalog::{
     FORMAT, META, MODELS, NEXT_SEGMENT, RUNS, SEGMENTS, STORE as STORE_RECORD, TRACKS,
 };
@@ -38,8 +41,16 @@ pub fn read_variants(path: &Path) {
     }
 }
 
-/// Reads every contig of a reference, or finds why not.
+/// Reads all labelled rows of a file, or finds why not.
+pub fn read_labels(path: &Path) {
+    let mut row = LabelledRow::default();
+    let Ok(mut rows) = LabelledRows::open(path, &[]) else { return };
+    while let Ok(true) = rows.read(&mut row) {}
+}
+
+/// Reads every contig of a reference, as a stream and with an index, or finds why not.
 pub fn read_reference(path: &Path) {
+    drop(read_fasta(path, |_| Ok::<_, ReferenceError>(())));
     let Ok(mut reference) = Reference::open(path) else { return };
     let Ok(assembly) = reference.survey() else { return };
     for contig in 0..assembly.contigs.len() as u32 {

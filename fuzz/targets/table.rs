@@ -1,4 +1,8 @@
-//! Imported text: tables and VCF.
+//! Imported text and labels: tables and VCF.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vestore_fuzz::take(&vestore_fuzz::file("fuzzed.tsv", bytes)));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let path = vestore_fuzz::file("fuzzed.tsv", bytes);
+    vestore_fuzz::read_labels(&path);
+    vestore_fuzz::take(&path);
+});

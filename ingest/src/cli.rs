@@ -1,6 +1,7 @@
 //! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage.
 
 mod ablate;
+mod evaluate;
 mod interrupt;
 mod model_add;
 mod pretrain;
@@ -42,6 +43,11 @@ enum Verb {
     /// Compare models and ingredients of training
     #[command(subcommand)]
     Study(Study),
+    /// Compare stored scores with labels
+    ///
+    /// Prints metrics with 95 % percentile-bootstrap intervals for every track, and its difference to the first
+    /// one on the rows that both score. Undefined figures are said to be so.
+    Evaluate(Box<evaluate::Arguments>),
     /// Learn tokenizers
     #[command(subcommand)]
     Tokenizer(Tokenizer),
@@ -86,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),
     };
     match done {

@@ -4,6 +4,7 @@
 mod adapter;
 mod batch;
 mod device;
+mod evaluate;
 mod measure;
 mod model;
 mod pipeline;
@@ -19,6 +20,10 @@ mod window;
 pub use adapter::AdapterError;
 pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
 pub use device::{DeviceError, devices, set_tf32, set_threads};
+pub use evaluate::{
+    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, EvaluateError, GroupBy, LabelCounts, LabelRules,
+    Labels, Metric, MetricFigure, Sample, ScoredColumn, plot_curves, stored_scores,
+};
 pub use measure::{
     ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,
 };

@@ -10,7 +10,6 @@ use vestore::{Store, StoreError};
 use vestore_schema::{LayerRecord, Table, Track};
 
 pub use plot::plot;
-pub(crate) use statistics::resample;
 pub use statistics::{Figure, Figures};
 
 /// Why there is nothing to sum up.

@@ -208,7 +208,7 @@ fn info_value<'a>(info: &'a [u8], id: &[u8], alternate: usize) -> &'a [u8] {
 }
 
 /// The columns of a line; quotes around a column are taken off.
-fn fields(line: &[u8], separator: u8) -> Vec<&[u8]> {
+pub(super) fn fields(line: &[u8], separator: u8) -> Vec<&[u8]> {
     let mut fields = Vec::with_capacity(16);
     if memchr(b'"', line).is_none() {
         fields.extend(line.split(|byte| *byte == separator));

@@ -276,7 +276,7 @@ mod tests {
             .unwrap()
             .iter()
             .map(|record| {
-                let Record { number, contig, position, reference, alternates, .. } = record;
+                let Record { number, contig, position, reference, alternates } = record;
                 format!("{number} {contig} {position} {reference} {alternates}")
             })
             .collect();

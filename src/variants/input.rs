@@ -68,14 +68,6 @@ pub enum InputError {
         /// What is wrong, and the remedy.
         problem: &'static str,
     },
-    /// INFO was asked of a BCF file.
-    #[error(
-        "`{}` is BCF, whose INFO is not read here; `bcftools view` makes a VCF of it", path.display()
-    )]
-    NoInfo {
-        /// The file.
-        path: PathBuf,
-    },
     /// A record that does not fit in memory.
     #[error(
         "{}, {unit} {number} is longer than {} MiB; is the file what it should be?",
@@ -175,7 +167,7 @@ impl Input {
     /// Reads the next line into `line`, without its end, and only its first `columns` columns (each
     /// but the last followed by a tab): a line of many samples is skipped over, not stored. `false`
     /// at the end of the file.
-    pub(super) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
+    pub(crate) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
         line.clear();
         self.number += 1;
         let mut tabs = 0;

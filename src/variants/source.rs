@@ -19,23 +19,12 @@ pub struct Record {
     pub reference: String,
     /// ALT as it stands, alleles separated by commas.
     pub alternates: String,
-    /// INFO as it stands, where the source was told to read it.
-    pub info: String,
 }
 
 impl Record {
     /// The alternate alleles as they stand.
     pub fn alternates(&self) -> impl Iterator<Item = &str> {
         self.alternates.split(',')
-    }
-
-    /// The value of an INFO field: empty for a flag, `None` without the field.
-    #[must_use]
-    pub fn info(&self, field: &str) -> Option<&str> {
-        self.info.split(';').find_map(|entry| match entry.split_once('=') {
-            Some((name, value)) => (name == field).then_some(value),
-            None => (entry == field).then_some(""),
-        })
     }
 }
 
@@ -54,18 +43,6 @@ impl VariantSource {
     /// The file cannot be read, or is BCF of a version that is not 2.
     pub fn open(path: &Path) -> Result<Self, InputError> {
         Self::new(Input::open(path)?)
-    }
-
-    /// Opens a VCF, of which INFO is read too.
-    ///
-    /// # Errors
-    /// As for [`VariantSource::open`]; and when the file is BCF.
-    pub fn open_with_info(path: &Path) -> Result<Self, InputError> {
-        let mut input = Input::open(path)?;
-        if input.begins_with(b"BCF")? {
-            return Err(InputError::NoInfo { path: path.into() });
-        }
-        Ok(Self(Format::Vcf(VcfRecords::with_info(input))))
     }
 
     pub(super) fn new(mut input: Input) -> Result<Self, InputError> {

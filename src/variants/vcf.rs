@@ -7,29 +7,20 @@ use super::source::{Record, is_alternate_allele, is_reference_allele};
 /// Columns that are read: CHROM, POS, ID, REF, ALT.
 const COLUMNS: usize = 5;
 
-/// The same up to INFO.
-const COLUMNS_WITH_INFO: usize = 8;
-
 pub(super) struct VcfRecords {
     input: Input,
     line: Vec<u8>,
-    columns: usize,
 }
 
 impl VcfRecords {
     pub(super) fn new(input: Input) -> Self {
-        Self { input, line: Vec::new(), columns: COLUMNS }
-    }
-
-    /// Reads INFO as well.
-    pub(super) fn with_info(input: Input) -> Self {
-        Self { columns: COLUMNS_WITH_INFO, ..Self::new(input) }
+        Self { input, line: Vec::new() }
     }
 
     /// Reads the next data line; header and blank lines are passed over.
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
         loop {
-            let more = self.input.read_line(&mut self.line, self.columns)?;
+            let more = self.input.read_line(&mut self.line, COLUMNS)?;
             if self.input.number() == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
                 // Some editors put a byte order mark before the text.
                 self.line.drain(..3);
@@ -48,7 +39,7 @@ impl VcfRecords {
     fn parse(&self, record: &mut Record) -> Result<(), InputError> {
         let malformed = |field, value: &[u8], problem| Err(self.input.malformed(field, value, problem));
         let columns: Vec<&[u8]> = self.line.split(|byte| *byte == b'\t').collect();
-        let &[contig, position, _, reference, alternates, ref rest @ ..] = columns.as_slice() else {
+        let &[contig, position, _, reference, alternates] = columns.as_slice() else {
             return malformed(
                 "text",
                 &self.line,
@@ -80,10 +71,6 @@ impl VcfRecords {
             field.extend(bytes.iter().map(|byte| char::from(*byte)));
         }
         name.clone_into(&mut record.contig);
-        record.info.clear();
-        if let Some(info) = rest.get(2) {
-            record.info.push_str(&String::from_utf8_lossy(info));
-        }
         Ok(())
     }
 }
@@ -123,24 +110,11 @@ mod tests {
         let told: Vec<String> = records
             .iter()
             .map(|record| {
-                let Record { number, contig, position, reference, alternates, .. } = record;
+                let Record { number, contig, position, reference, alternates } = record;
                 format!("{number} {contig} {position} {reference} {alternates}")
             })
             .collect();
         assert_eq!(told, ["2 1 12 A C,<DEL>", "4 HLA-A*01:01 0 acgtn *,]1:3]C", "5 2 5 A ."]);
-    }
-
-    #[test]
-    fn info_is_read_when_asked_for() {
-        let text = b"1\t12\t.\tA\tC,G\t.\tPASS\tAF=0.5,0.1;DB;X=a=b\tGT\n1\t13\t.\tA\tC\n";
-        let input = Input::decompress(Path::new("x.vcf"), Box::new(Cursor::new(text.to_vec()))).unwrap();
-        let mut records = VcfRecords::with_info(input);
-        let mut record = Record::default();
-        assert!(records.read(&mut record).unwrap());
-        let found = ["AF", "DB", "X", "A"].map(|field| record.info(field));
-        assert_eq!(found, [Some("0.5,0.1"), Some(""), Some("a=b"), None]);
-        assert!(records.read(&mut record).unwrap());
-        assert_eq!(record.info("AF"), None);
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! Losses of single bases, and their means with intervals.
 
-use rayon::prelude::*;
-
-use crate::summary::resample;
+use crate::evaluate::resample;
 
 /// Resamples for an interval.
-const RESAMPLES: u64 = 1000;
+const RESAMPLES: u32 = 1000;
 
 /// Where the resamples start.
 const SEED: u64 = 20_240_915;
@@ -131,23 +129,17 @@ impl Losses {
 }
 
 fn interval(windows: &[(u64, f64)]) -> Option<Interval> {
-    let bases = windows.iter().map(|(count, _)| count).sum();
-    if bases == 0 {
-        return None;
-    }
     let mean = |counts: &[u32]| {
         let all = windows
             .iter()
             .zip(counts)
             .map(|((bases, sum), count)| (*bases as f64 * f64::from(*count), sum * f64::from(*count)));
         let (bases, sum) = all.fold((0.0, 0.0), |(bases, sum), (more, nats)| (bases + more, sum + nats));
-        sum / bases
+        (bases > 0.0).then(|| sum / bases)
     };
-    let mut means: Vec<f64> =
-        (0..RESAMPLES).into_par_iter().map(|number| mean(&resample(windows.len(), SEED + number))).collect();
-    means.sort_by(f64::total_cmp);
-    let at = |share: f64| means[((means.len() - 1) as f64 * share).round() as usize];
-    Some(Interval { bases, mean: mean(&vec![1; windows.len()]), low: at(0.025), high: at(0.975) })
+    let (low, high) = resample::interval(windows.len(), RESAMPLES, SEED, mean)?;
+    let bases = windows.iter().map(|(count, _)| count).sum();
+    Some(Interval { bases, mean: mean(&vec![1; windows.len()])?, low, high })
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::evaluate::order::{Order, spearman};
+use crate::evaluate::resample::{central, resample};
+
 /// Resamples of the bootstrap.
 pub(super) const RESAMPLES: usize = 200;
 /// Where its random numbers start.
@@ -46,41 +49,6 @@ struct Sorted<'a> {
     by_magnitude: [Vec<u32>; 2],
 }
 
-struct Order {
-    variants: Vec<u32>,
-    run_ends: Vec<u32>,
-}
-
-impl Order {
-    fn new(values: &[f64]) -> Self {
-        let mut variants: Vec<u32> = (0..values.len() as u32).collect();
-        variants.sort_by(|a, b| values[*a as usize].total_cmp(&values[*b as usize]).then(a.cmp(b)));
-        let runs = variants.chunk_by(|a, b| values[*a as usize] == values[*b as usize]);
-        let mut end = 0;
-        let run_ends = runs.map(|run| {
-            end += run.len() as u32;
-            end
-        });
-        Self { run_ends: run_ends.collect(), variants }
-    }
-
-    /// Mid-ranks, where each variant stands as often as `counts` says.
-    fn ranks(&self, counts: &[u32]) -> Vec<f64> {
-        let mut ranks = vec![0.0; counts.len()];
-        let (mut start, mut before) = (0, 0_u64);
-        for end in &self.run_ends {
-            let run = &self.variants[start..*end as usize];
-            let total: u64 = run.iter().map(|variant| u64::from(counts[*variant as usize])).sum();
-            for variant in run {
-                ranks[*variant as usize] = before as f64 + f64::midpoint(total as f64, 1.0);
-            }
-            before += total;
-            start = *end as usize;
-        }
-        ranks
-    }
-}
-
 fn by_magnitude(values: &[f64]) -> Vec<u32> {
     let mut variants: Vec<u32> = (0..values.len() as u32).collect();
     let magnitude = |variant: u32| values[variant as usize].abs();
@@ -113,23 +81,10 @@ impl<'a> Sorted<'a> {
             Some(mean),
             spread,
             Some(sum(&f64::abs) / total),
-            self.spearman(counts, total),
+            spearman([&self.by_value[0], &self.by_value[1]], counts),
             Some(self.overlap(counts, (total * 0.01).ceil() as u64)),
             Some(self.overlap(counts, (total * 0.05).ceil() as u64)),
         ]
-    }
-
-    fn spearman(&self, counts: &[u32], total: f64) -> Option<f64> {
-        let [full, without] = [&self.by_value[0], &self.by_value[1]].map(|order| order.ranks(counts));
-        let mean = f64::midpoint(total, 1.0);
-        let (mut product, mut left, mut right) = (0.0, 0.0, 0.0);
-        for ((full, without), count) in full.iter().zip(&without).zip(counts) {
-            let (full, without, count) = (full - mean, without - mean, f64::from(*count));
-            product += count * full * without;
-            left += count * full * full;
-            right += count * without * without;
-        }
-        (left > 0.0 && right > 0.0).then(|| product / (left * right).sqrt())
     }
 
     /// Share of the first `count` by magnitude that both lists have.
@@ -169,10 +124,8 @@ pub(super) fn figures(full: &[f32], changes: &[f32]) -> Figures {
         .map(|number| sorted.measure(&resample(changes.len(), SEED + number as u64)))
         .collect();
     let figure = |which: usize| {
-        let mut found: Vec<f64> = resampled.iter().filter_map(|values| values[which]).collect();
-        found.sort_by(f64::total_cmp);
-        let at = |share: f64| found.get(((found.len().max(1) - 1) as f64 * share).round() as usize).copied();
-        Some(Figure { value: values[which]?, low: at(0.025)?, high: at(0.975)? })
+        let (low, high) = central(resampled.iter().filter_map(|values| values[which]).collect())?;
+        Some(Figure { value: values[which]?, low, high })
     };
     Figures {
         mean_change: figure(0),
@@ -182,28 +135,6 @@ pub(super) fn figures(full: &[f32], changes: &[f32]) -> Figures {
         top_1_percent: figure(4),
         top_5_percent: figure(5),
     }
-}
-
-/// How often each of `length` variants was drawn in as many draws. The same for every layer, so that layers
-/// are compared on the same resamples.
-pub(crate) fn resample(length: usize, seed: u64) -> Vec<u32> {
-    let mut counts = vec![0; length];
-    // Neighbouring seeds would give the same numbers one step apart; mixed ones are far from each other.
-    let mut state = mix(seed);
-    for _ in 0..length {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let drawn = (u128::from(mix(state)) * length as u128) >> 64;
-        counts[drawn as usize] += 1;
-    }
-    counts
-}
-
-/// The output function of `SplitMix64`, Steele et al. 2014.
-fn mix(state: u64) -> u64 {
-    let mut bits = state;
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]
@@ -237,13 +168,6 @@ mod tests {
     }
 
     #[test]
-    fn ties_share_their_rank_and_a_constant_has_no_correlation() {
-        let order = Order::new(&[2.0, 1.0, 2.0, 3.0]);
-        assert_eq!(order.ranks(&[1; 4]), [2.5, 1.0, 2.5, 4.0]);
-        assert_eq!(Sorted::new(&[1.0; 3], &[0.0, 1.0, 2.0]).measure(&[1; 3])[3], None);
-    }
-
-    #[test]
     fn intervals_hold_the_value_and_repeat() {
         let full: Vec<f32> = (0..400u16).map(|at| (f32::from(at) * 0.37).sin()).collect();
         let changes: Vec<f32> = (0..400u16).map(|at| (f32::from(at) * 1.3).cos() * 0.2 + 0.05).collect();
@@ -256,6 +180,5 @@ mod tests {
         // The standard error of the mean is 0.14 / 20.
         let mean = found.mean_change.expect("a mean");
         assert!((mean.high - mean.low - 4.0 * 0.14 / 20.0).abs() < 0.01, "{mean:?}");
-        assert_eq!(resample(50, 1).iter().sum::<u32>(), 50);
     }
 }

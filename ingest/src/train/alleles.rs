@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use vestore::{InputError, Record, VariantSource};
+use vestore::{ImportError, LabelledRow, LabelledRows};
 use vestore_schema::Region;
 
 use super::genome::Genome;
@@ -17,11 +17,10 @@ use crate::random::Random;
 pub enum AllelesError {
     /// The VCF cannot be read.
     #[error(transparent)]
-    Input(#[from] InputError),
+    Input(#[from] ImportError),
     /// A record without frequencies.
     #[error(
-        "`{}`, line {line}: INFO has no AF with a frequency from 0 to 1 for each of {alternates} alternate alleles \
-         ({found}); `bcftools +fill-tags -- -t AF` computes it", file.display()
+        "`{}`, line {line}: AF is `{found}`, not a frequency from 0 to 1 for each of {alternates} alternate alleles; `bcftools +fill-tags -- -t AF` computes it", file.display()
     )]
     Frequency {
         /// The VCF.
@@ -86,9 +85,9 @@ impl Alleles {
     /// # Errors
     /// When the file cannot be read, a record lacks frequencies, or nothing fits.
     pub fn read(&mut self, file: &Path, genome: &Genome) -> Result<(), AllelesError> {
-        let mut source = VariantSource::open_with_info(file)?;
-        let (mut record, mut found) = (Record::default(), Self::default());
-        while source.read(&mut record)? {
+        let mut rows = LabelledRows::open(file, &["AF"])?;
+        let (mut record, mut found) = (LabelledRow::default(), Self::default());
+        while rows.read(&mut record)? {
             found.add(&record, file, genome)?;
         }
         let AlleleCounts { used, not_bases, unknown_contig, ref_mismatch } = found.counts;
@@ -127,7 +126,7 @@ impl Alleles {
         self.counts
     }
 
-    fn add(&mut self, record: &Record, file: &Path, genome: &Genome) -> Result<(), AllelesError> {
+    fn add(&mut self, record: &LabelledRow, file: &Path, genome: &Genome) -> Result<(), AllelesError> {
         let Some(contig) = genome.assembly().resolve(&record.contig) else {
             self.counts.unknown_contig += 1;
             return Ok(());
@@ -147,13 +146,13 @@ impl Alleles {
         }
         let frequencies = frequencies(record).ok_or_else(|| AllelesError::Frequency {
             file: file.to_owned(),
-            line: record.number,
-            alternates: record.alternates().count(),
-            found: record.info("AF").map_or("none".to_owned(), |found| format!("AF={found}")),
+            line: record.line,
+            alternates: record.alternates.len(),
+            found: record.values.join(","),
         })?;
         let mut alternates = Vec::new();
         let mut below = 0.0;
-        for (alternate, frequency) in record.alternates().zip(frequencies) {
+        for (alternate, frequency) in record.alternates.iter().zip(frequencies) {
             let bases = alternate.to_ascii_uppercase().into_bytes();
             if bases.iter().all(|base| b"ACGT".contains(base)) {
                 below += frequency;
@@ -214,13 +213,14 @@ impl Alleles {
 }
 
 /// The frequency of each alternate allele of a record.
-fn frequencies(record: &Record) -> Option<Vec<f64>> {
+fn frequencies(record: &LabelledRow) -> Option<Vec<f64>> {
     let found: Vec<f64> = record
-        .info("AF")?
+        .values
+        .first()?
         .split(',')
         .map(|text| text.parse().ok().filter(|frequency| (0.0..=1.0).contains(frequency)))
         .collect::<Option<_>>()?;
-    (found.len() == record.alternates().count()).then_some(found)
+    (found.len() == record.alternates.len()).then_some(found)
 }
 
 #[cfg(test)]
@@ -236,7 +236,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let (fasta, vcf) = (directory.path().join("a.fa"), directory.path().join("a.vcf"));
         std::fs::write(&fasta, ">a\nACGTacgtACGTNACG\n").expect("written");
-        std::fs::write(&vcf, records).expect("written");
+        let header = "##INFO=<ID=AF,Number=A>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n";
+        std::fs::write(&vcf, format!("{header}{records}")).expect("written");
         let genome = Genome::read(&[fasta]).expect("a genome");
         (directory, genome, vcf)
     }
@@ -281,7 +282,7 @@ mod tests {
     fn frequencies_must_be_there() {
         let (_directory, genome, vcf) = fixture("a\t2\t.\tC\tT,G\t.\t.\tAF=0.5\n");
         let error = read(&vcf, &genome).expect_err("one frequency").to_string();
-        assert!(error.contains("line 1") && error.contains("AF=0.5"), "{error}");
+        assert!(error.contains("line 3") && error.contains("AF is `0.5`"), "{error}");
         let (_directory, genome, vcf) = fixture("a\t2\t.\tG\tT\t.\t.\tAF=0.5\n");
         assert!(read(&vcf, &genome).expect_err("no match").to_string().contains("1 have"));
     }

@@ -249,4 +249,19 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn threads_part_a_stretch_where_no_pair_is() {
+        let batch = Batch::new(&[Pair(5, 6)], 10);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+        for half in WORTH_A_THREAD..WORTH_A_THREAD + 4 {
+            let mut tokens: Vec<Token> = [5, 6].into_iter().cycle().take(2 * half).collect();
+            let mut pass = Pass::new(&batch);
+            pool.install(|| pass.stretch(&mut tokens, true));
+            assert_eq!(tokens, vec![9; half]);
+            let change = |left, right| pass.changes.get(&Pair(left, right)).copied();
+            assert_eq!(change(5, 6), Some(-(half as i64)));
+            assert_eq!(change(9, 9), Some(half as i64 - 1));
+        }
+    }
 }

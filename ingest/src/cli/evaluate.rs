@@ -1,0 +1,331 @@
+//! `vestore evaluate`
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, ensure};
+use vestore::{Reference, Store, StoreError};
+use vestore_ingest::{
+    Baseline, Bootstrap, Comparison, ComparisonRow, GroupBy, LabelRules, Labels, Metric, ScoredColumn,
+    plot_curves, stored_scores,
+};
+
+use super::{Usage, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Labelled variants: TSV or CSV with a header (CHROM, POS 1-based, REF, ALT, a label), or VCF with the label
+    /// in INFO; plain or compressed
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    /// Column, or INFO field, of the label: 0 and 1, numbers, or the texts of --positive and --negative
+    #[arg(long, value_name = "NAME", default_value = "label")]
+    label: String,
+    /// Labels that count as positive
+    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "negative")]
+    positive: Vec<String>,
+    /// Labels that count as negative; rows with others are left out
+    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "positive")]
+    negative: Vec<String>,
+    /// A track and its score column, the first one by default; `-` before the column turns the scores round
+    /// (`nt.llr.w600:-llr`: the lower, the more positive). `baseline:transition` and `baseline:cpg` are plain
+    /// rules. May be repeated; differences are to the first
+    #[arg(long, value_name = "TRACK[:COLUMN]", required = true)]
+    track: Vec<String>,
+    /// Also group by group of this column, or INFO field; with borders, by bins of its numbers. A value such as
+    /// `a,b` belongs to both groups. May be repeated
+    #[arg(long, value_name = "COLUMN[=EDGE,EDGE...]")]
+    by: Vec<String>,
+    /// Only rows that every track scores: SNVs alone where one of them scores no others
+    #[arg(long)]
+    common: bool,
+    /// Figures: auroc, auprc, accuracy, f1, mcc, `true_positives`, `false_positives`, `true_negatives`,
+    /// `false_negatives`, spearman, r2; what suits the labels by default
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric)]
+    metric: Vec<Metric>,
+    /// Scores from here on are calls, for accuracy, f1, mcc and the four counts
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    threshold: Option<f64>,
+    /// Whether labels are classes; by default they are when all are 0 or 1
+    #[arg(long, value_enum)]
+    task: Option<Task>,
+    /// Resamples of the bootstrap
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    resamples: u32,
+    /// Where its random numbers start
+    #[arg(long, value_name = "N", default_value_t = 0x5eed)]
+    seed: u64,
+    /// How the table is written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Draw ROC and precision-recall curves into an SVG file too
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Task {
+    Classification,
+    Regression,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Tsv,
+    Json,
+}
+
+fn metric(name: &str) -> Result<Metric, String> {
+    Metric::ALL.into_iter().find(|metric| metric.as_str() == name).ok_or_else(|| {
+        let known: Vec<&str> = Metric::ALL.into_iter().map(Metric::as_str).collect();
+        format!("is no metric; there are {}", known.join(", "))
+    })
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &arguments.plot {
+        let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+        ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));
+    }
+    let by = arguments.by.iter().map(|text| group_by(text)).collect::<anyhow::Result<Vec<GroupBy>>>()?;
+    let store = Store::open(&arguments.store)?;
+    let sources =
+        arguments.track.iter().map(|text| source(text, &store)).collect::<anyhow::Result<Vec<Source>>>()?;
+    let mut reference = Reference::open(store.reference()).with_context(|| {
+        format!("normalizing variants needs the reference of this store, {}", store.reference().display())
+    })?;
+    reference.check(store.assembly())?;
+    let rules = LabelRules {
+        column: arguments.label.clone(),
+        positive: arguments.positive.clone(),
+        negative: arguments.negative.clone(),
+        by: by.clone(),
+    };
+    let labels = Labels::read(&arguments.labels, &rules, store.assembly(), &mut reference)?;
+    say(format_args!("{}: {}", arguments.labels.display(), labels.counts));
+    let classes = match arguments.task {
+        Some(Task::Regression) => false,
+        Some(Task::Classification) if !labels.are_classes() => {
+            return Err(anyhow!(
+                "classification needs labels 0 and 1, and {} has others; name the texts of both classes with \
+                 --positive and --negative",
+                arguments.labels.display()
+            ));
+        }
+        _ => labels.are_classes(),
+    };
+    let metrics = metrics(arguments, classes)?;
+    let mut columns = sources
+        .iter()
+        .map(|source| source.scores(&store, &labels, &mut reference))
+        .collect::<anyhow::Result<Vec<ScoredColumn>>>()?;
+    if arguments.common {
+        let left = ScoredColumn::keep_common(&mut columns);
+        ensure!(left > 0, "no labelled variant is scored by every track");
+        say(format_args!("{left} labelled variants are scored by every track"));
+    }
+    let comparison = Comparison {
+        labels: &labels,
+        by: by.into_iter().map(|by| by.column).collect(),
+        columns: &columns,
+        metrics: &metrics,
+        threshold: arguments.threshold,
+        bootstrap: Bootstrap { resamples: arguments.resamples, seed: arguments.seed },
+        classes,
+    };
+    let text = match arguments.format {
+        Format::Json => serde_json::to_string_pretty(&comparison.rows())? + "\n",
+        Format::Tsv => tsv(&comparison.rows()),
+        Format::Table => table(&comparison.rows()),
+    };
+    stdout().lock().write_all(text.as_bytes())?;
+    if let Some(path) = &arguments.plot {
+        draw(&comparison, path)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is measured when nobody says, or whether what was said can be.
+fn metrics(arguments: &Arguments, classes: bool) -> anyhow::Result<Vec<Metric>> {
+    let possible = |metric: &Metric| {
+        (classes || !metric.needs_classes()) && (arguments.threshold.is_some() || !metric.needs_threshold())
+    };
+    if arguments.metric.is_empty() {
+        let suits = |metric: &Metric| possible(metric) && metric.needs_classes() == classes;
+        return Ok(Metric::ALL.into_iter().filter(suits).collect());
+    }
+    match arguments.metric.iter().find(|metric| !possible(metric)) {
+        None => Ok(arguments.metric.clone()),
+        Some(metric) if metric.needs_classes() && !classes => {
+            Err(Usage(format!("{metric} needs labels 0 and 1, or --positive and --negative")).into())
+        }
+        Some(metric) => Err(Usage(format!("{metric} needs --threshold")).into()),
+    }
+}
+
+fn group_by(text: &str) -> anyhow::Result<GroupBy> {
+    let Some((column, edges)) = text.split_once('=') else {
+        return Ok(GroupBy { column: text.to_owned(), edges: Vec::new() });
+    };
+    let edges: Option<Vec<f64>> = edges.split(',').map(|edge| edge.trim().parse().ok()).collect();
+    let rising = |edges: &Vec<f64>| edges.is_sorted_by(|a, b| a < b);
+    let edges = edges.filter(rising).ok_or_else(|| {
+        Usage(format!("`{text}`: the borders of bins are rising numbers, such as `{column}=100,1000`"))
+    })?;
+    Ok(GroupBy { column: column.to_owned(), edges })
+}
+
+/// Where scores come from.
+enum Source {
+    Baseline { name: String, rule: Baseline, turned: bool },
+    Stored { track: String, column: String, turned: bool },
+}
+
+fn source(text: &str, store: &Store) -> anyhow::Result<Source> {
+    let (track, column) = text.split_once(':').map_or((text, None), |(track, column)| (track, Some(column)));
+    let turned = column.is_some_and(|column| column.starts_with('-'));
+    let column = column.map(|column| column.strip_prefix('-').unwrap_or(column));
+    if track == "baseline" {
+        let rule = column.and_then(Baseline::parse).ok_or_else(|| {
+            Usage(format!("`{text}` is no baseline; there are baseline:transition and baseline:cpg"))
+        })?;
+        return Ok(Source::Baseline { name: text.to_owned(), rule, turned });
+    }
+    let tracks = store.snapshot()?.tracks;
+    let Some(found) = tracks.iter().find(|known| known.name == track) else {
+        let known = tracks.into_iter().map(|track| track.name).collect();
+        return Err(StoreError::Unknown { kind: "track", name: track.to_owned(), known }.into());
+    };
+    let column = match column {
+        Some(column) if !column.is_empty() => column.to_owned(),
+        _ => found.columns.first().cloned().context("a track without columns")?,
+    };
+    if !found.columns.contains(&column) {
+        let known = found.columns.clone();
+        return Err(StoreError::Unknown { kind: "score column", name: column, known }.into());
+    }
+    Ok(Source::Stored { track: track.to_owned(), column, turned })
+}
+
+impl Source {
+    /// The scores of all labelled variants; tells which have none.
+    fn scores(
+        &self,
+        store: &Store,
+        labels: &Labels,
+        reference: &mut Reference,
+    ) -> anyhow::Result<ScoredColumn> {
+        let turn = |turned: &bool, score: f64| if *turned { -score } else { score };
+        let (name, scores) = match self {
+            Self::Baseline { name, rule, turned } => {
+                let mut scores = Vec::with_capacity(labels.variants.len());
+                for variant in &labels.variants {
+                    scores.push(rule.score(variant, reference)?.map(|score| turn(turned, score)));
+                }
+                (name.clone(), scores)
+            }
+            Self::Stored { track, column, turned } => {
+                let found = stored_scores(store, &labels.variants, track, column)?;
+                let sign = if *turned { "-" } else { "" };
+                let name = format!("{track}:{sign}{column}");
+                let rows = found.iter().flatten().count();
+                let scores: Vec<Option<f64>> =
+                    found.into_iter().map(|row| row.flatten().map(|score| turn(turned, score))).collect();
+                let (absent, unscored) =
+                    (labels.variants.len() - rows, rows - scores.iter().flatten().count());
+                if absent > 0 {
+                    say(format_args!(
+                        "{name}: {absent} labelled variants have no row; `vestore score` makes them"
+                    ));
+                }
+                if unscored > 0 {
+                    say(format_args!("{name}: {unscored} labelled variants have a row without this score"));
+                }
+                (name, scores)
+            }
+        };
+        let left = scores.iter().flatten().count();
+        ensure!(left > 0, "{name} scores none of the {} labelled variants", labels.variants.len());
+        Ok(ScoredColumn { name, scores })
+    }
+}
+
+/// Draws the curves of all columns over all variants.
+fn draw(comparison: &Comparison<'_>, path: &std::path::Path) -> anyhow::Result<()> {
+    let places: Vec<usize> = (0..comparison.labels.labels.len()).collect();
+    let mut curves = Vec::new();
+    for column in comparison.columns {
+        let [sample] = comparison.samples(&places, [column]);
+        if let Some(found) = sample.curves().filter(|_| comparison.classes) {
+            curves.push((column.name.clone(), found));
+        }
+    }
+    ensure!(!curves.is_empty(), "there is no curve to draw: it takes positives and negatives");
+    plot_curves(&curves, path)
+        .map_err(|error| anyhow!("{error}"))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    say(format_args!("drawn into {}", path.display()));
+    Ok(())
+}
+
+const HEADER: [&str; 11] =
+    ["by", "group", "track", "versus", "metric", "n", "positives", "estimate", "low", "high", "note"];
+
+fn cells(row: &ComparisonRow, number: impl Fn(f64) -> String) -> [String; 11] {
+    let shown = |value: Option<f64>| value.map(&number).unwrap_or_default();
+    [
+        row.by.clone(),
+        row.group.clone(),
+        row.track.clone(),
+        row.versus.clone().unwrap_or_default(),
+        row.metric.to_owned(),
+        row.n.to_string(),
+        row.positives.map(|count| count.to_string()).unwrap_or_default(),
+        shown(row.estimate),
+        shown(row.low),
+        shown(row.high),
+        row.note.to_owned(),
+    ]
+}
+
+/// A header, and a line a figure; floats in their shortest exact form, missing ones empty.
+fn tsv(rows: &[ComparisonRow]) -> String {
+    let mut text = HEADER.join("\t") + "\n";
+    for row in rows {
+        text += &(cells(row, |value| value.to_string()).join("\t") + "\n");
+    }
+    text
+}
+
+/// Columns that stand below each other; those without any content are left out.
+fn table(rows: &[ComparisonRow]) -> String {
+    let digits = |value: f64| if value.fract() == 0.0 { value.to_string() } else { format!("{value:.4}") };
+    let mut lines = vec![HEADER.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| cells(row, digits)));
+    let used: HashSet<usize> =
+        (0..HEADER.len()).filter(|at| lines[1..].iter().any(|line| !line[*at].is_empty())).collect();
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let mut shown = String::new();
+        for (at, cell) in line.iter().enumerate().filter(|(at, _)| used.contains(at)) {
+            let gap = if shown.is_empty() { "" } else { "  " };
+            // Writing to a string cannot fail.
+            let _ = if (5..10).contains(&at) {
+                write!(shown, "{gap}{cell:>0$}", widths[at])
+            } else {
+                write!(shown, "{gap}{cell:<0$}", widths[at])
+            };
+        }
+        text += shown.trim_end();
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,78 @@
+//! Resamples of rows for the bootstrap: how often each row was drawn, in as many draws as there are rows.
+
+use rayon::prelude::*;
+
+/// How often each of `length` rows was drawn. The same seed and length give the same counts, so that columns are
+/// compared on the same resamples.
+pub(crate) fn resample(length: usize, seed: u64) -> Vec<u32> {
+    let mut counts = vec![0; length];
+    // Neighbouring seeds would give the same numbers one step apart; mixed ones are far from each other.
+    let mut state = mix(seed);
+    for _ in 0..length {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let drawn = (u128::from(mix(state)) * length as u128) >> 64;
+        counts[drawn as usize] += 1;
+    }
+    counts
+}
+
+/// The output function of `SplitMix64`, Steele et al. 2014.
+fn mix(state: u64) -> u64 {
+    let mut bits = state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// The bounds of the central 95 % of `found`; `None` without any.
+pub(crate) fn central(mut found: Vec<f64>) -> Option<(f64, f64)> {
+    found.sort_by(f64::total_cmp);
+    let at = |share: f64| found.get(((found.len().max(1) - 1) as f64 * share).round() as usize).copied();
+    Some((at(0.025)?, at(0.975)?))
+}
+
+/// Percentile-bootstrap bounds (95 %) of `measure` over `resamples` resamples of `length` rows; resamples for
+/// which it is undefined are left out. Runs on all cores; the result does not depend on how many there are.
+pub(crate) fn interval(
+    length: usize,
+    resamples: u32,
+    seed: u64,
+    measure: impl Fn(&[u32]) -> Option<f64> + Sync,
+) -> Option<(f64, f64)> {
+    let found: Vec<f64> = (0..resamples)
+        .into_par_iter()
+        .filter_map(|number| measure(&resample(length, seed.wrapping_add(u64::from(number)))))
+        .collect();
+    central(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resample_has_as_many_rows_and_repeats() {
+        let drawn = resample(50, 1);
+        assert_eq!(drawn.iter().sum::<u32>(), 50);
+        assert_eq!(drawn, resample(50, 1));
+        assert_ne!(drawn, resample(50, 2));
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_is_four_standard_errors_wide_on_any_number_of_threads() {
+        let values: Vec<f64> = (0..400).map(|at| (f64::from(at) * 1.3).cos()).collect();
+        let mean = |counts: &[u32]| {
+            let sum: f64 = values.iter().zip(counts).map(|(value, count)| value * f64::from(*count)).sum();
+            Some(sum / 400.0)
+        };
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| interval(400, 1000, 3, mean)).expect("an interval")
+        };
+        let (low, high) = run(1);
+        // The spread of a cosine is √½, so the standard error 0.0354.
+        assert!((high - low - 2.0 * 1.96 * 0.0354).abs() < 0.012, "{low} {high}");
+        assert_eq!((low, high), run(4));
+        assert_eq!(interval(400, 100, 3, |_| None), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! Stored scores of given variants.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
+use vestore::{QueryPlan, Request, Store, StoreError};
+use vestore_schema::Variant;
+
+/// The scores that `track` has in `column` for `variants`: `None` where there is no row, and `Some(None)` where the
+/// row has no score.
+///
+/// # Errors
+/// The store cannot be read, or has no such track or column.
+pub fn stored_scores(
+    store: &Store,
+    variants: &[Variant],
+    track: &str,
+    column: &str,
+) -> Result<Vec<Option<Option<f64>>>, StoreError> {
+    let mut places: HashMap<&Variant, Vec<usize>> = HashMap::with_capacity(variants.len());
+    for (place, variant) in variants.iter().enumerate() {
+        places.entry(variant).or_default().push(place);
+    }
+    let mut scores = vec![None; variants.len()];
+    let request =
+        Request { variants: variants.to_vec(), tracks: vec![track.to_owned()], ..Request::default() };
+    let plan = QueryPlan::new(store, &request)?;
+    let contigs: HashMap<&str, u32> =
+        (0..).zip(&store.assembly().contigs).map(|(index, contig)| (contig.name.as_str(), index)).collect();
+    for batch in plan.rows() {
+        let batch = batch?;
+        let keys = batch.column(0).as_dictionary::<Int32Type>();
+        let names = keys.values().as_string::<i32>();
+        let positions = batch.column(1).as_primitive::<UInt32Type>();
+        let (references, alternates) =
+            (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
+        let found = batch.column_by_name(column).ok_or_else(|| StoreError::Unknown {
+            kind: "score column",
+            name: column.to_owned(),
+            known: plan.tracks.iter().flat_map(|track| track.columns.clone()).collect(),
+        })?;
+        let found = found.as_primitive::<Float32Type>();
+        for row in 0..batch.num_rows() {
+            let name = names.value(keys.keys().value(row) as usize);
+            let Some(contig) = contigs.get(name).copied() else { continue };
+            let variant = Variant {
+                contig,
+                position: positions.value(row) - 1,
+                reference: references.value(row).into(),
+                alternate: alternates.value(row).into(),
+            };
+            let score = found.is_valid(row).then(|| f64::from(found.value(row)));
+            for place in places.get(&variant).into_iter().flatten() {
+                scores[*place] = Some(score);
+            }
+        }
+    }
+    Ok(scores)
+}
