@@ -27,6 +27,10 @@ impl BpeTokenizer {
             std::fs::read(file).map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
         let json: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         let identity = identity(&json).map_err(|reason| malformed(reason.to_owned()))?;
+        if let Some(name) = json.get("post_processor").and_then(undeclared) {
+            let reason = format!("its post-processor adds `{name}`, which its `special_tokens` lack");
+            return Err(malformed(reason));
+        }
         let mut encoder = Encoder::from_bytes(&text).map_err(|error| malformed(error.to_string()))?;
         encoder.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
         encoder.with_padding(None);
@@ -140,6 +144,20 @@ fn identity(json: &Value) -> Result<Value, &'static str> {
     })))
 }
 
+/// A special token that a template adds and nobody declares: the library would panic over it.
+fn undeclared(processor: &Value) -> Option<String> {
+    let list =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(name) = list(processor, "processors").iter().find_map(undeclared) {
+        return Some(name);
+    }
+    let declared = processor.get("special_tokens").and_then(Value::as_object);
+    let pieces = list(processor, "single").into_iter().chain(list(processor, "pair"));
+    let mut added =
+        pieces.filter_map(|piece| Some(piece.get("SpecialToken")?.get("id")?.as_str()?.to_owned()));
+    added.find(|name| declared.is_none_or(|declared| !declared.contains_key(name)))
+}
+
 /// The value with the keys of all its objects in order, whatever map the JSON library was built with.
 fn sorted(value: Value) -> Value {
     match value {
@@ -181,6 +199,22 @@ mod tests {
         let tokens = load(&tiny(&json!(["A C", "AC G"]))).encode(b"TACGNNACA").expect("tokens");
         assert_eq!(tokens.ids, [4, 6, 0, 0, 5, 1]);
         assert_eq!(tokens.spans, [0..1, 1..4, 4..5, 5..6, 6..8, 8..9]);
+    }
+
+    #[test]
+    fn a_template_of_undeclared_tokens_is_refused() {
+        let mut json = tiny(&json!(["A C"]));
+        let piece = json!({ "SpecialToken": { "id": "[CLS]", "type_id": 0 } });
+        let template =
+            json!({ "type": "TemplateProcessing", "single": [piece], "pair": [], "special_tokens": {} });
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("tokenizer.json");
+        for processor in [template.clone(), json!({ "type": "Sequence", "processors": [template] })] {
+            json["post_processor"] = processor;
+            std::fs::write(&file, json.to_string()).expect("written");
+            let error = BpeTokenizer::from_file(&file).expect_err("undeclared").to_string();
+            assert!(error.contains("adds `[CLS]`") && error.contains("tokenizer.json"), "{error}");
+        }
     }
 
     #[test]
