@@ -27,8 +27,7 @@ impl BpeTokenizer {
             std::fs::read(file).map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
         let json: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         let identity = identity(&json).map_err(|reason| malformed(reason.to_owned()))?;
-        if let Some(name) = json.get("post_processor").and_then(undeclared) {
-            let reason = format!("its post-processor adds `{name}`, which its `special_tokens` lack");
+        if let Some(reason) = json.get("post_processor").and_then(unusable) {
             return Err(malformed(reason));
         }
         let mut encoder = Encoder::from_bytes(&text).map_err(|error| malformed(error.to_string()))?;
@@ -144,18 +143,23 @@ fn identity(json: &Value) -> Result<Value, &'static str> {
     })))
 }
 
-/// A special token that a template adds and nobody declares: the library would panic over it.
-fn undeclared(processor: &Value) -> Option<String> {
+/// What of a template the library would panic over: a special token that nobody declares, a second sequence where
+/// there is one.
+fn unusable(processor: &Value) -> Option<String> {
     let list =
         |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    if let Some(name) = list(processor, "processors").iter().find_map(undeclared) {
-        return Some(name);
+    if let Some(reason) = list(processor, "processors").iter().find_map(unusable) {
+        return Some(reason);
     }
     let declared = processor.get("special_tokens").and_then(Value::as_object);
-    let pieces = list(processor, "single").into_iter().chain(list(processor, "pair"));
-    let mut added =
-        pieces.filter_map(|piece| Some(piece.get("SpecialToken")?.get("id")?.as_str()?.to_owned()));
-    added.find(|name| declared.is_none_or(|declared| !declared.contains_key(name)))
+    let id = |piece: &Value, kind: &str| Some(piece.get(kind)?.get("id")?.as_str()?.to_owned());
+    let (single, pair) = (list(processor, "single"), list(processor, "pair"));
+    let mut added = single.iter().chain(&pair).filter_map(|piece| id(piece, "SpecialToken"));
+    if let Some(name) = added.find(|name| declared.is_none_or(|declared| !declared.contains_key(name))) {
+        return Some(format!("its post-processor adds `{name}`, which its `special_tokens` lack"));
+    }
+    let second = single.iter().any(|piece| id(piece, "Sequence").is_some_and(|sequence| sequence != "A"));
+    second.then(|| "its post-processor wants a second sequence where there is one".to_owned())
 }
 
 /// The value with the keys of all its objects in order, whatever map the JSON library was built with.
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_of_undeclared_tokens_is_refused() {
+    fn a_template_that_cannot_be_filled_is_refused() {
         let mut json = tiny(&json!(["A C"]));
         let piece = json!({ "SpecialToken": { "id": "[CLS]", "type_id": 0 } });
         let template =
@@ -215,6 +219,12 @@ mod tests {
             let error = BpeTokenizer::from_file(&file).expect_err("undeclared").to_string();
             assert!(error.contains("adds `[CLS]`") && error.contains("tokenizer.json"), "{error}");
         }
+        let second = json!({ "Sequence": { "id": "B", "type_id": 0 } });
+        json["post_processor"] =
+            json!({ "type": "TemplateProcessing", "single": [second], "pair": [], "special_tokens": {} });
+        std::fs::write(&file, json.to_string()).expect("written");
+        let error = BpeTokenizer::from_file(&file).expect_err("a second sequence").to_string();
+        assert!(error.contains("wants a second sequence"), "{error}");
     }
 
     #[test]
