@@ -12,12 +12,21 @@ import time
 
 import torch
 from torch.nn import functional
-from transformers import EsmForMaskedLM
+from transformers import EsmForMaskedLM, logging
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 
 
 def main():
     task = json.load(sys.stdin)
-    model = EsmForMaskedLM.from_pretrained(task["checkpoint"], attn_implementation="sdpa").train()
+    # A config.json that says nothing of dropout would get some.
+    model = EsmForMaskedLM.from_pretrained(
+        task["checkpoint"],
+        attn_implementation="sdpa",
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    ).train()
     options = task["optimizer"]
     # The contact head serves no loss.
     named = [(name, weight) for name, weight in model.named_parameters() if "contact_head" not in name]

@@ -8,6 +8,7 @@ mod pretrain;
 mod rescore;
 mod score;
 mod scoring;
+mod study_context;
 mod study_loss;
 mod study_pretrain;
 mod tokenizer;
@@ -78,6 +79,8 @@ enum Train {
 enum Study {
     /// Measure how well masked language models know held-out DNA, beside models that count contexts
     Loss(study_loss::Arguments),
+    /// Write the log-odds that counts of contexts give SNVs, as a plain score to compare models with
+    Context(study_context::Arguments),
     /// Train with all ingredients of a recipe and without each in turn, and say what each is worth
     Pretrain(Box<study_pretrain::Arguments>),
 }
@@ -91,6 +94,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Verify(arguments) => rescore::run(&arguments),
         Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
+        Verb::Study(Study::Context(arguments)) => study_context::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),

@@ -22,9 +22,12 @@ pub(super) struct Arguments {
     /// FASTA files: plain, BGZF or gzip
     #[arg(required = true, value_name = "FASTA")]
     fasta: Vec<PathBuf>,
-    /// Contigs or regions to measure on; the context models count all the rest. May be repeated
+    /// Contigs or regions that the models have not seen; the context models count all the rest. May be repeated
     #[arg(long, value_name = "REGION", required = true)]
     held_out: Vec<String>,
+    /// Measure on these contigs or regions of the held-out ones; on all of them by default. May be repeated
+    #[arg(long, value_name = "REGION")]
+    measure: Vec<String>,
     /// Highest order of the context models: bases on either side of the hidden one
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
     order: u32,
@@ -67,13 +70,22 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = one_device(&arguments.device)?;
     let _interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
-    let held_out: Vec<Region> = arguments
-        .held_out
-        .iter()
-        .map(|text| Region::parse(text, genome.assembly()))
-        .collect::<Result<_, _>>()?;
+    let parse = |texts: &[String]| -> anyhow::Result<Vec<Region>> {
+        texts.iter().map(|text| Ok(Region::parse(text, genome.assembly())?)).collect()
+    };
+    let held_out = Region::union(parse(&arguments.held_out)?);
     let training = Stretches::new(&genome, &[], &held_out);
-    let measured = Stretches::new(&genome, &held_out, &[]);
+    let asked = parse(&arguments.measure)?;
+    let inside = |region: &Region| {
+        held_out
+            .iter()
+            .any(|held| held.contig == region.contig && held.start <= region.start && region.end <= held.end)
+    };
+    if let Some(region) = asked.iter().find(|region| !inside(region)) {
+        let region = region.display(genome.assembly());
+        return Err(Usage(format!("--measure {region} is not held out; name it with --held-out too")).into());
+    }
+    let measured = Stretches::new(&genome, if asked.is_empty() { &held_out } else { &asked }, &[]);
     let options = MaskedOptions {
         window: arguments.window,
         gap: arguments.gap,

@@ -1,0 +1,107 @@
+//! `vestore study context`
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use vestore::{Record, VariantSource};
+use vestore_ingest::{ContextModel, Genome, MAX_ORDER, Stretches};
+use vestore_schema::Region;
+
+use super::pretrain::read_genome;
+use super::{interrupt, say};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// FASTA files: plain, BGZF or gzip
+    #[arg(required = true, value_name = "FASTA")]
+    fasta: Vec<PathBuf>,
+    /// Contigs or regions that are not counted; may be repeated
+    #[arg(long, value_name = "REGION")]
+    held_out: Vec<String>,
+    /// Bases on either side of the one that is told
+    #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
+    order: u32,
+    /// SNVs to score: VCF or BCF
+    #[arg(long, value_name = "FILE")]
+    variants: PathBuf,
+    /// TSV to write: `vestore import` takes it with --columns `context_llr`
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// What was written and what was not.
+#[derive(Default)]
+struct Counts {
+    written: u64,
+    no_snv: u64,
+    elsewhere: u64,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let _interrupted = interrupt::watch()?;
+    let genome = read_genome(&arguments.fasta)?;
+    let held_out: Vec<Region> = arguments
+        .held_out
+        .iter()
+        .map(|text| Region::parse(text, genome.assembly()))
+        .collect::<Result<_, _>>()?;
+    let model = ContextModel::count(&genome, &Stretches::new(&genome, &[], &held_out), arguments.order);
+    let told = || format!("cannot write {}", arguments.output.display());
+    let mut output = BufWriter::new(File::create(&arguments.output).with_context(told)?);
+    let counts = write(&model, &genome, &arguments.variants, &mut output).with_context(told)?;
+    output.flush().with_context(told)?;
+    say(format_args!(
+        "{} log-odds written; left out: {} alleles that are no SNVs, {} where the bases around are not known or REF \
+         is another",
+        counts.written, counts.no_snv, counts.elsewhere
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(
+    model: &ContextModel,
+    genome: &Genome,
+    variants: &Path,
+    output: &mut impl Write,
+) -> anyhow::Result<Counts> {
+    let (mut source, mut record) = (VariantSource::open(variants)?, Record::default());
+    let mut counts = Counts::default();
+    writeln!(output, "contig\tposition\treference\talternate\tcontext_llr")?;
+    while source.read(&mut record)? {
+        for alternate in record.alternates() {
+            let [Some(old), Some(new)] = [record.reference.as_str(), alternate].map(base) else {
+                counts.no_snv += 1;
+                continue;
+            };
+            let contig = genome.assembly().resolve(&record.contig);
+            let position = record.position.checked_sub(1).and_then(|position| u32::try_from(position).ok());
+            let around =
+                contig.zip(position).and_then(|(contig, position)| model.around(genome, contig, position));
+            let there = around.is_some_and(|around| base_of(around[around.len() / 2]) == Some(old));
+            let Some(shares) = around.filter(|_| there).and_then(|around| model.probabilities(around)) else {
+                counts.elsewhere += 1;
+                continue;
+            };
+            counts.written += 1;
+            let Record { contig, position, reference, .. } = &record;
+            let odds = (shares[new] / shares[old]).ln() as f32;
+            writeln!(output, "{contig}\t{position}\t{reference}\t{alternate}\t{odds}")?;
+        }
+    }
+    Ok(counts)
+}
+
+/// The place of a single base among A, C, G, T.
+fn base(allele: &str) -> Option<usize> {
+    match allele.as_bytes() {
+        [letter] => base_of(*letter),
+        _ => None,
+    }
+}
+
+fn base_of(letter: u8) -> Option<usize> {
+    b"ACGT".iter().position(|base| base.eq_ignore_ascii_case(&letter))
+}
