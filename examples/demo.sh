@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Scores every SNV of the human mitochondrial genome with a small model, then looks at the result.
+# Scores every SNV of the human mitochondrial genome with the small model that comes along, then looks at the result.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,24 +12,34 @@ mkdir -p "$work"
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 
-say "A model: small, shaped like Nucleotide Transformer v2, with random weights. Untrained: the numbers mean nothing yet."
-show target/release/examples/synthetic_checkpoint nucleotide-transformer-v2 "$work/untrained" \
-    --layers 4 --hidden 128 --heads 4 --intermediate 256 --seed 7
-
 say "A store for the mitochondrial genome, and the model in it"
 show vestore init "$store" --reference examples/mitochondrion.fa --assembly rCRS
-show vestore model add "$store" untrained --checkpoint "$work/untrained"
+show vestore model add "$store" small --checkpoint examples/model
+show vestore model show "$store" small
 
 say "Every SNV of all 16,569 bases, scored on the CPU"
-show vestore score "$store" --model untrained --region MT --score llr --device cpu --track demo
+show vestore score "$store" --model small --region MT --score llr --device cpu --track demo
 
 say "One variant: m.3243A>G, the most common cause of MELAS"
 show vestore query "$store" MT-3243-A-G
 
-say "The twenty most extreme variants by llr"
-vestore query "$store" --format tsv -o "$work/mitochondrion.tsv"
-{ head -n 1 "$work/mitochondrion.tsv"; tail -n +2 "$work/mitochondrion.tsv" | sort -t "$(printf '\t')" -k 8,8g; } \
-    | awk 'NR <= 21' | cut -f 1-4,8-10
+say "Known pathogenic variants: their llr, and the share of all SNVs that the model finds even less likely"
+show vestore query "$store" --format tsv -o "$work/mitochondrion.tsv"
+show vestore query "$store" --variants examples/pathogenic.vcf --format tsv -o "$work/pathogenic.tsv"
+awk -F '\t' -v every=8 '
+    FNR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+    FNR == NR { all[++total] = $column["llr"]; next }
+    {
+        below = 0
+        for (i = 1; i <= total; i++) below += all[i] < $column["llr"]
+        share[++found] = 100 * below / total
+        lower += share[found] < 50
+        if (found % every == 1) {
+            printf "m.%s%s>%s  llr %6.2f  lower than this: %4.1f %%\n", $2, $3, $4, $column["llr"], share[found]
+        }
+    }
+    END { printf "%d of %d pathogenic variants lie in the lower half of all SNVs, where chance puts %d\n", lower, found, found / 2 }
+' "$work/mitochondrion.tsv" "$work/pathogenic.tsv"
 
 say "An Arrow file for other tools"
 show vestore export "$store" --format arrow -o "$work/mitochondrion.arrow"
@@ -50,4 +60,4 @@ done
 say "What the store holds"
 show vestore info "$store"
 show vestore verify "$store"
-printf '\nThe model is untrained: the numbers above mean nothing yet. The store stays in %s.\n' "$store"
+printf '\nWhat the model can and cannot do: examples/model/README.md. The store stays in %s.\n' "$store"

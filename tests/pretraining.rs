@@ -1,11 +1,12 @@
-//! Pretraining from the command line: killed at any moment it ends with the same weights.
+//! Pretraining from the command line: killed at any moment it ends with the same weights; the model that comes
+//! along knows DNA.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::SystemTime;
 
-use crate::programs::{checkpoint, command, fails, genome, ok, said};
+use crate::programs::{checkpoint, command, fails, genome, ok, said, workspace};
 use crate::support::Random;
 
 const TRAIN: &str = "train pretrain {} --config {} --output {} --held-out chr1:1-600 --steps 200 --tokens 24 --batch-tokens 480 --learning-rate 0.002 --save-every 3 --seed 4 --device cpu --threads 1 --quiet";
@@ -78,4 +79,41 @@ fn a_study_says_what_each_ingredient_is_worth() {
     );
     let told = fails(2, &study.replace("--length-warmup 10", ""), &[&fasta, &config, &output]);
     assert!(told.contains("no ingredient to switch off"), "{told}");
+}
+
+#[test]
+fn the_model_that_comes_along_is_the_one_that_its_record_tells_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (examples, store) = (workspace().join("examples"), folder.path().join("store"));
+    ok("init {} --reference {}", &[&store, &examples.join("mitochondrion.fa")]);
+    ok("model add {} small --checkpoint {}", &[&store, &examples.join("model")]);
+    let shown: serde_json::Value =
+        serde_json::from_str(&ok("model show {} small --format json", &[&store])).unwrap();
+    let record = fs::read(examples.join("model/training.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(shown[0]["parameters"], record["result"]["parameters"], "{shown}");
+    assert!(shown[0]["note"].as_str().unwrap().contains("do not tell harmful variants"), "{shown}");
+}
+
+#[test]
+fn the_model_that_comes_along_knows_dna_that_it_has_not_seen() {
+    let data =
+        std::env::var_os("VESTORE_DATA").map_or_else(|| workspace().join("../shared/data"), PathBuf::from);
+    let genome = data.join("genome/GRCh38.mini.fa.gz");
+    if !genome.exists() {
+        println!("skipped: {} is not there (VESTORE_DATA names its folder)", genome.display());
+        return;
+    }
+    let table = ok(
+        "study loss {} --checkpoint {} --held-out 17 --windows 300 --order 2 --device cpu --format json",
+        &[&genome, &workspace().join("examples/model")],
+    );
+    let rows: serde_json::Value = serde_json::from_str(&table).unwrap();
+    let row = |model: &str| -> &serde_json::Value {
+        let mut rows = rows.as_array().unwrap().iter();
+        rows.find(|row| row["part"] == "all" && row["model"].as_str().unwrap().ends_with(model)).unwrap()
+    };
+    let bound = |of: &serde_json::Value, bound: &str| of[bound].as_f64().unwrap();
+    assert!(bound(&row("model")["loss"], "high") < bound(&row("context of 2 + 2")["loss"], "low"), "{table}");
+    assert!(bound(&row("model")["difference"], "high") < -0.1, "{table}");
 }
