@@ -88,7 +88,7 @@ pub enum ReferenceError {
         contig: String,
     },
     /// A contig without bases.
-    #[error("{}: contig `{contig}` has no bases; remove its header, or, if the file has carriage returns alone for line ends, run \
+    #[error("{}: contig `{contig}` is empty; remove its header, or, if the file has carriage returns alone for line ends, run \
          `tr '\\r' '\\n' < X > Y`", path.display())]
     EmptyContig {
         /// The FASTA.
