@@ -1,6 +1,7 @@
 //! Rows of a Parquet file.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
@@ -61,7 +62,12 @@ impl ParquetBlocks {
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
         let failed = |source| ImportError::Arrow { path: self.path.clone(), source };
-        let Some(batch) = self.reader.next().transpose().map_err(failed)? else { return Ok(None) };
+        // The library panics over some damaged pages; the import ends here, so nobody meets what it left.
+        let read = catch_unwind(AssertUnwindSafe(|| self.reader.next().transpose())).unwrap_or_else(|_| {
+            let problem = "damaged pages, over which its reader gave up; write the file anew";
+            Err(ArrowError::ParquetError(problem.to_owned()))
+        });
+        let Some(batch) = read.map_err(failed)? else { return Ok(None) };
         let column = |name: &str, kind: &DataType| -> Result<ArrayRef, ImportError> {
             let missing = || ArrowError::SchemaError(format!("no column `{name}`"));
             let column = batch.column_by_name(name).ok_or_else(missing).map_err(failed)?;
