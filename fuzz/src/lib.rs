@@ -14,7 +14,12 @@ use vestore_schema::catalog::{
 };
 use vestore_schema::{Assembly, Contig, StoreRecord};
 
-static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+    // A panic that the program catches, of a library over a damaged file, is no finding; libFuzzer's own hook would
+    // end the process before it is caught. One that nobody catches still ends it.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    tempfile::tempdir().expect("a folder")
+});
 
 /// A file of that name with `bytes` in it; the next one of the name replaces it.
 pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
