@@ -5,6 +5,7 @@
 mod dora;
 mod houlsby;
 mod ia3;
+mod initial;
 mod lora;
 mod target;
 mod vera;
@@ -25,6 +26,8 @@ use crate::model::source::Found;
 use crate::model::{Modules, to_tensor};
 
 use ia3::Ia3;
+pub use initial::AdapterKind;
+pub(crate) use initial::{Trunk, counted, write_initial};
 use lora::Lora;
 use target::Targets;
 use vera::Vera;
@@ -135,6 +138,21 @@ pub(crate) struct Adapter {
 pub(crate) struct Tensors {
     checkpoint: Checkpoint,
     file: PathBuf,
+}
+
+/// An adapter's tensors as they are now: those under training, else those of its file.
+struct Current<'a> {
+    tensors: &'a Tensors,
+    trained: Option<&'a BTreeMap<String, Tensor>>,
+}
+
+impl Current<'_> {
+    fn load(&self, key: &str) -> Result<Tensor, TchError> {
+        match self.trained.and_then(|trained| trained.get(key)) {
+            Some(tensor) => Ok(tensor.shallow_clone()),
+            None => self.tensors.load(key),
+        }
+    }
 }
 
 impl Tensors {
@@ -321,28 +339,52 @@ impl Adapter {
         self.changes.contains_key(module)
     }
 
-    /// The changed weight and bias of `module`, from float32 ones.
+    /// The changed weight and bias of `module`, from float32 ones; by the tensors `trained`, where they are there.
     pub(crate) fn merge(
         &self,
         module: &str,
         weight: Tensor,
         bias: Option<Tensor>,
+        trained: Option<&BTreeMap<String, Tensor>>,
     ) -> Result<(Tensor, Option<Tensor>), TchError> {
+        let tensors = Current { tensors: &self.tensors, trained };
         match self.changes.get(module) {
             None => Ok((weight, bias)),
-            Some(Change::Lora(change)) => change.merge(&self.tensors, &weight, bias),
-            Some(Change::Ia3(change)) => change.merge(&self.tensors, &weight, bias),
-            Some(Change::Vera(change)) => change.merge(&self.tensors, &weight, bias),
+            Some(Change::Lora(change)) => change.merge(&tensors, &weight, bias),
+            Some(Change::Ia3(change)) => change.merge(&tensors, &weight, bias),
+            Some(Change::Vera(change)) => change.merge(&tensors, &weight, bias),
         }
     }
 
-    /// The bottleneck `module`, if there is one: weight and bias down, weight and bias up, in float32.
-    pub(crate) fn bottleneck(&self, module: &str) -> Result<Option<[Tensor; 4]>, TchError> {
+    /// The bottleneck `module`, if there is one: weight and bias down, weight and bias up, in float32; those of
+    /// `trained`, where they are there.
+    pub(crate) fn bottleneck(
+        &self,
+        module: &str,
+        trained: Option<&BTreeMap<String, Tensor>>,
+    ) -> Result<Option<[Tensor; 4]>, TchError> {
         if !self.bottlenecks.contains(module) {
             return Ok(None);
         }
-        let [a, b, c, d] = houlsby::keys(module).map(|key| self.tensors.load(&key));
+        let tensors = Current { tensors: &self.tensors, trained };
+        let [a, b, c, d] = houlsby::keys(module).map(|key| tensors.load(&key));
         Ok(Some([a?, b?, c?, d?]))
+    }
+
+    /// All its tensors that are no whole weights, in float32, by the names that its changes know them by.
+    pub(crate) fn tensors(&self) -> Result<BTreeMap<String, Tensor>, TchError> {
+        let changed = self.changes.values().flat_map(|change| match change {
+            Change::Lora(lora) => lora.keys().collect(),
+            Change::Ia3(ia3) => vec![ia3.vector()],
+            Change::Vera(vera) => vera.keys().to_vec(),
+        });
+        let bottlenecks = self.bottlenecks.iter().flat_map(|module| houlsby::keys(module));
+        changed.chain(bottlenecks).map(|key| Ok((key.clone(), self.tensors.load(&key)?))).collect()
+    }
+
+    /// Names of the whole weights that it carries.
+    pub(crate) fn saved_names(&self) -> impl Iterator<Item = &String> {
+        self.saved.iter()
     }
 
     /// Everything about it that decides numbers.

@@ -17,7 +17,7 @@ mod tokenize;
 mod train;
 mod window;
 
-pub use adapter::AdapterError;
+pub use adapter::{AdapterError, AdapterKind};
 pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
 pub use device::{DeviceError, devices, set_tf32, set_threads};
 pub use evaluate::{
@@ -51,9 +51,11 @@ pub use tokenize::{
     train_tokenizer,
 };
 pub use train::{
-    AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, FilesError, Genome, GenomeError, LengthWarmup,
-    LossPoint, Masked, PretrainError, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, Schedule,
-    StateError, Stretches, TrainingResult, WindowsError, pretrain, training_batch,
+    AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, Example, FilesError, Finetuned, Finetuning,
+    Genome, GenomeError, LengthWarmup, LossPoint, Masked, PretrainError, Pretrained, PretrainingData,
+    PretrainingPlan, PretrainingRun, Schedule, StateError, Stretches, TrainingResult, TuningData,
+    TuningError, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult, TuningTask, WindowsError,
+    finetune, pretrain, training_batch, tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, ScoreKind, Strands};
 pub use window::WindowCutter;

@@ -24,10 +24,9 @@ use vestore_schema::TokenizerKind;
 
 pub(crate) use attention::{Chosen, Place};
 pub(crate) use blueprint::{Module, Modules};
-pub(crate) use encoder::Pass;
+pub(crate) use encoder::{Encoder, Pass};
 pub(crate) use linear::to_tensor;
 
-use encoder::Encoder;
 use error::ModelError;
 use head::{ClassHead, MaskedHead};
 use identity::{Hash, Identity};

@@ -41,7 +41,9 @@ pub struct Recipe {
 #[derive(Debug, Error)]
 pub enum ScoreError {
     /// The model has not what the score needs.
-    #[error("score `{kind}` needs {needs}; choose another of llr, llr-grid, distance, pll, classifier")]
+    #[error(
+        "score `{kind}` needs {needs}; choose another of llr, llr-grid, distance, pll, classifier, regression"
+    )]
     Unsupported {
         /// The score.
         kind: ScoreKind,
@@ -97,6 +99,7 @@ impl Recipe {
                 ScoreKind::Classifier if model.labels.is_none_or(|labels| labels < 2) => {
                     Some("a classification head of two or more labels")
                 }
+                ScoreKind::Regression if model.labels != Some(1) => Some("a head of one output"),
                 _ => None,
             };
             if let Some(needs) = needs {
@@ -243,7 +246,9 @@ pub fn prepare(
     let kinds = recipe.kinds_in_order();
     let wants = |kind| kinds.contains(&kind);
     let alternates = recipe.embeddings
-        || [ScoreKind::Distance, ScoreKind::Pll, ScoreKind::Classifier].into_iter().any(wants);
+        || [ScoreKind::Distance, ScoreKind::Pll, ScoreKind::Classifier, ScoreKind::Regression]
+            .into_iter()
+            .any(wants);
     // Alternates of one site share their reference window: each distinct window is cut once.
     let mut numbers: HashMap<&[u8], usize> = HashMap::new();
     let mut windows: Vec<&[u8]> = Vec::new();
@@ -331,7 +336,9 @@ fn plan_strand(
             }
             ScoreKind::Distance => plan.distance = distance::plan(forwards, view),
             ScoreKind::Pll => plan.pll = Some(pll::plan(forwards, view)),
-            ScoreKind::Classifier => plan.classifier = Some(classifier::plan(forwards, view)),
+            ScoreKind::Classifier | ScoreKind::Regression => {
+                plan.classifier = Some(classifier::plan(forwards, view));
+            }
         }
     }
     if embeddings {
@@ -401,9 +408,16 @@ fn finish_row(work: &Work, outputs: &[ForwardOutput], snv: bool, strands: &[Stra
                     .collect();
                 values.push(mean(&each));
             }
-            ScoreKind::Classifier => {
-                let each: Vec<Option<[f32; 2]>> =
-                    strands.iter().map(|strand| strand.classifier.map(|plan| plan.finish(outputs))).collect();
+            ScoreKind::Classifier | ScoreKind::Regression => {
+                let finish = if *kind == ScoreKind::Classifier {
+                    classifier::Plan::odds
+                } else {
+                    classifier::Plan::numbers
+                };
+                let each: Vec<Option<[f32; 2]>> = strands
+                    .iter()
+                    .map(|strand| strand.classifier.map(|plan| finish(plan, outputs)))
+                    .collect();
                 for column in 0..2 {
                     let column: Vec<Value> =
                         each.iter().map(|values| values.map(|values| values[column])).collect();

@@ -3,20 +3,31 @@
 mod adamw;
 mod alleles;
 mod curve;
+mod examples;
+mod figures;
 mod files;
+mod finetune;
 mod genome;
 mod initial;
 mod masking;
+mod memory;
 mod network;
+mod objective;
 mod pretrain;
+mod published;
 mod schedule;
+mod start;
 mod state;
 mod stretches;
+mod tuning;
 mod windows;
 
 pub use adamw::AdamWOptions;
 pub use alleles::{AlleleCounts, Alleles, AllelesError};
+pub use examples::{Example, TuningTask};
+pub use figures::{TuningFigure, tuning_metrics};
 pub use files::FilesError;
+pub use finetune::{Finetuned, Finetuning, finetune};
 pub use genome::{Genome, GenomeError};
 pub use masking::Masked;
 pub use pretrain::{
@@ -26,4 +37,5 @@ pub use pretrain::{
 pub use schedule::{Decay, LengthWarmup, Schedule};
 pub use state::{LossPoint, StateError};
 pub use stretches::Stretches;
+pub use tuning::{TuningData, TuningError, TuningInput, TuningMethod, TuningPlan, TuningResult};
 pub use windows::WindowsError;

@@ -26,6 +26,8 @@ pub enum ScoreKind {
     Pll,
     /// Probability and log-odds of a fine-tuned head.
     Classifier,
+    /// The number that a fine-tuned head of one output gives.
+    Regression,
 }
 
 impl fmt::Display for ScoreKind {
@@ -47,7 +49,8 @@ impl Strands {
 
 impl ScoreKind {
     /// Every kind, in the order in which their columns stand.
-    pub const ALL: [Self; 5] = [Self::Llr, Self::LlrGrid, Self::Distance, Self::Pll, Self::Classifier];
+    pub const ALL: [Self; 6] =
+        [Self::Llr, Self::LlrGrid, Self::Distance, Self::Pll, Self::Classifier, Self::Regression];
 
     /// The name on the command line.
     #[must_use]
@@ -58,6 +61,7 @@ impl ScoreKind {
             Self::Distance => "distance",
             Self::Pll => "pll",
             Self::Classifier => "classifier",
+            Self::Regression => "regression",
         }
     }
 
@@ -79,6 +83,7 @@ impl ScoreKind {
             }
             (Self::Pll, _) => &["pll"],
             (Self::Classifier, _) => &["probability", "delta_logit"],
+            (Self::Regression, _) => &["value", "delta"],
         }
     }
 }

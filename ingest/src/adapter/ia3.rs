@@ -3,8 +3,8 @@
 
 use tch::{TchError, Tensor};
 
-use super::Tensors;
 use super::target::{Names, Target};
+use super::{Current, Tensors};
 use crate::model::Module;
 use crate::model::config::ConfigFile;
 use crate::model::error::ModelError;
@@ -45,7 +45,7 @@ impl Ia3 {
 
     pub(super) fn merge(
         &self,
-        tensors: &Tensors,
+        tensors: &Current<'_>,
         weight: &Tensor,
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Tensor>), TchError> {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tch::{TchError, Tensor};
 
 use super::target::Target;
-use super::{AdapterError, Tensors, dora};
+use super::{AdapterError, Current, Tensors, dora};
 use crate::model::Module;
 use crate::model::config::ConfigFile;
 use crate::model::error::ModelError;
@@ -165,7 +165,7 @@ impl Lora {
 
     pub(super) fn merge(
         &self,
-        tensors: &Tensors,
+        tensors: &Current<'_>,
         weight: &Tensor,
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Tensor>), TchError> {

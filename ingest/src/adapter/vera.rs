@@ -4,7 +4,7 @@
 use tch::{TchError, Tensor};
 
 use super::target::Target;
-use super::{AdapterError, Tensors};
+use super::{AdapterError, Current, Tensors};
 use crate::model::Module;
 use crate::model::config::ConfigFile;
 use crate::model::error::ModelError;
@@ -75,7 +75,7 @@ impl Vera {
 
     pub(super) fn merge(
         &self,
-        tensors: &Tensors,
+        tensors: &Current<'_>,
         weight: &Tensor,
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Tensor>), TchError> {

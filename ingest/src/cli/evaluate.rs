@@ -44,11 +44,11 @@ pub(super) struct Arguments {
     /// Only rows that every track scores: SNVs alone where one of them scores no others
     #[arg(long)]
     common: bool,
-    /// Figures: auroc, auprc, accuracy, f1, mcc, `true_positives`, `false_positives`, `true_negatives`,
+    /// Figures: auroc, auprc, accuracy, f1, mcc, `true_positive_rate`, `true_positives`, `false_positives`, `true_negatives`,
     /// `false_negatives`, spearman, r2; what suits the labels by default
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
-    /// Scores from here on are calls, for accuracy, f1, mcc and the four counts
+    /// Scores from here on are calls, for accuracy, f1, mcc, the true-positive rate and the four counts
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     threshold: Option<f64>,
     /// Whether labels are classes; by default they are when all are 0 or 1

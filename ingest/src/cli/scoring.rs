@@ -32,7 +32,7 @@ pub(super) struct Scoring {
     /// Every SNV of every base of the regions of a BED file
     #[arg(long, value_name = "FILE")]
     bed: Option<PathBuf>,
-    /// Kinds of scores: llr, llr-grid, distance, pll, classifier; what suits the model by default
+    /// Kinds of scores: llr, llr-grid, distance, pll, classifier, regression; what suits the model by default
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     score: Vec<String>,
     /// Window length in bases; 600 by default, less where the model's limit is less
@@ -245,6 +245,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
     }
     if scores.is_empty() {
         scores.push(match model.tokenizer {
+            _ if model.labels == Some(1) => ScoreKind::Regression,
             _ if model.labels.is_some() => ScoreKind::Classifier,
             TokenizerKind::Kmer(_) | TokenizerKind::Base if model.masked_lm => ScoreKind::Llr,
             _ => ScoreKind::Distance,

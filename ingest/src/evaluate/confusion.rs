@@ -44,6 +44,12 @@ impl Confusion {
         (total > 0.0).then(|| 2.0 * tp / total)
     }
 
+    /// Share of the positives that are called; `None` without positives.
+    pub(super) fn true_positive_rate(self) -> Option<f64> {
+        let [tp, _, _, fn_] = self.cells();
+        (tp + fn_ > 0.0).then(|| tp / (tp + fn_))
+    }
+
     /// Matthews' correlation; `None` when all labels or all calls are equal.
     pub(super) fn mcc(self) -> Option<f64> {
         let [tp, fp, tn, fn_] = self.cells();

@@ -20,6 +20,8 @@ pub enum Metric {
     F1,
     /// Matthews' correlation at the threshold.
     Mcc,
+    /// Share of the positives that are called at the threshold.
+    TruePositiveRate,
     /// Positives called positive at the threshold.
     TruePositives,
     /// Negatives called positive.
@@ -37,12 +39,13 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Auroc,
         Self::Auprc,
         Self::Accuracy,
         Self::F1,
         Self::Mcc,
+        Self::TruePositiveRate,
         Self::TruePositives,
         Self::FalsePositives,
         Self::TrueNegatives,
@@ -60,6 +63,7 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::F1 => "f1",
             Self::Mcc => "mcc",
+            Self::TruePositiveRate => "true_positive_rate",
             Self::TruePositives => "true_positives",
             Self::FalsePositives => "false_positives",
             Self::TrueNegatives => "true_negatives",
@@ -86,6 +90,7 @@ impl Metric {
         match self {
             Self::Auroc | Self::Auprc => "undefined: one class only",
             Self::F1 => "undefined: nothing is positive, labelled or called",
+            Self::TruePositiveRate => "undefined: no positives",
             Self::Mcc => "undefined: all labels or all calls are equal",
             Self::Spearman => "undefined: all labels or all scores are equal",
             Self::R2 => "undefined: all labels are equal",
@@ -156,7 +161,7 @@ impl Sample {
         curves(&self.by_score, &self.positive)
     }
 
-    pub(super) fn measure(&self, metric: Metric, counts: &[u32]) -> Option<f64> {
+    pub(crate) fn measure(&self, metric: Metric, counts: &[u32]) -> Option<f64> {
         let confusion = || Some(Confusion::of(&self.scores, &self.positive, counts, self.threshold?));
         let count = |of: fn(Confusion) -> u64| confusion().map(|found| of(found) as f64);
         match metric {
@@ -165,6 +170,7 @@ impl Sample {
             Metric::Accuracy => confusion()?.accuracy(),
             Metric::F1 => confusion()?.f1(),
             Metric::Mcc => confusion()?.mcc(),
+            Metric::TruePositiveRate => confusion()?.true_positive_rate(),
             Metric::TruePositives => count(|found| found.true_positives),
             Metric::FalsePositives => count(|found| found.false_positives),
             Metric::TrueNegatives => count(|found| found.true_negatives),
@@ -193,8 +199,10 @@ impl Sample {
             return Figure { estimate: Err("undefined: no rows"), bounds: None };
         }
         let estimate = self.measure(metric, &vec![1; self.rows()]).ok_or_else(|| self.reason(metric));
-        let counted =
-            metric.needs_threshold() && !matches!(metric, Metric::Accuracy | Metric::F1 | Metric::Mcc);
+        let counted = matches!(
+            metric,
+            Metric::TruePositives | Metric::FalsePositives | Metric::TrueNegatives | Metric::FalseNegatives
+        );
         let bounds = (estimate.is_ok() && !counted).then(|| {
             interval(self.rows(), bootstrap.resamples, bootstrap.seed, |counts| self.measure(metric, counts))
         });

@@ -57,6 +57,8 @@ pub(crate) struct Dialect {
     pub(crate) config: fn(&ConfigFile) -> Result<EncoderConfig, ModelError>,
     /// Reads the tokenizer of a checkpoint's directory.
     pub(crate) tokenizer: fn(&Path, &EncoderConfig) -> Result<Tokenizer, TokenizerError>,
+    /// What transformers calls the model with a classification head.
+    pub(crate) classifier: &'static str,
     /// Name of a part without prefix; `{}` stands for the layer's number.
     pub(crate) name: fn(Part) -> &'static str,
     /// Names, or ends of names, of weights that published files hold and no score uses.
@@ -86,6 +88,12 @@ impl Dialect {
     /// The name without the prefix that only some checkpoints have.
     pub(crate) fn bare<'a>(&self, name: &'a str) -> &'a str {
         name.strip_prefix(self.prefix).unwrap_or(name)
+    }
+
+    /// The name that a checkpoint saved with a head gives a weight: what is the encoder's has the prefix.
+    pub(crate) fn published(&self, name: &str) -> String {
+        let inside = ["encoder.", "embeddings.", "pooler."].iter().any(|part| name.starts_with(part));
+        format!("{}{name}", if inside { self.prefix } else { "" })
     }
 
     /// Whether a weight is known to be of no use.

@@ -93,7 +93,7 @@ impl Loader<'_> {
             None => Ok((weight, bias)),
             Some(adapter) => {
                 let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
-                Ok(adapter.merge(module, weight.f_to_kind(Kind::Float)?, bias)?)
+                Ok(adapter.merge(module, weight.f_to_kind(Kind::Float)?, bias, self.trained)?)
             }
         }
     }
@@ -127,7 +127,7 @@ impl Loader<'_> {
     /// The adapter's bottleneck of that name, if it has one.
     pub(crate) fn bottleneck(&self, module: &str) -> Result<Option<Bottleneck>, ModelError> {
         let Some(adapter) = &self.opened.adapter else { return Ok(None) };
-        let Some(tensors) = adapter.bottleneck(module)? else { return Ok(None) };
+        let Some(tensors) = adapter.bottleneck(module, self.trained)? else { return Ok(None) };
         let [down, down_bias, up, up_bias] = tensors.map(|tensor| self.place(&tensor));
         Ok(Some(Bottleneck {
             down: Linear { weight: down?, bias: Some(down_bias?) },

@@ -1,5 +1,5 @@
 //! A fine-tuned head: the probability that it gives class 1 of the alternate window, and the change of
-//! class 1's log-odds from reference to alternate.
+//! class 1's log-odds from reference to alternate; or of a head of one output, its number and the number's change.
 
 use crate::batch::{ForwardOutput, Forwards};
 
@@ -32,11 +32,19 @@ fn log_odds(logits: &[f32]) -> f64 {
 }
 
 impl Plan {
-    pub(super) fn finish(self, outputs: &[ForwardOutput]) -> [f32; 2] {
+    /// Class 1's probability of the alternate window, and its log-odds, alternate − reference.
+    pub(super) fn odds(self, outputs: &[ForwardOutput]) -> [f32; 2] {
         let [reference, alternate] =
             [self.reference, self.alternate].map(|pass| log_odds(&outputs[pass as usize].classes));
         let probability = 1.0 / (1.0 + (-alternate).exp());
         [probability as f32, (alternate - reference) as f32]
+    }
+
+    /// The number of the alternate window, and alternate − reference.
+    pub(super) fn numbers(self, outputs: &[ForwardOutput]) -> [f32; 2] {
+        let [reference, alternate] = [self.reference, self.alternate]
+            .map(|pass| outputs[pass as usize].classes.first().copied().unwrap_or(f32::NAN));
+        [alternate, alternate - reference]
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tch::Tensor;
@@ -14,7 +16,7 @@ use super::curve::plot_losses;
 use super::initial::initial_weights;
 use super::network::Network;
 use super::pretrain::TrainingResult;
-use super::state::{StateError, difference, replace, write_tensors};
+use super::state::{LossPoint, StateError, difference, replace, write_tensors};
 use crate::model::checkpoint::{Checkpoint, CheckpointError};
 use crate::model::describe;
 use crate::model::error::ModelError;
@@ -23,11 +25,11 @@ use crate::model::source::ModelSource;
 use crate::synthetic::write_safetensors;
 
 /// Files that make a checkpoint besides its weights, as far as they are there.
-const COPIED: [&str; 5] =
+pub(crate) const COPIED: [&str; 5] =
     ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
 /// What was trained how, and what came of it.
-const RECORD: &str = "training.json";
+pub(crate) const RECORD: &str = "training.json";
 
 /// Why the folder of a training cannot be used.
 #[derive(Debug, Error)]
@@ -72,6 +74,51 @@ pub enum FilesError {
     /// The weights cannot be written.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+/// What came of the training that `output` holds whole, if it does; another training's model is an error.
+pub(crate) fn finished<T: DeserializeOwned>(output: &Path, record: &Value) -> Result<Option<T>, FilesError> {
+    let file = output.join(RECORD);
+    let text = match std::fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(FilesError::Io { file, source }),
+    };
+    let occupied = || FilesError::Occupied { output: output.to_owned() };
+    let found: Value = serde_json::from_slice(&text).map_err(|_| occupied())?;
+    let (Some(made), Some(result)) = (found.get("training"), found.get("result")) else {
+        return Err(occupied());
+    };
+    if made != record {
+        let difference = difference(made, record);
+        return Err(FilesError::OtherPlan { output: output.to_owned(), difference });
+    }
+    serde_json::from_value(result.clone()).map(Some).map_err(|_| occupied())
+}
+
+/// Writes what was trained how and what came of it, and takes the state away: the last step of a training.
+pub(crate) fn finish<T: Serialize>(
+    output: &Path,
+    working: &Path,
+    record: &Value,
+    result: &T,
+) -> Result<(), FilesError> {
+    let text = format!("{:#}\n", json!({ "training": record, "result": result }));
+    let file = output.join(RECORD);
+    let io = |file: PathBuf| move |source| FilesError::Io { file, source };
+    replace(&file, text.as_bytes()).map_err(io(file.clone()))?;
+    std::fs::remove_dir_all(working).map_err(io(working.to_owned()))
+}
+
+/// Draws the losses of a training into `loss.svg`.
+pub(crate) fn draw_losses(
+    output: &Path,
+    losses: &[LossPoint],
+    held_out: &[LossPoint],
+) -> Result<(), FilesError> {
+    let file = output.join("loss.svg");
+    plot_losses(&file, losses, held_out)
+        .map_err(|error| FilesError::Curve { file: file.clone(), reason: error.to_string() })
 }
 
 /// The folder of a training.
@@ -155,22 +202,7 @@ impl Files {
 
     /// What came of the training if it is whole; another training's model is an error.
     pub(crate) fn finished(&self, record: &Value) -> Result<Option<TrainingResult>, FilesError> {
-        let file = self.output.join(RECORD);
-        let text = match std::fs::read(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(FilesError::Io { file, source }),
-        };
-        let occupied = || FilesError::Occupied { output: self.output.clone() };
-        let found: Value = serde_json::from_slice(&text).map_err(|_| occupied())?;
-        let (Some(made), Some(result)) = (found.get("training"), found.get("result")) else {
-            return Err(occupied());
-        };
-        if made != record {
-            let difference = difference(made, record);
-            return Err(FilesError::OtherPlan { output: self.output.clone(), difference });
-        }
-        serde_json::from_value(result.clone()).map(Some).map_err(|_| occupied())
+        finished(&self.output, record)
     }
 
     /// Writes the model, its loss curve and what made it, and takes the state away.
@@ -196,12 +228,7 @@ impl Files {
         // transformers refuses files that do not say whose tensors they are.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         write_tensors(&self.output.join("model.safetensors"), &weights, metadata)?;
-        let picture = self.output.join("loss.svg");
-        plot_losses(&picture, &result.losses, &result.held_out)
-            .map_err(|error| FilesError::Curve { file: picture.clone(), reason: error.to_string() })?;
-        let text = format!("{:#}\n", json!({ "training": record, "result": result }));
-        let file = self.output.join(RECORD);
-        replace(&file, text.as_bytes()).map_err(io(&file))?;
-        std::fs::remove_dir_all(&self.working).map_err(io(&self.working))
+        draw_losses(&self.output, &result.losses, &result.held_out)?;
+        finish(&self.output, &self.working, record, result)
     }
 }

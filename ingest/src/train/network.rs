@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::masking::Masked;
 use super::state::StateError;
@@ -15,10 +15,12 @@ use crate::model::source::{ModelSource, Opened};
 use crate::model::to_tensor;
 use crate::tokenize::Tokenizer;
 
-/// A model's weights in float32, each a leaf of its own, and what is needed to compute with them.
+/// A model's weights in float32, and what is needed to compute with them.
 pub(crate) struct Network {
     opened: Opened,
-    /// By the names that the encoder knows, without the family's prefix.
+    /// All weights by the names that the encoder and the adapter know, without the family's prefix.
+    tensors: BTreeMap<String, Tensor>,
+    /// Those of them that are trained, each a leaf of its own.
     weights: BTreeMap<String, Tensor>,
     device: Device,
     /// What products are computed in; the weights stay float32.
@@ -32,18 +34,59 @@ impl Network {
         if !opened.masked_lm {
             return Err(ModelError::NoHead { head: "masked language model" });
         }
-        let mut weights = BTreeMap::new();
-        for name in opened.used.keys() {
-            let Some(found) = opened.find(name) else {
-                panic!("`{name}` was found when the checkpoint was opened; this is a bug")
-            };
-            let leaf = to_tensor(&found)?.f_to_device(device)?.f_to_kind(Kind::Float)?;
-            weights.insert(name.clone(), leaf.f_set_requires_grad(true)?);
-        }
-        Ok(Self { opened, weights, device, kind })
+        let tensors = opened.used.keys().map(|name| Ok((name.clone(), Self::stored(&opened, name)?)));
+        let tensors = tensors.collect::<Result<_, ModelError>>()?;
+        Self::new(opened, tensors, |_| true, device, kind)
     }
 
-    /// The weights by name.
+    /// A network of weights in float32, of which those are trained whose names are `chosen`.
+    pub(crate) fn new(
+        opened: Opened,
+        tensors: BTreeMap<String, Tensor>,
+        chosen: impl Fn(&str) -> bool,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, ModelError> {
+        let mut network = Self { opened, tensors: BTreeMap::new(), weights: BTreeMap::new(), device, kind };
+        for (name, tensor) in tensors {
+            let tensor = tensor.f_to_device(device)?.f_set_requires_grad(chosen(&name))?;
+            if tensor.requires_grad() {
+                network.weights.insert(name.clone(), tensor.shallow_clone());
+            }
+            network.tensors.insert(name, tensor);
+        }
+        Ok(network)
+    }
+
+    /// A weight of an opened model as its files hold it, in float32.
+    pub(crate) fn stored(opened: &Opened, name: &str) -> Result<Tensor, ModelError> {
+        let Some(found) = opened.find(name) else {
+            panic!("`{name}` was found when the checkpoint was opened; this is a bug")
+        };
+        Ok(to_tensor(&found)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// The model's files.
+    pub(crate) fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// All weights by name.
+    pub(crate) fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+
+    /// Reads weights for an encoder and its head: those under training with their gradients.
+    pub(crate) fn loader(&self) -> Loader<'_> {
+        Loader { opened: &self.opened, trained: Some(&self.tensors), kind: self.kind, device: self.device }
+    }
+
+    /// What computes.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The trained weights by name.
     pub(crate) fn weights(&self) -> &BTreeMap<String, Tensor> {
         &self.weights
     }
@@ -66,6 +109,7 @@ impl Network {
         }
         for (name, weight) in &mut self.weights {
             *weight = weights[name].f_to_device(self.device)?.f_set_requires_grad(true)?;
+            self.tensors.insert(name.clone(), weight.shallow_clone());
         }
         let moved = means.into_iter().map(|(name, [mean, square])| {
             Ok((name, [mean.f_to_device(self.device)?, square.f_to_device(self.device)?]))
@@ -75,10 +119,19 @@ impl Network {
 
     /// The name that a checkpoint of the family gives a weight.
     pub(crate) fn published(&self, name: &str) -> String {
-        let dialect = self.opened.dialect;
-        let encoder = crate::model::blueprint::encoder_modules(dialect, &self.opened.config);
-        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
-        if encoder.contains_key(module) { format!("{}{name}", dialect.prefix) } else { name.to_owned() }
+        self.opened.dialect.published(name)
+    }
+
+    /// Puts other numbers of the same shapes into the trained weights.
+    pub(crate) fn replace(&mut self, weights: &BTreeMap<String, Tensor>) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            for (name, weight) in &mut self.weights {
+                if let Some(other) = weights.get(name) {
+                    weight.detach().f_copy_(&other.f_to_device(self.device)?)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// The model's tokenizer.
@@ -93,18 +146,13 @@ impl Network {
 
     /// Numbers in all weights.
     pub(crate) fn parameters(&self) -> u64 {
-        self.weights.values().map(|weight| weight.numel() as u64).sum()
+        self.tensors.values().map(|weight| weight.numel() as u64).sum()
     }
 
     /// The weighted sum of the cross entropies of the hidden tokens, in nats, as a scalar with its gradient.
     /// All windows have one token count.
     pub(crate) fn masked_loss(&self, windows: &[Masked]) -> Result<Tensor, ModelError> {
-        let loader = Loader {
-            opened: &self.opened,
-            trained: Some(&self.weights),
-            kind: self.kind,
-            device: self.device,
-        };
+        let loader = self.loader();
         let encoder = Encoder::load(&loader)?;
         let head = MaskedHead::load(&loader, encoder.words())?;
         let length = windows.first().map_or(0, |window| window.ids.len()) as i64;

@@ -1,6 +1,7 @@
 //! Pretraining of a masked language model, from nothing or from a checkpoint, that can be cut off anywhere
 //! and goes on to the same weights.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -286,7 +287,7 @@ impl<'a> Training<'a> {
         let tokenizer = network.tokenizer().clone();
         let (optimizer, losses, held_out, pending) = match read_state(state, record)? {
             None => (AdamW::new(plan.optimizer, network.weights())?, Vec::new(), Vec::new(), [0.0; 2]),
-            Some(State { step, losses, held_out, pending, weights, means }) => {
+            Some(State { step, losses, held_out, pending, weights, means, .. }) => {
                 let means = network.restore(&weights, means, state)?;
                 (AdamW::restored(plan.optimizer, means, step), losses, held_out, pending)
             }
@@ -421,6 +422,8 @@ impl<'a> Training<'a> {
             losses: self.losses.clone(),
             held_out: self.held_out.clone(),
             pending: self.pending,
+            best: None,
+            best_weights: BTreeMap::new(),
             weights: weights.collect(),
             means: means.collect(),
         };

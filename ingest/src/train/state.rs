@@ -67,6 +67,10 @@ pub(crate) struct State {
     pub(crate) held_out: Vec<LossPoint>,
     /// Sum of the losses since the last point, and of their weights.
     pub(crate) pending: [f64; 2],
+    /// The lowest loss of the held-out rows, where a training keeps the weights that gave it.
+    pub(crate) best: Option<LossPoint>,
+    /// The trained weights that gave it.
+    pub(crate) best_weights: BTreeMap<String, Tensor>,
     pub(crate) weights: BTreeMap<String, Tensor>,
     pub(crate) means: BTreeMap<String, [Tensor; 2]>,
 }
@@ -77,6 +81,8 @@ struct Header {
     losses: Vec<LossPoint>,
     held_out: Vec<LossPoint>,
     pending: [f64; 2],
+    #[serde(default)]
+    best: Option<LossPoint>,
 }
 
 /// Writes a state, so that the old one is there until the new one is whole. `plan` says what was trained how.
@@ -89,8 +95,12 @@ pub(crate) fn write_state(file: &Path, plan: &serde_json::Value, state: &State) 
         tensors.insert(format!("mean/{name}"), mean);
         tensors.insert(format!("square/{name}"), square);
     }
-    let State { step, pending, .. } = *state;
-    let header = Header { step, losses: state.losses.clone(), held_out: state.held_out.clone(), pending };
+    for (name, weight) in &state.best_weights {
+        tensors.insert(format!("best/{name}"), weight);
+    }
+    let State { step, pending, best, .. } = *state;
+    let header =
+        Header { step, losses: state.losses.clone(), held_out: state.held_out.clone(), pending, best };
     let header = serde_json::to_string(&header).map_err(|error| malformed(file, &error))?;
     let metadata = HashMap::from([("plan".to_owned(), plan.to_string()), ("state".to_owned(), header)]);
     write_tensors(file, &tensors, metadata)
@@ -121,6 +131,8 @@ pub(crate) fn read_state(file: &Path, plan: &serde_json::Value) -> Result<Option
         losses: header.losses,
         held_out: header.held_out,
         pending: header.pending,
+        best: header.best,
+        best_weights: BTreeMap::new(),
         weights: BTreeMap::new(),
         means: BTreeMap::new(),
     };
@@ -133,6 +145,9 @@ pub(crate) fn read_state(file: &Path, plan: &serde_json::Value) -> Result<Option
         Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
     };
     for name in tensors.names() {
+        if let Some(weight) = name.strip_prefix("best/") {
+            state.best_weights.insert(weight.to_owned(), tensor(name)?);
+        }
         let Some(weight) = name.strip_prefix("weight/") else { continue };
         state.weights.insert(weight.to_owned(), tensor(name)?);
         let means = [tensor(&format!("mean/{weight}"))?, tensor(&format!("square/{weight}"))?];
@@ -209,6 +224,8 @@ mod tests {
             losses: vec![LossPoint { step: 5, loss: 1.25 }],
             held_out: Vec::new(),
             pending: [0.5, 0.25],
+            best: Some(LossPoint { step: 6, loss: 0.5 }),
+            best_weights: BTreeMap::from([("a.weight".to_owned(), tensor(4.0))]),
             weights: BTreeMap::from([("a.weight".to_owned(), tensor(1.0))]),
             means: BTreeMap::from([("a.weight".to_owned(), [tensor(2.0), tensor(3.0)])]),
         }
@@ -223,6 +240,8 @@ mod tests {
         write_state(&file, &plan, &state()).expect("written");
         let read = read_state(&file, &plan).expect("read").expect("a state");
         assert_eq!((read.step, &read.losses), (7, &state().losses));
+        assert_eq!(read.best, state().best);
+        assert!(read.best_weights["a.weight"].equal(&state().best_weights["a.weight"]));
         assert!(read.weights["a.weight"].equal(&state().weights["a.weight"]));
         assert!(read.means["a.weight"][1].equal(&state().means["a.weight"][1]));
         let other = json!({ "seed": 1, "optimizer": { "beta1": 0.8 } });

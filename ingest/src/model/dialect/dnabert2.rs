@@ -11,6 +11,7 @@ use crate::tokenize::{BpeTokenizer, Tokenizer, TokenizerError};
 pub(super) static DIALECT: Dialect = Dialect {
     family: "dnabert2",
     prefix: "bert.",
+    classifier: "BertForSequenceClassification",
     recognises: |config, checkpoint| {
         auto_map_names(config, "bert_layers.")
             || (matches!(config.text("model_type"), None | Some("bert"))

@@ -17,6 +17,7 @@ use crate::tokenize::{BaseTokenizer, Tokenizer, TokenizerError};
 pub(super) static DIALECT: Dialect = Dialect {
     family: "dnagrinder",
     prefix: "dnagrinder.",
+    classifier: "DnaGrinderForSequenceClassification",
     recognises: |config, _| config.text("model_type") == Some("dnagrinder"),
     config,
     tokenizer,

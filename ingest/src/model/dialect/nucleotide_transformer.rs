@@ -11,6 +11,7 @@ use crate::tokenize::{BaseTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, Tok
 pub(super) static DIALECT: Dialect = Dialect {
     family: "nucleotide-transformer",
     prefix: "esm.",
+    classifier: "EsmForSequenceClassification",
     recognises: |config, _| {
         config.text("model_type") == Some("esm") || auto_map_names(config, "modeling_esm.")
     },

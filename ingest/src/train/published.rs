@@ -1,0 +1,142 @@
+//! What a fine-tuning leaves behind: a checkpoint as transformers reads it, or an adapter as PEFT reads it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tch::{TchError, Tensor};
+
+use super::examples::TuningTask;
+use super::files::{COPIED, FilesError};
+use super::network::Network;
+use super::objective::Scale;
+use super::start::trunk;
+use super::state::{replace, write_tensors};
+use super::tuning::{Tuned, TuningError};
+use crate::adapter::counted;
+use crate::model::blueprint::class_output;
+use crate::model::source::{ModelSource, card_field};
+
+/// Writes the tuned model into `output`, which is there: an adapter's two files, or a checkpoint of the kept layers,
+/// counted from 0. `classes` are the names of the classes. `working` holds the adapter's first files.
+pub(super) fn write(
+    tuned: &Tuned,
+    source: &ModelSource,
+    classes: &[String],
+    working: &Path,
+    output: &Path,
+) -> Result<(), TuningError> {
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let io = |file: &Path| {
+        let file = file.to_owned();
+        move |source| FilesError::Io { file, source }
+    };
+    let opened = tuned.network.opened();
+    if opened.adapter.is_some() {
+        let trunk = trunk(opened, source);
+        let tensors = scaled(&tuned.network, tuned.network.weights(), tuned.objective.scale)?;
+        let named: BTreeMap<String, &Tensor> =
+            tensors.iter().map(|(name, tensor)| (trunk.published(name), tensor)).collect();
+        let file = output.join("adapter_config.json");
+        std::fs::copy(working.join("adapter").join("adapter_config.json"), &file).map_err(io(&file))?;
+        write_tensors(&output.join("adapter_model.safetensors"), &named, metadata)?;
+        return Ok(());
+    }
+    for name in COPIED {
+        let from = source.checkpoint.join(name);
+        if from.exists() && name != "config.json" {
+            let to = output.join(name);
+            std::fs::copy(&from, &to).map_err(io(&to))?;
+        }
+    }
+    let file = source.checkpoint.join("config.json");
+    let text = std::fs::read(&file).map_err(io(&file))?;
+    let config: Map<String, Value> = serde_json::from_slice(&text)
+        .map_err(|error| io(&file)(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    let config = configuration(config, &tuned.network, tuned.objective.task, classes);
+    let file = output.join("config.json");
+    replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io(&file))?;
+    let file = output.join("README.md");
+    replace(&file, card(source, tuned).as_bytes()).map_err(io(&file))?;
+    let tensors = scaled(&tuned.network, tuned.network.tensors(), tuned.objective.scale)?;
+    let named: BTreeMap<String, &Tensor> = tensors
+        .iter()
+        .map(|(name, tensor)| (tuned.network.published(&counted(name, &opened.kept)), tensor))
+        .collect();
+    write_tensors(&output.join("model.safetensors"), &named, metadata)?;
+    Ok(())
+}
+
+/// The weights, with a head that gives numbers in the labels' unit.
+fn scaled(
+    network: &Network,
+    tensors: &BTreeMap<String, Tensor>,
+    scale: Scale,
+) -> Result<BTreeMap<String, Tensor>, TchError> {
+    let opened = network.opened();
+    let (output, _) = class_output(opened.dialect, &opened.config, 0);
+    tch::no_grad(|| {
+        let one = |(name, tensor): (&String, &Tensor)| {
+            let tensor = match name.strip_prefix(&output) {
+                Some(".weight") => tensor.f_mul_scalar(scale.spread)?,
+                Some(".bias") => tensor.f_mul_scalar(scale.spread)?.f_add_scalar(scale.centre)?,
+                _ => tensor.shallow_clone(),
+            };
+            Ok((name.clone(), tensor))
+        };
+        tensors.iter().map(one).collect()
+    })
+}
+
+/// The parent's configuration, of as many layers as are kept and with the head's labels.
+fn configuration(
+    mut config: Map<String, Value>,
+    network: &Network,
+    task: TuningTask,
+    classes: &[String],
+) -> Map<String, Value> {
+    let opened = network.opened();
+    let names: Vec<String> = match task {
+        TuningTask::Number => vec!["value".to_owned()],
+        TuningTask::Classes(count) if classes.len() == count as usize => classes.to_vec(),
+        TuningTask::Classes(count) => (0..count).map(|class| class.to_string()).collect(),
+    };
+    let numbered = |(number, name): (usize, &String)| (number.to_string(), json!(name));
+    let numbers = |(number, name): (usize, &String)| (name.clone(), json!(number));
+    let id2label: Map<String, Value> = names.iter().enumerate().map(numbered).collect();
+    let label2id: Map<String, Value> = names.iter().enumerate().map(numbers).collect();
+    let problem = match task {
+        TuningTask::Number => "regression",
+        TuningTask::Classes(_) => "single_label_classification",
+    };
+    config.insert("architectures".to_owned(), json!([opened.dialect.classifier]));
+    config.insert("num_hidden_layers".to_owned(), json!(opened.kept.len()));
+    config.insert("id2label".to_owned(), Value::Object(id2label));
+    config.insert("label2id".to_owned(), Value::Object(label2id));
+    config.insert("problem_type".to_owned(), json!(problem));
+    for key in ["torch_dtype", "dtype"] {
+        if config.contains_key(key) {
+            config.insert(key.to_owned(), json!("float32"));
+        }
+    }
+    config.remove("num_labels");
+    config
+}
+
+/// The card: whose weights these were, and under which licence.
+fn card(source: &ModelSource, tuned: &Tuned) -> String {
+    let mut front = String::new();
+    for field in ["license", "note"] {
+        if let Some(text) = card_field(&source.checkpoint, field) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(front, "{field}: {text}");
+        }
+    }
+    let kept = &tuned.network.opened().kept;
+    format!(
+        "---\n{front}---\n\nFine-tuned with vestore; training.json says on what and how. Layers of the parent, in \
+         order: {kept:?}.\n"
+    )
+}
