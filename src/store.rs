@@ -18,7 +18,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Table, Track};
+use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Study, StudyRun, Table, Track};
 
 pub use commit::{Writer, check_track};
 pub use compact::Compacted;
@@ -160,6 +160,30 @@ impl Store {
     /// When the catalog cannot be read.
     pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
         self.catalog.read(|catalog| catalog.runs())
+    }
+
+    /// Every study by name.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn studies(&self) -> Result<Vec<Study>, StoreError> {
+        self.catalog.read(|catalog| catalog.studies())
+    }
+
+    /// The study of a name.
+    ///
+    /// # Errors
+    /// When there is none, or the catalog cannot be read.
+    pub fn study(&self, name: &str) -> Result<Study, StoreError> {
+        self.catalog.read(|catalog| catalog.study(name))
+    }
+
+    /// The runs of a study by variation and seed: the baseline, then the layers, methods and derived models.
+    ///
+    /// # Errors
+    /// When there is no such study, or the catalog cannot be read.
+    pub fn study_runs(&self, name: &str) -> Result<Vec<StudyRun>, StoreError> {
+        self.catalog.read(|catalog| catalog.study_runs(name))
     }
 
     /// Takes the right to write, for `purpose` (the command, for whoever else wants to write).

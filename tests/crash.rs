@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vestore::{Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Writer, import};
-use vestore_schema::{ScoreKind, Status, StoreRecord, Track, Variant};
+use vestore_schema::{ScoreKind, Status, StoreRecord, Study, StudyRun, Track, Variant};
 
 use crate::medium::{MemoryDisk, State};
 use crate::store::{Answer, answer};
+use crate::study::{NUMBERS, study};
 use crate::support::{Random, run, track, write};
 
 /// Where the store lies in the memory disk.
@@ -92,15 +93,24 @@ pub(crate) fn rows(store: &Store) -> Answer {
     rows
 }
 
-/// After so many calls, the store held these rows, and nothing was going on.
-type Rest = (usize, Answer);
+/// What a store holds.
+type Held = (Answer, Vec<(Study, Vec<StudyRun>)>);
+
+fn held(store: &Store) -> Held {
+    let studies = store.studies().unwrap().into_iter();
+    let with_runs = |study: Study| (study.clone(), store.study_runs(&study.name).unwrap());
+    (rows(store), studies.map(with_runs).collect())
+}
+
+/// After so many calls, the store held this, and nothing was going on.
+type Rest = (usize, Held);
 
 /// Does everything that changes a store, and notes what it held after each step.
 fn script(ground: &Ground, disk: &MemoryDisk) -> Vec<Rest> {
     let store = ground.create(disk).unwrap();
     let (first, second) = (track("first", ScoreKind::LlrGrid), track("second", ScoreKind::Llr));
     let mut rests = Vec::new();
-    let mut rest = || rests.push((disk.log().len(), rows(&store)));
+    let mut rest = || rests.push((disk.log().len(), held(&store)));
     let mut writer = store.writer("script").unwrap();
     writer.put_track(&first).unwrap();
     writer.put_track(&second).unwrap();
@@ -109,14 +119,23 @@ fn script(ground: &Ground, disk: &MemoryDisk) -> Vec<Rest> {
         commit(&mut writer, number, 0, track);
         rest();
     }
+    let (study, runs) = study("study", &NUMBERS, 2, 1);
+    writer.put_study(&study).unwrap();
+    rest();
+    writer.put_study_run(&runs[0]).unwrap();
+    rest();
     drop(writer);
     store.writer("script").unwrap().compact(|_| {}).unwrap();
     rest();
     let table = ground.table(100, 50);
     import(&store, "others", &table, &ImportOptions::default(), "script", |_| {}).unwrap();
     rest();
-    store.writer("script").unwrap().remove_track("second").unwrap();
+    let mut writer = store.writer("script").unwrap();
+    writer.remove_track("second").unwrap();
     rest();
+    writer.remove_study("study").unwrap();
+    rest();
+    drop(writer);
     disk.advance(700);
     let mut writer = store.writer("script").unwrap();
     rest();
@@ -136,13 +155,13 @@ fn check(disk: &MemoryDisk, allowed: &[Rest], ground: &Ground, place: &str) {
         }
         store => store.unwrap_or_else(|error| panic!("{place}: {error}")),
     };
-    let found = rows(&store);
-    let known = allowed.is_empty() && found.is_empty() || allowed.iter().any(|rest| rest.1 == found);
-    assert!(known, "{place}: {} rows", found.len());
+    let found = held(&store);
+    let known = allowed.is_empty() && found.0.is_empty() || allowed.iter().any(|rest| rest.1 == found);
+    assert!(known, "{place}: {} rows, {} studies", found.0.len(), found.1.len());
     let damage = store.verify(|_| {}).unwrap();
     assert!(!damage.iter().any(Damage::is_loss), "{place}: {damage:?}");
     let mut writer = store.writer("next").unwrap_or_else(|error| panic!("{place}: {error}"));
-    assert!(rows(&store) == found, "{place}: the next writer changed the rows");
+    assert!(held(&store) == found, "{place}: the next writer changed the rows");
     assert_eq!(store.verify(|_| {}).unwrap(), [], "{place}");
     let track = track("first", ScoreKind::LlrGrid);
     writer.put_track(&track).unwrap();
@@ -150,7 +169,7 @@ fn check(disk: &MemoryDisk, allowed: &[Rest], ground: &Ground, place: &str) {
     drop(writer);
     let lost = MemoryDisk::new(disk.state().after_power_loss(|| false), disk.time());
     let later = rows(&open(&lost).unwrap());
-    assert_eq!(later.len(), found.len() + 40, "{place}: a commit after the crash was lost");
+    assert_eq!(later.len(), found.0.len() + 40, "{place}: a commit after the crash was lost");
 }
 
 #[test]

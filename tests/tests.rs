@@ -26,5 +26,6 @@ mod store_diff;
 mod store_export;
 mod store_import;
 mod store_query;
+mod study;
 mod support;
 mod tokenizer;

@@ -10,9 +10,9 @@ use vestore::{
     VariantSource, read_fasta,
 };
 use vestore_schema::catalog::{
-    FORMAT, META, MODELS, NEXT_SEGMENT, RUNS, SEGMENTS, STORE as STORE_RECORD, TRACKS,
+    FORMAT, META, MODELS, NEXT_SEGMENT, RUNS, SEGMENTS, STORE as STORE_RECORD, STUDIES, STUDY_RUNS, TRACKS,
 };
-use vestore_schema::{Assembly, Contig, StoreRecord};
+use vestore_schema::{Assembly, Contig, Digest, StoreRecord, Study};
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     // A panic that the program catches, of a library over a damaged file, is no finding; libFuzzer's own hook would
@@ -74,8 +74,30 @@ pub static STORE: LazyLock<Store> = LazyLock::new(|| {
     let store = Store::create(&FOLDER.path().join("store"), Arc::new(Disk), record).expect("a store");
     let table = file("base.tsv", b"chrom\tpos\tref\talt\tscore\nchr1\t101\tA\tC\t0.5\nchr1\t102\tC\tT\t-1\n");
     vestore::import(&store, "base", &table, &ImportOptions::default(), "fuzz", |_| {}).expect("imported");
+    // Runs are looked at in a study that is whole.
+    store.writer("fuzz").and_then(|mut writer| writer.put_study(&study())).expect("a study");
     store
 });
+
+/// A study of one metric and two layers without runs.
+fn study() -> Study {
+    Study {
+        name: "s".to_owned(),
+        model: "m".to_owned(),
+        model_id: Digest::of(b"m"),
+        plan: Default::default(),
+        plan_digest: Digest::of(b"null"),
+        program: "fuzz".to_owned(),
+        device: "cpu".to_owned(),
+        threads: 1,
+        metrics: vec!["auroc".to_owned()],
+        higher_is_better: vec![true],
+        layers: vec![0, 1],
+        started: 0,
+        finished: None,
+        result: None,
+    }
+}
 
 /// Imports a table and takes it out again; a refused one leaves nothing.
 pub fn take(path: &Path) {
@@ -100,7 +122,7 @@ pub fn use_record(which: u8, json: &[u8]) {
     }
     put_record(&WHOLE[0].0, which, json);
     let Ok(store) = Store::open(STORE.root()) else { return };
-    drop((store.snapshot(), store.runs()));
+    drop((store.snapshot(), store.runs(), store.studies(), store.study_runs("s")));
     if let Ok(plan) = QueryPlan::new(&store, &Request::default()) {
         plan.rows().take_while(Result::is_ok).for_each(drop);
     }
@@ -108,6 +130,7 @@ pub fn use_record(which: u8, json: &[u8]) {
     if let Ok(mut writer) = store.writer("fuzz") {
         drop(writer.compact(|_| {}));
         drop(writer.remove_track("base"));
+        drop(writer.remove_study("s"));
     }
 }
 
@@ -123,7 +146,7 @@ fn put_record(catalog: &Path, which: u8, json: &[u8]) {
         let mut table = transaction.open_table(table).expect("a table");
         table.insert(key, record(key).as_slice()).expect("inserted");
     };
-    match which % 7 {
+    match which % 9 {
         0 => text(META, FORMAT),
         1 => text(META, STORE_RECORD),
         2 => text(META, NEXT_SEGMENT),
@@ -134,9 +157,14 @@ fn put_record(catalog: &Path, which: u8, json: &[u8]) {
             let record = record("scores/base/0/100/1");
             table.insert(("scores", "base", 0, 100, 1), record.as_slice()).expect("inserted");
         }
-        _ => {
+        6 => {
             let mut table = transaction.open_table(RUNS).expect("a table");
             table.insert(1, record("1").as_slice()).expect("inserted");
+        }
+        7 => text(STUDIES, "s"),
+        _ => {
+            let mut table = transaction.open_table(STUDY_RUNS).expect("a table");
+            table.insert(("s", "baseline", 1), record("s/baseline/1").as_slice()).expect("inserted");
         }
     }
     transaction.commit().expect("committed");

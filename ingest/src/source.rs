@@ -39,6 +39,7 @@ pub fn record_of(
         copied: false,
         parent: None,
         pruned_by: None,
+        training: None,
         weights_digest: description.weights_digest.into(),
         tokenizer_digest: description.tokenizer_digest.into(),
         adapter_digest: description.adapter_digest.map(Digest::from),

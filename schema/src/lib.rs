@@ -7,6 +7,7 @@ mod digest;
 mod locus;
 mod model;
 mod segment;
+mod study;
 mod table;
 mod track;
 mod variant;
@@ -18,6 +19,10 @@ pub use digest::Digest;
 pub use locus::{LocusError, Region};
 pub use model::{Model, TokenizerKind};
 pub use segment::{Segment, Table, Tail, segment_path};
+pub use study::{
+    Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
+    Variation, mean_and_deviation,
+};
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
     STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, check_segment_format, embedding_type,

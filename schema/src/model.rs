@@ -28,6 +28,9 @@ pub struct Model {
     /// The track whose ablation named the layers that were dropped, when that is how they were chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned_by: Option<String>,
+    /// How it was fine-tuned from its parent: digest of the data, hyperparameters, seed. No places on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<serde_json::Value>,
     /// Digest of the canonical tensors of the checkpoint.
     pub weights_digest: Digest,
     /// Digest of the effective vocabulary and tokenization rules.

@@ -236,7 +236,7 @@ pub struct External {
 /// Why a track's name cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "`{name}` is no name for a track or model; a name starts with a letter, goes on with letters, digits, \
+    "`{name}` is no name for a track, model or study; a name starts with a letter, goes on with letters, digits, \
      `.`, `_`, `+`, `-`, and has at most {} characters (see --track)",
     MAX_NAME
 )]

@@ -122,6 +122,9 @@ fn show(model: &Model, models: &[Model], tracks: &[&str]) -> anyhow::Result<()> 
     if let Some(track) = &model.pruned_by {
         line("pruned by", format!("the ablation of track {track}"))?;
     }
+    if let Some(training) = &model.training {
+        line("training", training.to_string())?;
+    }
     let dropped: Vec<String> = (0..model.layers)
         .filter(|layer| !model.kept_layers.contains(layer))
         .map(|layer| layer.to_string())

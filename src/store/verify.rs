@@ -70,7 +70,7 @@ impl fmt::Display for Damage {
 }
 
 impl Store {
-    /// Reads the catalog with all checksums of its pages; then every segment: length, checksum, footer, order,
+    /// Reads the catalog with all checksums of its pages, and every record; then every segment: length, checksum, footer, order,
     /// count and range of its rows; then looks for files without a row. `progress` is told the bytes read so far.
     ///
     /// # Errors
@@ -83,6 +83,10 @@ impl Store {
             }
             checked => checked?,
         }
+        // Records that nothing below looks at.
+        self.snapshot()?;
+        self.runs()?;
+        self.catalog.read(|catalog| catalog.check_studies())?;
         let segments = self.all_segments()?;
         let mut read = 0;
         for segment in &segments {
