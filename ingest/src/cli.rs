@@ -2,6 +2,7 @@
 
 mod ablate;
 mod evaluate;
+mod finetune;
 mod interrupt;
 mod model_add;
 mod pretrain;
@@ -12,6 +13,7 @@ mod study_context;
 mod study_loss;
 mod study_pretrain;
 mod tokenizer;
+mod tuning;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -73,6 +75,8 @@ enum Model {
 enum Train {
     /// Train a masked language model on the DNA of FASTA files
     Pretrain(Box<pretrain::Arguments>),
+    /// Tune a model of a store to labelled variants or sequences, whole or by an adapter
+    Finetune(Box<finetune::Arguments>),
 }
 
 #[derive(Subcommand)]
@@ -93,6 +97,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Ablate(arguments) => ablate::run(&arguments),
         Verb::Verify(arguments) => rescore::run(&arguments),
         Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
+        Verb::Train(Train::Finetune(arguments)) => finetune::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
         Verb::Study(Study::Context(arguments)) => study_context::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),

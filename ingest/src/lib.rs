@@ -11,6 +11,7 @@ mod pipeline;
 mod random;
 mod score;
 mod source;
+mod study;
 mod summary;
 pub mod synthetic;
 mod tokenize;
@@ -43,6 +44,7 @@ pub use score::{
     WindowPair, Work, ablate, change, finish, grid_window_start, launch, launch_ablation, prepare, run,
 };
 pub use source::{record_of, source_of};
+pub use study::{LayerRanking, rank_layers, verdicts};
 pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};
 pub use tch::{Device, Kind};
 pub use tokenize::{

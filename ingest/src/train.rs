@@ -9,6 +9,7 @@ mod files;
 mod finetune;
 mod genome;
 mod initial;
+mod judge;
 mod masking;
 mod memory;
 mod network;
@@ -24,11 +25,13 @@ mod windows;
 
 pub use adamw::AdamWOptions;
 pub use alleles::{AlleleCounts, Alleles, AllelesError};
+pub(crate) use examples::order;
 pub use examples::{Example, TuningTask};
 pub use figures::{TuningFigure, tuning_metrics};
 pub use files::FilesError;
 pub use finetune::{Finetuned, Finetuning, finetune};
 pub use genome::{Genome, GenomeError};
+pub(crate) use judge::Judge;
 pub use masking::Masked;
 pub use pretrain::{
     PretrainError, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, TrainingResult, pretrain,

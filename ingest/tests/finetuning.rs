@@ -126,7 +126,7 @@ impl Bench {
             source,
             classes: &[],
             test,
-            output,
+            output: Some(output),
             device: Device::Cpu,
             save_every: 1_000,
             interrupted: &AtomicBool::new(interrupted),

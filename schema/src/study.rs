@@ -65,7 +65,9 @@ pub struct StudyRun {
     pub best_step: u64,
     /// Mean loss of the validation rows at that step, in nats for classes, in squared label units for regression.
     pub validation_loss: f64,
-    /// The study's metrics, in its order, on the test rows.
+    /// The study's metrics, in its order, on the validation rows: what layers are judged by.
+    pub validation_figures: Vec<StudyFigure>,
+    /// The same on the test rows, which nothing is chosen by: what models are compared by.
     pub figures: Vec<StudyFigure>,
     /// Wall-clock seconds of the training, validation included.
     pub training_seconds: f64,
@@ -122,9 +124,9 @@ impl fmt::Display for Variation {
 pub struct StudyFigure {
     /// Name of the metric.
     pub metric: String,
-    /// Over all test rows; nothing where it is undefined, of one class only for example.
+    /// Over all rows; nothing where it is undefined, of one class only for example.
     pub value: Option<f64>,
-    /// Lower end of the 95 % percentile-bootstrap interval over the test rows.
+    /// Lower end of the 95 % percentile-bootstrap interval over the rows.
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
@@ -137,7 +139,7 @@ pub struct StudyResult {
     pub layers: Vec<LayerVerdict>,
     /// How well cheaper rankings agree with the importance that the study found.
     pub agreement: Vec<Agreement>,
-    /// The baseline over its seeds, one for each metric in the study's order.
+    /// The baseline over its seeds on the validation rows, one for each metric in the study's order.
     pub baseline: Vec<BaselineFigure>,
 }
 
@@ -265,22 +267,30 @@ impl StudyRun {
     /// # Errors
     /// When its figures are not the study's metrics, or layers or numbers make none.
     pub fn check(&self, study: &Study) -> Result<(), StudyError> {
-        if !self.figures.iter().map(|figure| &figure.metric).eq(&study.metrics) {
-            let found = self.figures.iter().map(|figure| figure.metric.clone()).collect();
-            return Err(StudyError::Figures { found, wanted: study.metrics.clone() });
+        for figures in [&self.validation_figures, &self.figures] {
+            if !figures.iter().map(|figure| &figure.metric).eq(&study.metrics) {
+                let found = figures.iter().map(|figure| figure.metric.clone()).collect();
+                return Err(StudyError::Figures { found, wanted: study.metrics.clone() });
+            }
         }
         ascending(&self.kept_layers)?;
-        for figure in &self.figures {
+        for figure in self.validation_figures.iter().chain(&self.figures) {
             finite(&figure.metric, [figure.value, figure.low, figure.high].into_iter().flatten())?;
         }
         finite("validation loss", [self.validation_loss])?;
         finite("time", [self.training_seconds, self.evaluation_seconds, self.seconds_per_step])
     }
 
-    /// The value of a metric, where the run has one.
+    /// The value of a metric on the test rows, where the run has one.
     #[must_use]
     pub fn value(&self, metric: &str) -> Option<f64> {
         self.figures.iter().find(|figure| figure.metric == metric)?.value
+    }
+
+    /// The value of a metric on the validation rows, where the run has one.
+    #[must_use]
+    pub fn validation_value(&self, metric: &str) -> Option<f64> {
+        self.validation_figures.iter().find(|figure| figure.metric == metric)?.value
     }
 }
 

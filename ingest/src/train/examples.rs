@@ -102,7 +102,7 @@ pub(super) fn tokenize(
 }
 
 /// The order in which an epoch goes through `count` examples (Fisher and Yates' shuffle).
-pub(super) fn order(count: usize, parts: &[u64]) -> Vec<usize> {
+pub(crate) fn order(count: usize, parts: &[u64]) -> Vec<usize> {
     let mut random = Random::of(parts);
     let mut order: Vec<usize> = (0..count).collect();
     for last in (1..count).rev() {

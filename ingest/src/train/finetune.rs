@@ -2,16 +2,17 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::Device;
 
 use super::examples::Example;
 use super::figures::{TuningFigure, figures};
-use super::files::{FilesError, draw_losses, finish, finished};
+use super::files::{FilesError, RECORD, draw_losses, finish, finished};
 use super::published;
-use super::tuning::{TuningData, TuningError, TuningPlan, TuningResult, TuningRun, tune};
+use super::tuning::{Tuned, TuningData, TuningError, TuningPlan, TuningResult, TuningRun, tune};
 use crate::model::describe;
 use crate::model::identity::hexadecimal;
 use crate::model::source::ModelSource;
@@ -24,11 +25,11 @@ pub struct Finetuning<'a> {
     pub classes: &'a [String],
     /// Examples that nothing is chosen by.
     pub test: &'a [Example],
-    /// Folder that the model is written to.
-    pub output: &'a Path,
+    /// Folder that the model is written to; without one nothing is kept.
+    pub output: Option<&'a Path>,
     /// What computes.
     pub device: Device,
-    /// Steps between two states on disk.
+    /// Steps between two states on disk, in the folder.
     pub save_every: u64,
     /// Set by who wants it to stop after the step in hand.
     pub interrupted: &'a AtomicBool,
@@ -46,6 +47,8 @@ pub struct Finetuned {
     pub validation_figures: Vec<TuningFigure>,
     /// Figures of the test examples; none without such.
     pub test_figures: Vec<TuningFigure>,
+    /// Seconds that the validation and test examples took, of the run that ended it.
+    pub evaluation_seconds: f64,
 }
 
 /// Tunes a model by `plan` and writes it. Where the folder holds the state of the same tuning it goes on from there,
@@ -59,39 +62,63 @@ pub fn finetune(
     data: &TuningData<'_>,
     run: &Finetuning<'_>,
 ) -> Result<Option<Finetuned>, TuningError> {
-    let working = run.output.join("training");
+    let Some(output) = run.output else {
+        let folder = tempfile::tempdir().map_err(|source| {
+            let file = std::env::temp_dir();
+            FilesError::Io { file, source }
+        })?;
+        return Ok(tuned(plan, data, run, folder.path(), &Value::Null)?.map(|(_, result)| result));
+    };
+    let working = output.join("training");
     let id = hexadecimal(&describe(run.source)?.id);
     let record = json!({ "plan": plan, "task": data.task, "data": data.identity, "model": id });
     for file in ["model.safetensors", "adapter_model.safetensors"] {
-        if run.output.join(file).exists() && !run.output.join(super::files::RECORD).exists() {
-            return Err(FilesError::Occupied { output: run.output.to_owned() }.into());
+        if output.join(file).exists() && !output.join(RECORD).exists() {
+            return Err(FilesError::Occupied { output: output.to_owned() }.into());
         }
     }
-    if let Some(result) = finished(run.output, &record)? {
+    if let Some(result) = finished(output, &record)? {
         return Ok(Some(result));
     }
     let io = |source| FilesError::Io { file: working.clone(), source };
     std::fs::create_dir_all(&working).map_err(io)?;
+    let Some((tuned, result)) = tuned(plan, data, run, &working, &record)? else { return Ok(None) };
+    published::write(&tuned, run.source, run.classes, &working, output)?;
+    draw_losses(output, &result.tuning.losses, &result.tuning.validation)?;
+    finish(output, &working, &record, &result)?;
+    Ok(Some(result))
+}
+
+/// Tunes and measures; `None` when it was interrupted.
+fn tuned(
+    plan: &TuningPlan,
+    data: &TuningData<'_>,
+    run: &Finetuning<'_>,
+    working: &Path,
+    record: &Value,
+) -> Result<Option<(Tuned, Finetuned)>, TuningError> {
     let inner = TuningRun {
         source: run.source,
-        working: &working,
+        working,
         device: run.device,
-        save_every: Some(run.save_every),
+        save_every: run.output.map(|_| run.save_every),
         interrupted: run.interrupted,
         quiet: run.quiet,
     };
-    let Some(tuned) = tune(plan, data, &inner, &record)? else { return Ok(None) };
-    let said = |examples: &[Example]| -> Result<Vec<TuningFigure>, TuningError> {
-        let predictions = tuned.objective.say(&tuned.network, examples, None)?.predictions;
-        Ok(figures(data.task, &predictions, examples))
+    let Some(tuned) = tune(plan, data, &inner, record)? else { return Ok(None) };
+    let started = Instant::now();
+    let said = |examples: &[Example]| tuned.objective.say(&tuned.network, examples, None);
+    let validation = said(data.validation)?.predictions;
+    let test = if run.test.is_empty() { Vec::new() } else { said(run.test)?.predictions };
+    let evaluation_seconds = started.elapsed().as_secs_f64();
+    let measured = |predictions: &[Vec<f64>], examples: &[Example]| {
+        if examples.is_empty() { Vec::new() } else { figures(data.task, predictions, examples) }
     };
     let result = Finetuned {
-        validation_figures: said(data.validation)?,
-        test_figures: if run.test.is_empty() { Vec::new() } else { said(run.test)? },
+        validation_figures: measured(&validation, data.validation),
+        test_figures: measured(&test, run.test),
+        evaluation_seconds,
         tuning: tuned.result.clone(),
     };
-    published::write(&tuned, run.source, run.classes, &working, run.output)?;
-    draw_losses(run.output, &result.tuning.losses, &result.tuning.validation)?;
-    finish(run.output, &working, &record, &result)?;
-    Ok(Some(result))
+    Ok(Some((tuned, result)))
 }

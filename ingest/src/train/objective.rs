@@ -71,6 +71,25 @@ impl<'a> Assembled<'a> {
         Ok(self.head.forward(&self.encoder.finish(&hidden)?)?)
     }
 
+    /// Gives `each` every kept layer's number and the hidden states before and after it.
+    pub(super) fn walk(
+        &self,
+        ids: &[i64],
+        length: usize,
+        each: &mut dyn FnMut(usize, &Tensor, &Tensor) -> Result<(), tch::TchError>,
+    ) -> Result<(), ModelError> {
+        let ids =
+            Tensor::f_from_slice(ids)?.f_to_device(self.network.device())?.f_view([-1, length as i64])?;
+        let mut hidden = self.encoder.embed(&ids)?;
+        let place = self.encoder.place(length as i64)?;
+        for layer in 0..self.depth() {
+            let after = self.encoder.layer(layer, &hidden, Pass::whole(&place))?;
+            each(layer, &hidden, &after)?;
+            hidden = after;
+        }
+        Ok(())
+    }
+
     /// The outputs [examples, outputs] of groups of sequences: of alternate windows, less those of reference
     /// windows. At most `tokens` tokens are computed at once.
     fn grouped(
@@ -116,7 +135,11 @@ impl Objective {
         labels: &[f64],
     ) -> Self {
         let count = labels.len().max(1) as f64;
-        let centre = if input == TuningInput::Difference { 0.0 } else { labels.iter().sum::<f64>() / count };
+        let centre = if input == TuningInput::Difference || labels.is_empty() {
+            0.0
+        } else {
+            labels.iter().sum::<f64>() / count
+        };
         let square = labels.iter().map(|label| (label - centre).powi(2)).sum::<f64>() / count;
         let spread = if square > 0.0 { square.sqrt() } else { 1.0 };
         let scale = match task {

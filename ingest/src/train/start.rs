@@ -69,6 +69,24 @@ pub(super) fn open(
     Ok(Network::new(opened, tensors, |name| trained.iter().any(|other| other == name), device, kind)?)
 }
 
+/// A finished model, of which nothing is trained.
+pub(super) fn finished(opened: Opened, task: TuningTask, device: Device) -> Result<Network, TuningError> {
+    let outputs = task.outputs();
+    if opened.labels != Some(outputs as u32) {
+        return Err(ModelError::NoHead { head: "classification" }.into());
+    }
+    let parts =
+        [class_dense(opened.dialect, &opened.config), class_output(opened.dialect, &opened.config, outputs)];
+    let head = parts.iter().flat_map(|(name, module)| module.parameters(name)).map(|(name, _)| name);
+    let names = encoder_weights(&opened).into_iter().chain(head);
+    let tensors = names.map(|name| Ok((name.clone(), Network::stored(&opened, &name)?)));
+    let mut tensors = tensors.collect::<Result<BTreeMap<_, _>, ModelError>>()?;
+    if let Some(adapter) = &opened.adapter {
+        tensors.extend(adapter.tensors()?);
+    }
+    Ok(Network::new(opened, tensors, |_| false, device, Kind::Float)?)
+}
+
 /// What an adapter stands on.
 pub(super) fn trunk<'a>(opened: &'a Opened, source: &'a ModelSource) -> Trunk<'a> {
     let name = source.checkpoint.to_str().unwrap_or_default();

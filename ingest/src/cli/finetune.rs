@@ -1,0 +1,170 @@
+//! `vestore train finetune`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+use vestore::Store;
+use vestore_ingest::{
+    Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningMethod, TuningPlan, describe,
+    finetune, record_of, set_threads, source_of,
+};
+use vestore_schema::{Model, check_name};
+
+use super::pretrain::one_device;
+use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
+use super::{Usage, interrupt, say, typed};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// The model to tune
+    #[arg(long, value_name = "MODEL")]
+    model: String,
+    /// What the tuned model is called in this store
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Folder to write the model to; a tuning that was cut off here goes on
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Which weights are trained
+    #[arg(long, value_enum, default_value_t = MethodArgument::Full)]
+    method: MethodArgument,
+    #[command(flatten)]
+    data: DataArguments,
+    #[command(flatten)]
+    tuning: TuningArguments,
+    /// Where all random numbers start
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Steps between two states on disk
+    #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    save_every: u64,
+    /// Where it runs: cpu, cuda:N, or auto
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Threads on a CPU; all cores by default
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    check_name(&arguments.name)?;
+    let device = one_device(&arguments.device)?;
+    if let Some(threads) = arguments.threads {
+        ensure!(threads > 0, Usage("--threads is 1 or more".to_owned()));
+        set_threads(threads);
+    }
+    let interrupted = interrupt::watch()?;
+    let store = Store::open(&arguments.store)?;
+    let parent = model(&store, &arguments.model)?;
+    let windows = arguments.data.read(&store, &parent)?;
+    let source = source_of(&store, &parent);
+    let plan = arguments.tuning.plan(arguments.method, arguments.seed);
+    let data = TuningData {
+        task: windows.task,
+        training: &windows.training,
+        validation: &windows.validation,
+        identity: windows.identity.clone(),
+    };
+    let run = Finetuning {
+        source: &source,
+        classes: &windows.classes,
+        test: &windows.test,
+        output: Some(&arguments.output),
+        device,
+        save_every: arguments.save_every,
+        interrupted: &interrupted,
+        quiet: arguments.quiet,
+    };
+    let Some(found) = finetune(&plan, &data, &run)? else {
+        say(format_args!("stopped; the same command goes on from there"));
+        return Ok(ExitCode::FAILURE);
+    };
+    let record = record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
+    store.writer(&typed())?.put_model(&record)?;
+    tell(&found, &record, &plan, &arguments.output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the catalog records of the tuned model that lies in `output`.
+pub(super) fn record(
+    store: &Store,
+    name: &str,
+    parent: &Model,
+    output: &Path,
+    plan: &TuningPlan,
+    windows: &LabelledWindows,
+) -> anyhow::Result<Model> {
+    let text = |path: &Path| -> anyhow::Result<String> {
+        let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
+        path.to_str()
+            .map(str::to_owned)
+            .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
+    };
+    let base = source_of(store, parent);
+    let adapted = matches!(plan.method, TuningMethod::Adapter { .. });
+    let source = if adapted {
+        let pruned = parent.kept_layers.len() < parent.layers as usize;
+        let adapter_layers = pruned.then(|| parent.kept_layers.clone());
+        ModelSource { adapter: Some(output.to_owned()), adapter_layers, ..base }
+    } else {
+        ModelSource::new(output)
+    };
+    let description = describe(&source)?;
+    let adapter = source.adapter.as_deref().map(text).transpose()?;
+    Ok(Model {
+        adapter_layers: source.adapter_layers.clone(),
+        parent: Some(parent.name.clone()),
+        training: Some(json!({ "plan": plan, "task": windows.task, "data": windows.identity })),
+        ..record_of(name, description, text(&source.checkpoint)?, adapter)
+    })
+}
+
+fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
+    let tuning = &found.tuning;
+    let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
+    let memory =
+        tuning.peak_memory.map_or(String::new(), |bytes| format!(", {} MB at most", bytes / 1_000_000));
+    say(format_args!(
+        "{} steps, {:.1} ms each, {:.0} s in all{memory}\n\
+         {}: trained {} of {} parameters ({share:.2} %), {}; lowest validation loss {:.4} at step {}",
+        tuning.steps,
+        tuning.seconds_per_step * 1e3,
+        tuning.seconds,
+        record.name,
+        tuning.trained_parameters,
+        tuning.parameters,
+        plan.method.as_str(),
+        tuning.best.loss,
+        tuning.best.step,
+    ));
+    for (split, figures) in [("validation", &found.validation_figures), ("test", &found.test_figures)] {
+        if !figures.is_empty() {
+            let shown: Vec<String> = figures.iter().map(shown).collect();
+            say(format_args!("{split}: {}", shown.join(", ")));
+        }
+    }
+    say(format_args!(
+        "{} holds it, {}/loss.svg shows the loss; `vestore score STORE --model {}` scores with it",
+        output.display(),
+        output.display(),
+        record.name
+    ));
+}
+
+/// A figure with its interval, or why it has none.
+pub(super) fn shown(figure: &TuningFigure) -> String {
+    match (figure.value, figure.low, figure.high) {
+        (Some(value), Some(low), Some(high)) => {
+            format!("{} {value:.4} ({low:.4} to {high:.4})", figure.metric)
+        }
+        (Some(value), ..) => format!("{} {value:.4}", figure.metric),
+        (None, ..) => format!("{} {}", figure.metric, figure.note),
+    }
+}

@@ -1,0 +1,311 @@
+//! What `vestore train finetune` and `vestore study layers` share: the labelled data, and how a model is tuned to
+//! it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use vestore::{Reference, Store, StoreError};
+use vestore_ingest::{
+    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, LabelRules, SequenceColumns, Split, Strands,
+    Task, TaskKind, TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter,
+};
+use vestore_schema::Model;
+
+use super::split::SplitArguments;
+use super::{Usage, say};
+
+/// Window in bases when none is asked for.
+const WINDOW: u32 = 600;
+
+/// The labelled data.
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("data").required(true).args(["labels", "sequences"])))]
+pub(super) struct DataArguments {
+    /// Labelled variants: TSV or CSV with a header (CHROM, POS 1-based, REF, ALT, a label), or VCF with the label
+    /// in INFO; plain or compressed
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Labelled sequences: TSV or CSV with a header
+    #[arg(long, value_name = "FILE")]
+    sequences: Option<PathBuf>,
+    /// Column of the bases of --sequences
+    #[arg(long, value_name = "NAME", default_value = "sequence")]
+    sequence: String,
+    /// Column, or INFO field, of the label: classes by any name, or numbers
+    #[arg(long, value_name = "NAME", default_value = "label")]
+    label: String,
+    /// Labels that count as positive
+    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "negative")]
+    positive: Vec<String>,
+    /// Labels that count as negative; rows with others are left out
+    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "positive")]
+    negative: Vec<String>,
+    /// What labels are; by default classes when all are 0 or 1 or any is no number
+    #[arg(long, value_enum)]
+    task: Option<TaskArgument>,
+    #[command(flatten)]
+    split: SplitArguments,
+    /// Window in bases around a variant; 600 by default, less where the model's limit is less
+    #[arg(long, value_name = "BP", conflicts_with = "sequences")]
+    window: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TaskArgument {
+    Classification,
+    Regression,
+}
+
+/// Labelled windows, by split.
+pub(super) struct LabelledWindows {
+    pub(super) task: TuningTask,
+    /// Names of the classes; none for numbers.
+    pub(super) classes: Vec<String>,
+    pub(super) training: Vec<Example>,
+    pub(super) validation: Vec<Example>,
+    pub(super) test: Vec<Example>,
+    /// What identifies them: the digest of the data, the window, how labels and splits were read.
+    pub(super) identity: Value,
+}
+
+impl DataArguments {
+    /// Reads the data, cuts the windows and tells what is left out and what leaks.
+    pub(super) fn read(&self, store: &Store, model: &Model) -> anyhow::Result<LabelledWindows> {
+        let task = self.task.map(|task| match task {
+            TaskArgument::Classification => TaskKind::Classification,
+            TaskArgument::Regression => TaskKind::Regression,
+        });
+        let split = self.split.options();
+        if let Some(path) = &self.sequences {
+            let columns = SequenceColumns { sequence: self.sequence.clone(), label: self.label.clone() };
+            let data = Dataset::read_sequences(path, &columns, task, &split)?;
+            say(format_args!("{}: {}", path.display(), data.counts));
+            return Ok(gathered(&data, None, None));
+        }
+        let path = self.labels.as_ref().context("clap sees to it that there are data; this is a bug")?;
+        let mut reference = Reference::open(store.reference()).with_context(|| {
+            format!("windows are cut from the reference of this store, {}", store.reference().display())
+        })?;
+        reference.check(store.assembly())?;
+        let rules = LabelRules {
+            column: self.label.clone(),
+            positive: self.positive.clone(),
+            negative: self.negative.clone(),
+        };
+        let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
+        say(format_args!("{}: {}", path.display(), data.counts));
+        let limit = model.max_window().unwrap_or(u32::MAX);
+        let window = self.window.unwrap_or(WINDOW.min(limit));
+        ensure!(
+            (1..=limit).contains(&window),
+            Usage(format!("model `{}` takes windows of 1 to {limit} bp, not {window}", model.name))
+        );
+        let leakage = data.leakage(window);
+        if !leakage.is_empty() {
+            say(format_args!("warning: {leakage}"));
+        }
+        let cutter = WindowCutter { length: window, grid: None };
+        let mut windows = Vec::with_capacity(data.inputs.len());
+        let mut edge = 0_u64;
+        for input in &data.inputs {
+            let DatasetInput::Variant(variant) = input else { continue };
+            let pair = cutter.cut(variant, &mut reference, store.assembly())?.ok();
+            edge += u64::from(pair.is_none());
+            windows.push(pair.map(|pair| (pair.reference, pair.alternate)));
+        }
+        if edge > 0 {
+            say(format_args!(
+                "{edge} variants have no window of {window} bp on their contig and are left out; take a shorter --window"
+            ));
+        }
+        ensure!(edge < data.inputs.len() as u64, "no variant has a window of {window} bp on its contig");
+        Ok(gathered(&data, Some(&windows), Some(window)))
+    }
+}
+
+type Windows = Option<(Arc<[u8]>, Arc<[u8]>)>;
+
+fn gathered(data: &Dataset, windows: Option<&[Windows]>, window: Option<u32>) -> LabelledWindows {
+    let (task, classes) = match &data.task {
+        Task::Classification { classes } => (TuningTask::Classes(classes.len() as u32), classes.clone()),
+        Task::Regression => (TuningTask::Number, Vec::new()),
+    };
+    let mut found = LabelledWindows {
+        task,
+        classes,
+        training: Vec::new(),
+        validation: Vec::new(),
+        test: Vec::new(),
+        identity: json!({ "digest": data.digest(), "window": window }),
+    };
+    for (at, (label, split)) in data.labels.iter().zip(&data.splits).enumerate() {
+        let (reference, alternate) = match (&data.inputs[at], windows) {
+            (DatasetInput::Sequence(bases), _) => (None, Arc::from(bases.as_slice())),
+            (DatasetInput::Variant(_), Some(windows)) => match &windows[at] {
+                Some((reference, alternate)) => (Some(Arc::clone(reference)), Arc::clone(alternate)),
+                None => continue,
+            },
+            (DatasetInput::Variant(_), None) => panic!("variants have windows; this is a bug"),
+        };
+        let example = Example { reference, alternate, label: *label };
+        match split {
+            Split::Training => found.training.push(example),
+            Split::Validation => found.validation.push(example),
+            Split::Test => found.test.push(example),
+        }
+    }
+    found
+}
+
+/// How a model is tuned.
+#[derive(clap::Args)]
+pub(super) struct TuningArguments {
+    /// What the head is given: the alternate window, or what it gives for the alternate less what it gives for the
+    /// reference, which suits signed effects
+    #[arg(long, value_enum, default_value_t = InputArgument::Alternate)]
+    input: InputArgument,
+    /// Learn from both strands in turn and judge by their mean, or read the forward strand alone
+    #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
+    strands: StrandsArgument,
+    /// Let classes count alike, however many examples each has
+    #[arg(long)]
+    balanced: bool,
+    /// Inner width of a `LoRA` change
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    rank: u32,
+    /// A `LoRA` change is scaled by alpha / rank
+    #[arg(long, value_name = "X", default_value_t = 16.0)]
+    alpha: f64,
+    /// Inner width of a bottleneck
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    latent: u32,
+    /// Ends of the names of the modules that `LoRA` and IA3 change; query and value, or key, value and the
+    /// feed-forward's output by default
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    target: Vec<String>,
+    /// Times that the training examples are gone through
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    epochs: u32,
+    /// Steps of the optimizer, instead of --epochs
+    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    steps: Option<u64>,
+    /// Examples of one step
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    batch: u32,
+    /// Compute a step in so many parts, for less memory
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    parts: u32,
+    /// Highest learning rate; 5e-5 when all weights are trained, else 1e-3
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// Share of the steps in which the learning rate rises
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
+    warmup: f64,
+    /// Share of the matrices that each step takes off, times the learning rate
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    weight_decay: f64,
+    /// Longest gradient
+    #[arg(long, value_name = "LENGTH", default_value_t = AdamWOptions::default().clip)]
+    clip: f64,
+    /// Steps between two looks at the validation loss; an epoch by default
+    #[arg(long, value_name = "STEPS")]
+    evaluate_every: Option<u64>,
+    /// Stop after so many looks without a lower validation loss; 0 to go on to the end
+    #[arg(long, value_name = "LOOKS", default_value_t = 3)]
+    patience: u32,
+    /// Arithmetic of the products; weights and optimizer are float32 always
+    #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
+    dtype: DtypeArgument,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum InputArgument {
+    Alternate,
+    Difference,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StrandsArgument {
+    Both,
+    Forward,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DtypeArgument {
+    F32,
+    Bf16,
+}
+
+/// Which weights are trained.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(super) enum MethodArgument {
+    /// All
+    Full,
+    /// The head alone
+    Linear,
+    /// Low-rank changes
+    Lora,
+    /// Scales of keys, values and feed-forward
+    Ia3,
+    /// Bottlenecks within the layers, and the norms
+    Houlsby,
+}
+
+impl TuningArguments {
+    /// The plan that they make.
+    pub(super) fn plan(&self, method: MethodArgument, seed: u64) -> TuningPlan {
+        let adapter = |adapter| TuningMethod::Adapter {
+            adapter,
+            targets: (!self.target.is_empty()).then(|| self.target.clone()),
+        };
+        let rate = if method == MethodArgument::Full { 5e-5 } else { 1e-3 };
+        TuningPlan {
+            method: match method {
+                MethodArgument::Full => TuningMethod::Full,
+                MethodArgument::Linear => TuningMethod::Linear,
+                MethodArgument::Lora => adapter(AdapterKind::Lora { rank: self.rank, alpha: self.alpha }),
+                MethodArgument::Ia3 => adapter(AdapterKind::Ia3),
+                MethodArgument::Houlsby => TuningMethod::Adapter {
+                    adapter: AdapterKind::Houlsby { latent: self.latent },
+                    targets: None,
+                },
+            },
+            input: match self.input {
+                InputArgument::Alternate => TuningInput::Alternate,
+                InputArgument::Difference => TuningInput::Difference,
+            },
+            strands: match self.strands {
+                StrandsArgument::Both => Strands::Both,
+                StrandsArgument::Forward => Strands::Forward,
+            },
+            balanced: self.balanced,
+            seed,
+            epochs: self.epochs,
+            steps: self.steps,
+            batch: self.batch,
+            parts: self.parts,
+            learning_rate: self.learning_rate.unwrap_or(rate),
+            warmup: self.warmup,
+            evaluate_every: self.evaluate_every,
+            patience: self.patience,
+            optimizer: AdamWOptions {
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay: self.weight_decay,
+                clip: self.clip,
+                ..AdamWOptions::default()
+            },
+            bf16: self.dtype == DtypeArgument::Bf16,
+        }
+    }
+}
+
+/// The model of a store by name.
+pub(super) fn model(store: &Store, name: &str) -> anyhow::Result<Model> {
+    let snapshot = store.snapshot()?;
+    let known = || snapshot.models.iter().map(|model| model.name.clone()).collect();
+    let found = snapshot.models.iter().find(|model| model.name == name).cloned();
+    Ok(found.ok_or_else(|| StoreError::Unknown { kind: "model", name: name.to_owned(), known: known() })?)
+}
