@@ -1,5 +1,6 @@
 //! Scores that somebody else computed, as tracks of kind external.
 
+mod columns;
 mod error;
 mod labelled;
 mod ordered;
@@ -17,13 +18,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Run, Table, Track};
 
+pub use self::columns::{TableRow, TableRows};
 pub use self::error::ImportError;
 pub use self::labelled::{LabelledRow, LabelledRows};
 use self::pass::{Made, pass};
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
 use crate::store::{Store, check_track};
-use crate::variants::Report;
+use crate::variants::{Input, InputError, Report};
 
 /// How a file is imported.
 #[derive(Clone, Debug, Default)]
@@ -217,4 +219,31 @@ fn key_columns(path: &Path, names: &[String]) -> Result<[usize; 4], ImportError>
         })?;
     }
     Ok(found)
+}
+
+/// A BCF is no text.
+fn refuse_bcf(path: &Path, input: &mut Input) -> Result<(), InputError> {
+    if !input.begins_with(b"BCF")? {
+        return Ok(());
+    }
+    Err(InputError::Malformed {
+        path: path.into(),
+        unit: "line",
+        number: 1,
+        field: "text",
+        value: "BCF".to_owned(),
+        problem: "begins a BCF file; scores and labels come from VCF or tables, so run `bcftools view` on it",
+    })
+}
+
+/// Whether all that is wanted is there.
+fn check_names(path: &Path, wanted: &[&str], known: &[String]) -> Result<(), ImportError> {
+    match wanted.iter().find(|name| !known.iter().any(|known| known == *name)) {
+        None => Ok(()),
+        Some(name) => Err(ImportError::NoColumn {
+            path: path.into(),
+            wanted: format!("`{name}`"),
+            known: known.to_vec(),
+        }),
+    }
 }

@@ -20,7 +20,9 @@ pub use export::{
     ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text, write_vcf,
 };
-pub use import::{ImportError, ImportOptions, Imported, LabelledRow, LabelledRows, import};
+pub use import::{
+    ImportError, ImportOptions, Imported, LabelledRow, LabelledRows, TableRow, TableRows, import,
+};
 pub use query::{
     ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
     WideRows, answer_schema, wide_schema,

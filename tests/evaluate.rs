@@ -149,6 +149,39 @@ fn labels_come_from_vcf_and_numbers_make_a_regression() {
 }
 
 #[test]
+fn with_a_split_only_test_rows_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let labels = folder.path().join("split.csv");
+    fs::write(
+        &labels,
+        "CHROM,POS,REF,ALT,label,tissue,part\n1,3,C,T,1,a,TEST\n1,4,G,A,1,a,train\n1,5,A,C,0,b,test\n1,6,T,G,1,b,test\n\
+         1,11,G,C,0,b,val\n1,11,G,C,0,b,train\n",
+    )
+    .unwrap();
+    let words =
+        "evaluate {} --labels {} --track a --split-column part --by tissue --resamples 9 --format tsv";
+    let output = run(words, &[&store, &labels]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("measured on the test split alone: 3 of 6 rows"), "{said}");
+    let found = rows(&String::from_utf8(output.stdout).unwrap());
+    let all = line(&found, ["all", "a:score", "", "auroc"]);
+    assert_eq!([&all["n"], &all["positives"], &all["estimate"]], ["3", "2", "0.5"]);
+    assert_eq!(line(&found, ["b", "a:score", "", "auroc"])["n"], "2");
+    for (code, words, part) in [
+        (1, "--split-column tissue", "line 2: tissue `a` is no split; write train, validation or test"),
+        (1, "--test 2", "no row is on contig `2`; rows are on chr1"),
+        (1, "--test 1", "the training split is empty"),
+        (1, "--test-share 1", "both together are below 1"),
+        (1, "--test-share 0 --validation-share 0", "has no rows for testing"),
+        (2, "--split-column part --test 1", "cannot be used with"),
+    ] {
+        let said = fails(code, &format!("evaluate {{}} --labels {{}} --track a {words}"), &[&store, &labels]);
+        assert!(said.contains(part), "{words}: {said}");
+    }
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_told_with_its_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let (store, labels) = store(folder.path());

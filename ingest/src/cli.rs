@@ -9,6 +9,7 @@ mod pretrain;
 mod rescore;
 mod score;
 mod scoring;
+mod split;
 mod study_context;
 mod study_loss;
 mod study_pretrain;

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod batch;
+mod dataset;
 mod device;
 mod evaluate;
 mod measure;
@@ -20,10 +21,14 @@ mod window;
 
 pub use adapter::{AdapterError, AdapterKind};
 pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
+pub use dataset::{
+    Dataset, DatasetCounts, DatasetError, DatasetInput, LabelCounts, LabelRules, Leakage, SequenceColumns,
+    Split, SplitOptions, SplitPair, SplitRule, Task, TaskKind,
+};
 pub use device::{DeviceError, devices, set_tf32, set_threads};
 pub use evaluate::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, EvaluateError, GroupBy, LabelCounts, LabelRules,
-    Labels, Metric, MetricFigure, Sample, ScoredColumn, plot_curves, stored_scores,
+    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, GroupBy, Labels, Metric, MetricFigure, Sample,
+    ScoredColumn, plot_curves, stored_scores,
 };
 pub use measure::{
     ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,

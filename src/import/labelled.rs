@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::columns::header;
 use super::text::fields;
-use super::{ImportError, key_columns};
+use super::{ImportError, check_names, key_columns, refuse_bcf};
 use crate::reference::printable;
 use crate::variants::{Input, InputError};
 
@@ -51,21 +52,12 @@ impl LabelledRows {
     /// The file cannot be read, has no header, or lacks a column.
     pub fn open(path: &Path, columns: &[&str]) -> Result<Self, ImportError> {
         let mut input = Input::open(path)?;
-        if input.begins_with(b"BCF")? {
-            return Err(ImportError::Input(InputError::Malformed {
-                path: path.into(),
-                unit: "line",
-                number: 1,
-                field: "text",
-                value: "BCF".to_owned(),
-                problem: "begins a BCF file; labels come from VCF, TSV or CSV, so run `bcftools view` on it",
-            }));
-        }
+        refuse_bcf(path, &mut input)?;
         let (mut line, mut number) = (Vec::new(), 0);
         let mut declared = Vec::new();
         let kind = loop {
             if !input.read_line(&mut line, usize::MAX)? {
-                check(path, columns, &[])?;
+                check_names(path, columns, &[])?;
                 break Kind::Vcf { ids: Vec::new() };
             }
             number += 1;
@@ -74,17 +66,13 @@ impl LabelledRows {
                 declared.push(id.split([',', '>']).next().unwrap_or_default().to_owned());
             }
             if text.starts_with("#CHROM\tPOS\tID\tREF\tALT") {
-                check(path, columns, &declared)?;
+                check_names(path, columns, &declared)?;
                 break Kind::Vcf { ids: columns.iter().map(|id| (*id).to_owned()).collect() };
             }
             if !text.starts_with("##") {
-                let separator = if text.contains('\t') { b'\t' } else { b',' };
-                let names: Vec<String> = fields(&line, separator)
-                    .into_iter()
-                    .map(|name| String::from_utf8_lossy(name).trim_start_matches('#').to_owned())
-                    .collect();
+                let (separator, names) = header(&line);
                 let keys = key_columns(path, &names)?;
-                check(path, columns, &names)?;
+                check_names(path, columns, &names)?;
                 let place = |wanted: &&str| names.iter().position(|name| name == wanted);
                 break Kind::Table { separator, keys, columns: columns.iter().filter_map(place).collect() };
             }
@@ -161,18 +149,6 @@ impl LabelledRows {
             }
         }
         Ok(true)
-    }
-}
-
-/// Whether all that is wanted is there.
-fn check(path: &Path, wanted: &[&str], known: &[String]) -> Result<(), ImportError> {
-    match wanted.iter().find(|name| !known.iter().any(|known| known == *name)) {
-        None => Ok(()),
-        Some(name) => Err(ImportError::NoColumn {
-            path: path.into(),
-            wanted: format!("`{name}`"),
-            known: known.to_vec(),
-        }),
     }
 }
 

@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, ensure};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, GroupBy, LabelRules, Labels, Metric, ScoredColumn,
+    Baseline, Bootstrap, Comparison, ComparisonRow, GroupBy, LabelRules, Labels, Metric, ScoredColumn, Split,
     plot_curves, stored_scores,
 };
 
+use super::split::SplitArguments;
 use super::{Usage, say};
 
 #[derive(clap::Args)]
@@ -63,6 +64,8 @@ pub(super) struct Arguments {
     /// How the table is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    split: SplitArguments,
     /// Draw ROC and precision-recall curves into an SVG file too
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -105,9 +108,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         column: arguments.label.clone(),
         positive: arguments.positive.clone(),
         negative: arguments.negative.clone(),
-        by: by.clone(),
     };
-    let labels = Labels::read(&arguments.labels, &rules, store.assembly(), &mut reference)?;
+    let split = arguments.split.are_given().then(|| arguments.split.options());
+    let mut labels =
+        Labels::read(&arguments.labels, &rules, &by, split.as_ref(), store.assembly(), &mut reference)?;
     say(format_args!("{}: {}", arguments.labels.display(), labels.counts));
     let classes = match arguments.task {
         Some(Task::Regression) => false,
@@ -120,6 +124,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         _ => labels.are_classes(),
     };
+    if split.is_some() {
+        let all = labels.labels.len();
+        labels = labels.of(&[Split::Test]);
+        let left = labels.labels.len();
+        ensure!(
+            left > 0,
+            "{} has no rows for testing, so nothing can be measured",
+            arguments.labels.display()
+        );
+        say(format_args!("measured on the test split alone: {left} of {all} rows"));
+    }
     let metrics = metrics(arguments, classes)?;
     let mut columns = sources
         .iter()
