@@ -11,6 +11,7 @@ mod score;
 mod scoring;
 mod split;
 mod study_context;
+mod study_layers;
 mod study_loss;
 mod study_pretrain;
 mod tokenizer;
@@ -82,6 +83,8 @@ enum Train {
 
 #[derive(Subcommand)]
 enum Study {
+    /// Train a model without each of its layers in turn, say which matter, and build smaller ones
+    Layers(Box<study_layers::Arguments>),
     /// Measure how well masked language models know held-out DNA, beside models that count contexts
     Loss(study_loss::Arguments),
     /// Write the log-odds that counts of contexts give SNVs, as a plain score to compare models with
@@ -99,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Verify(arguments) => rescore::run(&arguments),
         Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
         Verb::Train(Train::Finetune(arguments)) => finetune::run(&arguments),
+        Verb::Study(Study::Layers(arguments)) => study_layers::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
         Verb::Study(Study::Context(arguments)) => study_context::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),

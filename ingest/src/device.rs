@@ -86,6 +86,12 @@ pub fn set_tf32(wanted: bool, devices: &[Device]) -> Result<(), DeviceError> {
     Err(DeviceError::NoRestart { reason })
 }
 
+/// How many threads the model's arithmetic takes on a CPU.
+#[must_use]
+pub fn threads() -> u32 {
+    tch::get_num_threads().try_into().unwrap_or(1)
+}
+
 /// Sets how many threads the model's arithmetic takes on a CPU.
 pub fn set_threads(threads: u32) {
     tch::set_num_threads(threads as i32);

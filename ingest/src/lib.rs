@@ -25,7 +25,7 @@ pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, LabelCounts, LabelRules, Leakage, SequenceColumns,
     Split, SplitOptions, SplitPair, SplitRule, Task, TaskKind,
 };
-pub use device::{DeviceError, devices, set_tf32, set_threads};
+pub use device::{DeviceError, devices, set_tf32, set_threads, threads};
 pub use evaluate::{
     Baseline, Bootstrap, Comparison, ComparisonRow, Curves, GroupBy, Labels, Metric, MetricFigure, Sample,
     ScoredColumn, plot_curves, stored_scores,

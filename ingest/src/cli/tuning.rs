@@ -253,14 +253,25 @@ pub(super) enum MethodArgument {
     Houlsby,
 }
 
+impl MethodArgument {
+    /// The learning rate where none is given: what is trained alone moves on faster.
+    fn learning_rate(self) -> f64 {
+        if self == Self::Full { 5e-5 } else { 1e-3 }
+    }
+}
+
 impl TuningArguments {
+    /// The same plan for a method that is compared with the one that the learning rate was given for.
+    pub(super) fn compared(&self, method: MethodArgument, seed: u64) -> TuningPlan {
+        TuningPlan { learning_rate: method.learning_rate(), ..self.plan(method, seed) }
+    }
+
     /// The plan that they make.
     pub(super) fn plan(&self, method: MethodArgument, seed: u64) -> TuningPlan {
         let adapter = |adapter| TuningMethod::Adapter {
             adapter,
             targets: (!self.target.is_empty()).then(|| self.target.clone()),
         };
-        let rate = if method == MethodArgument::Full { 5e-5 } else { 1e-3 };
         TuningPlan {
             method: match method {
                 MethodArgument::Full => TuningMethod::Full,
@@ -286,7 +297,7 @@ impl TuningArguments {
             steps: self.steps,
             batch: self.batch,
             parts: self.parts,
-            learning_rate: self.learning_rate.unwrap_or(rate),
+            learning_rate: self.learning_rate.unwrap_or(method.learning_rate()),
             warmup: self.warmup,
             evaluate_every: self.evaluate_every,
             patience: self.patience,

@@ -34,7 +34,7 @@ pub struct LayerRanking {
 /// training:
 ///
 /// - ablation: the mean magnitude by which predictions change when the layer is skipped;
-/// - block influence (ShortGPT, arXiv 2403.03853): 1 − the mean cosine between a token's hidden states before and
+/// - block influence (`ShortGPT`, arXiv 2403.03853): 1 − the mean cosine between a token's hidden states before and
 ///   after the layer;
 /// - angular distance (Gromov et al., arXiv 2403.17887): the mean angle between these, as a share of a half turn,
 ///   over all tokens;
