@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod evaluate;
 mod faults;
+mod finetuning;
 mod golden;
 mod hostile;
 mod kill;

@@ -4,6 +4,7 @@ mod ablate;
 mod evaluate;
 mod finetune;
 mod interrupt;
+mod machine;
 mod model_add;
 mod pretrain;
 mod rescore;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vestore_ingest::{PretrainError, TuningError};
 use vestore_schema::{LocusError, NameError};
 
 /// The engine of vestore: scores variants with genomic language models.
@@ -117,6 +119,8 @@ pub(crate) fn main() -> ExitCode {
                 cause.is::<Usage>()
                     || cause.is::<NameError>()
                     || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+                    || matches!(cause.downcast_ref(), Some(PretrainError::Setting { .. }))
+                    || matches!(cause.downcast_ref(), Some(TuningError::Setting { .. }))
             });
             if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }

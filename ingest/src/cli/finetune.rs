@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use serde_json::json;
 use vestore::Store;
 use vestore_ingest::{
     Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningMethod, TuningPlan, describe,
-    finetune, record_of, set_threads, source_of,
+    finetune, record_of, source_of,
 };
 use vestore_schema::{Model, check_name};
 
-use super::pretrain::one_device;
+use super::machine::MachineArguments;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
-use super::{Usage, interrupt, say, typed};
+use super::{interrupt, say, typed};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -42,24 +42,13 @@ pub(super) struct Arguments {
     /// Steps between two states on disk
     #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     save_every: u64,
-    /// Where it runs: cpu, cuda:N, or auto
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads on a CPU; all cores by default
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-    /// No progress
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
-    let device = one_device(&arguments.device)?;
-    if let Some(threads) = arguments.threads {
-        ensure!(threads > 0, Usage("--threads is 1 or more".to_owned()));
-        set_threads(threads);
-    }
+    let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let store = Store::open(&arguments.store)?;
     let parent = model(&store, &arguments.model)?;
@@ -80,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         device,
         save_every: arguments.save_every,
         interrupted: &interrupted,
-        quiet: arguments.quiet,
+        quiet: arguments.machine.quiet,
     };
     let Some(found) = finetune(&plan, &data, &run)? else {
         say(format_args!("stopped; the same command goes on from there"));

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
 use serde_json::json;
 use vestore::{Report, read_bed};
 use vestore_ingest::{
     AdamWOptions, Alleles, Decay, Genome, LengthWarmup, Pretrained, PretrainingData, PretrainingPlan,
-    PretrainingRun, Schedule, Stretches, TrainingResult, devices, pretrain, set_tf32, set_threads,
+    PretrainingRun, Schedule, Stretches, TrainingResult, pretrain,
 };
 use vestore_schema::Region;
 
-use super::{Usage, interrupt, say};
+use super::machine::MachineArguments;
+use super::{interrupt, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -42,15 +42,8 @@ pub(super) struct Arguments {
     /// Steps between two states on disk
     #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     save_every: u64,
-    /// Where it runs: cpu, cuda:N, or auto
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads on a CPU; all cores by default
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-    /// No progress
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
 }
 
 /// What decides the weights, besides the data.
@@ -146,17 +139,10 @@ impl Settings {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let device = one_device(&arguments.device)?;
-    if let Some(threads) = arguments.threads {
-        ensure!(threads > 0, Usage("--threads is 1 or more".to_owned()));
-        set_threads(threads);
-    }
+    let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
-    let parse = |texts: &[String]| -> anyhow::Result<Vec<Region>> {
-        texts.iter().map(|text| Ok(Region::parse(text, genome.assembly())?)).collect()
-    };
-    let mut regions = parse(&arguments.region)?;
+    let mut regions = parse_regions(&arguments.region, &genome)?;
     if let Some(bed) = &arguments.bed {
         let mut report = Report::new();
         regions.extend(read_bed(bed, genome.assembly(), &mut report)?);
@@ -164,7 +150,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             say(format_args!("{}: {}", bed.display(), report.summary().trim_end()));
         }
     }
-    let held_out = parse(&arguments.held_out)?;
+    let held_out = parse_regions(&arguments.held_out, &genome)?;
     let training = Stretches::new(&genome, &regions, &held_out);
     let watched =
         if held_out.is_empty() { Stretches::default() } else { Stretches::new(&genome, &held_out, &[]) };
@@ -192,7 +178,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         device,
         save_every: arguments.save_every,
         interrupted: &interrupted,
-        quiet: arguments.quiet,
+        quiet: arguments.machine.quiet,
     };
     match pretrain(&arguments.settings.plan(), &data, &run)? {
         Pretrained::Whole(result) => {
@@ -206,11 +192,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The device that trains: one alone.
-pub(super) fn one_device(text: &str) -> anyhow::Result<vestore_ingest::Device> {
-    let devices = devices(text)?;
-    set_tf32(false, &devices)?;
-    devices.first().copied().context("no device was named; this is a bug")
+/// Regions as people type them.
+pub(super) fn parse_regions(texts: &[String], genome: &Genome) -> anyhow::Result<Vec<Region>> {
+    texts.iter().map(|text| Ok(Region::parse(text, genome.assembly())?)).collect()
 }
 
 /// Reads FASTA files and tells which contigs have no mask.

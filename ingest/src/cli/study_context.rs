@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use vestore::{Record, VariantSource};
 use vestore_ingest::{ContextModel, Genome, MAX_ORDER, Stretches};
-use vestore_schema::Region;
 
-use super::pretrain::read_genome;
+use super::pretrain::{parse_regions, read_genome};
 use super::{interrupt, say};
 
 #[derive(clap::Args)]
@@ -43,11 +42,7 @@ struct Counts {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let _interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
-    let held_out: Vec<Region> = arguments
-        .held_out
-        .iter()
-        .map(|text| Region::parse(text, genome.assembly()))
-        .collect::<Result<_, _>>()?;
+    let held_out = parse_regions(&arguments.held_out, &genome)?;
     let model = ContextModel::count(&genome, &Stretches::new(&genome, &[], &held_out), arguments.order);
     let told = || format!("cannot write {}", arguments.output.display());
     let mut output = BufWriter::new(File::create(&arguments.output).with_context(told)?);

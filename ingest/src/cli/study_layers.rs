@@ -11,14 +11,14 @@ use serde_json::json;
 use vestore::{Store, Writer};
 use vestore_ingest::{
     Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, finetune, rank_layers,
-    set_threads, source_of, threads, tuning_metrics, verdicts,
+    source_of, threads, tuning_metrics, verdicts,
 };
 use vestore_schema::{Digest, Model, Study, StudyFigure, StudyResult, StudyRun, Variation, check_name};
 
 use super::finetune::{record, shown};
-use super::pretrain::one_device;
+use super::machine::MachineArguments;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
-use super::{Usage, interrupt, say, typed};
+use super::{interrupt, say, typed};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -46,24 +46,13 @@ pub(super) struct Arguments {
     /// Copies of each, by seeds 1 to N
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// Where it runs: cpu, cuda:N, or auto
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads on a CPU; all cores by default
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-    /// No progress
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
-    let device = one_device(&arguments.device)?;
-    if let Some(threads) = arguments.threads {
-        ensure!(threads > 0, Usage("--threads is 1 or more".to_owned()));
-        set_threads(threads);
-    }
+    let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let store = Store::open(&arguments.store)?;
     let parent = model(&store, &arguments.model)?;
@@ -129,7 +118,10 @@ fn begun(
         plan,
         plan_digest: digest,
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        device: arguments.device_name(device),
+        device: match device {
+            Device::Cuda(number) => format!("cuda:{number}"),
+            _ => "cpu".to_owned(),
+        },
         threads: threads(),
         higher_is_better: vec![true; metrics.len()],
         metrics,
@@ -138,16 +130,6 @@ fn begun(
         finished: None,
         result: None,
     })
-}
-
-impl Arguments {
-    fn device_name(&self, device: Device) -> String {
-        match device {
-            Device::Cuda(number) => format!("cuda:{number}"),
-            Device::Cpu => "cpu".to_owned(),
-            _ => self.device.clone(),
-        }
-    }
 }
 
 fn now() -> u64 {
@@ -266,7 +248,7 @@ impl Session<'_> {
             device: self.device,
             save_every: 200,
             interrupted: self.interrupted,
-            quiet: self.arguments.quiet,
+            quiet: self.arguments.machine.quiet,
         };
         Ok(finetune(plan, &data, &run)?)
     }

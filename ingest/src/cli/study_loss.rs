@@ -11,7 +11,8 @@ use vestore_ingest::{
 };
 use vestore_schema::{Region, TokenizerKind};
 
-use super::pretrain::{one_device, read_genome};
+use super::machine::one_device;
+use super::pretrain::{parse_regions, read_genome};
 use super::{Usage, interrupt, say};
 
 #[derive(clap::Args)]
@@ -70,12 +71,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = one_device(&arguments.device)?;
     let _interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
-    let parse = |texts: &[String]| -> anyhow::Result<Vec<Region>> {
-        texts.iter().map(|text| Ok(Region::parse(text, genome.assembly())?)).collect()
-    };
-    let held_out = Region::union(parse(&arguments.held_out)?);
+    let held_out = Region::union(parse_regions(&arguments.held_out, &genome)?);
     let training = Stretches::new(&genome, &[], &held_out);
-    let asked = parse(&arguments.measure)?;
+    let asked = parse_regions(&arguments.measure, &genome)?;
     let inside = |region: &Region| {
         held_out
             .iter()

@@ -8,11 +8,11 @@ use anyhow::Context;
 use serde_json::json;
 use vestore_ingest::{
     Alleles, Device, Genome, Kind, Losses, MaskedOptions, Model, ModelSource, Part, Pretrained,
-    PretrainingData, PretrainingPlan, PretrainingRun, Stretches, masked_losses, pretrain, set_threads,
+    PretrainingData, PretrainingPlan, PretrainingRun, Stretches, masked_losses, pretrain,
 };
-use vestore_schema::Region;
 
-use super::pretrain::{Settings, one_device, read_genome};
+use super::machine::MachineArguments;
+use super::pretrain::{Settings, parse_regions, read_genome};
 use super::{Usage, interrupt, say};
 
 #[derive(clap::Args)]
@@ -43,15 +43,8 @@ pub(super) struct Arguments {
     /// Windows to measure on
     #[arg(long, value_name = "N", default_value_t = 500)]
     windows: u64,
-    /// Where it runs: cpu, cuda:N, or auto
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads on a CPU; all cores by default
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-    /// No progress
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
 }
 
 /// A recipe: all ingredients, or all but one.
@@ -69,17 +62,10 @@ const PARTS: [(&str, Part); 3] =
     [("all", Part::All), ("outside repeats", Part::Unique), ("inside repeats", Part::Repeats)];
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let device = one_device(&arguments.device)?;
-    if let Some(threads) = arguments.threads {
-        set_threads(threads.max(1));
-    }
+    let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
-    let held_out: Vec<Region> = arguments
-        .held_out
-        .iter()
-        .map(|text| Region::parse(text, genome.assembly()))
-        .collect::<Result<_, _>>()?;
+    let held_out = parse_regions(&arguments.held_out, &genome)?;
     let training = Stretches::new(&genome, &[], &held_out);
     let measured = Stretches::new(&genome, &held_out, &[]);
     let mut alleles = Alleles::default();
@@ -104,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 device,
                 save_every: 200,
                 interrupted: &interrupted,
-                quiet: arguments.quiet,
+                quiet: arguments.machine.quiet,
             };
             say(format_args!("{}, seed {seed}", variant.name));
             let plan = PretrainingPlan { seed, ..variant.plan.clone() };

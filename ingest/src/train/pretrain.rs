@@ -123,7 +123,7 @@ pub struct TrainingResult {
 #[derive(Debug, Error)]
 pub enum PretrainError {
     /// A number that makes no sense.
-    #[error("{setting} is {found}; {expected}")]
+    #[error("the {setting} is {found}; {expected}")]
     Setting {
         /// Which.
         setting: &'static str,
@@ -198,25 +198,25 @@ fn check(plan: &PretrainingPlan) -> Result<(), PretrainError> {
     };
     let Schedule { steps, warmup, peak, .. } = plan.schedule;
     if steps == 0 {
-        return setting("--steps", &steps, "it is 1 or more");
+        return setting("number of steps", &steps, "it is 1 or more");
     }
     if warmup > steps {
-        return setting("--warmup", &warmup, "it is not more than --steps");
+        return setting("warm-up in steps", &warmup, "it is not more than the number of steps");
     }
     if !(peak.is_finite() && peak > 0.0) {
-        return setting("--learning-rate", &peak, "it is more than 0");
+        return setting("learning rate", &peak, "it is more than 0");
     }
     if !(plan.mask_rate > 0.0 && plan.mask_rate < 1.0) {
-        return setting("--mask-rate", &plan.mask_rate, "it lies between 0 and 1");
+        return setting("share of hidden tokens", &plan.mask_rate, "it lies between 0 and 1");
     }
     if !(0.0..=1.0).contains(&plan.repeat_weight) {
-        return setting("--repeat-weight", &plan.repeat_weight, "it lies from 0 to 1");
+        return setting("weight of soft-masked bases", &plan.repeat_weight, "it lies from 0 to 1");
     }
     if plan.lengths.first == 0 || plan.lengths.last == 0 {
-        return setting("--tokens", &plan.lengths.last, "windows have tokens");
+        return setting("window length in tokens", &plan.lengths.last, "windows have tokens");
     }
     if plan.parts == 0 {
-        return setting("--parts", &plan.parts, "it is 1 or more");
+        return setting("number of parts", &plan.parts, "it is 1 or more");
     }
     Ok(())
 }
@@ -319,7 +319,7 @@ impl<'a> Training<'a> {
         let longest = windows.draw(&mut Random::new(0))?.ids.len();
         match self.network.max_tokens() {
             Some(limit) if longest > limit as usize => Err(PretrainError::Setting {
-                setting: "--tokens",
+                setting: "window length in tokens",
                 found: format!("{tokens} ({longest} with special tokens)"),
                 expected: format!("the model takes {limit}"),
             }),
@@ -388,9 +388,13 @@ impl<'a> Training<'a> {
             loss.f_div_scalar(weight)?.f_backward()?;
             sum += loss.f_double_value(&[])?;
         }
+        let diverged = |gradient| PretrainError::Diverged { step, loss: sum / weight, gradient };
+        if !sum.is_finite() {
+            return Err(diverged(f64::NAN));
+        }
         let gradient = self.optimizer.step(self.network.weights(), self.plan.schedule.rate(step))?;
-        if !(sum.is_finite() && gradient.is_finite()) {
-            return Err(PretrainError::Diverged { step, loss: sum / weight, gradient });
+        if !gradient.is_finite() {
+            return Err(diverged(gradient));
         }
         self.tokens += batch.len() as u64 * u64::from(self.plan.lengths.tokens(step));
         Ok([sum, weight])
