@@ -15,6 +15,7 @@ mod medium;
 mod model;
 mod mutations;
 mod pretraining;
+mod probe;
 mod processes;
 mod programs;
 mod recipes;
