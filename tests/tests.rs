@@ -16,6 +16,7 @@ mod medium;
 mod model;
 mod mutations;
 mod pretraining;
+mod probe;
 mod processes;
 mod programs;
 mod recipes;

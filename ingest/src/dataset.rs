@@ -167,7 +167,7 @@ impl Dataset {
     /// cuts them, that overlap.
     #[must_use]
     pub fn leakage(&self, window: u32) -> Leakage {
-        leakage::find(self, window)
+        Leakage::find(&self.inputs, &self.splits, &self.assembly, window)
     }
 }
 

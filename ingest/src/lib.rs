@@ -27,8 +27,8 @@ pub use dataset::{
 };
 pub use device::{DeviceError, devices, set_tf32, set_threads, threads};
 pub use evaluate::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, GroupBy, Labels, Metric, MetricFigure, Sample,
-    ScoredColumn, plot_curves, stored_scores,
+    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, GroupBy, Labels, Metric,
+    MetricFigure, Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
 };
 pub use measure::{
     ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,

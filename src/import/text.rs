@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Float32Builder, StringBuilder};
 use memchr::memchr;
 
-use super::{Block, ImportError, key_columns};
+use super::{Block, ImportError, key_columns, refuse_bcf};
 use crate::reference::printable;
 use crate::variants::{Input, InputError};
 
@@ -41,6 +41,7 @@ pub(super) struct TextBlocks {
 impl TextBlocks {
     pub(super) fn open(path: &Path, columns: &[(String, String)]) -> Result<Self, ImportError> {
         let mut input = Input::open(path)?;
+        refuse_bcf(path, &mut input)?;
         let mut lines = Vec::new();
         input.read_lines(&mut lines, CHUNK)?;
         // Some editors put a byte order mark before the text.
@@ -329,6 +330,25 @@ impl Rows {
             references: self.references.finish(),
             alternates: self.alternates.finish(),
             values: self.values.iter_mut().map(Float32Builder::finish).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::bgzf;
+
+    #[test]
+    fn a_bcf_is_refused_with_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bcf");
+        for bytes in
+            [b"BCF\x02\x02\x10\x00".to_vec(), bgzf(b"BCF\x02\x02\x10\x00\x00\x00##fileformat=VCFv4.3\n")]
+        {
+            std::fs::write(&path, bytes).unwrap();
+            let error = TextBlocks::open(&path, &[]).err().expect("no text").to_string();
+            assert!(error.contains("x.bcf") && error.contains("run `bcftools view` on it"), "{error}");
         }
     }
 }

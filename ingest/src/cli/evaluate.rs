@@ -1,5 +1,7 @@
 //! `vestore evaluate`
 
+mod probe;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{Write, stdout};
@@ -9,8 +11,8 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, ensure};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, GroupBy, LabelRules, Labels, Metric, ScoredColumn, Split,
-    plot_curves, stored_scores,
+    Baseline, Bootstrap, Comparison, ComparisonRow, FeatureKind, GroupBy, LabelRules, Labels, Metric, Probe,
+    ScoredColumn, Split, plot_curves, stored_scores,
 };
 
 use super::split::SplitArguments;
@@ -64,6 +66,13 @@ pub(super) struct Arguments {
     /// How the table is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Also train these on the stored embeddings of every --track that has some, and measure them on the test split:
+    /// a random forest, or logistic regression. Training rows are those for training and for validation
+    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
+    probe: Vec<ProbeKind>,
+    /// Embeddings that --probe learns from: alternate − reference, the reference window's, or both
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = FeaturesKind::Both, requires = "probe")]
+    features: FeaturesKind,
     #[command(flatten)]
     split: SplitArguments,
     /// Draw ROC and precision-recall curves into an SVG file too
@@ -75,6 +84,38 @@ pub(super) struct Arguments {
 enum Task {
     Classification,
     Regression,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ProbeKind {
+    Forest,
+    Logistic,
+}
+
+impl ProbeKind {
+    fn probe(self) -> Probe {
+        match self {
+            Self::Forest => Probe::Forest,
+            Self::Logistic => Probe::Logistic,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FeaturesKind {
+    Delta,
+    Reference,
+    Both,
+}
+
+impl FeaturesKind {
+    fn features(self) -> FeatureKind {
+        match self {
+            Self::Delta => FeatureKind::Delta,
+            Self::Reference => FeatureKind::Reference,
+            Self::Both => FeatureKind::Both,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -109,7 +150,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         positive: arguments.positive.clone(),
         negative: arguments.negative.clone(),
     };
-    let split = arguments.split.are_given().then(|| arguments.split.options());
+    let split =
+        (arguments.split.are_given() || !arguments.probe.is_empty()).then(|| arguments.split.options());
     let mut labels =
         Labels::read(&arguments.labels, &rules, &by, split.as_ref(), store.assembly(), &mut reference)?;
     say(format_args!("{}: {}", arguments.labels.display(), labels.counts));
@@ -124,6 +166,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         _ => labels.are_classes(),
     };
+    let seen = labels.of(&[Split::Training, Split::Validation]);
     if split.is_some() {
         let all = labels.labels.len();
         labels = labels.of(&[Split::Test]);
@@ -140,6 +183,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|source| source.scores(&store, &labels, &mut reference))
         .collect::<anyhow::Result<Vec<ScoredColumn>>>()?;
+    if !arguments.probe.is_empty() {
+        let tracks: Vec<&str> = sources.iter().filter_map(Source::track).collect();
+        let probes: Vec<Probe> = arguments.probe.iter().map(|kind| kind.probe()).collect();
+        let how = (probes.as_slice(), arguments.features.features(), arguments.seed);
+        columns.extend(probe::columns(&store, &tracks, how, (&seen, &labels), classes)?);
+    }
     if arguments.common {
         let left = ScoredColumn::keep_common(&mut columns);
         ensure!(left > 0, "no labelled variant is scored by every track");
@@ -229,6 +278,14 @@ fn source(text: &str, store: &Store) -> anyhow::Result<Source> {
 }
 
 impl Source {
+    /// The track, when it is one.
+    fn track(&self) -> Option<&str> {
+        match self {
+            Self::Baseline { .. } => None,
+            Self::Stored { track, .. } => Some(track),
+        }
+    }
+
     /// The scores of all labelled variants; tells which have none.
     fn scores(
         &self,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use vestore_schema::{Assembly, Variant};
 
-use super::{Dataset, DatasetInput, Split};
+use super::{DatasetInput, Split};
 
 /// Examples that are kept of a pair of splits.
 const EXAMPLES: usize = 5;
@@ -34,6 +34,67 @@ pub struct Leakage {
 }
 
 impl Leakage {
+    /// What the inputs of different splits have in common, with windows of `window` bases as scoring cuts them.
+    #[must_use]
+    pub fn find(all: &[DatasetInput], splits: &[Split], assembly: &Assembly, window: u32) -> Self {
+        let mut inputs: [BTreeSet<&DatasetInput>; 3] = Default::default();
+        for (input, split) in all.iter().zip(splits) {
+            inputs[*split as usize].insert(input);
+        }
+        // Starts of windows, and how many different variants have them.
+        let starts: [BTreeMap<(u32, u32), u64>; 3] = std::array::from_fn(|split| {
+            let mut starts = BTreeMap::new();
+            for input in &inputs[split] {
+                if let DatasetInput::Variant(variant) = input {
+                    let key = (variant.contig, start(variant, window, assembly));
+                    *starts.entry(key).or_default() += 1;
+                }
+            }
+            starts
+        });
+        let overlaps = |input: &DatasetInput, other: Split| {
+            let (DatasetInput::Variant(variant), Some(reach)) = (input, window.checked_sub(1)) else {
+                return false;
+            };
+            let start = start(variant, window, assembly);
+            let around =
+                (variant.contig, start.saturating_sub(reach))..=(variant.contig, start.saturating_add(reach));
+            let itself = u64::from(inputs[other as usize].contains(input));
+            // Two starts tell more than what stands there once itself.
+            starts[other as usize].range(around).map(|(_, count)| count).take(2).sum::<u64>() > itself
+        };
+        let mut pairs = Vec::new();
+        for splits in [
+            [Split::Training, Split::Validation],
+            [Split::Training, Split::Test],
+            [Split::Validation, Split::Test],
+        ] {
+            let [a, b] = splits;
+            let mut pair = SplitPair { splits, shared: 0, overlapping: [0, 0], examples: Vec::new() };
+            let mut examples = BTreeSet::new();
+            let mut note = |input| {
+                if examples.len() < EXAMPLES {
+                    examples.insert(input);
+                }
+            };
+            for input in inputs[a as usize].intersection(&inputs[b as usize]) {
+                pair.shared += 1;
+                note(*input);
+            }
+            for (place, (from, to)) in [(b, a), (a, b)].into_iter().enumerate() {
+                for input in inputs[from as usize].iter().filter(|input| overlaps(input, to)) {
+                    pair.overlapping[1 - place] += 1;
+                    note(*input);
+                }
+            }
+            if pair.shared > 0 || pair.overlapping != [0, 0] {
+                pair.examples = examples.into_iter().map(|input| shown(input, assembly)).collect();
+                pairs.push(pair);
+            }
+        }
+        Self { window, pairs }
+    }
+
     /// Whether no split has anything in common with another one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -65,65 +126,6 @@ impl fmt::Display for Leakage {
 fn start(variant: &Variant, window: u32, assembly: &Assembly) -> u32 {
     let latest = assembly.contig(variant.contig).length.saturating_sub(window);
     variant.position.saturating_sub(window / 2).min(latest)
-}
-
-pub(super) fn find(dataset: &Dataset, window: u32) -> Leakage {
-    let mut inputs: [BTreeSet<&DatasetInput>; 3] = Default::default();
-    for (input, split) in dataset.inputs.iter().zip(&dataset.splits) {
-        inputs[*split as usize].insert(input);
-    }
-    // Starts of windows, and how many different variants have them.
-    let starts: [BTreeMap<(u32, u32), u64>; 3] = std::array::from_fn(|split| {
-        let mut starts = BTreeMap::new();
-        for input in &inputs[split] {
-            if let DatasetInput::Variant(variant) = input {
-                let key = (variant.contig, start(variant, window, &dataset.assembly));
-                *starts.entry(key).or_default() += 1;
-            }
-        }
-        starts
-    });
-    let overlaps = |input: &DatasetInput, other: Split| {
-        let (DatasetInput::Variant(variant), Some(reach)) = (input, window.checked_sub(1)) else {
-            return false;
-        };
-        let start = start(variant, window, &dataset.assembly);
-        let around =
-            (variant.contig, start.saturating_sub(reach))..=(variant.contig, start.saturating_add(reach));
-        let itself = u64::from(inputs[other as usize].contains(input));
-        // Two starts tell more than what stands there once itself.
-        starts[other as usize].range(around).map(|(_, count)| count).take(2).sum::<u64>() > itself
-    };
-    let mut pairs = Vec::new();
-    for splits in [
-        [Split::Training, Split::Validation],
-        [Split::Training, Split::Test],
-        [Split::Validation, Split::Test],
-    ] {
-        let [a, b] = splits;
-        let mut pair = SplitPair { splits, shared: 0, overlapping: [0, 0], examples: Vec::new() };
-        let mut examples = BTreeSet::new();
-        let mut note = |input| {
-            if examples.len() < EXAMPLES {
-                examples.insert(input);
-            }
-        };
-        for input in inputs[a as usize].intersection(&inputs[b as usize]) {
-            pair.shared += 1;
-            note(*input);
-        }
-        for (place, (from, to)) in [(b, a), (a, b)].into_iter().enumerate() {
-            for input in inputs[from as usize].iter().filter(|input| overlaps(input, to)) {
-                pair.overlapping[1 - place] += 1;
-                note(*input);
-            }
-        }
-        if pair.shared > 0 || pair.overlapping != [0, 0] {
-            pair.examples = examples.into_iter().map(|input| shown(input, &dataset.assembly)).collect();
-            pairs.push(pair);
-        }
-    }
-    Leakage { window, pairs }
 }
 
 fn shown(input: &DatasetInput, assembly: &Assembly) -> String {

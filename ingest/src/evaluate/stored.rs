@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
 use vestore::{QueryPlan, Request, Store, StoreError};
-use vestore_schema::Variant;
+use vestore_schema::{Table, Variant};
 
 /// The scores that `track` has in `column` for `variants`: `None` where there is no row, and `Some(None)` where the
 /// row has no score.
@@ -18,13 +18,33 @@ pub fn stored_scores(
     track: &str,
     column: &str,
 ) -> Result<Vec<Option<Option<f64>>>, StoreError> {
+    let mut scores = vec![None; variants.len()];
+    each_row(store, variants, track, Table::Scores, &[column], |columns, row, places| {
+        let found = columns[0].as_primitive::<Float32Type>();
+        let score = found.is_valid(row).then(|| f64::from(found.value(row)));
+        for place in places {
+            scores[*place] = Some(score);
+        }
+    })?;
+    Ok(scores)
+}
+
+/// Calls `take` with `columns`, the row in them and the places among `variants`, for every row that `track` has of
+/// them in `table`.
+pub(super) fn each_row(
+    store: &Store,
+    variants: &[Variant],
+    track: &str,
+    table: Table,
+    columns: &[&str],
+    mut take: impl FnMut(&[ArrayRef], usize, &[usize]),
+) -> Result<(), StoreError> {
     let mut places: HashMap<&Variant, Vec<usize>> = HashMap::with_capacity(variants.len());
     for (place, variant) in variants.iter().enumerate() {
         places.entry(variant).or_default().push(place);
     }
-    let mut scores = vec![None; variants.len()];
     let request =
-        Request { variants: variants.to_vec(), tracks: vec![track.to_owned()], ..Request::default() };
+        Request { variants: variants.to_vec(), tracks: vec![track.to_owned()], table, ..Request::default() };
     let plan = QueryPlan::new(store, &request)?;
     let contigs: HashMap<&str, u32> =
         (0..).zip(&store.assembly().contigs).map(|(index, contig)| (contig.name.as_str(), index)).collect();
@@ -35,12 +55,14 @@ pub fn stored_scores(
         let positions = batch.column(1).as_primitive::<UInt32Type>();
         let (references, alternates) =
             (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
-        let found = batch.column_by_name(column).ok_or_else(|| StoreError::Unknown {
-            kind: "score column",
-            name: column.to_owned(),
-            known: plan.tracks.iter().flat_map(|track| track.columns.clone()).collect(),
-        })?;
-        let found = found.as_primitive::<Float32Type>();
+        let found = columns.iter().map(|column| {
+            batch.column_by_name(column).cloned().ok_or_else(|| StoreError::Unknown {
+                kind: "score column",
+                name: (*column).to_owned(),
+                known: plan.tracks.iter().flat_map(|track| track.columns.clone()).collect(),
+            })
+        });
+        let found = found.collect::<Result<Vec<ArrayRef>, _>>()?;
         for row in 0..batch.num_rows() {
             let name = names.value(keys.keys().value(row) as usize);
             let Some(contig) = contigs.get(name).copied() else { continue };
@@ -50,11 +72,10 @@ pub fn stored_scores(
                 reference: references.value(row).into(),
                 alternate: alternates.value(row).into(),
             };
-            let score = found.is_valid(row).then(|| f64::from(found.value(row)));
-            for place in places.get(&variant).into_iter().flatten() {
-                scores[*place] = Some(score);
+            if let Some(places) = places.get(&variant) {
+                take(&found, row, places);
             }
         }
     }
-    Ok(scores)
+    Ok(())
 }
