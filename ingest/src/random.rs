@@ -11,6 +11,12 @@ impl Random {
         Self(seed)
     }
 
+    /// The stream of `seed`, far from those of its neighbours: of two seeds that differ by one, [`Random::new`] gives
+    /// the same numbers one step apart.
+    pub(crate) fn mixed(seed: u64) -> Self {
+        Self(mix(seed))
+    }
+
     /// A stream for each list of numbers.
     pub(crate) fn of(parts: &[u64]) -> Self {
         let start = parts.iter().fold(0, |state, part| Self(state ^ part.rotate_left(17)).next());
@@ -20,10 +26,7 @@ impl Random {
     /// 64 random bits.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.0)
     }
 
     /// A whole number below `bound`, which is not 0. Uneven by less than `bound` / 2^64.
@@ -41,6 +44,12 @@ impl Random {
         let (radius, angle) = (1.0 - self.uniform(), self.uniform());
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
+}
+
+fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

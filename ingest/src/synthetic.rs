@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::random::Random;
 use serde_json::{Value, json};
 
 use crate::tokenize::{BASES, SPECIAL, write_byte_pairs};
@@ -100,27 +101,14 @@ pub fn write_safetensors(file: &Path, weights: &[NamedWeight]) -> io::Result<()>
     fs::write(file, bytes)
 }
 
-/// splitmix64, and from it numbers of a bell shape: enough for weights.
-struct Noise(u64);
-
-impl Noise {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Mean 0, variance `scale`², from the sum of four uniform numbers.
-    fn bell(&mut self, scale: f64) -> f32 {
-        let sum: f64 = (0..4).map(|_| self.uniform()).sum();
-        ((sum - 2.0) * 3f64.sqrt() * scale) as f32
-    }
+/// A number of mean 0 and variance `scale`², from the sum of four uniform ones: enough for weights.
+fn bell(random: &mut Random, scale: f64) -> f32 {
+    let sum: f64 = (0..4).map(|_| random.uniform()).sum();
+    ((sum - 2.0) * 3f64.sqrt() * scale) as f32
 }
 
 struct Writer {
-    noise: Noise,
+    random: Random,
     weights: Vec<NamedWeight>,
 }
 
@@ -128,7 +116,7 @@ impl Writer {
     fn tensor(&mut self, name: &str, shape: &[u32], mean: f32, scale: f64) {
         let shape: Vec<usize> = shape.iter().map(|size| *size as usize).collect();
         let count = shape.iter().product();
-        let numbers = (0..count).map(|_| mean + self.noise.bell(scale)).collect();
+        let numbers = (0..count).map(|_| mean + bell(&mut self.random, scale)).collect();
         self.weights.push((name.to_owned(), shape, numbers));
     }
 
@@ -154,7 +142,7 @@ impl Writer {
 /// The weights that [`write_checkpoint`] writes.
 #[must_use]
 pub fn weights(shape: &SyntheticShape, seed: u64) -> Vec<NamedWeight> {
-    let mut writer = Writer { noise: Noise(seed), weights: Vec::new() };
+    let mut writer = Writer { random: Random::new(seed), weights: Vec::new() };
     match shape.family {
         SyntheticFamily::NucleotideTransformerV1 | SyntheticFamily::NucleotideTransformerV2 => {
             nucleotide_transformer(&mut writer, shape);

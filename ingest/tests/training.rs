@@ -239,7 +239,10 @@ fn what_makes_no_sense_is_told() {
     refused(PretrainingPlan { mask_rate: 1.0, ..plan(2) }, "share of hidden tokens is 1");
     refused(PretrainingPlan { repeat_weight: -1.0, ..plan(2) }, "weight of soft-masked bases is -1");
     let long = LengthWarmup { first: 1_000, last: 1_000, steps: 0 };
-    refused(PretrainingPlan { lengths: long, ..plan(2) }, "window length in tokens is 1000 (1001 with special tokens)");
+    refused(
+        PretrainingPlan { lengths: long, ..plan(2) },
+        "window length in tokens is 1000 (1001 with special tokens)",
+    );
     let endless = LengthWarmup { first: 20_000, last: 20_000, steps: 0 };
     refused(PretrainingPlan { lengths: endless, ..plan(2) }, "120000 bases long");
     let steep = Schedule { peak: 1e30, ..plan(40).schedule };

@@ -55,6 +55,10 @@ pub(super) fn execute(
     let pending = job.pending()?;
     let stored = prepared.variants() - pending;
     report.finish()?;
+    if pending == 0 && stored == 0 {
+        say(format_args!("nothing to do: no variant of the input is one of this reference"));
+        return Ok(ExitCode::SUCCESS);
+    }
     if pending == 0 {
         say(format_args!(
             "nothing to do: all {stored} variants have a row in track {}; no forward was run",

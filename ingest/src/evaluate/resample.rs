@@ -2,26 +2,17 @@
 
 use rayon::prelude::*;
 
+use crate::random::Random;
+
 /// How often each of `length` rows was drawn. The same seed and length give the same counts, so that columns are
 /// compared on the same resamples.
 pub(crate) fn resample(length: usize, seed: u64) -> Vec<u32> {
     let mut counts = vec![0; length];
-    // Neighbouring seeds would give the same numbers one step apart; mixed ones are far from each other.
-    let mut state = mix(seed);
+    let mut random = Random::mixed(seed);
     for _ in 0..length {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let drawn = (u128::from(mix(state)) * length as u128) >> 64;
-        counts[drawn as usize] += 1;
+        counts[random.below(length as u64) as usize] += 1;
     }
     counts
-}
-
-/// The output function of `SplitMix64`, Steele et al. 2014.
-fn mix(state: u64) -> u64 {
-    let mut bits = state;
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 /// The bounds of the central 95 % of `found`; `None` without any.
