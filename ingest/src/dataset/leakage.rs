@@ -107,16 +107,20 @@ impl fmt::Display for Leakage {
         if self.pairs.is_empty() {
             return f.write_str("no input or window lies in two splits");
         }
-        for (number, pair) in self.pairs.iter().enumerate() {
+        f.write_str("splits have windows or inputs in common, so figures may be better than on new DNA")?;
+        for pair in &self.pairs {
             let [a, b] = pair.splits;
-            let gap = if number > 0 { "; " } else { "" };
-            write!(f, "{gap}{a} and {b} share {} inputs", pair.shared)?;
+            write!(f, "\n  {a} and {b}:")?;
+            if pair.shared > 0 {
+                write!(f, " {} inputs stand in both;", pair.shared)?;
+            }
             if pair.overlapping != [0, 0] {
                 let [of_a, of_b] = pair.overlapping;
-                let window = self.window;
-                write!(f, ", and windows of {window} bases overlap: {of_a} of {a}, {of_b} of {b}")?;
+                write!(f, " windows of {} bases overlap, {of_a} of {a} and {of_b} of {b};", self.window)?;
             }
-            write!(f, " ({})", pair.examples.join(", "))?;
+            if let Some(example) = pair.examples.first() {
+                write!(f, " such as {example}")?;
+            }
         }
         Ok(())
     }

@@ -287,7 +287,9 @@ fn leakage_is_that_of_comparing_all_with_all() {
     assert_eq!(seen, [true, true]);
     let said = found.leakage(600).to_string();
     assert!(
-        said.contains("training and test share ") && said.contains("windows of 600 bases overlap"),
+        said.contains("training and test: ")
+            && said.contains(" inputs stand in both")
+            && said.contains("windows of 600 bases overlap"),
         "{said}"
     );
     let apart = ground.read(&ground.write(&table), &contigs(&["9"], &["8"])).expect("a dataset").leakage(600);
