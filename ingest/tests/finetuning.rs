@@ -7,10 +7,13 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 use tempfile::TempDir;
-use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
+use vestore_ingest::synthetic::{
+    SyntheticFamily, SyntheticShape, weights, write_checkpoint, write_safetensors,
+};
 use vestore_ingest::{
     AdamWOptions, AdapterKind, Device, Example, Finetuned, Finetuning, Kind, Model, ModelSource, Strands,
-    TuningData, TuningError, TuningInput, TuningMethod, TuningPlan, TuningTask, finetune, reverse_complement,
+    TuningData, TuningError, TuningInput, TuningMethod, TuningPlan, TuningTask, finetune, rank_layers,
+    reverse_complement,
 };
 
 const FAMILIES: [SyntheticFamily; 4] = [
@@ -292,15 +295,31 @@ fn differences_and_many_classes_are_learnt() {
 
 #[test]
 fn it_stops_when_nothing_is_learnt_any_more_and_keeps_the_best() {
-    let bench = Bench::new(TuningTask::Classes(2));
+    let bench = Bench::new(TuningTask::Number);
     let source = bench.checkpoint(SyntheticFamily::NucleotideTransformerV2);
-    let plan = TuningPlan { epochs: 60, patience: 3, learning_rate: 2e-2, ..plan(TuningMethod::Full) };
+    let plan = TuningPlan {
+        epochs: 60,
+        patience: 3,
+        learning_rate: 2e-2,
+        strands: Strands::Forward,
+        ..plan(TuningMethod::Full)
+    };
     let found = bench.whole(&plan, &source, &bench.path("output"));
     let steps: Vec<u64> = found.tuning.validation.iter().map(|point| point.step).collect();
     let best = found.tuning.validation.iter().min_by(|one, other| one.loss.total_cmp(&other.loss));
     assert_eq!(best.copied(), Some(found.tuning.best));
     assert!(steps.len() < 60 && found.tuning.steps == *steps.last().expect("looks"), "{steps:?}");
     assert_eq!(steps.iter().filter(|step| **step > found.tuning.best.step).count(), 3);
+    // The figures are those of the kept weights: the squared error over the labels' variance is the lowest loss.
+    let variance = |examples: &[Example]| {
+        let mean = examples.iter().map(|example| example.label).sum::<f64>() / examples.len() as f64;
+        let squares = examples.iter().map(|example| (example.label - mean).powi(2));
+        squares.sum::<f64>() / examples.len() as f64
+    };
+    let r2 = 1.0 - found.tuning.best.loss * variance(&bench.examples[0]) / variance(&bench.examples[1]);
+    let told =
+        found.validation_figures.iter().find(|figure| figure.metric == "r2").and_then(|figure| figure.value);
+    assert!((told.expect("a figure") - r2).abs() < 1e-4, "{told:?} for {r2}");
 }
 
 #[test]
@@ -324,4 +343,54 @@ fn what_makes_no_sense_is_refused() {
     let adapted = written(&source, &adapter(lora), &output);
     let error = bench.tune(&plan(TuningMethod::Full), &adapted, &bench.path("twice"), false);
     assert!(error.expect_err("adapted").to_string().contains("a model takes one adapter"));
+}
+
+/// A layer whose matrices give nothing changes nothing: every ranking puts it last, at exactly 0 where it measures a
+/// change.
+#[test]
+fn rankings_know_a_layer_that_does_nothing() {
+    let bench = Bench::new(TuningTask::Classes(2));
+    let shape = SyntheticShape {
+        layers: 3,
+        labels: Some(2),
+        ..SyntheticShape::tiny(SyntheticFamily::NucleotideTransformerV2)
+    };
+    let folder = bench.path("idle");
+    write_checkpoint(&folder, &shape, 1).expect("written");
+    let mut weights = weights(&shape, 1);
+    for (name, _, numbers) in &mut weights {
+        if name.contains("layer.1.") && name.contains("output.dense") {
+            numbers.fill(0.0);
+        }
+    }
+    write_safetensors(&folder.join("model.safetensors"), &weights).expect("written");
+    for input in [TuningInput::Alternate, TuningInput::Difference] {
+        let found = rank_layers(
+            &ModelSource::new(&folder),
+            bench.task,
+            input,
+            Strands::Both,
+            &bench.examples[0],
+            1,
+            Device::Cpu,
+        )
+        .expect("rankings");
+        let names: Vec<&str> = found.iter().map(|ranking| ranking.name).collect();
+        assert_eq!(names, ["ablation", "block influence", "angular distance", "greedy", "shapley"]);
+        for ranking in &found {
+            let values = &ranking.values;
+            assert_eq!(values.len(), 3);
+            match ranking.name {
+                "greedy" => {
+                    let mut places = values.clone();
+                    places.sort_by(f64::total_cmp);
+                    assert!(places == [0.0, 1.0, 2.0] && values[1] < 2.0, "{ranking:?}");
+                }
+                // Shapley values share out what all layers do together.
+                "shapley" => assert!(values[1].abs() < 1e-6 && values[0].abs() > 1e-5, "{ranking:?}"),
+                // The arc cosine of a cosine of 1 to rounding.
+                _ => assert!(values[1].abs() < 3e-4 && values[0] > 1e-3 && values[2] > 1e-3, "{ranking:?}"),
+            }
+        }
+    }
 }
