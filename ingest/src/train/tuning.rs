@@ -1,6 +1,9 @@
 //! Fine-tuning of a model with a classification head on labelled windows: all weights, the head alone, or an
 //! adapter. It can be cut off anywhere and goes on to the same weights.
 
+mod error;
+mod plan;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,103 +12,24 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Device, TchError, Tensor};
-use thiserror::Error;
 use vestore_schema::Strands;
 
-use super::adamw::{AdamW, AdamWOptions};
+pub use self::error::TuningError;
+pub use self::plan::{TuningInput, TuningMethod, TuningPlan};
+use super::adamw::AdamW;
 use super::examples::{Example, TuningTask, order};
-use super::files::FilesError;
 use super::network::Network;
 use super::objective::Objective;
-use super::schedule::{Decay, Schedule};
+use super::schedule::Schedule;
 use super::state::{LossPoint, State, StateError, read_state, write_state};
 use super::{memory, start};
-use crate::adapter::AdapterKind;
-use crate::model::error::ModelError;
 use crate::model::source::ModelSource;
 use crate::pipeline::Progress;
 use crate::random::Random;
-use crate::tokenize::TokenizerError;
 
 /// What a stream of random numbers is for.
 const ORDER: u64 = 0x0bde;
 const STRAND: u64 = 0x57a2;
-
-/// Which weights are trained, besides the head's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TuningMethod {
-    /// All.
-    Full,
-    /// None: a probe.
-    Linear,
-    /// Those of an adapter.
-    Adapter {
-        /// Its kind.
-        adapter: AdapterKind,
-        /// Ends of the names of the modules that it changes; the kind's own choice when `None`.
-        targets: Option<Vec<String>>,
-    },
-}
-
-impl TuningMethod {
-    /// `full`, `linear`, `lora`, `ia3` or `houlsby`.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Linear => "linear",
-            Self::Adapter { adapter: AdapterKind::Lora { .. }, .. } => "lora",
-            Self::Adapter { adapter: AdapterKind::Ia3, .. } => "ia3",
-            Self::Adapter { adapter: AdapterKind::Houlsby { .. }, .. } => "houlsby",
-        }
-    }
-}
-
-/// What the head is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TuningInput {
-    /// The alternate window, or the sequence.
-    Alternate,
-    /// What it gives for the alternate window less what it gives for the reference window.
-    Difference,
-}
-
-/// Everything that decides the weights, besides the data and the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TuningPlan {
-    /// What is trained.
-    pub method: TuningMethod,
-    /// What the head is given.
-    pub input: TuningInput,
-    /// Whether examples are seen on a strand drawn at random, and judged by the mean of both; or forward alone.
-    pub strands: Strands,
-    /// Whether classes count alike, however many examples each has.
-    pub balanced: bool,
-    /// Where all random numbers start.
-    pub seed: u64,
-    /// Times that the training examples are gone through.
-    pub epochs: u32,
-    /// Steps instead, if given.
-    pub steps: Option<u64>,
-    /// Examples of one step.
-    pub batch: u32,
-    /// In how many parts a step is computed, for less memory.
-    pub parts: u32,
-    /// Highest learning rate.
-    pub learning_rate: f64,
-    /// Share of the steps in which it rises; it falls along a line afterwards.
-    pub warmup: f64,
-    /// Steps between two looks at the validation loss; an epoch when `None`.
-    pub evaluate_every: Option<u64>,
-    /// Looks without a lower validation loss after which it stops; 0 to go on to the end.
-    pub patience: u32,
-    /// The optimizer.
-    pub optimizer: AdamWOptions,
-    /// Whether products are computed in bfloat16; weights and optimizer stay float32.
-    pub bf16: bool,
-}
 
 /// What is learnt from.
 pub struct TuningData<'a> {
@@ -163,128 +87,6 @@ pub(crate) struct Tuned {
     pub(super) network: Network,
     pub(super) objective: Objective,
     pub(super) result: TuningResult,
-}
-
-/// Why a tuning cannot begin or go on.
-#[derive(Debug, Error)]
-pub enum TuningError {
-    /// A number that makes no sense.
-    #[error("the {setting} is {found}; {expected}")]
-    Setting {
-        /// Which.
-        setting: &'static str,
-        /// What it is.
-        found: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// Nothing to learn from, or to stop by.
-    #[error("there are no {which} examples; give the data another split")]
-    NoExamples {
-        /// `training` or `validation`.
-        which: &'static str,
-    },
-    /// The difference needs two windows.
-    #[error(
-        "the input is the difference of two windows, and example {place} has one; tune on the alternate alone"
-    )]
-    NoReference {
-        /// Number of the example, from 0.
-        place: usize,
-    },
-    /// A model takes one adapter.
-    #[error("the model is adapted already, and a model takes one adapter; tune its parent")]
-    Adapted,
-    /// No module of that name.
-    #[error("no module of a layer ends in `{found}`; there are {}", known.join(", "))]
-    NoTarget {
-        /// What was given.
-        found: String,
-        /// The modules of a layer.
-        known: Vec<String>,
-    },
-    /// A window of more tokens than the model takes.
-    #[error(
-        "a window of {bases} bases has {tokens} tokens and the model takes {limit}; take shorter windows"
-    )]
-    TooLong {
-        /// Tokens.
-        tokens: usize,
-        /// The model's limit.
-        limit: u32,
-        /// Bases.
-        bases: usize,
-    },
-    /// The loss is no number any more.
-    #[error("at step {step} the loss is {loss} and the gradient {gradient}; take a lower learning rate")]
-    Diverged {
-        /// Steps made.
-        step: u64,
-        /// The loss.
-        loss: f64,
-        /// The gradient's length.
-        gradient: f64,
-    },
-    /// The model cannot be opened or computed.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A window is no DNA.
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
-    /// The state cannot be kept.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Files(#[from] FilesError),
-    /// libtorch failed.
-    #[error(transparent)]
-    Torch(#[from] TchError),
-}
-
-impl TuningPlan {
-    fn check(&self) -> Result<(), TuningError> {
-        let setting = |setting, found: &dyn std::fmt::Display, expected| {
-            Err(TuningError::Setting { setting, found: found.to_string(), expected })
-        };
-        if self.batch == 0 || self.parts == 0 {
-            return setting("batch, or the number of its parts,", &0, "it is 1 or more");
-        }
-        if self.steps == Some(0) || (self.steps.is_none() && self.epochs == 0) {
-            return setting("number of steps, or of epochs,", &0, "it is 1 or more");
-        }
-        if self.evaluate_every == Some(0) {
-            return setting("number of steps between two looks", &0, "it is 1 or more");
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return setting("learning rate", &self.learning_rate, "it is more than 0");
-        }
-        if !(0.0..=1.0).contains(&self.warmup) {
-            return setting("share of the warm-up", &self.warmup, "it lies from 0 to 1");
-        }
-        match &self.method {
-            TuningMethod::Adapter { adapter: AdapterKind::Lora { rank, alpha }, .. }
-                if *rank == 0 || !(alpha.is_finite() && *alpha > 0.0) =>
-            {
-                setting("rank, or alpha,", &format!("{rank}, {alpha}"), "both are more than 0")
-            }
-            TuningMethod::Adapter { adapter: AdapterKind::Houlsby { latent: 0 }, .. } => {
-                setting("width of a bottleneck", &0, "it is 1 or more")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Steps of one pass through `examples` training examples.
-    fn per_epoch(&self, examples: usize) -> u64 {
-        (examples as u64).div_ceil(u64::from(self.batch))
-    }
-
-    fn schedule(&self, examples: usize) -> Schedule {
-        let steps = self.steps.unwrap_or(self.per_epoch(examples) * u64::from(self.epochs));
-        let warmup = (steps as f64 * self.warmup).round() as u64;
-        Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }
-    }
 }
 
 /// Tunes by `plan`; `None` when it was interrupted, with its state on disk. `record` says what is tuned how: a

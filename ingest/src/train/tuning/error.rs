@@ -1,0 +1,86 @@
+//! What can go wrong in a fine-tuning.
+
+use tch::TchError;
+use thiserror::Error;
+
+use crate::model::error::ModelError;
+use crate::tokenize::TokenizerError;
+use crate::train::files::FilesError;
+use crate::train::state::StateError;
+
+/// Why a tuning cannot begin or go on.
+#[derive(Debug, Error)]
+pub enum TuningError {
+    /// A number that makes no sense.
+    #[error("the {setting} is {found}; {expected}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Nothing to learn from, or to stop by.
+    #[error("there are no {which} examples; give the data another split")]
+    NoExamples {
+        /// `training` or `validation`.
+        which: &'static str,
+    },
+    /// The difference needs two windows.
+    #[error(
+        "the input is the difference of two windows, and example {place} has one; tune on the alternate alone"
+    )]
+    NoReference {
+        /// Number of the example, from 0.
+        place: usize,
+    },
+    /// A model takes one adapter.
+    #[error("the model is adapted already, and a model takes one adapter; tune its parent")]
+    Adapted,
+    /// No module of that name.
+    #[error("no module of a layer ends in `{found}`; there are {}", known.join(", "))]
+    NoTarget {
+        /// What was given.
+        found: String,
+        /// The modules of a layer.
+        known: Vec<String>,
+    },
+    /// A window of more tokens than the model takes.
+    #[error(
+        "a window of {bases} bases has {tokens} tokens and the model takes {limit}; take shorter windows"
+    )]
+    TooLong {
+        /// Tokens.
+        tokens: usize,
+        /// The model's limit.
+        limit: u32,
+        /// Bases.
+        bases: usize,
+    },
+    /// The loss is no number any more.
+    #[error("at step {step} the loss is {loss} and the gradient {gradient}; take a lower learning rate")]
+    Diverged {
+        /// Steps made.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// The gradient's length.
+        gradient: f64,
+    },
+    /// The model cannot be opened or computed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A window is no DNA.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The state cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// libtorch failed.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}

@@ -1,0 +1,130 @@
+//! What decides the weights of a fine-tuning, besides the data and the model.
+
+use serde::{Deserialize, Serialize};
+use vestore_schema::Strands;
+
+use super::TuningError;
+use crate::adapter::AdapterKind;
+use crate::train::adamw::AdamWOptions;
+use crate::train::schedule::{Decay, Schedule};
+
+/// Which weights are trained, besides the head's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TuningMethod {
+    /// All.
+    Full,
+    /// None: a probe.
+    Linear,
+    /// Those of an adapter.
+    Adapter {
+        /// Its kind.
+        adapter: AdapterKind,
+        /// Ends of the names of the modules that it changes; the kind's own choice when `None`.
+        targets: Option<Vec<String>>,
+    },
+}
+
+impl TuningMethod {
+    /// `full`, `linear`, `lora`, `ia3` or `houlsby`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Linear => "linear",
+            Self::Adapter { adapter: AdapterKind::Lora { .. }, .. } => "lora",
+            Self::Adapter { adapter: AdapterKind::Ia3, .. } => "ia3",
+            Self::Adapter { adapter: AdapterKind::Houlsby { .. }, .. } => "houlsby",
+        }
+    }
+}
+
+/// What the head is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TuningInput {
+    /// The alternate window, or the sequence.
+    Alternate,
+    /// What it gives for the alternate window less what it gives for the reference window.
+    Difference,
+}
+
+/// Everything that decides the weights, besides the data and the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TuningPlan {
+    /// What is trained.
+    pub method: TuningMethod,
+    /// What the head is given.
+    pub input: TuningInput,
+    /// Whether examples are seen on a strand drawn at random, and judged by the mean of both; or forward alone.
+    pub strands: Strands,
+    /// Whether classes count alike, however many examples each has.
+    pub balanced: bool,
+    /// Where all random numbers start.
+    pub seed: u64,
+    /// Times that the training examples are gone through.
+    pub epochs: u32,
+    /// Steps instead, if given.
+    pub steps: Option<u64>,
+    /// Examples of one step.
+    pub batch: u32,
+    /// In how many parts a step is computed, for less memory.
+    pub parts: u32,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Share of the steps in which it rises; it falls along a line afterwards.
+    pub warmup: f64,
+    /// Steps between two looks at the validation loss; an epoch when `None`.
+    pub evaluate_every: Option<u64>,
+    /// Looks without a lower validation loss after which it stops; 0 to go on to the end.
+    pub patience: u32,
+    /// The optimizer.
+    pub optimizer: AdamWOptions,
+    /// Whether products are computed in bfloat16; weights and optimizer stay float32.
+    pub bf16: bool,
+}
+
+impl TuningPlan {
+    pub(in crate::train) fn check(&self) -> Result<(), TuningError> {
+        let setting = |setting, found: &dyn std::fmt::Display, expected| {
+            Err(TuningError::Setting { setting, found: found.to_string(), expected })
+        };
+        if self.batch == 0 || self.parts == 0 {
+            return setting("batch, or the number of its parts,", &0, "it is 1 or more");
+        }
+        if self.steps == Some(0) || (self.steps.is_none() && self.epochs == 0) {
+            return setting("number of steps, or of epochs,", &0, "it is 1 or more");
+        }
+        if self.evaluate_every == Some(0) {
+            return setting("number of steps between two looks", &0, "it is 1 or more");
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return setting("learning rate", &self.learning_rate, "it is more than 0");
+        }
+        if !(0.0..=1.0).contains(&self.warmup) {
+            return setting("share of the warm-up", &self.warmup, "it lies from 0 to 1");
+        }
+        match &self.method {
+            TuningMethod::Adapter { adapter: AdapterKind::Lora { rank, alpha }, .. }
+                if *rank == 0 || !(alpha.is_finite() && *alpha > 0.0) =>
+            {
+                setting("rank, or alpha,", &format!("{rank}, {alpha}"), "both are more than 0")
+            }
+            TuningMethod::Adapter { adapter: AdapterKind::Houlsby { latent: 0 }, .. } => {
+                setting("width of a bottleneck", &0, "it is 1 or more")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Steps of one pass through `examples` training examples.
+    pub(in crate::train) fn per_epoch(&self, examples: usize) -> u64 {
+        (examples as u64).div_ceil(u64::from(self.batch))
+    }
+
+    pub(in crate::train) fn schedule(&self, examples: usize) -> Schedule {
+        let steps = self.steps.unwrap_or(self.per_epoch(examples) * u64::from(self.epochs));
+        let warmup = (steps as f64 * self.warmup).round() as u64;
+        Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }
+    }
+}
