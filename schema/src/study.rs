@@ -71,7 +71,7 @@ pub struct StudyRun {
     pub figures: Vec<StudyFigure>,
     /// Wall-clock seconds of the training, validation included.
     pub training_seconds: f64,
-    /// Wall-clock seconds of the evaluation on the test rows.
+    /// Wall-clock seconds of the predictions for the validation and test rows.
     pub evaluation_seconds: f64,
     /// Mean wall-clock seconds of one step of the optimizer, validation left out.
     pub seconds_per_step: f64,

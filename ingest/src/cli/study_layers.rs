@@ -52,6 +52,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
+    // The longest name that a model of the study gets, lest that be found out after hours.
+    check_name(&model_name(&arguments.name, &Variation::WithoutUnfavourable))?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let store = Store::open(&arguments.store)?;
@@ -130,6 +132,11 @@ fn begun(
         finished: None,
         result: None,
     })
+}
+
+/// What a model of the study is called in the store.
+fn model_name(study: &str, variation: &Variation) -> String {
+    format!("{study}.{}", variation.to_string().replace(' ', "-"))
 }
 
 fn now() -> u64 {
@@ -266,8 +273,7 @@ impl Session<'_> {
         plan: &TuningPlan,
         output: &Path,
     ) -> anyhow::Result<String> {
-        let name = format!("{}.{}", self.study.name, variation.to_string().replace(' ', "-"));
-        check_name(&name)?;
+        let name = model_name(&self.study.name, variation);
         let pruned = Model { kept_layers: kept.to_vec(), ..self.parent.clone() };
         let record = record(self.store, &name, &pruned, output, plan, self.windows)?;
         self.writer.put_model(&record)?;
