@@ -47,8 +47,8 @@ pub(super) fn count(value: u64) -> String {
 /// Three digits that count.
 fn three(value: f64) -> String {
     let decimals = match value.abs() {
-        size if size < 10.0 => 2,
-        size if size < 100.0 => 1,
+        size if size < 9.995 => 2,
+        size if size < 99.95 => 1,
         _ => 0,
     };
     typeset(&format!("{value:.decimals$}"))
@@ -135,6 +135,7 @@ mod tests {
             [0.000_25, 0.0595, 12.34, 75.4, 5400.0].map(duration),
             ["250\u{a0}µs", "59.5\u{a0}ms", "12.3\u{a0}s", "1\u{a0}min 15\u{a0}s", "1\u{a0}h 30\u{a0}min"]
         );
+        assert_eq!(duration(9.999), "10.0\u{a0}s");
         assert_eq!([900 << 20, 3 << 30].map(bytes), ["900\u{a0}MiB", "3.00\u{a0}GiB"]);
         assert_eq!(
             [(1, 1), (7, 5000), (1, 3)].map(|(part, whole)| share(part, whole)),
