@@ -13,6 +13,7 @@ mod model;
 mod output;
 mod places;
 mod query;
+mod study;
 mod track;
 mod verify;
 
@@ -49,9 +50,9 @@ enum Verb {
     /// Train models
     #[command(disable_help_flag = true)]
     Train(engine::Arguments),
-    /// Compare models and ingredients of training
-    #[command(disable_help_flag = true)]
-    Study(engine::Arguments),
+    /// Compare models, layers and ingredients of training; report what was found
+    #[command(subcommand)]
+    Study(study::Verb),
     /// Compare stored scores with labels: metrics with intervals, by group
     #[command(disable_help_flag = true)]
     Evaluate(engine::Arguments),
@@ -90,7 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Score(arguments) => engine::run(&["score".into()], arguments.rest),
         Verb::Ablate(arguments) => engine::run(&["ablate".into()], arguments.rest),
         Verb::Train(arguments) => engine::run(&["train".into()], arguments.rest),
-        Verb::Study(arguments) => engine::run(&["study".into()], arguments.rest),
+        Verb::Study(verb) => study::run(verb),
         Verb::Evaluate(arguments) => engine::run(&["evaluate".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),

@@ -12,6 +12,7 @@ mod import;
 mod query;
 mod reference;
 mod store;
+mod study;
 mod variants;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
@@ -32,6 +33,7 @@ pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow,
     Snapshot, Store, StoreError, Writer, ablation_batch, check_track, embedding_batch, score_batch,
 };
+pub use study::study_report;
 pub use variants::{
     Allele, InputError, Listed, Normalized, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record,
     RefMismatch, Rejection, Report, ReportError, SpillError, VariantSource, normalize, read_bed,

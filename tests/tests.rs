@@ -29,5 +29,6 @@ mod store_export;
 mod store_import;
 mod store_query;
 mod study;
+mod study_report;
 mod support;
 mod tokenizer;

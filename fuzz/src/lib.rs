@@ -122,7 +122,10 @@ pub fn use_record(which: u8, json: &[u8]) {
     }
     put_record(&WHOLE[0].0, which, json);
     let Ok(store) = Store::open(STORE.root()) else { return };
-    drop((store.snapshot(), store.runs(), store.studies(), store.study_runs("s")));
+    drop((store.snapshot(), store.runs()));
+    if let (Ok(study), Ok(runs)) = (store.study("s"), store.study_runs("s")) {
+        vestore::study_report(&study, &runs);
+    }
     if let Ok(plan) = QueryPlan::new(&store, &Request::default()) {
         plan.rows().take_while(Result::is_ok).for_each(drop);
     }

@@ -163,7 +163,8 @@ pub struct LayerVerdict {
     /// Without it every metric is at least 5 % worse than the baseline's mean.
     pub cornerstone: bool,
     /// Without it the mean is not below the baseline's mean minus its standard deviation, for at least three of
-    /// accuracy, AUROC, F1 and true-positive rate; for regression, for every metric of the study.
+    /// accuracy, AUROC, F1 and true-positive rate; for regression, for every metric of the study. With one seed
+    /// the deviation counts as 0.
     pub unfavourable: bool,
     /// The primary metric: mean of the baseline − mean without the layer, over the seeds, with the sign turned
     /// where less is better, so that higher means more important. Nothing where one of the means is undefined.

@@ -1,0 +1,39 @@
+//! What a study found, as one HTML page that needs nothing else: no script, no font, no network.
+//!
+//! Every number is taken from the runs; verdicts, rankings and agreement from the study's result.
+
+mod cells;
+mod definitions;
+mod intervals;
+mod layers;
+mod number;
+mod page;
+mod profile;
+mod rankings;
+mod setting;
+mod summary;
+mod trained;
+
+use vestore_schema::{Study, StudyRun};
+
+use page::{escaped, section};
+use summary::Summary;
+
+/// The report of a study and its runs. A study that is not finished gives a report that says what is missing.
+#[must_use]
+pub fn study_report(study: &Study, runs: &[StudyRun]) -> String {
+    let summary = Summary::new(study, runs);
+    let name = escaped(&study.name);
+    let sections = [
+        setting::missing(&summary),
+        setting::findings(&summary),
+        section("setting", "What was studied", &setting::setting(&summary)),
+        section("baseline", "Baseline", &trained::baseline(&summary)),
+        section("layers", "Layers, each left out in turn", &layers::layers(&summary)),
+        section("derived", "Derived models", &trained::derived(&summary)),
+        section("methods", "Tuning methods", &trained::methods(&summary)),
+        section("rankings", "Cheaper rankings", &rankings::rankings(&summary)),
+        section("definitions", "Definitions", &definitions::definitions(&summary)),
+    ];
+    page::page(&name, &setting::heading(&summary), &sections.concat())
+}

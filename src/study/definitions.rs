@@ -1,0 +1,51 @@
+//! The words of the report, defined.
+
+use super::summary::Summary;
+
+/// What the words mean, for classes or for numbers.
+pub(super) fn definitions(summary: &Summary<'_>) -> String {
+    let unfavourable = if summary.of_classes() {
+        "for at least three of the four of accuracy, AUROC, F1 and true-positive rate, the mean without the layer is not \
+         below the baseline’s mean minus the baseline’s standard deviation."
+    } else {
+        "the same rule over the metrics that a study of numbers has: for every one of them, the mean without the layer is \
+         not below the baseline’s mean minus the baseline’s standard deviation."
+    };
+    let terms = [
+        ("Baseline", "the whole model, trained under the same budget and seeds as every variation."),
+        (
+            "Mean, standard deviation",
+            "over the seeds, the standard deviation with n − 1 in the denominator; one seed has none, and rules take it as 0.",
+        ),
+        (
+            "Interval",
+            "95 % percentile bootstrap over the test rows of one training. It says nothing of what another seed would have \
+             given.",
+        ),
+        ("Change", "mean − the baseline’s mean, in per cent of the latter’s size."),
+        (
+            "Importance",
+            "of a layer: the baseline’s mean of the primary metric − the mean without the layer, turned where less is \
+             better. Higher is more important.",
+        ),
+        ("◆ Cornerstone", "without the layer, every metric is at least 5 % worse than the baseline’s mean."),
+        ("○ Unfavourable", unfavourable),
+        (
+            "Derived models",
+            "one without all unfavourable layers, one of the cornerstones only, each trained as the baseline is. Layers \
+             that can be spared one at a time need not be so together; that is what these models measure.",
+        ),
+        (
+            "Undefined",
+            "a metric has no value, for example where the test rows are of one class. It is never counted as 0.",
+        ),
+        ("Most memory", "the most of any seed, as the program measured it while it trained."),
+    ];
+    let terms: Vec<String> =
+        terms.iter().map(|(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>\n")).collect();
+    format!(
+        "<dl class=\"terms\">\n{}</dl>\n<p class=\"note\">Cornerstone and unfavourable as in Hegde, Nebel, Rahman, \
+         <cite>Genes</cite> 2025, 16(11):1358 (doi 10.3390/genes16111358), which states them for classes.</p>\n",
+        terms.concat()
+    )
+}
