@@ -23,16 +23,20 @@ use summary::Summary;
 #[must_use]
 pub fn study_report(study: &Study, runs: &[StudyRun]) -> String {
     let summary = Summary::new(study, runs);
+    // Layers are judged by rows that the models are not compared on.
+    let judged: Vec<StudyRun> =
+        runs.iter().map(|run| StudyRun { figures: run.validation_figures.clone(), ..run.clone() }).collect();
+    let judged = Summary::new(study, &judged);
     let name = escaped(&study.name);
     let sections = [
         setting::missing(&summary),
         setting::findings(&summary),
         section("setting", "What was studied", &setting::setting(&summary)),
         section("baseline", "Baseline", &trained::baseline(&summary)),
-        section("layers", "Layers, each left out in turn", &layers::layers(&summary)),
+        section("layers", "Layers, each left out in turn", &layers::layers(&judged)),
         section("derived", "Derived models", &trained::derived(&summary)),
         section("methods", "Tuning methods", &trained::methods(&summary)),
-        section("rankings", "Cheaper rankings", &rankings::rankings(&summary)),
+        section("rankings", "Cheaper rankings", &rankings::rankings(&judged)),
         section("definitions", "Definitions", &definitions::definitions(&summary)),
     ];
     page::page(&name, &setting::heading(&summary), &sections.concat())

@@ -51,6 +51,10 @@ fn named<'a>(models: &'a [Value], name: &str) -> &'a Value {
 fn a_killed_tuning_ends_with_the_same_weights_and_a_model_of_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let (store, labels) = labelled(folder.path());
+    // A model has one name in a store, so that the other one goes into another.
+    let second = folder.path().join("second");
+    fs::create_dir(&second).unwrap();
+    let (other, _) = labelled(&second);
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let told = said(TUNE, &[&store, &labels, &whole]);
     for part in ["240 labelled rows of 240", "warning: ", "60 steps", "trained", "test: spearman"] {
@@ -62,7 +66,7 @@ fn a_killed_tuning_ends_with_the_same_weights_and_a_model_of_the_store() {
     let mut kills = 0;
     let again = TUNE.replace("--name tuned", "--name again");
     while !killed.join("training.json").exists() {
-        let mut child = command(&again, &[&store, &labels, &killed])
+        let mut child = command(&again, &[&other, &labels, &killed])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -80,12 +84,12 @@ fn a_killed_tuning_ends_with_the_same_weights_and_a_model_of_the_store() {
         child.wait().unwrap();
     }
     assert!(kills >= 3, "only {kills} kills met a tuning that was still going");
-    said(&again, &[&store, &labels, &killed]);
+    said(&again, &[&other, &labels, &killed]);
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
     assert!(weights(&whole) == weights(&killed), "other weights");
-    let models = models(&store);
-    let (first, second) = (named(&models, "tuned"), named(&models, "again"));
-    assert_eq!(first["id"], second["id"]);
+    let (models, others) = (models(&store), models(&other));
+    let first = named(&models, "tuned");
+    assert_eq!(first["id"], named(&others, "again")["id"]);
     assert_eq!(first["parent"], "small");
     assert_eq!(first["training"]["plan"]["seed"], 4, "{first}");
     assert!(first["training"]["data"]["digest"].as_str().is_some_and(|digest| digest.len() == 64), "{first}");
@@ -180,21 +184,24 @@ fn a_killed_study_goes_on_and_ends_with_the_same_figures() {
     );
     let killed = words.replace("NAME", "killed");
     let output = folder.path().join("killed");
-    let show = |name: &str| -> Value {
-        serde_json::from_str(&ok(&format!("study show {{}} {name} --format json"), &[&store])).unwrap()
+    let second = folder.path().join("second");
+    fs::create_dir(&second).unwrap();
+    let (other, _) = labelled(&second);
+    let show = |store: &Path, name: &str| -> Value {
+        serde_json::from_str(&ok(&format!("study show {{}} {name} --format json"), &[store])).unwrap()
     };
     let mut kills = 0;
     for _ in 0..4 {
-        let mut child = command(&killed, &[&store, &labels, &output])
+        let mut child = command(&killed, &[&other, &labels, &output])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         // Until some more runs are in the catalog.
         let runs = || {
-            let studies: Value = serde_json::from_str(&ok("study list {} --format json", &[&store])).unwrap();
+            let studies: Value = serde_json::from_str(&ok("study list {} --format json", &[&other])).unwrap();
             let known = studies.as_array().unwrap().iter().any(|study| study["name"] == "killed");
-            if known { show("killed")["runs"].as_array().map_or(0, Vec::len) } else { 0 }
+            if known { show(&other, "killed")["runs"].as_array().map_or(0, Vec::len) } else { 0 }
         };
         let before = runs();
         while runs() < before + 2 && child.try_wait().unwrap().is_none() {}
@@ -203,21 +210,21 @@ fn a_killed_study_goes_on_and_ends_with_the_same_figures() {
         child.wait().unwrap();
     }
     assert!(kills >= 2, "only {kills} kills met a study that was still going");
-    said(&killed, &[&store, &labels, &output]);
+    said(&killed, &[&other, &labels, &output]);
     let figures = |study: &Value| -> Vec<(Value, Value, Value)> {
         let runs = study["runs"].as_array().unwrap().iter();
         runs.map(|run| (run["variation"].clone(), run["seed"].clone(), run["validation_figures"].clone()))
             .collect()
     };
-    let (one, other) = (show("whole"), show("killed"));
-    assert_eq!(figures(&one), figures(&other));
-    assert_eq!(one["study"]["result"], other["study"]["result"]);
+    let (one, two) = (show(&store, "whole"), show(&other, "killed"));
+    assert_eq!(figures(&one), figures(&two));
+    assert_eq!(one["study"]["result"], two["study"]["result"]);
     let verdicts = one["study"]["result"]["layers"].as_array().unwrap();
     assert!(
         !verdicts.is_empty() && verdicts.iter().all(|layer| layer["rankings"].as_array().unwrap().len() == 5)
     );
-    let models = models(&store);
-    assert_eq!(named(&models, "whole.baseline")["id"], named(&models, "killed.baseline")["id"]);
+    let (models, others) = (models(&store), models(&other));
+    assert_eq!(named(&models, "whole.baseline")["id"], named(&others, "killed.baseline")["id"]);
     assert_eq!(named(&models, "whole.method-lora")["adapter_kind"], "lora");
     let report = folder.path().join("report.html");
     said("study report {} whole -o {}", &[&store, &report]);

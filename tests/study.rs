@@ -95,7 +95,7 @@ fn one(
             high: Some(value + 0.018),
         }
     };
-    let figures = study.metrics.iter().enumerate().map(figure).collect();
+    let figures: Vec<StudyFigure> = study.metrics.iter().enumerate().map(figure).collect();
     let parameters = 800_000 + 410_000 * kept.len() as u64;
     let seconds = 2.5 * kept.len() as f64 * if share < 1000 { 0.7 } else { 1.0 };
     StudyRun {
@@ -109,6 +109,7 @@ fn one(
         steps: 400,
         best_step: 250 + 10 * seed,
         validation_loss: 0.48 + loss + noise(),
+        validation_figures: figures.clone(),
         figures,
         training_seconds: seconds + noise(),
         evaluation_seconds: seconds / 10.0,

@@ -195,14 +195,34 @@ fn the_report_of_an_unfinished_study_says_what_is_missing() {
 }
 
 #[test]
+fn layers_are_judged_on_other_rows_than_models_are_compared_on() {
+    let (study, mut runs) = study("rows", &CLASSES, 3, 1);
+    for run in &mut runs {
+        run.validation_figures[0].value = Some(0.123_456);
+        run.figures[0].value = Some(0.654_321);
+    }
+    let html = study_report(&study, &runs);
+    for (part, shown, hidden) in [
+        ("layers", "0.1235", "0.6543"),
+        ("baseline", "0.6543", "0.1235"),
+        ("derived", "0.6543", "0.1235"),
+        ("methods", "0.6543", "0.1235"),
+    ] {
+        let part = section(&html, part);
+        assert!(part.contains(shown) && !part.contains(hidden), "{part}");
+    }
+}
+
+#[test]
 fn what_is_undefined_is_said_to_be_so_and_is_no_zero() {
     let (mut study, mut runs) = study("undefined", &CLASSES, 3, 3);
     for run in &mut runs {
         let everywhere = run.variation == Variation::Without { layer: 0 };
         let once = run.variation == Variation::Without { layer: 1 } && run.seed == 2;
         if everywhere || once {
-            let figure = &mut run.figures[0];
-            (figure.value, figure.low, figure.high) = (None, None, None);
+            for figure in [&mut run.figures[0], &mut run.validation_figures[0]] {
+                (figure.value, figure.low, figure.high) = (None, None, None);
+            }
         }
         run.peak_memory = None;
     }
@@ -240,7 +260,7 @@ fn names_that_people_chose_stay_text() {
     result.layers[0].rankings[0].name = evil.to_owned();
     for run in &mut runs {
         run.method = evil.to_owned();
-        for figure in &mut run.figures {
+        for figure in run.figures.iter_mut().chain(&mut run.validation_figures) {
             figure.metric.push_str(evil);
         }
         if let Variation::Method { method } = &mut run.variation {

@@ -250,6 +250,7 @@ fn tsv(study: &Study, runs: &[StudyRun]) -> anyhow::Result<()> {
         let metric = plain(metric);
         titles.extend([metric.clone(), format!("{metric}_low"), format!("{metric}_high")]);
     }
+    titles.extend(study.metrics.iter().map(|metric| format!("validation_{}", plain(metric))));
     titles.extend(
         [
             "training_seconds",
@@ -283,6 +284,7 @@ fn tsv(study: &Study, runs: &[StudyRun]) -> anyhow::Result<()> {
         cells.extend(
             run.figures.iter().flat_map(|figure| [figure.value, figure.low, figure.high].map(number)),
         );
+        cells.extend(run.validation_figures.iter().map(|figure| number(figure.value)));
         cells.extend(
             [run.training_seconds, run.evaluation_seconds, run.seconds_per_step]
                 .map(|value| value.to_string()),

@@ -18,8 +18,14 @@ pub(super) fn definitions(summary: &Summary<'_>) -> String {
             "over the seeds, the standard deviation with n − 1 in the denominator; one seed has none, and rules take it as 0.",
         ),
         (
+            "Validation rows, test rows",
+            "layers are judged on the validation rows, by whose loss each training also chose its step; models are \
+             compared on the test rows, which nothing was chosen by. A study without test rows compares on the \
+             validation rows, and the counts of rows say so.",
+        ),
+        (
             "Interval",
-            "95 % percentile bootstrap over the test rows of one training. It says nothing of what another seed would have \
+            "95 % percentile bootstrap over the rows, of one training. It says nothing of what another seed would have \
              given.",
         ),
         ("Change", "mean − the baseline’s mean, in per cent of the latter’s size."),
@@ -37,7 +43,7 @@ pub(super) fn definitions(summary: &Summary<'_>) -> String {
         ),
         (
             "Undefined",
-            "a metric has no value, for example where the test rows are of one class. It is never counted as 0.",
+            "a metric has no value, for example where all rows are of one class. It is never counted as 0.",
         ),
         ("Most memory", "the most of any seed, as the program measured it while it trained."),
     ];

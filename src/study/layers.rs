@@ -11,7 +11,7 @@ pub(super) fn layers(summary: &Summary<'_>) -> String {
     let costs = ["Training", "Evaluation", "Most memory"].map(str::to_owned);
     let head = head.chain(metric_titles(summary)).chain(costs).collect();
     let mut table = Table::new(
-        "Mean ± standard deviation over the seeds; below, the change against the baseline’s mean",
+        "Mean ± standard deviation over the seeds, on the validation rows; below, the change against the baseline’s mean",
         head,
     );
     let costs = |runs| {

@@ -97,7 +97,7 @@ fn begun(
     let plan = json!({
         "tuning": arguments.tuning.plan(arguments.method, 1),
         "compared": arguments.compare.iter().map(|method| arguments.tuning.compared(*method, 1)).collect::<Vec<_>>(),
-        "seeds": arguments.seeds,
+        "seeds": (1..=arguments.seeds).collect::<Vec<u64>>(),
         "task": windows.task,
         "data": windows.identity,
         "rows": [windows.training.len(), windows.validation.len(), windows.test.len()],
@@ -265,7 +265,7 @@ impl Session<'_> {
         self.arguments.output.join(variation.to_string().replace(' ', "-"))
     }
 
-    /// Puts a trained model into the store; gives its name.
+    /// Puts a trained model into the store; gives its name there.
     fn keep(
         &mut self,
         variation: &Variation,
@@ -276,6 +276,11 @@ impl Session<'_> {
         let name = model_name(&self.study.name, variation);
         let pruned = Model { kept_layers: kept.to_vec(), ..self.parent.clone() };
         let record = record(self.store, &name, &pruned, output, plan, self.windows)?;
+        // The same training may have been made before; a model has one name.
+        let snapshot = self.store.snapshot()?;
+        if let Some(known) = snapshot.models.into_iter().find(|known| known.id == record.id) {
+            return Ok(known.name);
+        }
         self.writer.put_model(&record)?;
         Ok(name)
     }
