@@ -124,7 +124,7 @@ pub fn use_record(which: u8, json: &[u8]) {
     let Ok(store) = Store::open(STORE.root()) else { return };
     drop((store.snapshot(), store.runs()));
     if let (Ok(study), Ok(runs)) = (store.study("s"), store.study_runs("s")) {
-        vestore::study_report(&study, &runs);
+        let _ = vestore::study_report(&study, &runs);
     }
     if let Ok(plan) = QueryPlan::new(&store, &Request::default()) {
         plan.rows().take_while(Result::is_ok).for_each(drop);
