@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use tempfile::TempDir;
 use vestore::{
-    Disk, ImportOptions, LabelledRow, LabelledRows, QueryPlan, Record, Reference, ReferenceError, Request, Store,
-    VariantSource, read_fasta,
+    Disk, ImportOptions, LabelledRow, LabelledRows, QueryPlan, Record, Reference, ReferenceError, Request,
+    Store, VariantSource, read_fasta,
 };
 use vestore_schema::catalog::{
     FORMAT, META, MODELS, NEXT_SEGMENT, RUNS, SEGMENTS, STORE as STORE_RECORD, STUDIES, STUDY_RUNS, TRACKS,
