@@ -37,6 +37,7 @@ pub fn study_report(study: &Study, runs: &[StudyRun]) -> String {
         section("derived", "Derived models", &trained::derived(&summary)),
         section("methods", "Tuning methods", &trained::methods(&summary)),
         section("rankings", "Cheaper rankings", &rankings::rankings(&judged)),
+        section("plan", "Plan", &setting::plan(&summary)),
         section("definitions", "Definitions", &definitions::definitions(&summary)),
     ];
     page::page(&name, &setting::heading(&summary), &sections.concat())

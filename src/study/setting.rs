@@ -199,14 +199,19 @@ pub(super) fn setting(summary: &Summary<'_>) -> String {
     ];
     let facts: Vec<String> =
         facts.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>\n")).collect();
+    format!("<dl>\n{}</dl>\n", facts.concat())
+}
+
+/// The plan, a row for every setting.
+pub(super) fn plan(summary: &Summary<'_>) -> String {
     let mut table =
         Table::new("All that decides the numbers", vec!["Setting".to_owned(), "Value".to_owned()]);
     let mut plan = Vec::new();
-    flatten("", &study.plan, &mut plan);
+    flatten("", &summary.study.plan, &mut plan);
     for (key, value) in plan {
         table.row("", vec![escaped(&key), escaped(&value)]);
     }
-    format!("<dl>\n{}</dl>\n<div class=\"plan\">\n{}</div>\n", facts.concat(), table.html())
+    format!("<div class=\"plan\">\n{}</div>\n", table.html())
 }
 
 /// The leaves of a JSON value by their paths; lists of plain values stay one.

@@ -94,9 +94,18 @@ fn begun(
     windows: &LabelledWindows,
     device: Device,
 ) -> anyhow::Result<Study> {
+    // What is compared differs from the baseline in these alone.
+    let compared = arguments.compare.iter().map(|method| {
+        let plan = arguments.tuning.compared(*method, 1);
+        json!({ "method": plan.method, "learning_rate": plan.learning_rate })
+    });
+    let mut tuning = json!(arguments.tuning.plan(arguments.method, 1));
+    if let Some(tuning) = tuning.as_object_mut() {
+        tuning.remove("seed");
+    }
     let plan = json!({
-        "tuning": arguments.tuning.plan(arguments.method, 1),
-        "compared": arguments.compare.iter().map(|method| arguments.tuning.compared(*method, 1)).collect::<Vec<_>>(),
+        "tuning": tuning,
+        "compared": compared.collect::<Vec<_>>(),
         "seeds": (1..=arguments.seeds).collect::<Vec<u64>>(),
         "task": windows.task,
         "data": windows.identity,
