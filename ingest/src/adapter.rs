@@ -1,6 +1,6 @@
 //! Adapters as PEFT writes them: small changes to a model's matrices, merged into the weights at load
-//! in float32; and bottlenecks that live in the layers (see `houlsby`). Checked against the checkpoint before anything is computed: every change has its
-//! target, every target its tensors, every tensor its shape.
+//! in float32; and bottlenecks that live in the layers (see `houlsby`). Checked against the checkpoint before
+//! anything is computed: every change has its target, every target its tensors, every tensor its shape.
 
 mod dora;
 mod houlsby;

@@ -331,6 +331,8 @@ fn what_makes_no_sense_is_refused() {
         assert!(error.contains(part), "{error}");
     };
     refused(&TuningPlan { batch: 0, ..plan(TuningMethod::Full) }, "batch");
+    let clip = AdamWOptions { clip: -1.0, ..AdamWOptions::default() };
+    refused(&TuningPlan { optimizer: clip, ..plan(TuningMethod::Full) }, "longest gradient is -1");
     refused(&TuningPlan { learning_rate: f64::NAN, ..plan(TuningMethod::Full) }, "learning rate is NaN");
     refused(&TuningPlan { learning_rate: 1e30, ..plan(TuningMethod::Full) }, "take a lower learning rate");
     let rank = AdapterKind::Lora { rank: 0, alpha: 1.0 };
@@ -393,4 +395,32 @@ fn rankings_know_a_layer_that_does_nothing() {
             }
         }
     }
+}
+
+/// A folder with somebody's checkpoint is left alone, the parent's own above all; one that a tuning left in its last
+/// moments is gone on with.
+#[test]
+fn folders_of_others_are_left_alone_and_half_written_ones_finished() {
+    let bench = Bench::new(TuningTask::Classes(2));
+    let source = bench.checkpoint(SyntheticFamily::NucleotideTransformerV2);
+    let plan = TuningPlan { steps: Some(4), evaluate_every: Some(2), ..plan(TuningMethod::Full) };
+    let config = std::fs::read(source.checkpoint.join("config.json")).expect("there");
+    let error = bench.tune(&plan, &source, &source.checkpoint, false).expect_err("the parent's folder");
+    assert!(error.to_string().contains("give another --output"), "{error}");
+    assert_eq!(std::fs::read(source.checkpoint.join("config.json")).expect("there"), config);
+    let foreign = bench.path("foreign");
+    std::fs::create_dir(&foreign).expect("made");
+    std::fs::write(foreign.join("pytorch_model.bin"), "weights").expect("written");
+    assert!(bench.tune(&plan, &source, &foreign, false).is_err());
+    // Code that the configuration may name goes along.
+    std::fs::write(source.checkpoint.join("modeling_esm.py"), "pass").expect("written");
+    let (whole, cut) = (bench.path("whole"), bench.path("cut"));
+    let found = bench.whole(&plan, &source, &whole);
+    assert!(whole.join("modeling_esm.py").exists());
+    for _ in 0..3 {
+        assert!(bench.tune(&plan, &source, &cut, true).expect("a step").is_none());
+    }
+    std::fs::copy(whole.join("model.safetensors"), cut.join("model.safetensors")).expect("copied");
+    std::fs::copy(whole.join("config.json"), cut.join("config.json")).expect("copied");
+    assert_eq!(bench.whole(&plan, &source, &cut).tuning.best, found.tuning.best);
 }

@@ -49,7 +49,7 @@ pub struct StudyRun {
     pub study: String,
     /// What was changed of the studied model.
     pub variation: Variation,
-    /// Seed of initial heads, order of rows, dropout.
+    /// Seed of initial heads, adapters, strands and the order of rows.
     pub seed: u64,
     /// The layers that were run, by their original numbers, ascending.
     pub kept_layers: Vec<u32>,
@@ -63,13 +63,14 @@ pub struct StudyRun {
     pub steps: u64,
     /// The step whose weights were evaluated: that of the lowest validation loss.
     pub best_step: u64,
-    /// Mean loss of the validation rows at that step, in nats for classes, in squared label units for regression.
+    /// Mean loss of the validation rows at that step, in nats for classes, for regression in
+    /// squared standard deviations of the training labels.
     pub validation_loss: f64,
     /// The study's metrics, in its order, on the validation rows: what layers are judged by.
     pub validation_figures: Vec<StudyFigure>,
     /// The same on the test rows, which nothing is chosen by: what models are compared by.
     pub figures: Vec<StudyFigure>,
-    /// Wall-clock seconds of the training, validation included.
+    /// Wall-clock seconds of the training, validation included; of the process that ended it, where it was resumed.
     pub training_seconds: f64,
     /// Wall-clock seconds of the predictions for the validation and test rows.
     pub evaluation_seconds: f64,
@@ -160,7 +161,8 @@ pub struct BaselineFigure {
 pub struct LayerVerdict {
     /// Original number of the layer.
     pub layer: u32,
-    /// Without it every metric is at least 5 % worse than the baseline's mean.
+    /// Without it each of accuracy, AUROC, F1 and true-positive rate (of other studies every metric) is at least 5 %
+    /// worse than the baseline's mean, or undefined where that is not.
     pub cornerstone: bool,
     /// Without it the mean is not below the baseline's mean minus its standard deviation, for at least three of
     /// accuracy, AUROC, F1 and true-positive rate; for regression, for every metric of the study. With one seed

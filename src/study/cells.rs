@@ -24,7 +24,7 @@ pub(super) fn change(summary: &Summary<'_>, runs: &Runs<'_>, metric: &str, highe
     let size = baseline.mean.abs();
     Some(Change {
         percent: (size > 0.0).then_some(100.0 * difference / size),
-        worse: -gain >= 0.05 * size,
+        worse: gain < 0.0 && -gain >= 0.05 * size,
         held: gain >= -baseline.deviation.unwrap_or(0.0),
     })
 }

@@ -4,6 +4,12 @@ use super::summary::Summary;
 
 /// What the words mean, for classes or for numbers.
 pub(super) fn definitions(summary: &Summary<'_>) -> String {
+    let cornerstone = if summary.of_classes() {
+        "without the layer, each of accuracy, AUROC, F1 and true-positive rate is at least 5 % worse than the baseline’s \
+         mean, or undefined where that is not."
+    } else {
+        "without the layer, every metric is at least 5 % worse than the baseline’s mean, or undefined where that is not."
+    };
     let unfavourable = if summary.of_classes() {
         "for at least three of the four of accuracy, AUROC, F1 and true-positive rate, the mean without the layer is not \
          below the baseline’s mean minus the baseline’s standard deviation."
@@ -34,11 +40,11 @@ pub(super) fn definitions(summary: &Summary<'_>) -> String {
             "of a layer: the baseline’s mean of the primary metric − the mean without the layer, turned where less is \
              better. Higher is more important.",
         ),
-        ("◆ Cornerstone", "without the layer, every metric is at least 5 % worse than the baseline’s mean."),
+        ("◆ Cornerstone", cornerstone),
         ("○ Unfavourable", unfavourable),
         (
             "Derived models",
-            "one without all unfavourable layers, one of the cornerstones only, each trained as the baseline is. Layers \
+            "one without all unfavourable layers (where all are, of the most important layer alone), one of the cornerstones only, each trained as the baseline is. Layers \
              that can be spared one at a time need not be so together; that is what these models measure.",
         ),
         (

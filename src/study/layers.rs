@@ -35,7 +35,7 @@ pub(super) fn layers(summary: &Summary<'_>) -> String {
     }
     let key = "<span class=\"change worse\">◆</span> at least 5 % worse than the baseline’s mean · \
                <span class=\"change held\">○</span> not below the baseline’s mean minus its standard deviation. \
-               ◆ for every metric makes a cornerstone; ○ is what makes a layer unfavourable (see the definitions).";
+               ◆ for every metric of the definition makes a cornerstone; ○ is what makes a layer unfavourable (see the definitions).";
     profile(summary) + &table.html() + &paragraph("note", key)
 }
 

@@ -77,7 +77,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let record = record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
     store.writer(&typed())?.put_model(&record)?;
-    tell(&found, &record, &plan, &arguments.output);
+    let scored = arguments.data.scoring_flags(&parent, &plan);
+    tell(&found, &record, &plan, &arguments.output, &scored);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,7 +116,7 @@ pub(super) fn record(
     })
 }
 
-fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
+fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path, flags: &str) {
     let tuning = &found.tuning;
     let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
     let memory =
@@ -140,7 +141,8 @@ fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
         }
     }
     say(format_args!(
-        "{} holds it, {}/loss.svg shows the loss; `vestore score STORE --model {}` scores with it",
+        "{} holds it, {}/loss.svg shows the loss; `vestore score STORE --model {}{flags}` scores with it as \
+         it was tuned",
         output.display(),
         output.display(),
         record.name

@@ -13,7 +13,9 @@ use vestore_ingest::{
     Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, finetune, rank_layers,
     source_of, threads, tuning_metrics, verdicts,
 };
-use vestore_schema::{Digest, Model, Study, StudyFigure, StudyResult, StudyRun, Variation, check_name};
+use vestore_schema::{
+    Digest, LayerVerdict, Model, Study, StudyFigure, StudyResult, StudyRun, Variation, check_name,
+};
 
 use super::finetune::{record, shown};
 use super::machine::MachineArguments;
@@ -72,7 +74,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         planned: 0,
         done: 0,
     };
-    session.writer.put_study(&session.study)?;
+    if session.study.finished.is_some() {
+        say(format_args!("study `{}` is finished; nothing is left to train", arguments.name));
+        return Ok(ExitCode::SUCCESS);
+    }
     if session.all()? {
         say(format_args!(
             "`vestore study report {} {} -o report.html` writes the report",
@@ -119,7 +124,19 @@ fn begun(
              it with `vestore study remove`",
             arguments.name
         );
+        ensure!(
+            (known.device.as_str(), known.threads) == (device_name(device).as_str(), threads()),
+            "study `{}` began on {} with {} threads; times and last digits would not compare, go on there",
+            arguments.name,
+            known.device,
+            known.threads
+        );
         return Ok(known);
+    }
+    for variation in [Variation::Baseline, Variation::WithoutUnfavourable, Variation::CornerstonesOnly] {
+        let name = model_name(&arguments.name, &variation);
+        let taken = store.snapshot()?.models.iter().any(|model| model.name == name);
+        ensure!(!taken, "a model of the store is called `{name}` already; give the study another --name");
     }
     let metrics: Vec<String> = tuning_metrics(windows.task).into_iter().map(str::to_owned).collect();
     Ok(Study {
@@ -129,10 +146,7 @@ fn begun(
         plan,
         plan_digest: digest,
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        device: match device {
-            Device::Cuda(number) => format!("cuda:{number}"),
-            _ => "cpu".to_owned(),
-        },
+        device: device_name(device),
         threads: threads(),
         higher_is_better: vec![true; metrics.len()],
         metrics,
@@ -148,8 +162,28 @@ fn model_name(study: &str, variation: &Variation) -> String {
     format!("{study}.{}", variation.to_string().replace(' ', "-"))
 }
 
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The layers that are not unfavourable. Where all are, a model still needs one: the most important.
+fn spared(result: &StudyResult) -> Vec<u32> {
+    let layers = || result.layers.iter();
+    let kept: Vec<u32> = layers().filter(|layer| !layer.unfavourable).map(|layer| layer.layer).collect();
+    if !kept.is_empty() {
+        return kept;
+    }
+    let by = |layer: &&LayerVerdict| layer.importance.unwrap_or(f64::NEG_INFINITY);
+    let most = layers().max_by(|one, other| by(one).total_cmp(&by(other)));
+    say(format_args!("every layer is unfavourable: the derived model keeps the most important one alone"));
+    most.map(|layer| layer.layer).into_iter().collect()
 }
 
 /// A study under way.
@@ -191,11 +225,11 @@ impl Session<'_> {
             }
         }
         let result = self.judge()?;
-        let chosen = |wanted: &dyn Fn(&vestore_schema::LayerVerdict) -> bool| -> Vec<u32> {
+        let chosen = |wanted: &dyn Fn(&LayerVerdict) -> bool| -> Vec<u32> {
             result.layers.iter().filter(|layer| wanted(layer)).map(|layer| layer.layer).collect()
         };
         let derived = [
-            (Variation::WithoutUnfavourable, chosen(&|layer| !layer.unfavourable)),
+            (Variation::WithoutUnfavourable, spared(&result)),
             (Variation::CornerstonesOnly, chosen(&|layer| layer.cornerstone)),
         ];
         for (variation, kept) in derived {
@@ -220,7 +254,7 @@ impl Session<'_> {
     fn train(&mut self, variation: &Variation, kept: &[u32], method: MethodArgument) -> anyhow::Result<bool> {
         for seed in 1..=self.arguments.seeds {
             self.done += 1;
-            let runs = self.store.study_runs(&self.study.name)?;
+            let runs = self.runs()?;
             if runs.iter().any(|run| run.variation == *variation && run.seed == seed) {
                 continue;
             }
@@ -238,10 +272,18 @@ impl Session<'_> {
                 Some(output) => Some(self.keep(variation, kept, &plan, output)?),
             };
             let run = self.measured(variation, seed, kept, &plan, &found, model);
+            // Not before: what stops the first training shall not leave a study behind.
+            self.writer.put_study(&self.study)?;
             self.writer.put_study_run(&run)?;
             self.tell(&run, &found);
         }
         Ok(true)
+    }
+
+    /// The runs so far.
+    fn runs(&self) -> anyhow::Result<Vec<StudyRun>> {
+        let known = self.store.studies()?.iter().any(|study| study.name == self.study.name);
+        Ok(if known { self.store.study_runs(&self.study.name)? } else { Vec::new() })
     }
 
     fn tune(
@@ -355,7 +397,7 @@ impl Session<'_> {
 
     /// What the trainings so far say of the layers, with the cheaper rankings of the baseline's first copy.
     fn judge(&mut self) -> anyhow::Result<StudyResult> {
-        let runs = self.store.study_runs(&self.study.name)?;
+        let runs = self.runs()?;
         let first = runs.iter().find(|run| run.variation == Variation::Baseline && run.seed == 1);
         let Some(name) = first.and_then(|run| run.model.as_ref()) else {
             bail!("the baseline's first copy was not kept; this is a bug")

@@ -125,6 +125,21 @@ impl DataArguments {
     }
 }
 
+impl DataArguments {
+    /// The flags of `vestore score` that give a model what it was tuned on.
+    pub(super) fn scoring_flags(&self, model: &Model, plan: &TuningPlan) -> String {
+        let usual = WINDOW.min(model.max_window().unwrap_or(u32::MAX));
+        let mut flags = match self.window {
+            Some(window) if window != usual => format!(" --window {window}"),
+            _ => String::new(),
+        };
+        if plan.strands == Strands::Forward {
+            flags += " --strands forward";
+        }
+        flags
+    }
+}
+
 type Windows = Option<(Arc<[u8]>, Arc<[u8]>)>;
 
 fn gathered(data: &Dataset, windows: Option<&[Windows]>, window: Option<u32>) -> LabelledWindows {

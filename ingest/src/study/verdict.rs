@@ -15,16 +15,18 @@ const WORSE: f64 = 0.05;
 /// The four metrics of the definition of unfavourable layers.
 const FOUR: [&str; 4] = ["accuracy", "auroc", "f1", "true_positive_rate"];
 
-/// The verdicts over the layers of `study` by its `runs` on the validation rows. A layer is a cornerstone when every
-/// metric without it is at least 5 % worse than the baseline's mean; unfavourable when, without it, the mean of at
-/// least three of accuracy, AUROC, F1 and true-positive rate is not below the baseline's mean less its standard
-/// deviation (0 with one seed). Studies without these four (regression, more than two classes) take all their
-/// metrics, and all of them must hold. Layers without runs have no verdict.
+/// The verdicts over the layers of `study` by its `runs` on the validation rows, by the means over the seeds that have
+/// a value. The definitions are over accuracy, AUROC, F1 and true-positive rate; studies without these four
+/// (regression, more than two classes) take all their metrics. A layer is a cornerstone when without it every one of
+/// them is at least 5 % worse than the baseline's mean, or undefined where the baseline's is not (as of predictions
+/// that are all equal); unfavourable when, without it, at least three of the four, or all, are not below the
+/// baseline's mean less its standard deviation (0 with one seed). Layers without runs have no verdict.
 #[must_use]
 pub fn verdicts(study: &Study, runs: &[StudyRun], rankings: &[LayerRanking]) -> StudyResult {
     let values = |variation: &Variation, metric: &str| -> Option<Vec<f64>> {
         let runs = runs.iter().filter(|run| run.variation == *variation);
-        runs.map(|run| run.validation_value(metric)).collect()
+        let found: Vec<f64> = runs.filter_map(|run| run.validation_value(metric)).collect();
+        (!found.is_empty()).then_some(found)
     };
     let directed = || study.metrics.iter().zip(&study.higher_is_better);
     let baseline: Vec<BaselineFigure> = study
@@ -49,12 +51,13 @@ pub fn verdicts(study: &Study, runs: &[StudyRun], rankings: &[LayerRanking]) -> 
             let change = of(metric)?.mean - mean(metric)?;
             Some(if *higher { change } else { -change })
         };
-        let cornerstone = directed().all(|(metric, higher)| {
-            let (Some(loss), Some(base)) = (loss((metric, higher)), of(metric)) else { return false };
-            loss > 0.0 && loss >= WORSE * base.mean.abs()
+        let defining = || directed().filter(|(metric, _)| !four || FOUR.contains(&metric.as_str()));
+        let cornerstone = defining().all(|(metric, higher)| match (loss((metric, higher)), of(metric)) {
+            (Some(loss), Some(base)) => loss > 0.0 && loss >= WORSE * base.mean.abs(),
+            (None, base) => base.is_some(),
+            (Some(_), None) => false,
         });
-        let spared: Vec<&String> = directed()
-            .filter(|(metric, _)| !four || FOUR.contains(&metric.as_str()))
+        let spared: Vec<&String> = defining()
             .filter(|(metric, higher)| {
                 let deviation = of(metric).and_then(|base| base.deviation).unwrap_or(0.0);
                 loss((metric, higher)).is_some_and(|loss| loss <= deviation)
@@ -178,16 +181,31 @@ mod tests {
             without(2, &[0.7901, 0.6901, 0.5901, 0.3]),
             // Two are.
             without(3, &[0.7901, 0.6901, 0.5899, 0.3]),
-            // An undefined figure is neither worse nor spared.
+            // What is undefined without the layer alone is worse.
             without(4, &[f64::NAN, 0.1, 0.1, 0.1]),
         ];
         let found = verdicts(&study, &runs, &[]);
         let shown: Vec<(bool, bool)> =
             found.layers.iter().map(|layer| (layer.cornerstone, layer.unfavourable)).collect();
-        assert_eq!(shown, [(true, false), (false, false), (false, true), (false, false), (false, false)]);
+        assert_eq!(shown, [(true, false), (false, false), (false, true), (false, false), (true, false)]);
         assert!((found.layers[1].importance.expect("a number") - 0.1).abs() < 1e-12);
         assert_eq!(found.layers[4].importance, None);
         assert!((found.baseline[0].deviation.expect("three seeds") - 0.01).abs() < 1e-12);
+    }
+
+    /// Neither a metric beyond the four nor a seed without a value spoils a verdict.
+    #[test]
+    fn other_metrics_and_undefined_seeds_change_no_verdict() {
+        let study = study(&["auroc", "mcc", "accuracy", "f1", "true_positive_rate"], &[0]);
+        let baseline = |seed, mcc| run(&study, Variation::Baseline, seed, &[0.8, mcc, 0.7, 0.6, 0.5]);
+        let runs = [
+            baseline(1, 0.4),
+            baseline(2, f64::NAN),
+            run(&study, Variation::Without { layer: 0 }, 1, &[0.5, 0.39, 0.5, 0.3, 0.2]),
+        ];
+        let found = verdicts(&study, &runs, &[]);
+        assert!(found.layers[0].cornerstone);
+        assert_eq!(found.baseline[1].mean, 0.4);
     }
 
     #[test]

@@ -76,6 +76,28 @@ pub enum FilesError {
     State(#[from] StateError),
 }
 
+/// Refuses a folder that holds a model of somebody else: one without a record of its training, or its state.
+pub(crate) fn check_vacant(output: &Path, working: &Path) -> Result<(), FilesError> {
+    let ours = output.join(RECORD).exists() || working.exists();
+    let model = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy().into_owned();
+        let weights = [".safetensors", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end));
+        weights || name == "config.json" || name == "adapter_config.json"
+    };
+    let io = |source| FilesError::Io { file: output.to_owned(), source };
+    let entries = match std::fs::read_dir(output) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io(error)),
+    };
+    for entry in entries {
+        if model(entry.map_err(io)?.file_name()) && !ours {
+            return Err(FilesError::Occupied { output: output.to_owned() });
+        }
+    }
+    Ok(())
+}
+
 /// What came of the training that `output` holds whole, if it does; another training's model is an error.
 pub(crate) fn finished<T: DeserializeOwned>(output: &Path, record: &Value) -> Result<Option<T>, FilesError> {
     let file = output.join(RECORD);
@@ -140,9 +162,7 @@ impl Files {
             let file = file.to_owned();
             move |source| FilesError::Io { file, source }
         };
-        if output.join("model.safetensors").exists() && !output.join(RECORD).exists() {
-            return Err(FilesError::Occupied { output: output.to_owned() });
-        }
+        check_vacant(output, &working)?;
         let mut hash = Sha256::new();
         let mut contents = Vec::new();
         for name in COPIED {

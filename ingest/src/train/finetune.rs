@@ -10,7 +10,7 @@ use tch::Device;
 
 use super::examples::Example;
 use super::figures::{TuningFigure, figures};
-use super::files::{FilesError, RECORD, draw_losses, finish, finished};
+use super::files::{FilesError, check_vacant, draw_losses, finish, finished};
 use super::published;
 use super::tuning::{Tuned, TuningData, TuningError, TuningPlan, TuningResult, TuningRun, tune};
 use crate::model::describe;
@@ -72,10 +72,11 @@ pub fn finetune(
     let working = output.join("training");
     let id = hexadecimal(&describe(run.source)?.id);
     let record = json!({ "plan": plan, "task": data.task, "data": data.identity, "model": id });
-    for file in ["model.safetensors", "adapter_model.safetensors"] {
-        if output.join(file).exists() && !output.join(RECORD).exists() {
-            return Err(FilesError::Occupied { output: output.to_owned() }.into());
-        }
+    check_vacant(output, &working)?;
+    // A record of an earlier training does not make the parent's own folder a place to write to.
+    let place = |folder: &Path| folder.canonicalize().ok();
+    if place(output).is_some_and(|output| Some(output) == place(&run.source.checkpoint)) {
+        return Err(FilesError::Occupied { output: output.to_owned() }.into());
     }
     if let Some(result) = finished(output, &record)? {
         return Ok(Some(result));
@@ -83,8 +84,8 @@ pub fn finetune(
     let io = |source| FilesError::Io { file: working.clone(), source };
     std::fs::create_dir_all(&working).map_err(io)?;
     let Some((tuned, result)) = tuned(plan, data, run, &working, &record)? else { return Ok(None) };
-    published::write(&tuned, run.source, run.classes, &working, output)?;
     draw_losses(output, &result.tuning.losses, &result.tuning.validation)?;
+    published::write(&tuned, run.source, run.classes, &working, output)?;
     finish(output, &working, &record, &result)?;
     Ok(Some(result))
 }

@@ -41,6 +41,8 @@ pub(super) fn write(
             tensors.iter().map(|(name, tensor)| (trunk.published(name), tensor)).collect();
         let file = output.join("adapter_config.json");
         std::fs::copy(working.join("adapter").join("adapter_config.json"), &file).map_err(io(&file))?;
+        let file = output.join("README.md");
+        replace(&file, card(source, tuned, classes).as_bytes()).map_err(io(&file))?;
         write_tensors(&output.join("adapter_model.safetensors"), &named, metadata)?;
         return Ok(());
     }
@@ -51,6 +53,7 @@ pub(super) fn write(
             std::fs::copy(&from, &to).map_err(io(&to))?;
         }
     }
+    copy_code(&source.checkpoint, output)?;
     let file = source.checkpoint.join("config.json");
     let text = std::fs::read(&file).map_err(io(&file))?;
     let config: Map<String, Value> = serde_json::from_slice(&text)
@@ -59,13 +62,29 @@ pub(super) fn write(
     let file = output.join("config.json");
     replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io(&file))?;
     let file = output.join("README.md");
-    replace(&file, card(source, tuned).as_bytes()).map_err(io(&file))?;
+    replace(&file, card(source, tuned, classes).as_bytes()).map_err(io(&file))?;
     let tensors = scaled(&tuned.network, tuned.network.tensors(), tuned.objective.scale)?;
     let named: BTreeMap<String, &Tensor> = tensors
         .iter()
         .map(|(name, tensor)| (tuned.network.published(&counted(name, &opened.kept)), tensor))
         .collect();
     write_tensors(&output.join("model.safetensors"), &named, metadata)?;
+    Ok(())
+}
+
+/// Copies the Python files that a published configuration may name (`auto_map`), without which transformers cannot
+/// load it. They are never run here.
+fn copy_code(checkpoint: &Path, output: &Path) -> Result<(), FilesError> {
+    let io = |file: &Path| {
+        let file = file.to_owned();
+        move |source| FilesError::Io { file, source }
+    };
+    for entry in std::fs::read_dir(checkpoint).map_err(io(checkpoint))? {
+        let from = entry.map_err(io(checkpoint))?.path();
+        if let (Some("py"), Some(name)) = (from.extension().and_then(|end| end.to_str()), from.file_name()) {
+            std::fs::copy(&from, output.join(name)).map_err(io(&from))?;
+        }
+    }
     Ok(())
 }
 
@@ -125,8 +144,8 @@ fn configuration(
     config
 }
 
-/// The card: whose weights these were, and under which licence.
-fn card(source: &ModelSource, tuned: &Tuned) -> String {
+/// The card: whose weights these were, under which licence, and what one must know to load them.
+fn card(source: &ModelSource, tuned: &Tuned, classes: &[String]) -> String {
     let mut front = String::new();
     for field in ["license", "note"] {
         if let Some(text) = card_field(&source.checkpoint, field) {
@@ -134,9 +153,23 @@ fn card(source: &ModelSource, tuned: &Tuned) -> String {
             let _ = writeln!(front, "{field}: {text}");
         }
     }
-    let kept = &tuned.network.opened().kept;
+    let opened = tuned.network.opened();
+    let outputs = match tuned.objective.task {
+        TuningTask::Number => "one number (num_labels=1)".to_owned(),
+        TuningTask::Classes(count) if classes.is_empty() => format!("{count} classes"),
+        TuningTask::Classes(count) => format!("{count} classes: {} (num_labels={count})", classes.join(", ")),
+    };
+    let pruned = opened.kept.len() < opened.config.layers as usize;
+    let layers = match (&opened.adapter, pruned) {
+        (_, false) => String::new(),
+        (None, true) => format!("\nLayers of the parent, in order: {:?}.\n", opened.kept),
+        (Some(_), true) => format!(
+            "\nIt stands on a pruned model: layers {:?} of the base, counted from 0. Loaded on the whole base it would \
+             change other layers.\n",
+            opened.kept
+        ),
+    };
     format!(
-        "---\n{front}---\n\nFine-tuned with vestore; training.json says on what and how. Layers of the parent, in \
-         order: {kept:?}.\n"
+        "---\n{front}---\n\nFine-tuned with vestore; training.json says on what and how. The head gives {outputs}.\n{layers}"
     )
 }

@@ -53,7 +53,7 @@ pub enum StateError {
 pub struct LossPoint {
     /// Steps made.
     pub step: u64,
-    /// In nats.
+    /// In nats; of labels that are numbers, in squared standard deviations.
     pub loss: f64,
 }
 

@@ -248,7 +248,8 @@ impl<'a> Tuning<'a> {
         let mut sum = 0.0;
         for (number, part) in batch.chunks(size).enumerate() {
             let loss = self.objective.loss(&self.network, part, |place| turned(number * size + place))?;
-            loss.f_div_scalar(weight)?.f_backward()?;
+            // Classes weigh 1 in the mean over all examples, so that a rare one keeps its weight in a small batch.
+            loss.f_div_scalar(batch.len() as f64)?.f_backward()?;
             sum += loss.f_double_value(&[])?;
         }
         let loss = sum / weight;

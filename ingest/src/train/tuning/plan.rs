@@ -104,6 +104,12 @@ impl TuningPlan {
         if !(0.0..=1.0).contains(&self.warmup) {
             return setting("share of the warm-up", &self.warmup, "it lies from 0 to 1");
         }
+        if self.optimizer.clip.is_nan() || self.optimizer.clip <= 0.0 {
+            return setting("longest gradient", &self.optimizer.clip, "it is more than 0");
+        }
+        if !(0.0..=1.0).contains(&self.optimizer.weight_decay) {
+            return setting("weight decay", &self.optimizer.weight_decay, "it lies from 0 to 1");
+        }
         match &self.method {
             TuningMethod::Adapter { adapter: AdapterKind::Lora { rank, alpha }, .. }
                 if *rank == 0 || !(alpha.is_finite() && *alpha > 0.0) =>
