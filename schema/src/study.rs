@@ -76,7 +76,8 @@ pub struct StudyRun {
     pub evaluation_seconds: f64,
     /// Mean wall-clock seconds of one step of the optimizer, validation left out.
     pub seconds_per_step: f64,
-    /// Most memory held at once, in bytes, of the device where it has its own; nothing where not measured.
+    /// Most memory that the process held during the training, in bytes; some of it may be kept from trainings before.
+    /// Nothing where not measured, on a GPU among others.
     pub peak_memory: Option<u64>,
     /// Rows for training, validation and test.
     pub rows: [u64; 3],

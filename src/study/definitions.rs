@@ -51,7 +51,11 @@ pub(super) fn definitions(summary: &Summary<'_>) -> String {
             "Undefined",
             "a metric has no value, for example where all rows are of one class. It is never counted as 0.",
         ),
-        ("Most memory", "the most of any seed, as the program measured it while it trained."),
+        (
+            "Most memory",
+            "the most that the process held during a training, of any seed. A process keeps memory of earlier trainings: \
+             of small models the differences do not show.",
+        ),
     ];
     let terms: Vec<String> =
         terms.iter().map(|(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>\n")).collect();
