@@ -99,7 +99,8 @@ fn probes_learn_from_embeddings_what_scores_do_not_tell() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("measured on the test split alone: 96 of 480 rows"), "{told}");
     assert!(
-        told.contains("warning: t: training and test share 0 inputs, and windows of 60 bases overlap: "),
+        told.contains("warning: t: splits have windows")
+            && told.contains("training and test: windows of 60 bases overlap"),
         "{told}"
     );
     let numbers = rows(&ok(&format!("{evaluate} --label number --probe forest"), &[&store, &labels]));

@@ -99,7 +99,12 @@ pub(crate) fn check_vacant(output: &Path, working: &Path) -> Result<(), FilesErr
 }
 
 /// What came of the training that `output` holds whole, if it does; another training's model is an error.
-pub(crate) fn finished<T: DeserializeOwned>(output: &Path, record: &Value) -> Result<Option<T>, FilesError> {
+/// Its state is taken away where that was still to be done.
+pub(crate) fn finished<T: DeserializeOwned>(
+    output: &Path,
+    working: &Path,
+    record: &Value,
+) -> Result<Option<T>, FilesError> {
     let file = output.join(RECORD);
     let text = match std::fs::read(&file) {
         Ok(text) => text,
@@ -115,7 +120,13 @@ pub(crate) fn finished<T: DeserializeOwned>(output: &Path, record: &Value) -> Re
         let difference = difference(made, record);
         return Err(FilesError::OtherPlan { output: output.to_owned(), difference });
     }
-    serde_json::from_value(result.clone()).map(Some).map_err(|_| occupied())
+    let result = serde_json::from_value(result.clone()).map_err(|_| occupied())?;
+    match std::fs::remove_dir_all(working) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FilesError::Io { file: working.to_owned(), source: error })
+        }
+        _ => Ok(Some(result)),
+    }
 }
 
 /// Writes what was trained how and what came of it, and takes the state away: the last step of a training.
@@ -222,7 +233,7 @@ impl Files {
 
     /// What came of the training if it is whole; another training's model is an error.
     pub(crate) fn finished(&self, record: &Value) -> Result<Option<TrainingResult>, FilesError> {
-        finished(&self.output, record)
+        finished(&self.output, &self.working, record)
     }
 
     /// Writes the model, its loss curve and what made it, and takes the state away.

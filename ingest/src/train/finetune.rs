@@ -78,7 +78,7 @@ pub fn finetune(
     if place(output).is_some_and(|output| Some(output) == place(&run.source.checkpoint)) {
         return Err(FilesError::Occupied { output: output.to_owned() }.into());
     }
-    if let Some(result) = finished(output, &record)? {
+    if let Some(result) = finished(output, &working, &record)? {
         return Ok(Some(result));
     }
     let io = |source| FilesError::Io { file: working.clone(), source };
