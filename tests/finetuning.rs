@@ -5,11 +5,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::programs::{checkpoint, command, fails, ok, rows, said, store};
+use crate::programs::{checkpoint, command, fails, killed_between_states, ok, rows, said, store};
 use crate::support::Random;
 
 const TUNE: &str = "train finetune {} --model small --name tuned --labels {} --output {} --window 48 --steps 60 --evaluate-every 15 --learning-rate 0.003 --save-every 2 --seed 4 --device cpu --threads 1 --quiet";
@@ -61,27 +60,12 @@ fn a_killed_tuning_ends_with_the_same_weights_and_a_model_of_the_store() {
         assert!(told.contains(part), "{told}");
     }
     let state = killed.join("training/state.safetensors");
-    let saved = || -> Option<SystemTime> { fs::metadata(&state).and_then(|state| state.modified()).ok() };
     let mut random = Random(7);
     let mut kills = 0;
     let again = TUNE.replace("--name tuned", "--name again");
     while !killed.join("training.json").exists() {
-        let mut child = command(&again, &[&other, &labels, &killed])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Some states further on, in the middle of whatever it does then.
-        let mut last = saved();
-        let mut states = 1 + random.below(8);
-        while states > 0 && child.try_wait().unwrap().is_none() {
-            let now = saved();
-            states -= u64::from(now != last);
-            last = now;
-        }
-        kills += u64::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kills +=
+            u64::from(killed_between_states(&again, &[&other, &labels, &killed], &state, 8, &mut random));
     }
     assert!(kills >= 3, "only {kills} kills met a tuning that was still going");
     said(&again, &[&other, &labels, &killed]);

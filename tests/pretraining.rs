@@ -3,10 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::SystemTime;
 
-use crate::programs::{checkpoint, command, fails, genome, ok, said, workspace};
+use crate::programs::{checkpoint, fails, genome, killed_between_states, ok, said, workspace};
 use crate::support::Random;
 
 const TRAIN: &str = "train pretrain {} --config {} --output {} --held-out chr1:1-600 --steps 200 --tokens 24 --batch-tokens 480 --learning-rate 0.002 --save-every 3 --seed 4 --device cpu --threads 1 --quiet";
@@ -31,26 +29,11 @@ fn a_killed_training_ends_with_the_same_weights() {
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     said(TRAIN, &[&fasta, &config, &whole]);
     let state = killed.join("training/state.safetensors");
-    let saved = || -> Option<SystemTime> { fs::metadata(&state).and_then(|state| state.modified()).ok() };
     let mut random = Random(7);
     let mut kills = 0;
     while !killed.join("model.safetensors").exists() {
-        let mut child = command(TRAIN, &[&fasta, &config, &killed])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Some states further on, in the middle of whatever it does then.
-        let mut last = saved();
-        let mut states = 1 + random.below(20);
-        while states > 0 && child.try_wait().unwrap().is_none() {
-            let now = saved();
-            states -= u64::from(now != last);
-            last = now;
-        }
-        kills += u64::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kills +=
+            u64::from(killed_between_states(TRAIN, &[&fasta, &config, &killed], &state, 20, &mut random));
     }
     assert!(kills >= 3, "only {kills} kills met a training that was still going");
     said(TRAIN, &[&fasta, &config, &killed]);

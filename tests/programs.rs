@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 use crate::support::Random;
@@ -70,6 +70,31 @@ pub(crate) fn command(words: &str, paths: &[&Path]) -> Command {
         }
     }
     command
+}
+
+/// Starts a training, and kills it when its `state` on disk was renewed 1 to `most` times, in the middle of whatever it
+/// does then. Whether it was still going.
+pub(crate) fn killed_between_states(
+    words: &str,
+    paths: &[&Path],
+    state: &Path,
+    most: u64,
+    random: &mut Random,
+) -> bool {
+    let mut command = command(words, paths);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let saved = || -> Option<SystemTime> { fs::metadata(state).and_then(|state| state.modified()).ok() };
+    let mut last = saved();
+    let mut states = 1 + random.below(most);
+    while states > 0 && child.try_wait().unwrap().is_none() {
+        let now = saved();
+        states -= u64::from(now != last);
+        last = now;
+    }
+    let going = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    going
 }
 
 /// Runs `vestore`, which must succeed, and gives its stdout.

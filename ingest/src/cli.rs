@@ -4,6 +4,7 @@ mod ablate;
 mod evaluate;
 mod finetune;
 mod interrupt;
+mod labels;
 mod machine;
 mod model_add;
 mod pretrain;

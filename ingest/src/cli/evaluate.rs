@@ -11,10 +11,11 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, ensure};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, FeatureKind, GroupBy, LabelRules, Labels, Metric, Probe,
-    ScoredColumn, Split, plot_curves, stored_scores,
+    Baseline, Bootstrap, Comparison, ComparisonRow, FeatureKind, GroupBy, Labels, Metric, Probe,
+    ScoredColumn, Split, TaskKind, plot_curves, stored_scores,
 };
 
+use super::labels::LabelArguments;
 use super::split::SplitArguments;
 use super::{Usage, say};
 
@@ -26,15 +27,8 @@ pub(super) struct Arguments {
     /// in INFO; plain or compressed
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
-    /// Column, or INFO field, of the label: 0 and 1, numbers, or the texts of --positive and --negative
-    #[arg(long, value_name = "NAME", default_value = "label")]
-    label: String,
-    /// Labels that count as positive
-    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "negative")]
-    positive: Vec<String>,
-    /// Labels that count as negative; rows with others are left out
-    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "positive")]
-    negative: Vec<String>,
+    #[command(flatten)]
+    label: LabelArguments,
     /// A track and its score column, the first one by default; `-` before the column turns the scores round
     /// (`nt.llr.w600:-llr`: the lower, the more positive). `baseline:transition` and `baseline:cpg` are plain
     /// rules. May be repeated; differences are to the first
@@ -54,9 +48,6 @@ pub(super) struct Arguments {
     /// Scores from here on are calls, for accuracy, f1, mcc, the true-positive rate and the four counts
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     threshold: Option<f64>,
-    /// Whether labels are classes; by default they are when all are 0 or 1
-    #[arg(long, value_enum)]
-    task: Option<Task>,
     /// Resamples of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 1000)]
     resamples: u32,
@@ -78,12 +69,6 @@ pub(super) struct Arguments {
     /// Draw ROC and precision-recall curves into an SVG file too
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Task {
-    Classification,
-    Regression,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -145,19 +130,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         format!("normalizing variants needs the reference of this store, {}", store.reference().display())
     })?;
     reference.check(store.assembly())?;
-    let rules = LabelRules {
-        column: arguments.label.clone(),
-        positive: arguments.positive.clone(),
-        negative: arguments.negative.clone(),
-    };
+    let rules = arguments.label.rules();
     let split =
         (arguments.split.are_given() || !arguments.probe.is_empty()).then(|| arguments.split.options());
     let mut labels =
         Labels::read(&arguments.labels, &rules, &by, split.as_ref(), store.assembly(), &mut reference)?;
     say(format_args!("{}: {}", arguments.labels.display(), labels.counts));
-    let classes = match arguments.task {
-        Some(Task::Regression) => false,
-        Some(Task::Classification) if !labels.are_classes() => {
+    let classes = match arguments.label.task() {
+        Some(TaskKind::Regression) => false,
+        Some(TaskKind::Classification) if !labels.are_classes() => {
             return Err(anyhow!(
                 "classification needs labels 0 and 1, and {} has others; name the texts of both classes with \
                  --positive and --negative",

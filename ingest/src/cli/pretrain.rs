@@ -92,8 +92,8 @@ pub(super) struct Settings {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Arithmetic of the products; weights and optimizer are float32 always
-    #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
-    dtype: DtypeArgument,
+    #[arg(long, value_enum, default_value_t = TrainingDtype::F32)]
+    dtype: TrainingDtype,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -102,8 +102,9 @@ enum DecayArgument {
     Linear,
 }
 
+/// Arithmetic of a training's products.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DtypeArgument {
+pub(super) enum TrainingDtype {
     F32,
     Bf16,
 }
@@ -133,7 +134,7 @@ impl Settings {
                 clip: self.clip,
                 ..AdamWOptions::default()
             },
-            bf16: self.dtype == DtypeArgument::Bf16,
+            bf16: self.dtype == TrainingDtype::Bf16,
         }
     }
 }

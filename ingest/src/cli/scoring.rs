@@ -71,10 +71,20 @@ pub(super) struct Scoring {
     pub(super) quiet: bool,
 }
 
+/// Which strands are read.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum StrandsArgument {
+pub(super) enum StrandsArgument {
     Both,
     Forward,
+}
+
+impl From<StrandsArgument> for Strands {
+    fn from(argument: StrandsArgument) -> Self {
+        match argument {
+            StrandsArgument::Both => Self::Both,
+            StrandsArgument::Forward => Self::Forward,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -275,10 +285,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
     Ok(Recipe {
         scores,
         window,
-        strands: match arguments.strands {
-            StrandsArgument::Both => Strands::Both,
-            StrandsArgument::Forward => Strands::Forward,
-        },
+        strands: arguments.strands.into(),
         dtype: match arguments.dtype {
             DtypeArgument::F32 => Dtype::F32,
             DtypeArgument::Tf32 => Dtype::Tf32,

@@ -8,11 +8,14 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, LabelRules, SequenceColumns, Split, Strands,
-    Task, TaskKind, TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter,
+    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Strands, Task,
+    TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter,
 };
 use vestore_schema::Model;
 
+use super::labels::LabelArguments;
+use super::pretrain::TrainingDtype;
+use super::scoring::StrandsArgument;
 use super::split::SplitArguments;
 use super::{Usage, say};
 
@@ -33,29 +36,13 @@ pub(super) struct DataArguments {
     /// Column of the bases of --sequences
     #[arg(long, value_name = "NAME", default_value = "sequence")]
     sequence: String,
-    /// Column, or INFO field, of the label: classes by any name, or numbers
-    #[arg(long, value_name = "NAME", default_value = "label")]
-    label: String,
-    /// Labels that count as positive
-    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "negative")]
-    positive: Vec<String>,
-    /// Labels that count as negative; rows with others are left out
-    #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "positive")]
-    negative: Vec<String>,
-    /// What labels are; by default classes when all are 0 or 1 or any is no number
-    #[arg(long, value_enum)]
-    task: Option<TaskArgument>,
+    #[command(flatten)]
+    label: LabelArguments,
     #[command(flatten)]
     split: SplitArguments,
     /// Window in bases around a variant; 600 by default, less where the model's limit is less
     #[arg(long, value_name = "BP", conflicts_with = "sequences")]
     window: Option<u32>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum TaskArgument {
-    Classification,
-    Regression,
 }
 
 /// Labelled windows, by split.
@@ -73,13 +60,11 @@ pub(super) struct LabelledWindows {
 impl DataArguments {
     /// Reads the data, cuts the windows and tells what is left out and what leaks.
     pub(super) fn read(&self, store: &Store, model: &Model) -> anyhow::Result<LabelledWindows> {
-        let task = self.task.map(|task| match task {
-            TaskArgument::Classification => TaskKind::Classification,
-            TaskArgument::Regression => TaskKind::Regression,
-        });
+        let task = self.label.task();
         let split = self.split.options();
         if let Some(path) = &self.sequences {
-            let columns = SequenceColumns { sequence: self.sequence.clone(), label: self.label.clone() };
+            let columns =
+                SequenceColumns { sequence: self.sequence.clone(), label: self.label.label.clone() };
             let data = Dataset::read_sequences(path, &columns, task, &split)?;
             say(format_args!("{}: {}", path.display(), data.counts));
             return Ok(gathered(&data, None, None));
@@ -89,11 +74,7 @@ impl DataArguments {
             format!("windows are cut from the reference of this store, {}", store.reference().display())
         })?;
         reference.check(store.assembly())?;
-        let rules = LabelRules {
-            column: self.label.clone(),
-            positive: self.positive.clone(),
-            negative: self.negative.clone(),
-        };
+        let rules = self.label.rules();
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         say(format_args!("{}: {}", path.display(), data.counts));
         let limit = model.max_window().unwrap_or(u32::MAX);
@@ -231,26 +212,14 @@ pub(super) struct TuningArguments {
     #[arg(long, value_name = "LOOKS", default_value_t = 3)]
     patience: u32,
     /// Arithmetic of the products; weights and optimizer are float32 always
-    #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
-    dtype: DtypeArgument,
+    #[arg(long, value_enum, default_value_t = TrainingDtype::F32)]
+    dtype: TrainingDtype,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum InputArgument {
     Alternate,
     Difference,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum StrandsArgument {
-    Both,
-    Forward,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DtypeArgument {
-    F32,
-    Bf16,
 }
 
 /// Which weights are trained.
@@ -302,10 +271,7 @@ impl TuningArguments {
                 InputArgument::Alternate => TuningInput::Alternate,
                 InputArgument::Difference => TuningInput::Difference,
             },
-            strands: match self.strands {
-                StrandsArgument::Both => Strands::Both,
-                StrandsArgument::Forward => Strands::Forward,
-            },
+            strands: self.strands.into(),
             balanced: self.balanced,
             seed,
             epochs: self.epochs,
@@ -323,7 +289,7 @@ impl TuningArguments {
                 clip: self.clip,
                 ..AdamWOptions::default()
             },
-            bf16: self.dtype == DtypeArgument::Bf16,
+            bf16: self.dtype == TrainingDtype::Bf16,
         }
     }
 }
