@@ -4,7 +4,8 @@
 The libraries come out of the PyPI wheels of torch and of the two CUDA libraries that libtorch_cpu needs to
 load. Only the CPU view is unpacked: headers, libtorch_cpu, libc10, libgomp. A LIBTORCH that is already set
 is respected. Everything lands in one cache ($VESTORE_CACHE, else $XDG_CACHE_HOME/vestore, else
-~/.cache/vestore) that all checkouts share; a wheel that is already there and whole is not fetched again.
+~/.cache/vestore) that all checkouts share; a wheel that is already there and whole is not fetched again. What is
+there already is used only if nobody else could have put it there and every file is the wheels' own.
 """
 
 import fcntl
@@ -13,6 +14,7 @@ import os
 import pathlib
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -37,6 +39,8 @@ LIBRARIES = {  # wheel member -> file in lib/
     "nvidia/cu13/lib/libcudart.so.13": "libcudart.so.13",
     "nvidia/cu13/lib/libcupti.so.13": "libcupti.so.13",
 }
+# SHA-256 over a line `path SHA-256` (links: `path -> target`) of every file of the unpacked folder, sorted.
+MANIFEST = "920c3103377a103b071e2cd2163be41cc431c95695cbe5e1b9ed884abe4838bf"
 NEEDED_BYTES = 1_400_000_000  # wheels 0.55 GB, unpacked 0.53 GB, headers, some room
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -50,6 +54,49 @@ def cache_folder():
         return pathlib.Path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "vestore"
+
+
+def check_owner(path):
+    """Stops where somebody else owns a file or folder, or may write to it; `path` is not followed."""
+    found = os.lstat(path)
+    if found.st_uid not in (os.geteuid(), 0):
+        stop(f"{path} belongs to another user (uid {found.st_uid}); remove it, or set VESTORE_CACHE to a folder of "
+             "your own")
+    if not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o022:
+        stop(f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):o}); `chmod -R go-w` it if you trust "
+             "them, or set VESTORE_CACHE to a folder of your own")
+
+
+def verify(target):
+    """Stops unless `target` holds what the wheels hold and nothing else."""
+    lines = []
+    for folder, folders, files in os.walk(target):
+        for name in [".", *folders, *files]:
+            check_owner(os.path.join(folder, name))
+        for name in [*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
+            path = pathlib.Path(folder) / name
+            place = path.relative_to(target).as_posix()
+            if path.is_symlink():
+                lines.append(f"{place} -> {os.readlink(path)}\n")
+            elif path.is_file():
+                lines.append(f"{place} {sha256(path)}\n")
+            else:
+                stop(f"{path} is not a regular file; remove {target} and run this again")
+    found = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    if found != MANIFEST:
+        stop(f"{target} is not libtorch {VERSION} as the wheels hold it (SHA-256 of its files {found}, expected "
+             f"{MANIFEST}); remove it and run this again")
+
+
+def open_lock(path):
+    """Opens the lock file: a plain one, never what a link points to."""
+    try:
+        lock = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600), "w")
+    except OSError as error:
+        stop(f"cannot open the lock file {path}: {error.strerror}; remove it if it is a link")
+    if not stat.S_ISREG(os.fstat(lock.fileno()).st_mode):
+        stop(f"the lock file {path} is not a regular file; remove it")
+    return lock
 
 
 def sha256(path):
@@ -139,15 +186,18 @@ def main():
             stop(f"LIBTORCH is set to {given}, which has no lib folder; correct it or unset it")
         print(f"libtorch: using LIBTORCH={given}")
         return
+    os.umask(0o022)
     cache = cache_folder()
     target = cache / f"libtorch-{VERSION}-cpu"
-    if not target.is_dir():
+    if not os.path.lexists(target):
         check_tools()
         downloads = cache / "downloads"
-        downloads.mkdir(parents=True, exist_ok=True)
-        with open(cache / "lock", "w") as lock:  # two checkouts setting up at once take turns
+        downloads.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder in (cache, downloads):
+            check_owner(folder)
+        with open_lock(cache / "lock") as lock:  # two checkouts setting up at once take turns
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not target.is_dir():
+            if not os.path.lexists(target):
                 free = shutil.disk_usage(cache).free
                 have = sum(file.stat().st_size for file in downloads.iterdir() if file.is_file())
                 if free + have < NEEDED_BYTES:
@@ -156,6 +206,9 @@ def main():
                 unpack([fetch(downloads, *wheel) for wheel in WHEELS], target)
                 for wheel in WHEELS:
                     (downloads / wheel[2]).unlink(missing_ok=True)
+    check_owner(cache)
+    check_owner(target)
+    verify(target)
     point_checkout_at(target)
     print(f"libtorch: {target}")
 

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod info;
 mod init;
+mod libtorch;
 mod model;
 mod output;
 mod places;

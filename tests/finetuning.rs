@@ -85,7 +85,8 @@ fn a_killed_tuning_ends_with_the_same_weights_and_a_model_of_the_store() {
         writeln!(text, "{}\t{}\t.\t{}\t{}\t.\t.\t.", cells[0], cells[1], cells[2], cells[3]).unwrap();
     }
     fs::write(&variants, text).unwrap();
-    said("score {} --model tuned --variants {} --window 48 --quiet", &[&store, &variants]);
+    let told = said("score {} --model tuned --variants {} --quiet", &[&store, &variants]);
+    assert!(told.contains("fine-tuned on windows of 48 bp and both strands"), "{told}");
     let found = rows(&ok("query {} --track tuned.regression.w48 --format tsv", &[&store]));
     assert!(
         found

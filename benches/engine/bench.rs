@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 use vestore::{Disk, Plan, PlanOptions, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    Device, Job, Kind, Model, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, Tokenizer,
+    Device, Interrupt, Job, Kind, Model, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, Tokenizer,
     WindowCutter, describe, new_run, record_of, reverse_complement,
 };
 use vestore_schema::{
@@ -146,7 +145,8 @@ impl Bench {
             recipe: &recipe,
             cutter: WindowCutter { length: window, grid: (kind == ScoreKind::LlrGrid).then_some(6) },
             ablation: false,
-            interrupted: &AtomicBool::new(false),
+            gpu: false,
+            interrupted: &Interrupt::default(),
         };
         let model = self.load(if dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float })?;
         let mut run = new_run(&job, "cpu", 0)?;

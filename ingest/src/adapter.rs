@@ -7,6 +7,7 @@ mod houlsby;
 mod ia3;
 mod initial;
 mod lora;
+mod names;
 mod target;
 mod vera;
 
@@ -17,13 +18,15 @@ use serde_json::{Value, json};
 use tch::{Kind, TchError, Tensor};
 use thiserror::Error;
 
+use crate::model::blueprint::{class_modules, decoder_parameters, masked_modules};
 use crate::model::checkpoint::{Checkpoint, CheckpointError, Dtype};
 use crate::model::config::{ConfigFile, EncoderConfig};
 use crate::model::dialect::{Dialect, Part};
 use crate::model::error::ModelError;
 use crate::model::identity::tensor_line;
+use crate::model::names::BaseNames;
 use crate::model::source::Found;
-use crate::model::{Modules, to_tensor};
+use crate::model::{Module, Modules, to_tensor};
 
 use ia3::Ia3;
 pub use initial::AdapterKind;
@@ -79,7 +82,7 @@ pub enum AdapterError {
     },
     /// A tensor of another shape than its target asks for.
     #[error(
-        "`{}`: `{key}` has shape {found:?}, its target asks for {expected:?}; it was trained on another model",
+        "`{}`: `{key}` has shape {found:?}, its target asks for {expected:?}; it was trained on another base model",
         file.display()
     )]
     WrongShape {
@@ -91,6 +94,35 @@ pub enum AdapterError {
         expected: Vec<usize>,
         /// Shape in the file.
         found: Vec<usize>,
+    },
+    /// A weight that the adapter should carry and does not.
+    #[error(
+        "`{}` lacks `{key}`, although adapter_config.json lists `{module}` in modules_to_save; \
+         save the adapter again with the program that trained it", file.display()
+    )]
+    NotSaved {
+        /// The adapter's weights.
+        file: PathBuf,
+        /// The missing weight, as this program names it.
+        key: String,
+        /// The module, as listed.
+        module: String,
+    },
+    /// Tensors of several adapters in one file.
+    #[error("`{}` holds {} adapters: {}; save one of them alone", file.display(), names.len(), names.join(", "))]
+    Several {
+        /// The adapter's weights.
+        file: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A folder that is not an adapter's.
+    #[error("`{}` holds no adapter (no adapter_config.json){}", folder.display(), remedy(folder, inner))]
+    NoAdapter {
+        /// The folder.
+        folder: PathBuf,
+        /// Folders in it that are adapters'.
+        inner: Vec<String>,
     },
     /// A layer number that the pruned model has not.
     #[error(
@@ -107,6 +139,19 @@ pub enum AdapterError {
     },
 }
 
+/// What to give instead of `folder`.
+fn remedy(folder: &Path, inner: &[String]) -> String {
+    match inner {
+        [] => "; expected a folder as PEFT writes it".to_owned(),
+        [name] => format!("; it holds the adapter `{name}`: use --adapter {}", folder.join(name).display()),
+        names => format!(
+            "; it holds the adapters {}: use --adapter with one of them, such as {}",
+            names.join(", "),
+            folder.join(&names[0]).display()
+        ),
+    }
+}
+
 /// What an adapter is opened against.
 pub(crate) struct Base<'a> {
     pub(crate) dialect: &'static Dialect,
@@ -115,6 +160,8 @@ pub(crate) struct Base<'a> {
     pub(crate) modules: &'a Modules,
     /// The checkpoint's used weights and their shapes.
     pub(crate) parameters: &'a BTreeMap<String, Vec<usize>>,
+    /// Where they lie.
+    pub(crate) checkpoint: &'a Checkpoint,
 }
 
 /// What happens to one module.
@@ -127,6 +174,8 @@ enum Change {
 /// An adapter, checked against its model.
 pub(crate) struct Adapter {
     kind: &'static str,
+    /// The base model that its configuration names.
+    stated: Option<String>,
     tensors: Tensors,
     changes: BTreeMap<String, Change>,
     bottlenecks: BTreeSet<String>,
@@ -159,14 +208,15 @@ impl Tensors {
     fn open(directory: &Path, dialect: &Dialect, kept: Option<&[u32]>) -> Result<(Self, bool), ModelError> {
         let mut checkpoint = Checkpoint::open(directory, "adapter_model", "adapter_model")?;
         let file = checkpoint.path().to_owned();
-        let full = format!("base_model.model.{}", dialect.prefix);
-        let prefixed = checkpoint.tensors().any(|(name, _)| name.starts_with(&full));
-        let plain = |name: &str| {
-            let name = name.strip_prefix("base_model.").unwrap_or(name);
-            let name = dialect.bare(name.strip_prefix("model.").unwrap_or(name));
-            name.replace(".base_layer.", ".")
-        };
-        checkpoint.rename(plain)?;
+        let owners = names::owners(checkpoint.tensors().map(|(name, _)| name));
+        if owners.len() > 1 {
+            return Err(AdapterError::Several { file, names: owners.into_iter().collect() }.into());
+        }
+        let full = format!("model.{}", dialect.prefix);
+        let prefixed = checkpoint.tensors().any(|(name, _)| format!(".{name}").contains(&format!(".{full}")));
+        // What a trained copy of a module replaced: PEFT reads it no more.
+        checkpoint.retain(|name| !name.split('.').any(|part| part == "original_module"));
+        checkpoint.rename_same(|name| names::plain(name, dialect))?;
         if let Some(kept) = kept {
             let beyond = checkpoint
                 .tensors()
@@ -200,7 +250,7 @@ impl Tensors {
             return Err(AdapterError::WrongShape { file, key: key_owned, expected, found });
         }
         if self.checkpoint.get(key).is_some_and(|tensor| matches!(tensor.dtype, Dtype::I64 | Dtype::Other)) {
-            let reason = "is no F32, F16 or BF16 tensor; convert it";
+            let reason = "is not an F32, F16 or BF16 tensor; convert it";
             return Err(AdapterError::UnexpectedTensor { file, key: key_owned, reason });
         }
         Ok(())
@@ -224,7 +274,11 @@ impl Adapter {
     /// Opens the adapter in `directory`. `kept` are the original numbers of the layers that it was
     /// trained on, when it numbers those from 0.
     pub(crate) fn open(directory: &Path, base: &Base<'_>, kept: Option<&[u32]>) -> Result<Self, ModelError> {
-        let config = ConfigFile::read(&directory.join("adapter_config.json"))?;
+        let file = directory.join("adapter_config.json");
+        if !file.exists() {
+            return Err(AdapterError::NoAdapter { folder: directory.to_owned(), inner: inner(directory) }.into());
+        }
+        let config = ConfigFile::read(&file)?;
         let (tensors, prefixed) = Tensors::open(directory, base.dialect, kept)?;
         let targets = || Targets::read(&config)?.modules(&config, base, prefixed, kept);
         let mut changes = BTreeMap::new();
@@ -262,9 +316,47 @@ impl Adapter {
                 return Err(AdapterError::UnknownKind { file: config.path().to_owned(), found }.into());
             }
         };
-        let mut adapter = Self { kind, tensors, changes, bottlenecks, saved: BTreeSet::new() };
+        let stated = config.text("base_model_name_or_path").map(str::to_owned);
+        let mut adapter = Self { kind, stated, tensors, changes, bottlenecks, saved: BTreeSet::new() };
         adapter.saved = adapter.find_saved(&config, base, &claimed)?;
+        adapter.check_saved(&config, base, kept)?;
         Ok(adapter)
+    }
+
+    /// The base model that the configuration names, if `names` are another's.
+    pub(crate) fn other_base(&self, names: &BaseNames) -> Option<String> {
+        self.stated.clone().filter(|stated| names.differ_from(stated))
+    }
+
+    /// Checks that every weight of a module in `modules_to_save` is there.
+    fn check_saved(
+        &self,
+        config: &ConfigFile,
+        base: &Base<'_>,
+        kept: Option<&[u32]>,
+    ) -> Result<(), ModelError> {
+        let (dialect, encoder) = (base.dialect, base.config);
+        let names = |modules: &mut dyn Iterator<Item = (&String, &Module)>| -> BTreeSet<String> {
+            modules.flat_map(|(name, module)| module.parameters(name)).map(|(name, _)| name).collect()
+        };
+        let head = names(&mut class_modules(dialect, encoder).iter().map(|(name, module)| (name, module)));
+        let mut other = names(&mut masked_modules(dialect, encoder).iter());
+        other.extend(decoder_parameters(dialect, encoder).map(|(name, _)| name));
+        // A model with a classification head has no other; a pruned one has its own layers alone.
+        let alone = config.text("task_type") == Some("SEQ_CLS");
+        let trained = |name: &&String| {
+            let layer = target::layer_of(name);
+            let kept = kept.is_none_or(|kept| layer.is_none_or(|layer| kept.contains(&layer)));
+            kept && !(alone && other.contains(*name))
+        };
+        let body = base.parameters.keys().filter(trained).cloned();
+        let expected: BTreeSet<String> = body.chain(head).collect();
+        for module in saved_modules(config, base)? {
+            let missing = expected.iter().find(|name| under(name, &module) && !self.tensors.has(name));
+            let Some(key) = missing.cloned() else { continue };
+            return Err(AdapterError::NotSaved { file: self.tensors.file.clone(), key, module }.into());
+        }
+        Ok(())
     }
 
     /// The whole weights that the file carries (`modules_to_save`, biases): all that is left over.
@@ -279,29 +371,41 @@ impl Adapter {
             key: key.to_owned(),
             reason,
         };
-        let mut modules = target::names(config, "modules_to_save")?;
+        let mut modules = saved_modules(config, base)?;
         if config.text("task_type") == Some("SEQ_CLS") {
             modules.extend(["classifier".to_owned(), "score".to_owned()]);
         }
         let biases = config.text("bias").is_some_and(|bias| bias != "none");
         let [dense, output] =
             [Part::ClassDense, Part::ClassOutput].map(|part| format!("{}.", base.dialect.name_of(part, 0)));
-        let embedding = format!("{}.weight", base.dialect.name_of(Part::WordEmbedding, 0));
+        let (embedding, decoder) = (embedding_name(base), decoder_name(base));
+        let tied = |key: &str| base.config.tied_decoder && (key == embedding || key == decoder);
         let mut saved = BTreeSet::new();
         for (key, tensor) in self.tensors.checkpoint.tensors() {
-            if claimed.contains(key) || base.dialect.ignores(key) {
+            let module = names::module_of(key);
+            if claimed.contains(key) || base.dialect.ignores(key) || base.dialect.ignores_module(module) {
                 continue;
             }
             let listed = modules.iter().any(|module| under(key, module));
             let bias = key.rsplit('.').next() == Some("bias");
             if !(listed || biases && bias) {
+                // PEFT saves embeddings, and the decoder, beside any adapter when it holds them for changed.
+                if self.is_copy(key, base)? {
+                    continue;
+                }
+                if key == embedding || key == decoder && !tied(key) {
+                    self.check_table(key, base)?;
+                    saved.insert(key.to_owned());
+                    continue;
+                }
                 return Err(unexpected(
                     key,
-                    "no target and no modules_to_save asks for; the two files are of two adapters",
+                    "neither its target_modules nor its modules_to_save ask for; \
+                     check that adapter_config.json belongs to it",
                 )
                 .into());
             }
-            if base.config.tied_decoder && key == embedding {
+            if tied(key) {
                 return Err(unexpected(key, "would untie embeddings and decoder; train without it").into());
             }
             match base.parameters.get(key) {
@@ -318,6 +422,42 @@ impl Adapter {
             saved.insert(key.to_owned());
         }
         Ok(saved)
+    }
+
+    /// Whether the file holds the checkpoint's own weight `key`, perhaps with rows added at its end.
+    fn is_copy(&self, key: &str, base: &Base<'_>) -> Result<bool, ModelError> {
+        let own = if base.config.tied_decoder && key == decoder_name(base) { embedding_name(base) } else { key.to_owned() };
+        let (Some(found), Some(own)) = (self.tensors.found(key), base.checkpoint.get(&own)) else {
+            return Ok(false);
+        };
+        let own = Found::new(base.checkpoint, own);
+        let (Some((rows, inner)), Some((own_rows, own_inner))) =
+            (found.shape.split_first(), own.shape.split_first())
+        else {
+            return Ok(false);
+        };
+        let floats = [found.dtype, own.dtype].into_iter().all(|dtype| !matches!(dtype, Dtype::I64 | Dtype::Other));
+        if rows < own_rows || inner != own_inner || !floats {
+            return Ok(false);
+        }
+        let (copy, own) = (to_tensor(&found)?, to_tensor(&own)?);
+        let copy = copy.f_narrow(0, 0, *own_rows as i64)?;
+        Ok(copy.f_equal(&own.f_to_kind(copy.f_kind()?)?)?)
+    }
+
+    /// Checks a whole table of embeddings that stands in for the checkpoint's.
+    fn check_table(&self, key: &str, base: &Base<'_>) -> Result<(), AdapterError> {
+        let own = base.checkpoint.get(key).map_or_else(Vec::new, |own| own.shape.clone());
+        let found = self.tensors.shape(key)?;
+        if found.first() > own.first() && found.get(1..) == own.get(1..) {
+            return Err(AdapterError::UnexpectedTensor {
+                file: self.tensors.file.clone(),
+                key: key.to_owned(),
+                reason: "was trained with more tokens than the checkpoint has rows for; \
+                         merge the adapter with the program that made it",
+            });
+        }
+        self.tensors.check(key, &own)
     }
 
     pub(crate) fn kind(&self) -> &'static str {
@@ -414,8 +554,35 @@ impl Adapter {
     }
 }
 
+/// The modules that `modules_to_save` lists, without the family's prefix.
+fn saved_modules(config: &ConfigFile, base: &Base<'_>) -> Result<Vec<String>, ModelError> {
+    let names = target::names(config, "modules_to_save")?;
+    Ok(names.iter().map(|name| base.dialect.bare(name).to_owned()).collect())
+}
+
+/// The name of the embedding table.
+fn embedding_name(base: &Base<'_>) -> String {
+    format!("{}.weight", base.dialect.name_of(Part::WordEmbedding, 0))
+}
+
+/// The name of the masked language model's decoder.
+fn decoder_name(base: &Base<'_>) -> String {
+    format!("{}.weight", base.dialect.name_of(Part::MaskedDecoder, 0))
+}
+
 /// Whether the weight `key` belongs to a module whose name is, or ends in, `module`.
 fn under(key: &str, module: &str) -> bool {
     let dotted = format!(".{key}");
     dotted.contains(&format!(".{module}."))
+}
+
+/// The folders in `directory` that hold an adapter.
+fn inner(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let adapters = entries.filter(|entry| entry.path().join("adapter_config.json").is_file());
+    let mut names: Vec<String> =
+        adapters.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    names.truncate(10);
+    names
 }

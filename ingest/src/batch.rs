@@ -82,6 +82,8 @@ pub(crate) struct ForwardOutput {
     /// In the order of [`Forward::probabilities`].
     pub(crate) probabilities: Vec<f32>,
     pub(crate) classes: Vec<f32>,
+    /// Whether `classes` are labels that each are there or not, rather than classes of which one is right.
+    pub(crate) labels: bool,
 }
 
 /// A token sequence and its tokens that are not special.

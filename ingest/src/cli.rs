@@ -1,4 +1,4 @@
-//! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage.
+//! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage, 130 interrupted.
 
 mod ablate;
 mod evaluate;
@@ -17,6 +17,7 @@ mod study_layers;
 mod study_loss;
 mod study_pretrain;
 mod tokenizer;
+mod tuned;
 mod tuning;
 
 use std::fmt;

@@ -34,7 +34,7 @@ pub use measure::{
     ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,
 };
 pub use model::checkpoint::{CheckpointError, Dtype};
-pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions};
+pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
 pub use model::error::ModelError;
 pub use model::identity::hexadecimal;
 pub use model::layers::LayersError;
@@ -42,7 +42,7 @@ pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{
-    ABLATION_UNIT, Estimate, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate, new_run,
+    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate, new_run,
 };
 pub use score::{
     Ablated, Embedding, GridWindow, Launched, LaunchedAblation, Movement, Outputs, Recipe, Row, ScoreError,

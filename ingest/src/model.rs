@@ -11,8 +11,10 @@ pub(crate) mod encoder;
 pub(crate) mod error;
 pub(crate) mod head;
 pub(crate) mod identity;
+mod keys;
 pub(crate) mod layers;
 pub(crate) mod linear;
+pub(crate) mod names;
 pub(crate) mod pickle;
 pub(crate) mod source;
 
@@ -27,6 +29,7 @@ pub(crate) use blueprint::{Module, Modules};
 pub(crate) use encoder::{Encoder, Pass};
 pub(crate) use linear::to_tensor;
 
+use config::Problem;
 use error::ModelError;
 use head::{ClassHead, MaskedHead};
 use identity::{Hash, Identity};
@@ -60,12 +63,16 @@ pub struct Description {
     pub adapter_digest: Option<Hash>,
     /// `lora`, `dora`, `ia3`, `vera` or `houlsby`.
     pub adapter_kind: Option<&'static str>,
+    /// The base model that the adapter's configuration names, when it is another than this checkpoint.
+    pub adapter_base: Option<String>,
     /// The model's identity: SHA-256 over all of the above that decides its numbers.
     pub id: Hash,
     /// Whether it has a masked language model's head.
     pub has_masked_lm: bool,
-    /// Labels of its classification head, if it has one.
+    /// Outputs of its classification head, if it has one.
     pub labels: Option<u32>,
+    /// What they are.
+    pub problem: Problem,
     /// What kind of tokens it reads.
     pub tokenizer_kind: TokenizerKind,
     /// Most tokens of a window, special ones included, where the model states a limit.
@@ -110,9 +117,11 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Result<Description,
         tokenizer_digest: identity.tokenizer,
         adapter_digest: identity.adapter,
         adapter_kind: opened.adapter.as_ref().map(crate::adapter::Adapter::kind),
+        adapter_base: opened.adapter.as_ref().and_then(|adapter| adapter.other_base(&opened.names)),
         id: identity.model,
         has_masked_lm: opened.masked_lm,
         labels: opened.labels,
+        problem: opened.problem,
         tokenizer_kind: opened.tokenizer.kind(),
         max_tokens: opened.config.max_tokens,
         license: card_field(&source.checkpoint, "license"),
@@ -174,6 +183,11 @@ impl Model {
     #[must_use]
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// Whether each output of its classification head is a label of its own.
+    pub(crate) fn multi_label(&self) -> bool {
+        self.description.problem == Problem::Labels
     }
 
     /// The number type it runs in.

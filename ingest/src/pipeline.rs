@@ -4,11 +4,12 @@
 
 mod ablation;
 mod compute;
+mod cost;
 mod estimate;
+mod interrupt;
 mod progress;
 mod unit;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,9 +27,10 @@ use crate::score::{self, Recipe, ScoreError, WindowPair, Work};
 use crate::tokenize::{Tokenizer, reverse_complement};
 use crate::window::WindowCutter;
 
+pub use cost::{ABLATION_UNIT, UNIT};
 pub use estimate::{Estimate, estimate};
+pub use interrupt::Interrupt;
 pub use progress::Progress;
-pub use unit::{ABLATION_UNIT, UNIT};
 
 use compute::{Computed, Engine, Numbers};
 use unit::{Unit, Units};
@@ -74,8 +76,10 @@ pub struct Job<'a> {
     pub cutter: WindowCutter,
     /// Whether every layer is left out in turn, as the track's recipe says.
     pub ablation: bool,
+    /// Whether it runs on GPUs, which take larger units.
+    pub gpu: bool,
     /// Set when the user wants to stop.
-    pub interrupted: &'a AtomicBool,
+    pub interrupted: &'a Interrupt,
 }
 
 /// What a run did.
@@ -134,7 +138,7 @@ struct Rows {
 impl Job<'_> {
     /// Variants of one unit.
     fn unit(&self) -> usize {
-        if self.ablation { ABLATION_UNIT } else { UNIT }
+        cost::unit_size(self.record, &self.track.recipe, self.recipe.embeddings, self.ablation, self.gpu)
     }
 
     /// Variants of the plan that have no row yet.
@@ -197,7 +201,7 @@ impl Job<'_> {
             outcome.stages.planning = planned?;
             Ok::<_, PipelineError>(outcome)
         })?;
-        outcome.interrupted = self.interrupted.load(Ordering::Relaxed);
+        outcome.interrupted = self.interrupted.is_set();
         run.finished = (!outcome.interrupted).then(now);
         writer.put_run(run)?;
         Ok(outcome)
@@ -213,6 +217,9 @@ impl Job<'_> {
         let (mut units, mut busy) = (Units::new(self)?, Duration::ZERO);
         for to_engine in to_engines.iter().cycle() {
             let started = Instant::now();
+            if self.interrupted.is_set() {
+                break;
+            }
             let Some(unit) = units.next() else { break };
             let prepared = self.prepare(unit?, tokenizer, max_tokens, &mut reference)?;
             busy += started.elapsed();

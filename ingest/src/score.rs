@@ -18,6 +18,7 @@ use vestore_schema::{ScoreKind, Status, Strands, TokenizerKind};
 
 use crate::batch::{ForwardOutput, Forwards};
 use crate::model::Description;
+use crate::model::config::Problem;
 use crate::model::error::ModelError;
 use crate::tokenize::{Tokenizer, TokenizerError, Tokens, reverse_complement};
 pub use ablation::{Ablated, LaunchedAblation, Movement, ablate, change, launch_ablation};
@@ -49,6 +50,15 @@ pub enum ScoreError {
         kind: ScoreKind,
         /// What is missing.
         needs: &'static str,
+    },
+    /// A head of several numbers, for which there is no kind of score.
+    #[error(
+        "the model's head has {outputs} outputs and config.json says `problem_type` regression: no score kind covers \
+         several numbers; use --score distance, or a head of one output"
+    )]
+    SeveralNumbers {
+        /// Outputs of the head.
+        outputs: u32,
     },
     /// A window that the tokenizer refuses.
     #[error(transparent)]
@@ -96,10 +106,19 @@ impl Recipe {
                 ScoreKind::Llr | ScoreKind::LlrGrid | ScoreKind::Pll if !model.has_masked_lm => {
                     Some("a masked language model's head")
                 }
-                ScoreKind::Classifier if model.labels.is_none_or(|labels| labels < 2) => {
-                    Some("a classification head of two or more labels")
+                ScoreKind::Classifier | ScoreKind::Regression
+                    if model.problem == Problem::Numbers && model.labels.is_some_and(|outputs| outputs > 1) =>
+                {
+                    return Err(ScoreError::SeveralNumbers { outputs: model.labels.unwrap_or_default() });
                 }
-                ScoreKind::Regression if model.labels != Some(1) => Some("a head of one output"),
+                ScoreKind::Classifier
+                    if model.labels.is_none_or(|labels| labels < 2) && !labels_apart(model) =>
+                {
+                    Some("a classification head of two or more classes, or of labels")
+                }
+                ScoreKind::Regression if model.labels != Some(1) || labels_apart(model) => {
+                    Some("a head of one output that is a number")
+                }
                 _ => None,
             };
             if let Some(needs) = needs {
@@ -108,6 +127,11 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// Whether its head gives each label a probability of its own.
+fn labels_apart(model: &Description) -> bool {
+    model.labels.is_some() && model.problem == Problem::Labels
 }
 
 /// The window of `llr-grid`: its centre word holds the variant's base and is the same for all bases of

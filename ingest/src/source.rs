@@ -44,6 +44,7 @@ pub fn record_of(
         tokenizer_digest: description.tokenizer_digest.into(),
         adapter_digest: description.adapter_digest.map(Digest::from),
         adapter_kind: description.adapter_kind.map(str::to_owned),
+        adapter_base: description.adapter_base,
         config: description.config,
         layers: description.layers_in_checkpoint,
         kept_layers: description.kept_layers,

@@ -2,7 +2,9 @@
 //! tokenizer does, and knows which bases each token covers.
 
 mod base;
+mod bounds;
 mod bpe;
+mod guard;
 mod kmer;
 mod layout;
 mod train;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 use vestore_schema::TokenizerKind;
+
+use crate::model::checkpoint::read_bounded;
 
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
@@ -61,7 +65,7 @@ pub enum TokenizerError {
         source: std::io::Error,
     },
     /// The file is not of its format.
-    #[error("`{}` is no tokenizer of this family: {reason}", file.display())]
+    #[error("`{}` is not a tokenizer of this family: {reason}", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
@@ -96,8 +100,10 @@ pub enum TokenizerError {
         base: u32,
     },
     /// The byte-pair encoder failed.
-    #[error("the tokenizer failed: {reason}")]
+    #[error("the tokenizer `{}` failed on a window: {reason}", file.display())]
     Encode {
+        /// The tokenizer's file.
+        file: PathBuf,
         /// What it said.
         reason: String,
     },
@@ -202,8 +208,10 @@ impl Tokenizer {
 
 /// The lines of a `vocab.txt`: one token a line, its id the line's number from 0.
 fn read_vocabulary(file: &Path) -> Result<Vec<String>, TokenizerError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
+    let io = |source| TokenizerError::Io { file: file.to_owned(), source };
+    let text = read_bounded(file, bounds::MOST_BYTES).map_err(io)?;
+    let text = String::from_utf8(text)
+        .map_err(|error| io(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
     Ok(text.lines().map(|line| line.trim().to_owned()).collect())
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use support::{
-    checkpoint, directory, load, lora, numbers, recipe, rewrite, score, snvs, weights, write_adapter,
+    checkpoint, configure, directory, load, lora, numbers, recipe, rewrite, score, snvs, weights, write_adapter,
 };
 use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily};
 use vestore_ingest::{ModelError, ModelSource, ScoreKind, describe};
@@ -193,12 +193,17 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
     refused(&lora(json!({ "target_modules": ["value"] })), &good, "lacks");
     refused(&lora(json!({ "r": 3 })), &good, "[3, 32]");
     refused(&lora(json!({})), &queries(|layer| 2 + layer / 3), "lora_A");
-    refused(&lora(json!({ "layers_to_transform": [0, 1] })), &good, "no target");
+    refused(&lora(json!({ "layers_to_transform": [0, 1] })), &good, "neither its target_modules nor");
     refused(&lora(json!({ "use_dora": true })), &good, "lora_magnitude_vector");
     for (key, value) in [
         ("fan_in_fan_out", json!(true)),
         ("layer_replication", json!([[0, 4]])),
         ("init_lora_weights", json!("pissa")),
+        ("init_lora_weights", json!("pissa_niter_16")),
+        ("init_lora_weights", json!("olora")),
+        ("init_lora_weights", json!("corda")),
+        ("init_lora_weights", json!("loftq")),
+        ("init_lora_weights", json!("lora_ga")),
         ("target_parameters", json!(["x"])),
         ("r", json!(-1)),
     ] {
@@ -350,4 +355,185 @@ fn bottlenecks_belong_to_the_model_and_must_be_whole() {
     assert_eq!(score(&load(&pruned), &recipe(&[ScoreKind::Llr]), &pairs).len(), pairs.len());
     write_adapter(&place, &json!({ "peft_type": "HOULSBY", "latent": 5 }), &weights(0..4));
     assert!(describe(&adapted(&model, &place)).expect_err("another width").to_string().contains("[5, 32]"));
+}
+
+/// The identity of the v2 checkpoint under an adapter.
+fn id_of(root: &Path, config: &Value, adapter: &[NamedWeight]) -> [u8; 32] {
+    let (model, place) = (checkpoint(root, V2, None), root.join("adapter"));
+    write_adapter(&place, config, adapter);
+    describe(&adapted(&model, &place)).unwrap_or_else(|error| panic!("{error}")).id
+}
+
+fn renamed(adapter: &[NamedWeight], rename: impl Fn(&str) -> String) -> Vec<NamedWeight> {
+    adapter.iter().map(|(name, shape, numbers)| (rename(name), shape.clone(), numbers.clone())).collect()
+}
+
+fn with(adapter: &[NamedWeight], more: Vec<NamedWeight>) -> Vec<NamedWeight> {
+    adapter.iter().cloned().chain(more).collect()
+}
+
+/// A weight of the checkpoint as an adapter's file names it, perhaps with rows of zeros added.
+fn copy(name: &str, rows: usize) -> NamedWeight {
+    let (_, mut shape, mut numbers) = named(&mut weights(V2, None), name).clone();
+    numbers.extend(vec![0.0; rows * shape.get(1).copied().unwrap_or(1)]);
+    shape[0] += rows;
+    (format!("base_model.model.{name}"), shape, numbers)
+}
+
+#[test]
+fn what_changes_no_score_is_passed_over() {
+    let root = directory();
+    let (config, good) = (lora(json!({})), queries(|_| 2));
+    let plain = id_of(root.path(), &config, &good);
+    let words = "esm.embeddings.word_embeddings.weight";
+    for more in [
+        // `all-linear` also adapts modules that serve no score.
+        pair("esm.contact_head.regression", 2, 1, 16, 1),
+        pair("esm.pooler.dense", 2, H, H, 1),
+        // PEFT saves embeddings and decoder beside the adapter, with rows for tokens that were added.
+        vec![copy(words, 0)],
+        vec![copy(words, 5), copy("lm_head.decoder.weight", 0)],
+    ] {
+        let name = more[0].0.clone();
+        assert_eq!(id_of(root.path(), &config, &with(&good, more)), plain, "{name}");
+    }
+    let mut changed = copy(words, 0);
+    changed.2[70] += 1.0;
+    // PEFT loads it, so it counts.
+    assert_ne!(id_of(root.path(), &config, &with(&good, vec![changed.clone()])), plain);
+    changed = copy(words, 5);
+    changed.2[70] += 1.0;
+    refused(&config, &with(&good, vec![changed]), "more tokens than the checkpoint has rows");
+}
+
+#[test]
+fn a_state_dict_of_a_model_under_training_is_read() {
+    let root = directory();
+    let (config, good) = (lora(json!({})), queries(|_| 2));
+    let plain = id_of(root.path(), &config, &good);
+    let named = renamed(&good, |name| name.replace(".weight", ".mine.weight"));
+    assert_eq!(id_of(root.path(), &config, &named), plain);
+    for prefix in ["module.", "_orig_mod."] {
+        assert_eq!(id_of(root.path(), &config, &renamed(&good, |name| format!("{prefix}{name}"))), plain);
+    }
+    let compiled = renamed(&good, |name| name.replace("model.esm.", "model._orig_mod.esm."));
+    assert_eq!(id_of(root.path(), &config, &compiled), plain);
+    let two: Vec<NamedWeight> = with(&named, renamed(&good, |name| name.replace(".weight", ".other.weight")));
+    refused(&config, &two, "2 adapters: mine, other");
+}
+
+#[test]
+fn copies_of_a_saved_head_are_one_head() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, Some(2));
+    let place = root.path().join("adapter");
+    let config = lora(json!({ "bias": "all", "task_type": "SEQ_CLS", "modules_to_save": ["classifier", "score"] }));
+    let head = |name: &str, shape: &[usize], seed| numbers(&format!("base_model.model.classifier.{name}"), shape, seed);
+    let own = vec![
+        head("dense.weight", &[H, H], 1),
+        head("dense.bias", &[H], 2),
+        head("out_proj.weight", &[2, H], 3),
+        head("out_proj.bias", &[2], 4),
+    ];
+    let good = with(&queries(|_| 2), own);
+    write_adapter(&place, &config, &good);
+    let plain = describe(&adapted(&model, &place)).expect("a model").id;
+    let copies = |seed| vec![head("modules_to_save.default.dense.bias", &[H], seed), head("original_module.dense.bias", &[H], 9)];
+    write_adapter(&place, &config, &with(&good, copies(2)));
+    assert_eq!(describe(&adapted(&model, &place)).expect("a model").id, plain);
+    write_adapter(&place, &config, &with(&good, copies(5)));
+    let error = describe(&adapted(&model, &place)).expect_err("two heads").to_string();
+    assert!(error.contains("modules_to_save.default.dense.bias") && error.contains("twice"), "{error}");
+    // Of what is listed nothing may be missing.
+    for lost in 4..8 {
+        let lost = good.len() - 8 + lost;
+        let mut without = good.clone();
+        let (name, ..) = without.remove(lost);
+        write_adapter(&place, &config, &without);
+        let error = describe(&adapted(&model, &place)).expect_err(&name).to_string();
+        assert!(error.contains(name.trim_start_matches("base_model.model.")) && error.contains("modules_to_save"), "{error}");
+    }
+    // Norms may still be called as in TensorFlow.
+    let norm = |end: &str| numbers(&format!("base_model.model.esm.encoder.emb_layer_norm_after.{end}"), &[H], 3);
+    let config = lora(json!({ "modules_to_save": ["emb_layer_norm_after"] }));
+    let ids = [["weight", "bias"], ["gamma", "beta"]].map(|[weight, bias]| {
+        id_of(root.path(), &config, &with(&queries(|_| 2), vec![norm(weight), norm(bias)]))
+    });
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_tied_decoder_keeps_the_embeddings_that_an_adapter_changes() {
+    let v1 = SyntheticFamily::NucleotideTransformerV1;
+    let root = directory();
+    let model = checkpoint(root.path(), v1, None);
+    let words = "esm.embeddings.word_embeddings";
+    let mut tied = weights(v1, None);
+    tied.retain(|(name, ..)| name != "lm_head.decoder.weight");
+    rewrite(&model, &tied);
+    configure(&model, |config| config["tie_word_embeddings"] = json!(true));
+    let name = |part: &str| format!("base_model.model.{words}.lora_embedding_{part}");
+    let rows = named(&mut tied.clone(), &format!("{words}.weight")).1[0];
+    let adapter = vec![numbers(&name("A"), &[2, rows], 1), numbers(&name("B"), &[H, 2], 2)];
+    let place = root.path().join("adapter");
+    write_adapter(&place, &lora(json!({ "target_modules": ["word_embeddings"] })), &adapter);
+    let (recipe, pairs) = (recipe(&[ScoreKind::Llr]), snvs(96, 2));
+    let found = score(&load(&adapted(&model, &place)), &recipe, &pairs);
+    // By hand: changed embeddings under a decoder of its own, which is what they were.
+    let mut untied = tied.clone();
+    let before = named(&mut untied, &format!("{words}.weight")).clone();
+    untied.push(("lm_head.decoder.weight".to_owned(), before.1.clone(), before.2.clone()));
+    let (down, up) = (&adapter[0].2, &adapter[1].2);
+    let table = named(&mut untied, &format!("{words}.weight"));
+    for (at, number) in table.2.iter_mut().enumerate() {
+        let (row, column) = (at / H, at % H);
+        *number += 3.0 * (0..2).map(|k| up[column * 2 + k] * down[k * rows + row]).sum::<f32>();
+    }
+    rewrite(&model, &untied);
+    configure(&model, |config| config["tie_word_embeddings"] = json!(false));
+    let expected = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
+    tied.push(untied.pop().expect("the decoder"));
+    rewrite(&model, &tied);
+    let bare = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
+    let value = |rows: &[vestore_ingest::Row], at: usize| rows[at].values[0].expect("a score");
+    for at in 0..pairs.len() {
+        assert!((value(&found, at) - value(&expected, at)).abs() < 2e-4, "{at}");
+    }
+    assert!((0..pairs.len()).any(|at| (value(&found, at) - value(&bare, at)).abs() > 1e-2));
+}
+
+#[test]
+fn folders_that_are_taken_for_others_are_told() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let above = root.path().join("above");
+    write_adapter(&above.join("default"), &lora(json!({})), &queries(|_| 2));
+    let error = describe(&adapted(&model, &above)).expect_err("a folder above").to_string();
+    assert!(error.contains("adapter `default`") && error.contains("--adapter") && error.contains("above/default"), "{error}");
+    let error = describe(&ModelSource::new(above.join("default"))).expect_err("an adapter").to_string();
+    assert!(error.contains("is an adapter") && error.contains("--adapter"), "{error}");
+    write_adapter(&model, &lora(json!({})), &queries(|_| 2));
+    let error = describe(&ModelSource::new(&model)).expect_err("both in one folder").to_string();
+    assert!(error.contains("holds an adapter beside the model") && error.contains("--adapter"), "{error}");
+    let applied = describe(&adapted(&model, &model)).expect("a model");
+    let apart = describe(&adapted(&model, &above.join("default"))).expect("a model");
+    assert_eq!(applied.id, apart.id);
+}
+
+#[test]
+fn an_adapter_of_another_base_is_told() {
+    let root = directory();
+    let (model, place) = (checkpoint(root.path(), V2, None), root.path().join("adapter"));
+    let folder = model.file_name().expect("a name").to_str().expect("text").to_owned();
+    let base = |stated: Value| {
+        write_adapter(&place, &lora(json!({ "base_model_name_or_path": stated })), &queries(|_| 2));
+        describe(&adapted(&model, &place)).expect("a model").adapter_base
+    };
+    assert_eq!(base(json!("lab/another-model")), Some("lab/another-model".to_owned()));
+    for own in [Value::Null, json!(""), json!(folder), json!(format!("/elsewhere/{folder}/"))] {
+        assert_eq!(base(own.clone()), None, "{own}");
+    }
+    configure(&model, |config| config["_name_or_path"] = json!("lab/nt-v2"));
+    assert_eq!(base(json!("nt-v2")), None);
+    assert_eq!(base(json!("nt-v1")), Some("nt-v1".to_owned()));
 }

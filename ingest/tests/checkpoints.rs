@@ -305,3 +305,179 @@ fn layer_numbers_are_checked() {
     rewrite(&classifier, &weights);
     assert!(matches!(describe(&ModelSource::new(&classifier)), Err(ModelError::NoPooler { .. })));
 }
+
+#[test]
+fn names_from_wrappers_and_older_programs_are_read() {
+    let root = directory();
+    let model = checkpoint(root.path(), V1, None);
+    let plain = id(&model);
+    let renamed = |rename: &dyn Fn(&str) -> String| -> Vec<NamedWeight> {
+        weights(V1, None).into_iter().map(|(name, shape, numbers)| (rename(&name), shape, numbers)).collect()
+    };
+    for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."] {
+        rewrite(&model, &renamed(&|name| format!("{prefix}{name}")));
+        assert_eq!(id(&model), plain, "{prefix}");
+    }
+    rewrite(&model, &renamed(&|name| name.replace("esm.encoder.", "esm._orig_mod.encoder.")));
+    assert_eq!(id(&model), plain);
+    rewrite(
+        &model,
+        &renamed(&|name| {
+            let name = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+            name.replace("LayerNorm.bias", "LayerNorm.beta")
+        }),
+    );
+    assert_eq!(id(&model), plain);
+    rewrite(&model, &renamed(&|name| format!("net.{name}")));
+    let refused = refusal(&model);
+    assert!(refused.contains("prefix `net.") && refused.contains("model.safetensors"), "{refused}");
+    // A prefix of some is not one of all.
+    rewrite(&model, &renamed(&|name| name.replace("lm_head.", "module.lm_head.")));
+    assert!(refusal(&model).contains("module."), "{}", refusal(&model));
+}
+
+/// Adds rows of `value` to the tables over the vocabulary.
+fn padded(weights: &[NamedWeight], tables: &[&str], rows: usize, value: f32) -> Vec<NamedWeight> {
+    let mut weights = weights.to_vec();
+    for (name, shape, numbers) in &mut weights {
+        if tables.contains(&name.as_str()) {
+            numbers.extend(vec![value; rows * shape.get(1).copied().unwrap_or(1)]);
+            shape[0] += rows;
+        }
+    }
+    weights
+}
+
+#[test]
+fn rows_beyond_the_vocabulary_are_not_used() {
+    for (family, tables, tokens) in [
+        (V1, ["esm.embeddings.word_embeddings.weight", "lm_head.decoder.weight", "lm_head.bias"], 4105_u64),
+        (V2, ["esm.embeddings.word_embeddings.weight", "lm_head.decoder.weight", "lm_head.bias"], 4107),
+    ] {
+        let root = directory();
+        let model = checkpoint(root.path(), family, None);
+        let (recipe, pairs) = (recipe(&[ScoreKind::Llr, ScoreKind::Distance]), snvs(96, 2));
+        let plain = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
+        let weights = weights(family, None);
+        rewrite(&model, &padded(&weights, &tables, 4160 - tokens as usize, 0.3));
+        configure(&model, |config| config["vocab_size"] = json!(4160));
+        assert_eq!(score(&load(&ModelSource::new(&model)), &recipe, &pairs), plain, "{family:?}");
+        // Not a multiple of 8, or far too many: another tokenizer's.
+        for rows in [4161, 4109, 8192] {
+            rewrite(&model, &padded(&weights, &tables, rows - tokens as usize, 0.3));
+            configure(&model, |config| config["vocab_size"] = json!(rows));
+            assert!(refusal(&model).contains(&format!("have {rows} rows")), "{}", refusal(&model));
+        }
+    }
+    let root = directory();
+    let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let weights = weights(SyntheticFamily::Dnabert2, None);
+    let words = "bert.embeddings.word_embeddings.weight";
+    let rows = weights.iter().find(|(name, ..)| name == words).expect("words").1[0];
+    let more = (rows + 1).next_multiple_of(64);
+    rewrite(&model, &padded(&weights, &[words, "cls.predictions.decoder.bias"], more - rows, 0.3));
+    configure(&model, |config| config["vocab_size"] = json!(more));
+    let pairs = snvs(96, 1);
+    assert_eq!(score(&load(&ModelSource::new(&model)), &recipe(&[ScoreKind::Distance]), &pairs).len(), pairs.len());
+}
+
+#[test]
+fn a_key_that_changes_numbers_is_honoured_or_refused() {
+    let refused = |family, key: &str, value: serde_json::Value| {
+        let root = directory();
+        let model = checkpoint(root.path(), family, None);
+        configure(&model, |config| config[key] = value.clone());
+        let refused = refusal(&model);
+        assert!(refused.contains(&format!("`{key}`")) && refused.contains("config.json"), "{key}: {refused}");
+    };
+    let harmless = |family, key: &str, value: serde_json::Value| {
+        let root = directory();
+        let model = checkpoint(root.path(), family, None);
+        let plain = id(&model);
+        configure(&model, |config| config[key] = value.clone());
+        assert_eq!(id(&model), plain, "{key}");
+    };
+    for (key, value) in [
+        ("is_decoder", json!(true)),
+        ("add_cross_attention", json!(true)),
+        ("emb_layer_norm_before", json!(true)),
+        ("is_folding_model", json!(true)),
+        ("pad_token_id", json!(0)),
+        ("mask_token_id", json!(32)),
+        ("rescaling_factor", json!(2.0)),
+        ("pruned_heads", json!({ "0": [1] })),
+        ("quantization_config", json!({ "quant_method": "gptq" })),
+        ("position_embedding_type", json!("relative_key")),
+        ("problem_type", json!("ranking")),
+        // Of no published code, and about what an encoder computes.
+        ("attention_scale", json!(0.5)),
+        ("sliding_window", json!(128)),
+    ] {
+        refused(V1, key, value);
+    }
+    for (key, value) in [
+        ("rope_theta", json!(0)),
+        ("rope_theta", json!("far")),
+        ("rope_scaling", json!({ "rope_type": "yarn", "factor": 4.0 })),
+        ("rope_parameters", json!({ "rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0 })),
+        ("partial_rotary_factor", json!(0.5)),
+    ] {
+        refused(V2, key, value);
+    }
+    refused(SyntheticFamily::Dnabert2, "hidden_act", json!("relu"));
+    refused(SyntheticFamily::Dnabert2, "quantization_config", json!({ "bits": 4 }));
+    refused(SyntheticFamily::Dnagrinder, "is_decoder", json!(true));
+    for family in FAMILIES {
+        for (key, value) in [
+            ("is_decoder", json!(false)),
+            ("quantization_config", json!(null)),
+            ("pruned_heads", json!({})),
+            ("attention_probs_dropout_prob", json!(0.3)),
+            ("attention_dropout", json!(0.1)),
+            ("use_flash_attention", json!(true)),
+            ("torch_dtype", json!("bfloat16")),
+            ("temperature", json!(1.0)),
+            ("my_lab", json!("of somebody")),
+            ("problem_type", json!("single_label_classification")),
+        ] {
+            harmless(family, key, value);
+        }
+    }
+    // DNABERT-2's code reads neither.
+    harmless(SyntheticFamily::Dnabert2, "is_decoder", json!(true));
+    harmless(SyntheticFamily::Dnabert2, "position_embedding_type", json!("rotary"));
+}
+
+#[test]
+fn the_base_of_rotary_positions_is_honoured() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    let (recipe, pairs) = (recipe(&[ScoreKind::Llr]), snvs(96, 2));
+    let (plain, scores) = (id(&model), score(&load(&ModelSource::new(&model)), &recipe, &pairs));
+    configure(&model, |config| config["rope_theta"] = json!(10_000.0));
+    assert_eq!(id(&model), plain);
+    configure(&model, |config| config["rope_theta"] = json!(50.0));
+    let other = id(&model);
+    assert_ne!(other, plain);
+    let moved = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
+    let far = |(one, other): (&vestore_ingest::Row, &vestore_ingest::Row)| {
+        (one.values[0].expect("a score") - other.values[0].expect("a score")).abs() > 1e-3
+    };
+    assert!(scores.iter().zip(&moved).any(far));
+    configure(&model, |config| {
+        config["rope_theta"] = json!(null);
+        config["rope_parameters"] = json!({ "rope_type": "default", "rope_theta": 50.0 });
+    });
+    assert_eq!(id(&model), other);
+    // A table in the file, which older programs use, is that of the configuration.
+    configure(&model, |config| config["rope_parameters"] = json!(null));
+    let table = |base: f32| -> Vec<NamedWeight> {
+        let numbers = (0..4).map(|at| base.powf(-(at as f32) / 4.0)).collect();
+        let name = "esm.encoder.layer.0.attention.self.rotary_embeddings.inv_freq".to_owned();
+        weights(V2, None).into_iter().chain([(name, vec![4], numbers)]).collect()
+    };
+    rewrite(&model, &table(10_000.0));
+    assert_eq!(id(&model), plain);
+    rewrite(&model, &table(50.0));
+    assert!(refusal(&model).contains("rope_theta"), "{}", refusal(&model));
+}

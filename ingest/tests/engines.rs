@@ -5,14 +5,13 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use arrow::array::RecordBatch;
 use support::{checkpoint, directory, load, recipe};
 use vestore::{Disk, Plan, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
-    AblatedPart, Job, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, UNIT, WindowCutter,
+    AblatedPart, Interrupt, Job, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, UNIT, WindowCutter,
     describe, new_run, record_of,
 };
 use vestore_schema::{Dtype, Recipe as TrackRecipe, Region, StoreRecord, Table, Track};
@@ -52,7 +51,8 @@ fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, V
         recipe: &Recipe { batch_tokens: 512, ..recipe(&scores) },
         cutter: WindowCutter { length: 60, grid: None },
         ablation,
-        interrupted: &AtomicBool::new(false),
+        gpu: false,
+        interrupted: &Interrupt::default(),
     };
     let models = (0..devices).map(|_| load(&source)).collect();
     let mut run = new_run(&job, "cpu", 1).expect("a run");

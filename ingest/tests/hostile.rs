@@ -159,3 +159,96 @@ fn token_ids_out_of_range_are_refused() {
         assert!(refused.contains("tokenizer.json"), "{family:?}: {refused}");
     }
 }
+
+#[test]
+fn tokenizers_over_which_the_library_panics_are_refused() {
+    let root = directory();
+    let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let file = model.join("tokenizer.json");
+    let good: Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+    let split = |pattern: &str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
+    let mut hostile = vec![("normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "" }))];
+    hostile.push(("pre_tokenizer", json!({ "type": "FixedLength", "length": 0 })));
+    // Steps back that grow with the power of two, and with that of three or four.
+    for pattern in ["(A|C|G|T|A)*(A+)+$Z", "((A+)+)+Z", "(A|A)*$Z", "A*A*A*A*Z"] {
+        hostile.push(("pre_tokenizer", split(pattern)));
+    }
+    for (part, rule) in hostile {
+        let mut changed = good.clone();
+        changed[part] = rule.clone();
+        fs::write(&file, changed.to_string()).expect("written");
+        let refused = refusal(&model);
+        assert!(refused.contains("tokenizer.json"), "{rule}: {refused}");
+    }
+    let mut changed = good.clone();
+    changed["model"]["continuing_subword_prefix"] = json!("##");
+    fs::write(&file, changed.to_string()).expect("written");
+    assert!(refusal(&model).contains("tokenizer.json"));
+    // Honest ones go on to work.
+    for pattern in ["[ACGTN]+", r"\w+|[^\w\s]+", r"N|[^N]+"] {
+        let mut changed = good.clone();
+        changed["pre_tokenizer"] = split(pattern);
+        fs::write(&file, changed.to_string()).expect("written");
+        assert!(describe(&ModelSource::new(&model)).is_ok(), "{pattern}");
+    }
+}
+
+#[test]
+fn tokenizers_that_unfold_are_refused() {
+    let root = directory();
+    let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let file = model.join("tokenizer.json");
+    let good: Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+    let replace = |content: String| json!({ "type": "Replace", "pattern": { "String": "A" }, "content": content });
+    let sequence = |rules: Vec<Value>| json!({ "type": "Sequence", "normalizers": rules });
+    let added: Vec<Value> = (0..300_000)
+        .map(|id| json!({ "id": id, "content": format!("<{id}>"), "special": true, "single_word": false,
+                          "lstrip": false, "rstrip": false, "normalized": false }))
+        .collect();
+    for (part, rule) in [
+        ("normalizer", sequence(vec![replace("AA".to_owned()); 40])),
+        ("normalizer", sequence(vec![replace("A".repeat(1000)); 6])),
+        ("normalizer", json!({ "type": "Prepend", "prepend": "A".repeat(1 << 20) })),
+        ("added_tokens", Value::Array(added)),
+    ] {
+        let mut changed = good.clone();
+        changed[part] = rule;
+        fs::write(&file, changed.to_string()).expect("written");
+        let refused = refusal(&model);
+        assert!(refused.contains("tokenizer.json") && refused.contains(part.trim_end_matches("_tokens")), "{refused}");
+    }
+    fs::File::create(&file).expect("made").set_len(65 << 20).expect("made long");
+    assert!(refusal(&model).contains("larger than 64 MB"), "{}", refusal(&model));
+}
+
+#[test]
+fn layers_that_share_a_storage_are_refused() {
+    let root = directory();
+    let model = checkpoint(root.path(), V2, None);
+    fs::remove_file(model.join("model.safetensors")).expect("removed");
+    // 26 tensors of one storage of a megabyte, of 262,144 numbers each.
+    let wide = b"(\x8a\x03\0\0\x04t(K\x01t\x89NtR";
+    let mut bytes = b"\x80\x02}(".to_vec();
+    for number in 0..26u8 {
+        bytes.extend([b'X', 1, 0, 0, 0, number + b'a']);
+        bytes.extend(&TENSOR[10..]);
+        bytes.extend(wide);
+    }
+    bytes.extend(b"u.");
+    let file = zip(&[("m/data.pkl".to_owned(), bytes), ("m/data/0".to_owned(), vec![0; 1 << 20])]);
+    fs::write(model.join("pytorch_model.bin"), &file).expect("written");
+    assert!(refusal(&model).contains("share storages"), "{}", refusal(&model));
+}
+
+#[test]
+fn a_named_pipe_is_not_waited_for() {
+    let root = directory();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let model = checkpoint(&root.path().join(name), SyntheticFamily::Dnabert2, None);
+        fs::remove_file(model.join(name)).expect("removed");
+        let made = std::process::Command::new("mkfifo").arg(model.join(name)).status().expect("mkfifo");
+        assert!(made.success());
+        let refused = refusal(&model);
+        assert!(refused.contains(name) || refused.contains("holds no weights"), "{refused}");
+    }
+}

@@ -5,7 +5,8 @@ mod support;
 
 use std::sync::Arc;
 
-use support::{FAMILIES, checkpoint, directory, load, recipe, rewrite, score, snv, snvs, weights, window};
+use serde_json::json;
+use support::{FAMILIES, checkpoint, configure, directory, load, recipe, rewrite, score, snv, snvs, weights, window};
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
@@ -235,4 +236,49 @@ fn stages_can_run_on_threads_of_their_own() {
     is_shared::<vestore_ingest::Tokenizer>();
     is_shared::<vestore_ingest::Work>();
     is_shared::<vestore_ingest::Outputs>();
+}
+
+#[test]
+fn labels_and_numbers_are_not_classes() {
+    for family in [V1, SyntheticFamily::Dnabert2] {
+        let root = directory();
+        let directory = checkpoint(root.path(), family, Some(3));
+        let (pairs, forward) = (snvs(60, 2), Recipe { strands: Strands::Forward, ..recipe(&[ScoreKind::Classifier]) });
+        let softmax = load(&ModelSource::new(&directory));
+        configure(&directory, |config| config["problem_type"] = json!("multi_label_classification"));
+        let model = load(&ModelSource::new(&directory));
+        assert_ne!(model.description().id, softmax.description().id);
+        let logits = |bases: &[u8]| {
+            let ids = model.tokenizer().encode(bases).expect("tokens").ids;
+            let hidden = model.hidden(&Tensor::from_slice(&ids).unsqueeze(0)).expect("states");
+            model.class_logits(&hidden).expect("logits").double_value(&[0, 1])
+        };
+        for (pair, row) in pairs.iter().zip(score(&model, &forward, &pairs)) {
+            let (reference, alternate) = (logits(&pair.reference), logits(&pair.alternate));
+            let expected = [1.0 / (1.0 + (-alternate).exp()), alternate - reference];
+            for (found, expected) in row.values.iter().zip(expected) {
+                assert!((f64::from(found.expect("a score")) - expected).abs() < 1e-5);
+            }
+        }
+        configure(&directory, |config| config["problem_type"] = json!("regression"));
+        let numbers = load(&ModelSource::new(&directory));
+        for kind in [ScoreKind::Classifier, ScoreKind::Regression] {
+            let error = recipe(&[kind]).check(numbers.description()).expect_err("three numbers").to_string();
+            assert!(error.contains("problem_type") && error.contains("3 outputs"), "{error}");
+        }
+        assert!(recipe(&[ScoreKind::Distance]).check(numbers.description()).is_ok());
+    }
+    // One output is a number, or a label.
+    let root = directory();
+    let directory = checkpoint(root.path(), V1, Some(1));
+    for (problem, kind, other) in [
+        (json!(null), ScoreKind::Regression, ScoreKind::Classifier),
+        (json!("regression"), ScoreKind::Regression, ScoreKind::Classifier),
+        (json!("multi_label_classification"), ScoreKind::Classifier, ScoreKind::Regression),
+    ] {
+        configure(&directory, |config| config["problem_type"] = problem.clone());
+        let model = load(&ModelSource::new(&directory));
+        assert!(recipe(&[other]).check(model.description()).is_err(), "{problem}");
+        assert_eq!(score(&model, &recipe(&[kind]), &snvs(60, 1)).len(), 3);
+    }
 }

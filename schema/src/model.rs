@@ -39,6 +39,9 @@ pub struct Model {
     pub adapter_digest: Option<Digest>,
     /// Its kind: `lora`, `dora`, `ia3`, `vera` or `houlsby`.
     pub adapter_kind: Option<String>,
+    /// The base model that the adapter's own configuration names, when it is another than the checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_base: Option<String>,
     /// The config fields that the encoder uses.
     pub config: serde_json::Value,
     /// Layers in the checkpoint.

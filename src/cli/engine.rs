@@ -6,6 +6,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 
+use super::libtorch;
+
 /// The engine's program, found beside this one.
 const ENGINE: &str = "vestore-ingest";
 
@@ -27,6 +29,7 @@ pub(super) fn run(verb: &[OsString], rest: Vec<OsString>) -> anyhow::Result<Exit
             engine.display()
         );
     }
-    let error = Command::new(&engine).args(verb).args(rest).exec();
+    let libraries = libtorch::library_path(program.parent().unwrap_or(&program))?;
+    let error = Command::new(&engine).args(verb).args(rest).env(libtorch::VARIABLE, libraries).exec();
     Err(error).with_context(|| format!("cannot start {}", engine.display()))
 }

@@ -145,10 +145,19 @@ fn show(model: &Model, models: &[Model], tracks: &[&str]) -> anyhow::Result<()> 
     if model.masked_lm {
         heads.push("masked LM".to_owned());
     }
-    heads.extend(model.labels.map(|labels| format!("classification, {labels} classes")));
+    let labels = model.config.get("multi_label").is_some_and(|labels| labels == true);
+    heads.extend(model.labels.map(|count| match (count, labels) {
+        (1, false) => "regression, 1 output".to_owned(),
+        (1, true) => "classification, 1 label".to_owned(),
+        (_, false) => format!("classification, {count} classes"),
+        (_, true) => format!("classification, {count} labels"),
+    }));
     line("heads", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") })?;
     if let (Some(kind), Some(digest)) = (&model.adapter_kind, &model.adapter_digest) {
         line("adapter", format!("{kind}, sha256 {digest}"))?;
+    }
+    if let Some(base) = &model.adapter_base {
+        line("adapter base", format!("{base}, by its adapter_config.json; not this checkpoint"))?;
     }
     let limit = model.max_window().map_or("none".to_owned(), |bases| format!("{bases} bp"));
     line("window limit", limit)?;

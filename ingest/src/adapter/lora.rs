@@ -50,7 +50,7 @@ pub(super) fn plan(
     }
     // These begin by changing the base weights, which then are not the checkpoint's.
     if let Some(start) = config.text("init_lora_weights")
-        && !["gaussian", "eva", "orthogonal", "lora_ga"].contains(&start)
+        && !["gaussian", "eva", "orthogonal"].contains(&start)
     {
         return Err(config.unsupported(
             "init_lora_weights",

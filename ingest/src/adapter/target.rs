@@ -140,7 +140,8 @@ impl Targets {
                 layer.map_or_else(|| module.clone(), |layer| with_layer(module, layer))
             );
             let chosen = match &self.names {
-                Names::AllLinear => in_encoder && matches!(shape, Module::Linear { .. }),
+                // Heads are targets too, where the file has their tensors.
+                Names::AllLinear => matches!(shape, Module::Linear { .. }),
                 names => names.matches(&seen),
             };
             let listed = self

@@ -68,17 +68,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output: Some(&arguments.output),
         device,
         save_every: arguments.save_every,
-        interrupted: &interrupted,
+        interrupted: interrupted.flag(),
         quiet: arguments.machine.quiet,
     };
     let Some(found) = finetune(&plan, &data, &run)? else {
-        say(format_args!("stopped; the same command goes on from there"));
-        return Ok(ExitCode::FAILURE);
+        say(format_args!("stopped; the same command continues from there"));
+        return Ok(interrupt::code());
     };
     let record = record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
     store.writer(&typed())?.put_model(&record)?;
-    let scored = arguments.data.scoring_flags(&parent, &plan);
-    tell(&found, &record, &plan, &arguments.output, &scored);
+    tell(&found, &record, &plan, &arguments.output);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -116,7 +115,7 @@ pub(super) fn record(
     })
 }
 
-fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path, flags: &str) {
+fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
     let tuning = &found.tuning;
     let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
     let memory =
@@ -141,7 +140,7 @@ fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path, fla
         }
     }
     say(format_args!(
-        "{} holds it, {}/loss.svg shows the loss; `vestore score STORE --model {}{flags}` scores with it as \
+        "{} holds it, {}/loss.svg shows the loss; `vestore score STORE --model {}` scores with it as \
          it was tuned",
         output.display(),
         output.display(),

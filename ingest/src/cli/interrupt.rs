@@ -1,14 +1,38 @@
-//! SIGINT and SIGTERM: finish the unit in hand, then stop.
+//! SIGINT and SIGTERM: finish the unit or step in hand, then stop; a second one stops at once.
 
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use vestore_ingest::Interrupt;
 
-/// A flag that is set when the user wants to stop.
-pub(super) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&flag);
-    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)).context("cannot watch for interrupts")?;
-    Ok(flag)
+use super::say;
+
+/// The exit code of what was interrupted, by either signal: it can be resumed, unlike what failed.
+const CODE: u8 = 130;
+
+/// Interrupted.
+pub(super) fn code() -> ExitCode {
+    ExitCode::from(CODE)
+}
+
+/// Watches for the wish to stop, and acknowledges it.
+pub(super) fn watch() -> anyhow::Result<Arc<Interrupt>> {
+    let interrupt = Arc::new(Interrupt::default());
+    let set = Arc::clone(&interrupt);
+    let stop = move || {
+        if set.set() {
+            say(format_args!(
+                "interrupted: finishing what is in hand; interrupt again to stop at once, losing no more than that"
+            ));
+            return;
+        }
+        #[expect(unsafe_code, reason = "the threads of libtorch must not be torn down under their work")]
+        // SAFETY: ends the process as a kill would, which the store and the training state are made for.
+        unsafe {
+            libc::_exit(CODE.into());
+        }
+    };
+    ctrlc::set_handler(stop).context("cannot watch for interrupts")?;
+    Ok(interrupt)
 }

@@ -94,6 +94,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         pruned_by,
         ..record_of(&arguments.name, description, checkpoint, adapter)
     };
+    if let (Some(base), Some(adapter)) = (&model.adapter_base, &source.adapter) {
+        say(format_args!(
+            "warning: the adapter {} was trained on `{base}`, by its adapter_config.json, and is added to {}; \
+             its scores mean something only if they are the same model",
+            adapter.display(),
+            source.checkpoint.display()
+        ));
+    }
     writer.put_model(&model)?;
     let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));
     say(format_args!(

@@ -178,7 +178,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output: &arguments.output,
         device,
         save_every: arguments.save_every,
-        interrupted: &interrupted,
+        interrupted: interrupted.flag(),
         quiet: arguments.machine.quiet,
     };
     match pretrain(&arguments.settings.plan(), &data, &run)? {
@@ -187,8 +187,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Pretrained::Interrupted { step } => {
-            say(format_args!("stopped after step {step}; the same command goes on from there"));
-            Ok(ExitCode::FAILURE)
+            say(format_args!("stopped after step {step}; the same command continues from there"));
+            Ok(interrupt::code())
         }
     }
 }

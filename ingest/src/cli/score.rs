@@ -8,7 +8,7 @@ use indicatif::HumanDuration;
 use vestore_ingest::{Job, Model, Outcome, Progress, estimate, new_run};
 use vestore_schema::Track;
 
-use super::say;
+use super::{interrupt, say};
 use super::scoring::{Scoring, Task};
 
 #[derive(clap::Args)]
@@ -66,6 +66,10 @@ pub(super) fn execute(
         ));
         return Ok(ExitCode::SUCCESS);
     }
+    if prepared.is_interrupted() {
+        say(format_args!("stopped before anything was scored"));
+        return Ok(interrupt::code());
+    }
     let models = prepared.load()?;
     let Some(writer) = &mut writer else {
         return tell_estimate(&job, &models[0], stored);
@@ -85,7 +89,11 @@ pub(super) fn execute(
     if outcome.batches > 0 {
         tell_evaluations(&outcome, depth);
     }
-    Ok(if outcome.rows < pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(match (outcome.rows < pending, outcome.interrupted) {
+        (false, _) => ExitCode::SUCCESS,
+        (true, true) => interrupt::code(),
+        (true, false) => ExitCode::FAILURE,
+    })
 }
 
 fn tell_estimate(job: &Job<'_>, model: &Model, stored: u64) -> anyhow::Result<ExitCode> {
@@ -130,7 +138,7 @@ fn tell_outcome(outcome: &Outcome, track: &Track, stored: u64, pending: u64, sta
     ));
     if outcome.rows < pending {
         say(format_args!(
-            "stopped with {} variants to go; what is written is safe, the same command goes on from there",
+            "stopped with {} variants to go; what is written is safe, the same command continues from there",
             pending - outcome.rows
         ));
     }

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{
     Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
 };
 use vestore_ingest::{
-    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, devices,
+    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, devices,
     set_tf32, source_of,
 };
 use vestore_schema::{
@@ -17,6 +16,7 @@ use vestore_schema::{
     Track,
 };
 
+use super::tuned::Tuned;
 use super::{Usage, interrupt, say, typed};
 
 /// Window in bases when none is asked for.
@@ -35,12 +35,13 @@ pub(super) struct Scoring {
     /// Kinds of scores: llr, llr-grid, distance, pll, classifier, regression; what suits the model by default
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     score: Vec<String>,
-    /// Window length in bases; 600 by default, less where the model's limit is less
+    /// Window length in bases; what the model was tuned on by default, else 600, less where the model's limit is less
     #[arg(long, value_name = "BP")]
     window: Option<u32>,
-    /// Score both strands and take the mean, or the forward strand alone
-    #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
-    strands: StrandsArgument,
+    /// Score both strands and take the mean, or the forward strand alone; what the model was tuned on by default,
+    /// else both
+    #[arg(long, value_enum)]
+    strands: Option<StrandsArgument>,
     /// Where the model runs: cpu, cuda for every GPU, cuda:N for one, or auto
     #[arg(long, default_value = "auto")]
     device: String,
@@ -123,7 +124,7 @@ pub(super) struct Prepared {
     ablation: bool,
     devices: Vec<vestore_ingest::Device>,
     pub(super) threads: u32,
-    interrupted: Arc<AtomicBool>,
+    interrupted: Arc<Interrupt>,
 }
 
 impl Scoring {
@@ -140,7 +141,11 @@ impl Scoring {
             let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
             StoreError::Unknown { kind: "model", name: model.to_owned(), known }
         })?;
-        let mut recipe = recipe(self, &record)?;
+        let tuned = Tuned::of(&record, &snapshot.models);
+        if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
+            say(format_args!("{remark}"));
+        }
+        let mut recipe = recipe(self, &record, tuned)?;
         if let Task::Ablate { part } = task {
             recipe.part = part;
         }
@@ -210,8 +215,14 @@ impl Prepared {
             recipe: &self.recipe,
             cutter: WindowCutter { length: recipe.window, grid: grid_word(record, recipe) },
             ablation: self.ablation,
+            gpu: self.devices.iter().all(|device| device.is_cuda()),
             interrupted: &self.interrupted,
         }
+    }
+
+    /// Whether the user wants to stop already.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.is_set()
     }
 
     pub(super) fn variants(&self) -> u64 {
@@ -244,7 +255,7 @@ fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
-fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
+fn recipe(arguments: &Scoring, model: &ModelRecord, tuned: Tuned) -> anyhow::Result<Recipe> {
     let mut scores = Vec::new();
     for text in &arguments.score {
         let kind = ScoreKind::parse(text).ok_or_else(|| {
@@ -255,7 +266,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
     }
     if scores.is_empty() {
         scores.push(match model.tokenizer {
-            _ if model.labels == Some(1) => ScoreKind::Regression,
+            _ if model.labels == Some(1) && !labels_apart(model) => ScoreKind::Regression,
             _ if model.labels.is_some() => ScoreKind::Classifier,
             TokenizerKind::Kmer(_) | TokenizerKind::Base if model.masked_lm => ScoreKind::Llr,
             _ => ScoreKind::Distance,
@@ -264,7 +275,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
     scores.sort_unstable();
     scores.dedup();
     let limit = model.max_window().unwrap_or(u32::MAX);
-    let window = arguments.window.unwrap_or(WINDOW.min(limit));
+    let window = arguments.window.or(tuned.window).unwrap_or(WINDOW.min(limit));
     ensure!(window > 0, Usage("--window must be at least 1".to_owned()));
     ensure!(
         window <= limit,
@@ -285,7 +296,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
     Ok(Recipe {
         scores,
         window,
-        strands: arguments.strands.into(),
+        strands: arguments.strands.map_or(tuned.strands.unwrap_or(Strands::Both), Strands::from),
         dtype: match arguments.dtype {
             DtypeArgument::F32 => Dtype::F32,
             DtypeArgument::Tf32 => Dtype::Tf32,
@@ -294,6 +305,11 @@ fn recipe(arguments: &Scoring, model: &ModelRecord) -> anyhow::Result<Recipe> {
         precision: arguments.precision.clone(),
         part: AblatedPart::Block,
     })
+}
+
+/// Whether the outputs of its head are labels that each are there or not.
+fn labels_apart(model: &ModelRecord) -> bool {
+    model.config.get("multi_label").is_some_and(|labels| labels == true)
 }
 
 /// Bases of a word where the recipe has `llr-grid`.

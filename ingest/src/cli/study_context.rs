@@ -10,7 +10,7 @@ use vestore::{Record, VariantSource};
 use vestore_ingest::{ContextModel, Genome, MAX_ORDER, Stretches};
 
 use super::pretrain::{parse_regions, read_genome};
-use super::{interrupt, say};
+use super::say;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -40,7 +40,6 @@ struct Counts {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let _interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = parse_regions(&arguments.held_out, &genome)?;
     let model = ContextModel::count(&genome, &Stretches::new(&genome, &[], &held_out), arguments.order);

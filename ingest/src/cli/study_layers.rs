@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         parent: &parent,
         windows: &windows,
         device,
-        interrupted: &interrupted,
+        interrupted: interrupted.flag(),
         planned: 0,
         done: 0,
     };
@@ -86,8 +86,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
         Ok(ExitCode::SUCCESS)
     } else {
-        say(format_args!("stopped; the same command goes on after the last whole training"));
-        Ok(ExitCode::FAILURE)
+        say(format_args!("stopped; the same command continues after the last whole training"));
+        Ok(interrupt::code())
     }
 }
 

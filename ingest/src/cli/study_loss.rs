@@ -13,7 +13,7 @@ use vestore_schema::{Region, TokenizerKind};
 
 use super::machine::one_device;
 use super::pretrain::{parse_regions, read_genome};
-use super::{Usage, interrupt, say};
+use super::{Usage, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -69,7 +69,6 @@ struct Row {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = one_device(&arguments.device)?;
-    let _interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = Region::union(parse_regions(&arguments.held_out, &genome)?);
     let training = Stretches::new(&genome, &[], &held_out);

@@ -89,14 +89,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 output: &output,
                 device,
                 save_every: 200,
-                interrupted: &interrupted,
+                interrupted: interrupted.flag(),
                 quiet: arguments.machine.quiet,
             };
             say(format_args!("{}, seed {seed}", variant.name));
             let plan = PretrainingPlan { seed, ..variant.plan.clone() };
             if let Pretrained::Interrupted { .. } = pretrain(&plan, &data, &run)? {
-                say(format_args!("stopped; the same command goes on from there"));
-                return Ok(ExitCode::FAILURE);
+                say(format_args!("stopped; the same command continues from there"));
+                return Ok(interrupt::code());
             }
             let losses = measure(&output, device, &genome, &measured, arguments)?;
             let parts = PARTS.iter().filter_map(|(name, part)| Some((*name, losses.mean(*part)?.mean)));

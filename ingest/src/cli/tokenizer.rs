@@ -53,14 +53,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let progress = Progress::new("tokens", 0, u64::from(arguments.vocabulary), arguments.quiet);
     let told = Cell::new(0);
-    let found = train_tokenizer(&arguments.inputs, &options, folder, &stop, |tokens| {
+    let found = train_tokenizer(&arguments.inputs, &options, folder, stop.flag(), |tokens| {
         progress.advance(u64::from(tokens - told.replace(tokens)));
     });
     progress.finish();
     let trained = match found {
         Err(TrainTokenizerError::Stopped) => {
             say(format_args!("{}", TrainTokenizerError::Stopped));
-            return Ok(ExitCode::FAILURE);
+            return Ok(interrupt::code());
         }
         other => other?,
     };

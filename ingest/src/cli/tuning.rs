@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Strands, Task,
+    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Task,
     TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter,
 };
 use vestore_schema::Model;
@@ -103,21 +103,6 @@ impl DataArguments {
         }
         ensure!(edge < data.inputs.len() as u64, "no variant has a window of {window} bp on its contig");
         Ok(gathered(&data, Some(&windows), Some(window)))
-    }
-}
-
-impl DataArguments {
-    /// The flags of `vestore score` that give a model what it was tuned on.
-    pub(super) fn scoring_flags(&self, model: &Model, plan: &TuningPlan) -> String {
-        let usual = WINDOW.min(model.max_window().unwrap_or(u32::MAX));
-        let mut flags = match self.window {
-            Some(window) if window != usual => format!(" --window {window}"),
-            _ => String::new(),
-        };
-        if plan.strands == Strands::Forward {
-            flags += " --strands forward";
-        }
-        flags
     }
 }
 

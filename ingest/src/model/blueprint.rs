@@ -100,6 +100,12 @@ pub(crate) fn decoder_parameters(dialect: &Dialect, config: &EncoderConfig) -> [
     ]
 }
 
+/// The masked language model's decoder; its bias is a weight of its own.
+pub(crate) fn decoder(dialect: &Dialect, config: &EncoderConfig) -> (String, Module) {
+    let (outputs, inputs) = (config.vocabulary as usize, config.hidden as usize);
+    (dialect.name_of(Part::MaskedDecoder, 0), Module::Linear { outputs, inputs, bias: false })
+}
+
 /// The dense layer of the classification head, which also serves as a pooler.
 pub(crate) fn class_dense(dialect: &Dialect, config: &EncoderConfig) -> (String, Module) {
     let hidden = config.hidden as usize;
@@ -110,4 +116,9 @@ pub(crate) fn class_dense(dialect: &Dialect, config: &EncoderConfig) -> (String,
 pub(crate) fn class_output(dialect: &Dialect, config: &EncoderConfig, labels: usize) -> (String, Module) {
     let inputs = config.hidden as usize;
     (dialect.name_of(Part::ClassOutput, 0), Module::Linear { outputs: labels, inputs, bias: true })
+}
+
+/// The modules of the classification head; its output of one label.
+pub(crate) fn class_modules(dialect: &Dialect, config: &EncoderConfig) -> [(String, Module); 2] {
+    [class_dense(dialect, config), class_output(dialect, config, 1)]
 }

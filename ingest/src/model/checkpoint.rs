@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -38,7 +38,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The safetensors header lies or the file is cut.
-    #[error("`{}` is no whole safetensors file; copy it again", file.display())]
+    #[error("`{}` is not a whole safetensors file; copy it again", file.display())]
     Safetensors {
         /// The file.
         file: PathBuf,
@@ -185,7 +185,7 @@ struct Mapped {
 impl Mapped {
     fn open(path: PathBuf) -> Result<Self, CheckpointError> {
         let io = |source| CheckpointError::Io { file: path.clone(), source };
-        let file = File::open(&path).map_err(io)?;
+        let file = open_plain(&path).map_err(io)?;
         if file.metadata().map_err(io)?.len() == 0 {
             return Ok(Self { path, file, map: None });
         }
@@ -306,6 +306,33 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// As [`Checkpoint::rename`], but of two tensors of one new name and the same numbers one is kept.
+    pub(crate) fn rename_same(&mut self, rename: impl Fn(&str) -> String) -> Result<(), CheckpointError> {
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        let mut copies: Vec<String> = Vec::new();
+        for (key, tensor) in &self.tensors {
+            let name = rename(key);
+            match first.get(&name).and_then(|other| self.tensors.get(other)) {
+                None => drop(first.insert(name, key.clone())),
+                Some(other) => {
+                    let same = other.shape == tensor.shape
+                        && other.dtype == tensor.dtype
+                        && self.digest(other)? == self.digest(tensor)?;
+                    if same {
+                        copies.push(key.clone());
+                    }
+                }
+            }
+        }
+        self.tensors.retain(|key, _| !copies.contains(key));
+        self.rename(rename)
+    }
+
+    /// Keeps the tensors whose names `keep` holds for needed.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.tensors.retain(|key, _| keep(key));
+    }
+
     /// Names and tensors, sorted by name.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, &StoredTensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
@@ -392,9 +419,33 @@ fn safetensors(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTensor)>,
     Ok(tensors.iter().map(tensor).collect())
 }
 
+/// Most bytes of a JSON file of a model directory: the largest are indexes of shards, with a line a weight.
+const MOST_JSON: u64 = 64 << 20;
+
+/// Opens a file that must be a plain one: a named pipe would be waited for without end.
+fn open_plain(file: &Path) -> io::Result<File> {
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    if opened.metadata()?.is_file() {
+        return Ok(opened);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// The bytes of a plain file of at most `most` bytes.
+pub(crate) fn read_bounded(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_plain(file)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let reason = format!("it is larger than {} MB, the most that such a file may have", most >> 20);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(bytes)
+}
+
 /// Reads a JSON file of a model directory.
 pub(crate) fn read_json(file: &Path) -> Result<Value, CheckpointError> {
-    let text = std::fs::read(file).map_err(|source| CheckpointError::Io { file: file.to_owned(), source })?;
+    let io = |source| CheckpointError::Io { file: file.to_owned(), source };
+    let text = read_bounded(file, MOST_JSON).map_err(io)?;
     serde_json::from_slice(&text)
         .map_err(|error| CheckpointError::Json { file: file.to_owned(), reason: error.to_string() })
 }

@@ -104,6 +104,23 @@ pub struct EncoderConfig {
     pub tied_decoder: bool,
     /// Most tokens that the model was made for; a hard limit where positions are a table.
     pub max_tokens: Option<u32>,
+    /// Whether each output of a classification head is a label of its own (`problem_type`
+    /// `multi_label_classification`), with a probability of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub multi_label: bool,
+}
+
+/// What the outputs of a classification head are, as `problem_type` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It says nothing: classes of which one is right, or one number where there is one output.
+    Unsaid,
+    /// Classes of which one is right.
+    OneClass,
+    /// Labels that each are there or not.
+    Labels,
+    /// Numbers.
+    Numbers,
 }
 
 /// A `config.json` while it is read, so that messages name file and key.
@@ -133,9 +150,64 @@ impl ConfigFile {
     }
 
     /// An error about `key` as it stands.
-    pub(crate) fn unsupported(&self, key: &'static str, expected: impl Into<String>) -> ModelError {
+    pub(crate) fn unsupported(&self, key: &str, expected: impl Into<String>) -> ModelError {
         let found = self.fields.get(key).map_or("missing".to_owned(), Value::to_string);
-        ModelError::Config { file: self.path.clone(), key, found, expected: expected.into() }
+        ModelError::Config { file: self.path.clone(), key: key.to_owned(), found, expected: expected.into() }
+    }
+
+    /// All keys with their values.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.fields.iter()
+    }
+
+    /// Base of the wavelengths of rotary positions: 10,000, or what newer configurations say under `rope_theta` or
+    /// in `rope_parameters`. Stretched wavelengths are refused.
+    pub(crate) fn rotary_base(&self) -> Result<f64, ModelError> {
+        let mut base = None;
+        for key in ["rope_parameters", "rope_scaling"] {
+            let Some(value) = self.get(key) else { continue };
+            let expected = || self.unsupported(key, "`rope_type` default, with no more than a `rope_theta`");
+            for (name, value) in value.as_object().ok_or_else(expected)? {
+                match name.as_str() {
+                    "rope_type" | "type" if value == "default" => {}
+                    "rope_theta" if value.is_number() => base = value.as_f64(),
+                    "partial_rotary_factor" if value.as_f64() == Some(1.0) => {}
+                    _ if value.is_null() => {}
+                    _ => return Err(expected()),
+                }
+            }
+        }
+        if let Some(value) = self.get("partial_rotary_factor")
+            && value.as_f64() != Some(1.0)
+        {
+            return Err(self.unsupported("partial_rotary_factor", "1"));
+        }
+        if let Some(value) = self.get("rope_theta") {
+            let theta = value.as_f64().ok_or_else(|| self.unsupported("rope_theta", "a number over 1"))?;
+            if base.is_some_and(|base| base != theta) {
+                return Err(self.unsupported("rope_theta", "the same number as in `rope_parameters`"));
+            }
+            base = Some(theta);
+        }
+        let base = base.unwrap_or(10_000.0);
+        if base > 1.0 && base.is_finite() {
+            return Ok(base);
+        }
+        Err(self.unsupported("rope_theta", "a number over 1"))
+    }
+
+    /// What the outputs of a classification head are.
+    pub(crate) fn problem(&self) -> Result<Problem, ModelError> {
+        match self.get("problem_type") {
+            None => Ok(Problem::Unsaid),
+            Some(Value::String(text)) if text == "single_label_classification" => Ok(Problem::OneClass),
+            Some(Value::String(text)) if text == "multi_label_classification" => Ok(Problem::Labels),
+            Some(Value::String(text)) if text == "regression" => Ok(Problem::Numbers),
+            Some(_) => Err(self.unsupported(
+                "problem_type",
+                "`single_label_classification`, `multi_label_classification` or `regression`",
+            )),
+        }
     }
 
     /// A count from 1 to `most`.

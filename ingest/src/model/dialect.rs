@@ -10,6 +10,7 @@ use std::path::Path;
 use super::checkpoint::Checkpoint;
 use super::config::{ConfigFile, EncoderConfig};
 use super::error::ModelError;
+use super::keys::Keys;
 use crate::tokenize::{Tokenizer, TokenizerError};
 
 /// A part of the encoder that has weights. `Layer` parts exist once in each layer.
@@ -51,6 +52,8 @@ pub(crate) struct Dialect {
     pub(crate) family: &'static str,
     /// What stands before the encoder's names in checkpoints saved with a head; both spellings load.
     pub(crate) prefix: &'static str,
+    /// The keys of the family's configuration.
+    pub(crate) keys: Keys,
     /// Whether this config.json, with these weights, is of the family.
     pub(crate) recognises: fn(&ConfigFile, &Checkpoint) -> bool,
     /// The options of the encoder.
@@ -100,6 +103,19 @@ impl Dialect {
     pub(crate) fn ignores(&self, name: &str) -> bool {
         self.ignored.iter().any(|ignored| name == *ignored || name.ends_with(&format!(".{ignored}")))
     }
+
+    /// Whether a module, which an adapter may have changed, is known to be of no use.
+    pub(crate) fn ignores_module(&self, module: &str) -> bool {
+        self.ignores(&format!("{module}.weight"))
+    }
+}
+
+/// Whether an embedding table of `rows` rows may belong to a vocabulary of `tokens` tokens: it has a row for each,
+/// or was padded, as training programs do for speed, with rows that no token uses.
+fn has_rows_for(rows: u32, tokens: u32) -> bool {
+    /// Most rows that are added: tables are padded to a multiple of 8 to 512.
+    const PADDING: u32 = 512;
+    rows == tokens || (rows > tokens && rows - tokens < PADDING && rows.is_multiple_of(8))
 }
 
 /// Whether any value of `auto_map` names `text`: published configs without `model_type` have it.

@@ -44,11 +44,56 @@ pub enum ModelError {
         /// The configuration.
         file: PathBuf,
         /// The key.
-        key: &'static str,
+        key: String,
         /// The value, or `missing`.
         found: String,
         /// What would do.
         expected: String,
+    },
+    /// An adapter's folder where a model's is expected.
+    #[error(
+        "`{}` is an adapter, not a whole model (it has adapter_config.json and no config.json); \
+         use --checkpoint with the folder of its base model and --adapter {}", folder.display(), folder.display()
+    )]
+    IsAdapter {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A checkpoint with an adapter in its folder, which other programs apply.
+    #[error(
+        "`{}` holds an adapter beside the model (adapter_config.json), which transformers applies when it loads the \
+         folder; use --adapter {} to apply it, or move its files elsewhere to use the model without it",
+        folder.display(), folder.display()
+    )]
+    HoldsAdapter {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Weights under names that begin with something else.
+    #[error(
+        "`{}` names its weights with the prefix `{prefix}` (`{prefix}{key}` for `{key}`); \
+         save the state dict of the model inside its wrapper", file.display()
+    )]
+    Wrapped {
+        /// The file.
+        file: PathBuf,
+        /// What the names begin with.
+        prefix: String,
+        /// A weight's name without it.
+        key: String,
+    },
+    /// Rotary frequencies that are not those of the configuration.
+    #[error(
+        "`{}`: `{key}` holds other rotary frequencies than those of base {base}; \
+         set `rope_theta` in config.json to the base that the model was trained with", file.display()
+    )]
+    Frequencies {
+        /// The file.
+        file: PathBuf,
+        /// Name of the table.
+        key: String,
+        /// Base of the wavelengths that the configuration stands for.
+        base: f64,
     },
     /// Weights that the encoder needs are not there.
     #[error(
@@ -79,7 +124,7 @@ pub enum ModelError {
     },
     /// A weight of another shape than the configuration says.
     #[error(
-        "`{}`: `{key}` has shape {found:?}, config.json asks for {expected:?}; they are of two models",
+        "`{}`: `{key}` has shape {found:?}, config.json asks for {expected:?}; check that config.json belongs to it",
         file.display()
     )]
     WrongShape {

@@ -18,8 +18,17 @@ impl MaskedHead {
     /// The head of a checkpoint that has one; a tied decoder shares `words`.
     pub(crate) fn load(loader: &Loader<'_>, words: &Tensor) -> Result<Self, ModelError> {
         let (dialect, config) = (loader.opened.dialect, &loader.opened.config);
-        let [(weight, _), (bias, _)] = decoder_parameters(dialect, config);
-        let weight = if config.tied_decoder { words.shallow_clone() } else { loader.tensor(&weight)? };
+        let [_, (bias, _)] = decoder_parameters(dialect, config);
+        let (module, table) =
+            (dialect.name_of(Part::MaskedDecoder, 0), dialect.name_of(Part::WordEmbedding, 0));
+        let weight = if !config.tied_decoder {
+            loader.linear(&module)?.weight
+        } else if loader.is_changed(&module) || loader.is_changed(&table) {
+            // An adapter changes the one or the other: PEFT trains them as two.
+            loader.other_weight(&module, &table)?
+        } else {
+            words.shallow_clone()
+        };
         Ok(Self {
             dense: loader.linear(&dialect.name_of(Part::MaskedDense, 0))?,
             norm: loader.norm(&dialect.name_of(Part::MaskedNorm, 0), config.layer_norm_eps)?,

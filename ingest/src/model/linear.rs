@@ -85,10 +85,30 @@ impl Loader<'_> {
         self.raw(name)?.ok_or_else(missing)
     }
 
+    /// Whether the adapter changes a module.
+    pub(crate) fn is_changed(&self, module: &str) -> bool {
+        self.opened.adapter.as_ref().is_some_and(|adapter| adapter.changes(module))
+    }
+
+    /// The weight of `module`, with the adapter's changes, where its own is that of `table`, without them.
+    pub(crate) fn other_weight(&self, module: &str, table: &str) -> Result<Tensor, ModelError> {
+        let weight = self.required(&format!("{table}.weight"))?;
+        Ok(self.place(&self.change(module, weight, None)?.0)?)
+    }
+
     /// Weight and bias of a module with the adapter's changes, on the CPU, not yet cast.
     fn merged(&self, module: &str) -> Result<(Tensor, Option<Tensor>), ModelError> {
         let weight = self.required(&format!("{module}.weight"))?;
         let bias = self.raw(&format!("{module}.bias"))?;
+        self.change(module, weight, bias)
+    }
+
+    fn change(
+        &self,
+        module: &str,
+        weight: Tensor,
+        bias: Option<Tensor>,
+    ) -> Result<(Tensor, Option<Tensor>), ModelError> {
         match self.opened.adapter.as_ref().filter(|adapter| adapter.changes(module)) {
             None => Ok((weight, bias)),
             Some(adapter) => {

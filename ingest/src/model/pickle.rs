@@ -66,6 +66,17 @@ pub enum PickleError {
         /// Name of the tensor.
         name: String,
     },
+    /// Tensors that share storages until they are much larger than the file.
+    #[error(
+        "its tensors share storages: they claim {claimed} bytes, the file holds {held}; \
+         only a decoder tied to the embeddings may share, save the file again"
+    )]
+    Shared {
+        /// Bytes of all tensors.
+        claimed: u64,
+        /// Bytes of the file.
+        held: u64,
+    },
     /// The bytes are big-endian.
     #[error("its numbers are big-endian; save it again on a little-endian machine")]
     BigEndian,
@@ -92,7 +103,15 @@ pub(crate) fn read(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTenso
     let pickle = bytes.get(range).ok_or(PickleError::DamagedZip { place: "data.pkl" })?;
     let mut machine = Machine { bytes: pickle, ..Machine::default() };
     machine.run()?;
-    machine.tensors(&archive, &root, file)
+    let tensors = machine.tensors(&archive, &root, file)?;
+    // Each is copied when it is loaded. Embeddings that a tied decoder shares may be next to all of a file.
+    let size = |tensor: &StoredTensor| tensor.shape.iter().product::<usize>() as u64 * tensor.dtype.size() as u64;
+    let claimed = tensors.iter().fold(0_u64, |sum, (_, tensor)| sum.saturating_add(size(tensor)));
+    let held = bytes.len() as u64;
+    if claimed > held.saturating_mul(2) {
+        return Err(PickleError::Shared { claimed, held });
+    }
+    Ok(tensors)
 }
 
 /// Far more than any tensor has; without a bound, one tuple or name that many tensors share would be copied

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::blueprint::{
-    Modules, class_dense, class_output, decoder_parameters, encoder_modules, masked_modules,
+    Modules, class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
 };
-use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor};
-use super::config::{ConfigFile, EncoderConfig, Positions};
+use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, read_bounded};
+use super::config::{ConfigFile, EncoderConfig, Positions, Problem};
+use super::names::{self, BaseNames};
 use super::dialect::{Dialect, Part};
 use super::error::ModelError;
 use super::layers::kept_layers;
+use super::linear::to_tensor;
 use crate::adapter::{Adapter, AdapterError, Base};
 use crate::tokenize::Tokenizer;
 
@@ -45,6 +47,9 @@ pub(crate) struct Opened {
     pub(crate) kept: Vec<u32>,
     pub(crate) masked_lm: bool,
     pub(crate) labels: Option<u32>,
+    pub(crate) problem: Problem,
+    /// What the checkpoint is called.
+    pub(crate) names: BaseNames,
     pub(crate) adapter: Option<Adapter>,
     /// Weights that the model uses, by name: whole checkpoint, all layers, tied decoder left out.
     pub(crate) used: BTreeMap<String, Vec<usize>>,
@@ -78,19 +83,34 @@ impl<'a> Found<'a> {
 impl Opened {
     pub(crate) fn open(source: &ModelSource) -> Result<Self, ModelError> {
         let directory = &source.checkpoint;
+        let (whole, adapted) =
+            (directory.join("config.json").exists(), directory.join("adapter_config.json").exists());
+        if adapted && !whole {
+            return Err(ModelError::IsAdapter { folder: directory.clone() });
+        }
+        if adapted && source.adapter.is_none() {
+            return Err(ModelError::HoldsAdapter { folder: directory.clone() });
+        }
         let file = ConfigFile::read(&directory.join("config.json"))?;
         let mut checkpoint = Checkpoint::open(directory, "model", "pytorch_model")?;
+        names::unwrap(&mut checkpoint)?;
         let dialect = Dialect::find(&file, &checkpoint)?;
+        dialect.keys.check(&file)?;
         let config = (dialect.config)(&file)?;
-        checkpoint.rename(|name| dialect.bare(name).to_owned())?;
+        checkpoint.rename(|name| names::current(dialect.bare(name)))?;
         let kept = kept_layers(source.kept_layers.as_deref(), config.layers)?;
         let mut modules = encoder_modules(dialect, &config);
         let heads = Heads::find(dialect, &config, &checkpoint, &mut modules)?;
         let mut used: BTreeMap<String, Vec<usize>> = heads.parameters;
         used.extend(modules.iter().flat_map(|(name, module)| module.parameters(name)));
         check_weights(dialect, &config, &checkpoint, &used)?;
+        check_frequencies(&config, &file, &checkpoint)?;
+        if heads.masked_lm {
+            // Not among the used weights where it is tied; an adapter may change it all the same.
+            modules.extend([decoder(dialect, &config)]);
+        }
         let tokenizer = (dialect.tokenizer)(directory, &config)?;
-        let base = Base { dialect, config: &config, modules: &modules, parameters: &used };
+        let base = Base { dialect, config: &config, modules: &modules, parameters: &used, checkpoint: &checkpoint };
         let adapter = match &source.adapter {
             None => None,
             Some(directory) => Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?),
@@ -102,6 +122,8 @@ impl Opened {
             kept,
             masked_lm: heads.masked_lm,
             labels: None,
+            problem: file.problem()?,
+            names: BaseNames::of(directory, &file),
             adapter,
             used,
             checkpoint,
@@ -235,6 +257,7 @@ fn check_weights(
 ) -> Result<(), ModelError> {
     let missing: Vec<&String> = used.keys().filter(|name| checkpoint.get(name).is_none()).collect();
     if let Some(first) = missing.first() {
+        names::check_prefix(checkpoint, first)?;
         let (file, key) = (checkpoint.path().to_owned(), (*first).clone());
         return Err(ModelError::MissingWeight { file, key, count: missing.len() });
     }
@@ -265,9 +288,40 @@ fn check_weights(
     Ok(())
 }
 
+/// Tables of rotary frequencies that a file holds, and some programs use, are those of the configuration. Where this
+/// names a base itself, it is what newer programs read, and the tables are not.
+fn check_frequencies(
+    config: &EncoderConfig,
+    file: &ConfigFile,
+    checkpoint: &Checkpoint,
+) -> Result<(), ModelError> {
+    let Positions::Rotary { base } = config.positions else { return Ok(()) };
+    if file.get("rope_theta").is_some() || file.get("rope_parameters").is_some() {
+        return Ok(());
+    }
+    let length = f64::from(config.hidden / config.heads);
+    for (key, tensor) in checkpoint.tensors().filter(|(name, _)| name.ends_with("rotary_embeddings.inv_freq")) {
+        let numbers = tch::no_grad(|| {
+            to_tensor(&Found::new(checkpoint, tensor))?.f_to_kind(tch::Kind::Float)?.f_flatten(0, -1)
+        });
+        let numbers = Vec::<f32>::try_from(numbers?)?;
+        // Half-precision files hold the same table, rounded.
+        let near = |(at, number): (usize, &f32)| {
+            let expected = base.powf(-2.0 * at as f64 / length);
+            (f64::from(*number) - expected).abs() <= 1e-2 * expected
+        };
+        if numbers.len() != (length / 2.0) as usize || !numbers.iter().enumerate().all(near) {
+            let file = checkpoint.path_of(tensor).to_owned();
+            return Err(ModelError::Frequencies { file, key: key.to_owned(), base });
+        }
+    }
+    Ok(())
+}
+
 /// A line such as `license:` of a model card's front matter, if the directory has a README.md with one.
 pub(crate) fn card_field(directory: &Path, field: &str) -> Option<String> {
-    let card = std::fs::read_to_string(directory.join("README.md")).ok()?;
+    let card = read_bounded(&directory.join("README.md"), 1 << 20).ok()?;
+    let card = String::from_utf8(card).ok()?;
     let front = card.strip_prefix("---")?.split("\n---").next()?;
     let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let name = line.trim().trim_matches(['"', '\'']);

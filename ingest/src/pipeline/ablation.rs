@@ -1,9 +1,8 @@
 //! What a unit needs beside scoring when layers are left out in turn.
 
 use vestore::AblationRow;
-use vestore_schema::{AblatedPart, LayerRecord, Run, Variant};
+use vestore_schema::{LayerRecord, Run, Variant};
 
-use crate::model::Model;
 use crate::model::error::ModelError;
 use crate::score::{self, LaunchedAblation, Movement, Outputs, Row, Work};
 
@@ -19,22 +18,12 @@ pub(super) struct Ablation {
 
 /// All batches of a unit, perhaps not computed yet.
 pub(super) struct LaunchedUnit {
-    batches: Vec<LaunchedAblation>,
-    depth: usize,
+    pub(super) batches: Vec<LaunchedAblation>,
+    /// Layers of the model.
+    pub(super) depth: usize,
 }
 
 impl LaunchedUnit {
-    pub(super) fn launch(
-        model: &Model,
-        work: &Work,
-        part: AblatedPart,
-        batch_tokens: usize,
-    ) -> Result<Self, ModelError> {
-        let batches =
-            (0..work.batches()).map(|batch| score::launch_ablation(model, work, batch, part, batch_tokens));
-        Ok(Self { batches: batches.collect::<Result<_, _>>()?, depth: model.depth() })
-    }
-
     /// Waits for the batches; gives the full model's outputs too.
     pub(super) fn read(self, work: &Work) -> Result<(Vec<Outputs>, Ablation), ModelError> {
         let mut ablation = Ablation {

@@ -1,7 +1,6 @@
 //! One device's part of a run: units come prepared, their batches are launched, and the writer reads the
 //! numbers back while the next unit is under way.
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -74,7 +73,7 @@ impl Engine<'_> {
         let mut worked = Worked { busy: Duration::ZERO, repeats: true };
         let mut checked = false;
         while let Ok(prepared) = from_planner.recv() {
-            if self.job.interrupted.load(Ordering::Relaxed) {
+            if self.job.interrupted.is_set() {
                 break;
             }
             let started = Instant::now();
@@ -84,6 +83,7 @@ impl Engine<'_> {
             }
             let launched = self.launch(&prepared.work)?;
             worked.busy += started.elapsed();
+            let Some(launched) = launched else { break };
             if to_writer.send(Computed { prepared, launched }).is_err() {
                 break;
             }
@@ -91,12 +91,31 @@ impl Engine<'_> {
         Ok(worked)
     }
 
-    fn launch(&self, work: &Work) -> Result<LaunchedBatches, ModelError> {
+    /// Starts the batches of a unit; `None` when the user wants to stop and does not wait for the rest of it.
+    fn launch(&self, work: &Work) -> Result<Option<LaunchedBatches>, ModelError> {
         if self.job.ablation {
             let (part, tokens) = (self.job.track.recipe.part, self.job.recipe.batch_tokens);
-            return Ok(LaunchedBatches::Ablation(LaunchedUnit::launch(&self.model, work, part, tokens)?));
+            let launch = |batch| score::launch_ablation(&self.model, work, batch, part, tokens);
+            let batches = self.each_batch(work, launch)?;
+            let depth = self.model.depth();
+            return Ok(batches.map(|batches| LaunchedBatches::Ablation(LaunchedUnit { batches, depth })));
         }
-        let batches = (0..work.batches()).map(|batch| score::launch(&self.model, work, batch));
-        Ok(LaunchedBatches::Scores(batches.collect::<Result<_, _>>()?))
+        let batches = self.each_batch(work, |batch| score::launch(&self.model, work, batch))?;
+        Ok(batches.map(LaunchedBatches::Scores))
+    }
+
+    fn each_batch<T>(
+        &self,
+        work: &Work,
+        mut launch: impl FnMut(usize) -> Result<T, ModelError>,
+    ) -> Result<Option<Vec<T>>, ModelError> {
+        let mut batches = Vec::with_capacity(work.batches());
+        for batch in 0..work.batches() {
+            if self.job.interrupted.is_overdue() {
+                return Ok(None);
+            }
+            batches.push(launch(batch)?);
+        }
+        Ok(Some(batches))
     }
 }

@@ -5,12 +5,6 @@ use vestore_schema::{Segment, Table, Track};
 
 use super::{Job, PipelineError};
 
-/// Variants of one unit: 64 times 18, so that saturation keeps the 18 SNVs of six bases together.
-pub const UNIT: usize = 1152;
-
-/// Variants of one unit of an ablation, which costs several times as much: 8 times 18.
-pub const ABLATION_UNIT: usize = 144;
-
 /// Consecutive variants of a plan, on one contig, without those that the track has rows for.
 pub(super) struct Unit {
     pub(super) contig: u32,
@@ -32,8 +26,8 @@ impl Unit {
     }
 }
 
-/// The units of a plan that have something to do. Their borders depend on the plan alone, so that a
-/// resumed run has the same batches as an undisturbed one.
+/// The units of a plan that have something to do. Their borders depend on the plan and on [`super::cost`] alone, so that
+/// a resumed run has the same batches as an undisturbed one.
 pub(super) struct Units<'a> {
     store: &'a Store,
     track: &'a Track,

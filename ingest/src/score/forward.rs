@@ -161,6 +161,7 @@ pub(super) struct Part {
     logits: Option<Tensor>,
     probabilities: Option<Tensor>,
     classes: Option<Tensor>,
+    labels: bool,
 }
 
 /// A tensor [n, width] as plain rows.
@@ -250,7 +251,8 @@ impl Part {
             some if some == forwards.len() => Some(model.class_logits(hidden)?),
             _ => Some(model.class_logits(&hidden.f_index_select(0, &index(&rows)?)?)?),
         };
-        Ok(Self { passes: passes.to_vec(), pooled, at, logits, probabilities, classes })
+        let labels = model.multi_label();
+        Ok(Self { passes: passes.to_vec(), pooled, at, logits, probabilities, classes, labels })
     }
 
     /// Waits for the numbers and hands them to their passes, in order.
@@ -276,6 +278,7 @@ impl Part {
             }
             if forward.classes {
                 output.classes = classes.next().unwrap_or_default();
+                output.labels = self.labels;
             }
             outputs.push(output);
         }

@@ -39,12 +39,12 @@ impl BaseTokenizer {
         Ok(Self { bases, start, end, mask, size: lines.len() as u32 })
     }
 
-    /// The tokenizer of a `vocab.txt` that lists one token a base and no longer words, for an embedding table of
-    /// `rows` rows; `None` when there is no such file or it lists words.
+    /// The tokenizer of a `vocab.txt` that lists one token a base and no longer words; `None` when there is no such
+    /// file or it lists words.
     ///
     /// # Errors
-    /// As for [`BaseTokenizer::from_vocabulary`], and when the table has another number of rows.
-    pub(crate) fn of_vocabulary(file: &Path, rows: u32) -> Result<Option<Self>, TokenizerError> {
+    /// As for [`BaseTokenizer::from_vocabulary`].
+    pub(crate) fn of_vocabulary(file: &Path) -> Result<Option<Self>, TokenizerError> {
         if !file.is_file() {
             return Ok(None);
         }
@@ -54,12 +54,7 @@ impl BaseTokenizer {
         if lines.iter().any(is_word) || lines.iter().filter(|line| *line == "A").count() != 1 {
             return Ok(None);
         }
-        let tokenizer = Self::from_vocabulary(file)?;
-        if tokenizer.size == rows {
-            return Ok(Some(tokenizer));
-        }
-        let found = tokenizer.size;
-        Err(TokenizerError::WrongSize { file: file.to_owned(), expected: rows, found })
+        Self::from_vocabulary(file).map(Some)
     }
 
     fn id(&self, base: u8) -> i64 {

@@ -1,15 +1,25 @@
 //! Byte-pair encoding from a `tokenizer.json`, as DNABERT-2 reads DNA.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer as Encoder;
 
-use super::{TokenizerError, Tokens};
+use super::guard::guarded;
+use super::{TokenizerError, Tokens, bounds};
+use crate::model::checkpoint::read_bounded;
+use crate::random::Random;
+
+/// Windows that every tokenizer is tried on when it is read.
+const TRIED: [usize; 4] = [8, 64, 512, 4096];
+
+/// Most tokens that a base may become; one, where the rules are honest.
+const MOST_TOKENS_PER_BASE: usize = 4;
 
 /// A byte-pair encoder with the file's own rules, less truncation and padding.
 #[derive(Clone, Debug)]
 pub struct BpeTokenizer {
+    file: PathBuf,
     encoder: Encoder,
     mask: Option<i64>,
     size: u32,
@@ -23,31 +33,52 @@ impl BpeTokenizer {
     /// When the file is unreadable, no byte-pair encoding, or drops merges at random.
     pub fn from_file(file: &Path) -> Result<Self, TokenizerError> {
         let malformed = |reason: String| TokenizerError::Malformed { file: file.to_owned(), reason };
-        let text =
-            std::fs::read(file).map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
+        let text = read_bounded(file, bounds::MOST_BYTES)
+            .map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
         let json: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
+        bounds::check(&json).map_err(malformed)?;
         let identity = identity(&json).map_err(|reason| malformed(reason.to_owned()))?;
         if let Some(reason) = json.get("post_processor").and_then(unusable) {
             return Err(malformed(reason));
         }
-        let mut encoder = Encoder::from_bytes(&text).map_err(|error| malformed(error.to_string()))?;
-        encoder.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
-        encoder.with_padding(None);
+        let encoder = guarded(|| {
+            let mut encoder = Encoder::from_bytes(&text)?;
+            encoder.with_truncation(None)?;
+            encoder.with_padding(None);
+            Ok(encoder)
+        });
+        let encoder = encoder.map_err(malformed)?;
         let mask = encoder.token_to_id("[MASK]").or_else(|| encoder.token_to_id("<mask>")).map(i64::from);
         // The highest id decides which rows are needed; added tokens may lie beyond the count, and what frames a
         // window has ids of its own.
-        let framed = encoder.encode("A", true).map_err(|error| malformed(error.to_string()))?;
+        let framed = guarded(|| encoder.encode("A", true)).map_err(malformed)?;
         let highest = encoder.get_vocab(true).into_values().chain(framed.get_ids().iter().copied()).max();
         let size = highest.map_or(0, |id| id.saturating_add(1));
-        Ok(Self { encoder, mask, size, identity })
+        let tokenizer = Self { file: file.to_owned(), encoder, mask, size, identity };
+        tokenizer.try_out().map_err(malformed)?;
+        Ok(tokenizer)
+    }
+
+    /// Encodes seeded windows of growing length: a rule that fails, or makes much of little, shows here and not in
+    /// the middle of a run.
+    fn try_out(&self) -> Result<(), String> {
+        let mut random = Random::new(0);
+        for length in TRIED {
+            let window: String = (0..length).map(|_| b"ACGT"[random.below(4) as usize] as char).collect();
+            for window in [window, "A".repeat(length)] {
+                let tokens = guarded(|| self.encoder.encode(window.as_str(), true))?.len();
+                if tokens > MOST_TOKENS_PER_BASE * length + bounds::MOST_FRAME {
+                    return Err(format!("it makes {tokens} tokens of {length} bases"));
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn encode(&self, window: &[u8]) -> Result<Tokens, TokenizerError> {
         let text = String::from_utf8_lossy(window);
-        let encoding = self
-            .encoder
-            .encode(text.as_ref(), true)
-            .map_err(|error| TokenizerError::Encode { reason: error.to_string() })?;
+        let encoding = guarded(|| self.encoder.encode(text.as_ref(), true))
+            .map_err(|reason| TokenizerError::Encode { file: self.file.clone(), reason })?;
         let mut tokens = Tokens { ids: Vec::with_capacity(encoding.len()), spans: Vec::new() };
         let mut covered = 0;
         for ((id, offsets), special) in

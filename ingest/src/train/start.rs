@@ -11,6 +11,7 @@ use super::network::Network;
 use super::tuning::{TuningError, TuningMethod, TuningPlan};
 use crate::adapter::{Trunk, write_initial};
 use crate::model::blueprint::{Module, class_dense, class_output, encoder_modules};
+use crate::model::config::Problem;
 use crate::model::error::ModelError;
 use crate::model::source::{ModelSource, Opened};
 use crate::random::Random;
@@ -34,6 +35,16 @@ pub(super) fn open(
         return Err(TuningError::Adapted);
     }
     let mut opened = Opened::open(source)?;
+    let adapted = matches!(plan.method, TuningMethod::Adapter { .. });
+    match opened.problem {
+        Problem::Labels if adapted => {
+            return Err(TuningError::OtherOutputs { problem: "multi_label_classification" });
+        }
+        Problem::Numbers if adapted && task != TuningTask::Number => {
+            return Err(TuningError::OtherOutputs { problem: "regression" });
+        }
+        _ => {}
+    }
     let head = head(&opened, task, plan.seed)?;
     if let TuningMethod::Adapter { adapter, targets } = &plan.method {
         let trunk = trunk(&opened, source);
@@ -154,7 +165,8 @@ fn numbers(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<NamedWeight>, Model
 fn head(opened: &Opened, task: TuningTask, seed: u64) -> Result<BTreeMap<String, Tensor>, ModelError> {
     let outputs = task.outputs();
     // Numbers are learnt in units of the training labels, which a finished head is not written in.
-    let same = task != TuningTask::Number && opened.labels == Some(outputs as u32);
+    let classes = matches!(opened.problem, Problem::Unsaid | Problem::OneClass);
+    let same = classes && task != TuningTask::Number && opened.labels == Some(outputs as u32);
     let (dense, dense_module) = class_dense(opened.dialect, &opened.config);
     let (output, output_module) = class_output(opened.dialect, &opened.config, outputs);
     let has_dense = opened.stored(&format!("{dense}.weight")).is_some();

@@ -1,17 +1,17 @@
 //! DNABERT-2 and its fine-tuned forms: `ALiBi`, norms after, GEGLU, one matrix for query, key and
 //! value. Source: the published config and the state dict of its `bert_layers.py`.
 
-use serde_json::json;
-
-use super::{Dialect, LayerPart, Part, auto_map_names};
-use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions};
+use super::{Dialect, LayerPart, Part, auto_map_names, has_rows_for};
+use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
 use crate::model::error::ModelError;
+use crate::model::keys::{Keys, Only};
 use crate::tokenize::{BpeTokenizer, Tokenizer, TokenizerError};
 
 pub(super) static DIALECT: Dialect = Dialect {
     family: "dnabert2",
     prefix: "bert.",
     classifier: "BertForSequenceClassification",
+    keys: KEYS,
     recognises: |config, checkpoint| {
         auto_map_names(config, "bert_layers.")
             || (matches!(config.text("model_type"), None | Some("bert"))
@@ -23,9 +23,34 @@ pub(super) static DIALECT: Dialect = Dialect {
     ignored: &["embeddings.position_ids", "embeddings.token_type_ids"],
 };
 
+/// `BertConfig` of DNABERT-2's code, which reads neither the position type nor whether it is a decoder.
+const KEYS: Keys = Keys {
+    used: &[
+        "hidden_size",
+        "intermediate_size",
+        "layer_norm_eps",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "tie_word_embeddings",
+        "type_vocab_size",
+        "vocab_size",
+    ],
+    harmless: &[
+        "add_cross_attention",
+        // The first size of a table that grows.
+        "alibi_starting_size",
+        "is_decoder",
+        "mask_token_id",
+        "max_position_embeddings",
+        // The embedding's row of it is not used; nothing is padded.
+        "pad_token_id",
+        "position_embedding_type",
+    ],
+    only: &[("hidden_act", Only::Text("gelu"))],
+};
+
 fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
     let sizes = file.sizes()?;
-    file.only("hidden_act", &json!("gelu"))?;
     Ok(EncoderConfig {
         vocabulary: sizes.vocabulary,
         hidden: sizes.hidden,
@@ -47,6 +72,7 @@ fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
         mask_token: None,
         tied_decoder: file.flag("tie_word_embeddings", true)?,
         max_tokens: None,
+        multi_label: file.problem()? == Problem::Labels,
     })
 }
 
@@ -58,7 +84,7 @@ pub(super) fn byte_pairs(
     let file = directory.join("tokenizer.json");
     let tokenizer = Tokenizer::Bpe(Box::new(BpeTokenizer::from_file(&file)?));
     let found = tokenizer.vocabulary_size();
-    if found != config.vocabulary {
+    if !has_rows_for(config.vocabulary, found) {
         return Err(TokenizerError::WrongSize { file, expected: config.vocabulary, found });
     }
     Ok(tokenizer)

@@ -1,17 +1,17 @@
 //! Nucleotide Transformer v1 (`EsmForMaskedLM`: learned positions, GELU) and v2 (rotary positions,
 //! `SwiGLU` without bias). Source: the published configs and the state dicts of transformers' ESM.
 
-use serde_json::json;
-
-use super::{Dialect, LayerPart, Part, auto_map_names};
-use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions};
+use super::{Dialect, LayerPart, Part, auto_map_names, has_rows_for};
+use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
 use crate::model::error::ModelError;
+use crate::model::keys::{Keys, Only};
 use crate::tokenize::{BaseTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError};
 
 pub(super) static DIALECT: Dialect = Dialect {
     family: "nucleotide-transformer",
     prefix: "esm.",
     classifier: "EsmForSequenceClassification",
+    keys: KEYS,
     recognises: |config, _| {
         config.text("model_type") == Some("esm") || auto_map_names(config, "modeling_esm.")
     },
@@ -30,12 +30,41 @@ pub(super) static DIALECT: Dialect = Dialect {
     ],
 };
 
+/// transformers' `EsmConfig` (4.57 and 5) and that of Nucleotide Transformer v2.
+const KEYS: Keys = Keys {
+    used: &[
+        "add_bias_fnn",
+        "hidden_size",
+        "intermediate_size",
+        "layer_norm_eps",
+        "max_position_embeddings",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "partial_rotary_factor",
+        "position_embedding_type",
+        "rope_parameters",
+        "rope_scaling",
+        "rope_theta",
+        "tie_word_embeddings",
+        "token_dropout",
+        "vocab_size",
+    ],
+    // The activation is GELU whatever `hidden_act` says; the last two are for protein folding.
+    harmless: &["hidden_act", "esmfold_config", "vocab_list"],
+    only: &[
+        ("add_cross_attention", Only::Off),
+        ("emb_layer_norm_before", Only::Off),
+        // Every token would see only those before it.
+        ("is_decoder", Only::Off),
+        ("is_folding_model", Only::Off),
+        ("mask_token_id", Only::Number(2)),
+        ("pad_token_id", Only::Number(1)),
+        ("rescaling_factor", Only::Off),
+    ],
+};
+
 fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
     let sizes = file.sizes()?;
-    file.only("emb_layer_norm_before", &json!(false))?;
-    file.only("is_folding_model", &json!(false))?;
-    file.only("pad_token_id", &json!(1))?;
-    file.only("mask_token_id", &json!(2))?;
     // Only v2's own code has the key, and all of it is gated.
     let gated = file.get("add_bias_fnn").is_some() || auto_map_names(file, "modeling_esm.");
     let bias = !gated || file.flag("add_bias_fnn", true)?;
@@ -48,7 +77,7 @@ fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
                     file.unsupported("num_attention_heads", "heads of even length, for rotary positions")
                 );
             }
-            Positions::Rotary { base: 10_000.0 }
+            Positions::Rotary { base: file.rotary_base()? }
         }
         Some(_) => return Err(file.unsupported("position_embedding_type", "`absolute` or `rotary`")),
     };
@@ -75,6 +104,7 @@ fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
         mask_token: Some(2),
         tied_decoder: file.flag("tie_word_embeddings", true)?,
         max_tokens: Some(rows - 2),
+        multi_label: file.problem()? == Problem::Labels,
     })
 }
 
@@ -84,8 +114,13 @@ fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Toke
         Positions::Rotary { .. } | Positions::Alibi => SpecialOrder::First,
     };
     let vocabulary = directory.join("vocab.txt");
-    if let Some(tokenizer) = BaseTokenizer::of_vocabulary(&vocabulary, config.vocabulary)? {
-        return Ok(Tokenizer::Base(tokenizer));
+    if let Some(tokenizer) = BaseTokenizer::of_vocabulary(&vocabulary)? {
+        let tokenizer = Tokenizer::Base(tokenizer);
+        let found = tokenizer.vocabulary_size();
+        if !has_rows_for(config.vocabulary, found) {
+            return Err(TokenizerError::WrongSize { file: vocabulary, expected: config.vocabulary, found });
+        }
+        return Ok(tokenizer);
     }
     let (file, made) = if vocabulary.is_file() {
         (vocabulary.clone(), Some(KmerTokenizer::from_vocabulary(&vocabulary)?))
@@ -99,7 +134,8 @@ fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Toke
     let tokenizer = Tokenizer::Kmer(made);
     let found = tokenizer.vocabulary_size();
     // v1 checkpoints may carry two more rows, for `<eos>` and `<bos>`, which are never used.
-    if found != config.vocabulary && !(order == SpecialOrder::Last && found + 2 == config.vocabulary) {
+    let with_ends = order == SpecialOrder::Last && found + 2 == config.vocabulary;
+    if !with_ends && !has_rows_for(config.vocabulary, found) {
         return Err(TokenizerError::WrongSize { file, expected: config.vocabulary, found });
     }
     Ok(tokenizer)

@@ -35,6 +35,15 @@ pub enum TuningError {
         /// Number of the example, from 0.
         place: usize,
     },
+    /// An adapter's file cannot say that the head has other outputs than the base's configuration says.
+    #[error(
+        "the model's config.json says `problem_type` {problem}, and a tuned head gives classes or one number; \
+         tune all its weights (--method full), or set `problem_type` to null and add it as another model"
+    )]
+    OtherOutputs {
+        /// What it says.
+        problem: &'static str,
+    },
     /// A model takes one adapter.
     #[error("the model is adapted already, and a model takes one adapter; tune its parent")]
     Adapted,

@@ -1,0 +1,123 @@
+//! Where the engine's libtorch lies. The engine is linked to look beside itself alone (`$ORIGIN/lib`): whoever builds
+//! it and whoever runs it may be two. So whoever starts it says where else the libraries are.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+/// The release that the engine is linked against.
+const VERSION: &str = "2.11.0";
+
+/// The library that shows that a folder is libtorch's.
+const LIBRARY: &str = "libtorch_cpu.so";
+
+/// The variable that the dynamic linker reads.
+pub(super) const VARIABLE: &str = "LD_LIBRARY_PATH";
+
+/// The value of [`VARIABLE`] for the engine in the folder `programs`: the first place that has libtorch, then what the
+/// variable holds already.
+pub(super) fn library_path(programs: &Path) -> anyhow::Result<OsString> {
+    let beside = programs.join("lib");
+    let cache = cache();
+    let mut remarks = String::new();
+    let cached = cache.as_ref().map(|cache| cache.join(format!("libtorch-{VERSION}-cpu/lib")));
+    let inherited = env::var_os(VARIABLE).unwrap_or_default();
+    let found = holds(&beside).then(|| beside.clone());
+    let found = found.or_else(|| {
+        let folder = cached.clone().filter(|folder| holds(folder))?;
+        match stranger(&folder) {
+            None => Some(folder),
+            Some(reason) => {
+                remarks = format!(" (passed over: {reason})");
+                None
+            }
+        }
+    });
+    let found = found.or_else(wheel);
+    // Whoever sets the variable, or installs libtorch for the whole system, has settled it.
+    let settled = || env::split_paths(&inherited).chain(SYSTEM.map(PathBuf::from)).any(|folder| holds(&folder));
+    let Some(found) = found else {
+        if settled() {
+            return Ok(inherited);
+        }
+        let cached = cached.map_or_else(|| "no cache: HOME is not set".to_owned(), |it| it.display().to_string());
+        bail!(
+            "libtorch {VERSION} is missing; looked for {LIBRARY} in\n  \
+             {} (beside the programs)\n  \
+             {cached} (the cache of `make setup`){remarks}\n  \
+             torch/lib of the Python packages of this user, environment and system (`pip install torch=={VERSION}`)\n\
+             install it in one of the three",
+            beside.display()
+        );
+    };
+    let paths = std::iter::once(found).chain(env::split_paths(&inherited).filter(|path| path != Path::new("")));
+    Ok(env::join_paths(paths)?)
+}
+
+/// Folders that the dynamic linker searches by itself.
+const SYSTEM: [&str; 5] =
+    ["/lib", "/usr/lib", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
+
+fn holds(folder: &Path) -> bool {
+    folder.join(LIBRARY).is_file()
+}
+
+/// The cache of `scripts/libtorch.py`.
+fn cache() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("VESTORE_CACHE")
+        .or_else(|| Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("vestore")))
+}
+
+/// Why the libraries in a folder of a cache are not to be trusted, if they are not: somebody else could have put them
+/// there.
+fn stranger(folder: &Path) -> Option<String> {
+    let user = Path::new("/proc/self").metadata().ok()?.uid();
+    [folder.parent()?.to_owned(), folder.to_owned(), folder.join(LIBRARY)].iter().find_map(|path| {
+        let Ok(found) = path.metadata() else { return Some(format!("cannot read {}", path.display())) };
+        if found.uid() != user && found.uid() != 0 {
+            return Some(format!("{} belongs to another user", path.display()));
+        }
+        (found.mode() & 0o022 != 0).then(|| format!("{} can be written by others", path.display()))
+    })
+}
+
+/// The libraries of an installed torch wheel of the right release. Python is not started: that takes a second.
+fn wheel() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut roots: Vec<PathBuf> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(set).collect();
+    // Python lies in `bin` of its environment.
+    let python = env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .map(|folder| folder.join("python3"))
+        .find(|python| python.is_file());
+    let real = python.as_ref().and_then(|python| python.canonicalize().ok());
+    roots.extend(python.iter().chain(&real).filter_map(|python| Some(python.parent()?.parent()?.to_owned())));
+    roots.extend(set("HOME").map(|home| home.join(".local")));
+    roots.extend(["/usr/local", "/usr"].map(PathBuf::from));
+    roots.iter().flat_map(|root| packages(root)).find_map(|packages| {
+        let release = |name: &str| {
+            name.strip_prefix("torch-").and_then(|name| name.strip_suffix(".dist-info")).is_some_and(|version| {
+                version.strip_prefix(VERSION).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+            })
+        };
+        let installed = packages.read_dir().ok()?.flatten().any(|entry| {
+            entry.file_name().to_str().is_some_and(release)
+        });
+        Some(packages.join("torch/lib")).filter(|folder| installed && holds(folder))
+    })
+}
+
+/// The folders of Python packages under `root`.
+fn packages(root: &Path) -> Vec<PathBuf> {
+    let versions = root.join("lib").read_dir().into_iter().flatten().flatten();
+    let mut versions: Vec<PathBuf> = versions
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with("python3")))
+        .map(|entry| entry.path())
+        .collect();
+    versions.sort_unstable();
+    let folders = |version: &PathBuf| ["site-packages", "dist-packages"].map(|name| version.join(name));
+    versions.iter().rev().flat_map(folders).collect()
+}

@@ -1,0 +1,130 @@
+//! The engine finds libtorch wherever it is installed, and trusts no place that somebody else could have filled.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::programs::{vestore, workspace};
+
+/// The libraries that this workspace was built against.
+fn libraries() -> PathBuf {
+    let built = std::env::var_os("LIBTORCH").map_or_else(|| workspace().join(".libtorch"), PathBuf::from);
+    built.join("lib").canonicalize().unwrap()
+}
+
+/// Both programs in a folder of their own, as they are handed to somebody else.
+fn installed(folder: &Path) -> PathBuf {
+    let programs = folder.join("bin");
+    fs::create_dir(&programs).unwrap();
+    let vestore = vestore();
+    for name in ["vestore", "vestore-ingest"] {
+        fs::copy(vestore.with_file_name(name), programs.join(name)).unwrap();
+    }
+    programs.join("vestore")
+}
+
+/// Starts the engine for its help, as a user whose home is `home`.
+fn help(program: &Path, home: &Path, variables: &[(&str, &Path)]) -> Output {
+    let mut command = Command::new(program);
+    command.args(["score", "--help"]).env_clear().env("HOME", home).env("PATH", home.join("bin"));
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+fn works(output: &Output) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("--variants"), "{told}");
+}
+
+fn told(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_libraries_lie_beside_the_programs_or_in_the_cache_or_in_a_wheel() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = installed(folder.path());
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let missing = told(&help(&program, &home, &[]));
+    let places = [
+        format!("{} (beside the programs)", folder.path().join("bin/lib").display()),
+        format!("{} (the cache of `make setup`)", home.join(".cache/vestore/libtorch-2.11.0-cpu/lib").display()),
+        "`pip install torch==2.11.0`".to_owned(),
+    ];
+    for place in places {
+        assert!(missing.contains(&place), "{missing}");
+    }
+    assert!(!missing.contains("loading shared libraries"), "{missing}");
+
+    let beside = folder.path().join("bin/lib");
+    symlink(libraries(), &beside).unwrap();
+    works(&help(&program, &home, &[]));
+    // Without help from `vestore` too.
+    works(&help(&program.with_file_name("vestore-ingest"), &home, &[]));
+    fs::remove_file(&beside).unwrap();
+
+    let cache = home.join(".cache/vestore/libtorch-2.11.0-cpu");
+    fs::create_dir_all(&cache).unwrap();
+    symlink(libraries(), cache.join("lib")).unwrap();
+    works(&help(&program, &home, &[]));
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = told(&help(&program, &home, &[]));
+    assert!(refused.contains("passed over") && refused.contains("can be written by others"), "{refused}");
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755)).unwrap();
+    let elsewhere = home.join("elsewhere");
+    fs::rename(home.join(".cache/vestore"), &elsewhere).unwrap();
+    told(&help(&program, &home, &[]));
+    works(&help(&program, &home, &[("VESTORE_CACHE", &elsewhere)]));
+
+    let environment = home.join("environment");
+    let packages = environment.join("lib/python3.12/site-packages");
+    fs::create_dir_all(packages.join("torch")).unwrap();
+    symlink(libraries(), packages.join("torch/lib")).unwrap();
+    let release = |name: &str| fs::create_dir(packages.join(name)).unwrap();
+    release("torch-2.10.0.dist-info");
+    told(&help(&program, &home, &[("VIRTUAL_ENV", &environment)]));
+    release("torch-2.11.0+cpu.dist-info");
+    works(&help(&program, &home, &[("VIRTUAL_ENV", &environment)]));
+}
+
+/// Runs the set-up with a cache of its own, from a copy of the script.
+fn set_up(folder: &Path, cache: &Path) -> String {
+    let scripts = folder.join("checkout/scripts");
+    fs::create_dir_all(&scripts).unwrap();
+    fs::copy(workspace().join("scripts/libtorch.py"), scripts.join("libtorch.py")).unwrap();
+    let mut command = Command::new("python3");
+    command.arg(scripts.join("libtorch.py")).env("VESTORE_CACHE", cache).env_remove("LIBTORCH");
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(!folder.join("checkout/.libtorch").exists());
+    told
+}
+
+#[test]
+fn a_set_up_trusts_nothing_that_is_there_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let planted = cache.join("libtorch-2.11.0-cpu");
+    fs::create_dir_all(planted.join("lib")).unwrap();
+    fs::write(planted.join("lib/libtorch_cpu.so"), "somebody else's").unwrap();
+    let told = set_up(folder.path(), &cache);
+    assert!(told.contains("is not libtorch 2.11.0 as the wheels hold it") && told.contains("remove it"), "{told}");
+    fs::set_permissions(&planted, fs::Permissions::from_mode(0o777)).unwrap();
+    let told = set_up(folder.path(), &cache);
+    assert!(told.contains("can be written by others (mode 777)"), "{told}");
+    fs::remove_dir_all(&planted).unwrap();
+    // A lock that points to a file of the user's is not opened, let alone emptied.
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "dear").unwrap();
+    symlink(&victim, cache.join("lock")).unwrap();
+    let told = set_up(folder.path(), &cache);
+    assert!(told.contains("lock file"), "{told}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "dear");
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
+    let told = set_up(folder.path(), &cache);
+    assert!(told.contains("can be written by others"), "{told}");
+}
