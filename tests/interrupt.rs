@@ -8,7 +8,8 @@ use vestore::Store;
 use crate::programs::{command, ok, run, said, store, vcf};
 
 /// A score of hundreds of passes a variant: small units, of a second or so.
-const SCORE: &str = "score {} --model small --window 600 --device cpu --track t --score pll --threads 1 --region chr1:1-600";
+const SCORE: &str =
+    "score {} --model small --window 600 --device cpu --track t --score pll --threads 1 --region chr1:1-600";
 
 fn start(words: &str, paths: &[&Path]) -> Child {
     command(words, paths).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
@@ -49,7 +50,10 @@ fn a_score_stops_at_the_end_of_its_unit_and_continues_with_the_same_bytes() {
         signal(&child, name);
         let (code, told) = ended(child);
         assert_eq!(code, Some(130), "{told}");
-        assert!(told.contains("interrupted") && told.contains("the same command continues from there"), "{told}");
+        assert!(
+            told.contains("interrupted") && told.contains("the same command continues from there"),
+            "{told}"
+        );
     }
     said(SCORE, &[&first]);
     said(SCORE, &[&second]);
@@ -116,6 +120,7 @@ fn what_ends_by_itself_is_no_interruption() {
     let variants = folder.path().join("variants.vcf");
     let reference = char::from(bases[999]).to_string();
     vcf(&variants, &[("chr1", 1000, reference, "N".to_owned())]);
-    let output = run("score {} --model small --variants {} --window 96 --device cpu --quiet", &[&store, &variants]);
+    let output =
+        run("score {} --model small --variants {} --window 96 --device cpu --quiet", &[&store, &variants]);
     assert_ne!(output.status.code(), Some(130));
 }

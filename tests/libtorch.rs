@@ -51,7 +51,10 @@ fn the_libraries_lie_beside_the_programs_or_in_the_cache_or_in_a_wheel() {
     let missing = told(&help(&program, &home, &[]));
     let places = [
         format!("{} (beside the programs)", folder.path().join("bin/lib").display()),
-        format!("{} (the cache of `make setup`)", home.join(".cache/vestore/libtorch-2.11.0-cpu/lib").display()),
+        format!(
+            "{} (the cache of `make setup`)",
+            home.join(".cache/vestore/libtorch-2.11.0-cpu/lib").display()
+        ),
         "`pip install torch==2.11.0`".to_owned(),
     ];
     for place in places {
@@ -112,7 +115,10 @@ fn a_set_up_trusts_nothing_that_is_there_already() {
     fs::create_dir_all(planted.join("lib")).unwrap();
     fs::write(planted.join("lib/libtorch_cpu.so"), "somebody else's").unwrap();
     let told = set_up(folder.path(), &cache);
-    assert!(told.contains("is not libtorch 2.11.0 as the wheels hold it") && told.contains("remove it"), "{told}");
+    assert!(
+        told.contains("is not libtorch 2.11.0 as the wheels hold it") && told.contains("remove it"),
+        "{told}"
+    );
     fs::set_permissions(&planted, fs::Permissions::from_mode(0o777)).unwrap();
     let told = set_up(folder.path(), &cache);
     assert!(told.contains("can be written by others (mode 777)"), "{told}");

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use vestore::{Disk, Plan, PlanOptions, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    Device, Interrupt, Job, Kind, Model, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, Tokenizer,
-    WindowCutter, describe, new_run, record_of, reverse_complement,
+    Device, Interrupt, Job, Kind, Model, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands,
+    Tokenizer, WindowCutter, describe, new_run, record_of, reverse_complement,
 };
 use vestore_schema::{
     AblatedPart, Assembly, Dtype, Recipe as TrackRecipe, Region, StoreRecord, Track, Variant,

@@ -276,7 +276,9 @@ impl Adapter {
     pub(crate) fn open(directory: &Path, base: &Base<'_>, kept: Option<&[u32]>) -> Result<Self, ModelError> {
         let file = directory.join("adapter_config.json");
         if !file.exists() {
-            return Err(AdapterError::NoAdapter { folder: directory.to_owned(), inner: inner(directory) }.into());
+            return Err(
+                AdapterError::NoAdapter { folder: directory.to_owned(), inner: inner(directory) }.into()
+            );
         }
         let config = ConfigFile::read(&file)?;
         let (tensors, prefixed) = Tensors::open(directory, base.dialect, kept)?;
@@ -426,7 +428,11 @@ impl Adapter {
 
     /// Whether the file holds the checkpoint's own weight `key`, perhaps with rows added at its end.
     fn is_copy(&self, key: &str, base: &Base<'_>) -> Result<bool, ModelError> {
-        let own = if base.config.tied_decoder && key == decoder_name(base) { embedding_name(base) } else { key.to_owned() };
+        let own = if base.config.tied_decoder && key == decoder_name(base) {
+            embedding_name(base)
+        } else {
+            key.to_owned()
+        };
         let (Some(found), Some(own)) = (self.tensors.found(key), base.checkpoint.get(&own)) else {
             return Ok(false);
         };
@@ -436,7 +442,8 @@ impl Adapter {
         else {
             return Ok(false);
         };
-        let floats = [found.dtype, own.dtype].into_iter().all(|dtype| !matches!(dtype, Dtype::I64 | Dtype::Other));
+        let floats =
+            [found.dtype, own.dtype].into_iter().all(|dtype| !matches!(dtype, Dtype::I64 | Dtype::Other));
         if rows < own_rows || inner != own_inner || !floats {
             return Ok(false);
         }

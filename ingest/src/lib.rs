@@ -42,7 +42,8 @@ pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{
-    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate, new_run,
+    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate,
+    new_run,
 };
 pub use score::{
     Ablated, Embedding, GridWindow, Launched, LaunchedAblation, Movement, Outputs, Recipe, Row, ScoreError,

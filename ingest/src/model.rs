@@ -73,6 +73,9 @@ pub struct Description {
     pub labels: Option<u32>,
     /// What they are.
     pub problem: Problem,
+    /// What every weight's name begins with in the checkpoint, from a wrapper around the model that was saved; it is
+    /// left out.
+    pub wrapper: Option<String>,
     /// What kind of tokens it reads.
     pub tokenizer_kind: TokenizerKind,
     /// Most tokens of a window, special ones included, where the model states a limit.
@@ -122,6 +125,7 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Result<Description,
         has_masked_lm: opened.masked_lm,
         labels: opened.labels,
         problem: opened.problem,
+        wrapper: opened.wrapper.clone(),
         tokenizer_kind: opened.tokenizer.kind(),
         max_tokens: opened.config.max_tokens,
         license: card_field(&source.checkpoint, "license"),

@@ -107,7 +107,8 @@ impl Recipe {
                     Some("a masked language model's head")
                 }
                 ScoreKind::Classifier | ScoreKind::Regression
-                    if model.problem == Problem::Numbers && model.labels.is_some_and(|outputs| outputs > 1) =>
+                    if model.problem == Problem::Numbers
+                        && model.labels.is_some_and(|outputs| outputs > 1) =>
                 {
                     return Err(ScoreError::SeveralNumbers { outputs: model.labels.unwrap_or_default() });
                 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use support::{
-    checkpoint, configure, directory, load, lora, numbers, recipe, rewrite, score, snvs, weights, write_adapter,
+    checkpoint, configure, directory, load, lora, numbers, recipe, rewrite, score, snvs, weights,
+    write_adapter,
 };
 use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily};
 use vestore_ingest::{ModelError, ModelSource, ScoreKind, describe};
@@ -427,8 +428,11 @@ fn copies_of_a_saved_head_are_one_head() {
     let root = directory();
     let model = checkpoint(root.path(), V2, Some(2));
     let place = root.path().join("adapter");
-    let config = lora(json!({ "bias": "all", "task_type": "SEQ_CLS", "modules_to_save": ["classifier", "score"] }));
-    let head = |name: &str, shape: &[usize], seed| numbers(&format!("base_model.model.classifier.{name}"), shape, seed);
+    let config =
+        lora(json!({ "bias": "all", "task_type": "SEQ_CLS", "modules_to_save": ["classifier", "score"] }));
+    let head = |name: &str, shape: &[usize], seed| {
+        numbers(&format!("base_model.model.classifier.{name}"), shape, seed)
+    };
     let own = vec![
         head("dense.weight", &[H, H], 1),
         head("dense.bias", &[H], 2),
@@ -438,7 +442,12 @@ fn copies_of_a_saved_head_are_one_head() {
     let good = with(&queries(|_| 2), own);
     write_adapter(&place, &config, &good);
     let plain = describe(&adapted(&model, &place)).expect("a model").id;
-    let copies = |seed| vec![head("modules_to_save.default.dense.bias", &[H], seed), head("original_module.dense.bias", &[H], 9)];
+    let copies = |seed| {
+        vec![
+            head("modules_to_save.default.dense.bias", &[H], seed),
+            head("original_module.dense.bias", &[H], 9),
+        ]
+    };
     write_adapter(&place, &config, &with(&good, copies(2)));
     assert_eq!(describe(&adapted(&model, &place)).expect("a model").id, plain);
     write_adapter(&place, &config, &with(&good, copies(5)));
@@ -451,10 +460,14 @@ fn copies_of_a_saved_head_are_one_head() {
         let (name, ..) = without.remove(lost);
         write_adapter(&place, &config, &without);
         let error = describe(&adapted(&model, &place)).expect_err(&name).to_string();
-        assert!(error.contains(name.trim_start_matches("base_model.model.")) && error.contains("modules_to_save"), "{error}");
+        assert!(
+            error.contains(name.trim_start_matches("base_model.model.")) && error.contains("modules_to_save"),
+            "{error}"
+        );
     }
     // Norms may still be called as in TensorFlow.
-    let norm = |end: &str| numbers(&format!("base_model.model.esm.encoder.emb_layer_norm_after.{end}"), &[H], 3);
+    let norm =
+        |end: &str| numbers(&format!("base_model.model.esm.encoder.emb_layer_norm_after.{end}"), &[H], 3);
     let config = lora(json!({ "modules_to_save": ["emb_layer_norm_after"] }));
     let ids = [["weight", "bias"], ["gamma", "beta"]].map(|[weight, bias]| {
         id_of(root.path(), &config, &with(&queries(|_| 2), vec![norm(weight), norm(bias)]))
@@ -509,7 +522,10 @@ fn folders_that_are_taken_for_others_are_told() {
     let above = root.path().join("above");
     write_adapter(&above.join("default"), &lora(json!({})), &queries(|_| 2));
     let error = describe(&adapted(&model, &above)).expect_err("a folder above").to_string();
-    assert!(error.contains("adapter `default`") && error.contains("--adapter") && error.contains("above/default"), "{error}");
+    assert!(
+        error.contains("adapter `default`") && error.contains("--adapter") && error.contains("above/default"),
+        "{error}"
+    );
     let error = describe(&ModelSource::new(above.join("default"))).expect_err("an adapter").to_string();
     assert!(error.contains("is an adapter") && error.contains("--adapter"), "{error}");
     write_adapter(&model, &lora(json!({})), &queries(|_| 2));

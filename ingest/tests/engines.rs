@@ -11,8 +11,8 @@ use support::{checkpoint, directory, load, recipe};
 use vestore::{Disk, Plan, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
-    AblatedPart, Interrupt, Job, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, UNIT, WindowCutter,
-    describe, new_run, record_of,
+    AblatedPart, Interrupt, Job, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, UNIT,
+    WindowCutter, describe, new_run, record_of,
 };
 use vestore_schema::{Dtype, Recipe as TrackRecipe, Region, StoreRecord, Table, Track};
 

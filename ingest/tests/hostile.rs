@@ -170,7 +170,7 @@ fn tokenizers_over_which_the_library_panics_are_refused() {
     let mut hostile = vec![("normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "" }))];
     hostile.push(("pre_tokenizer", json!({ "type": "FixedLength", "length": 0 })));
     // Steps back that grow with the power of two, and with that of three or four.
-    for pattern in ["(A|C|G|T|A)*(A+)+$Z", "((A+)+)+Z", "(A|A)*$Z", "A*A*A*A*Z"] {
+    for pattern in ["(A|C|G|T|A)*(A+)+$Z", "((A+)+)+[XZ]", "(A|A)+[XZ]", "A*A*A*A*[XZ]"] {
         hostile.push(("pre_tokenizer", split(pattern)));
     }
     for (part, rule) in hostile {
@@ -199,11 +199,14 @@ fn tokenizers_that_unfold_are_refused() {
     let model = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
     let file = model.join("tokenizer.json");
     let good: Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
-    let replace = |content: String| json!({ "type": "Replace", "pattern": { "String": "A" }, "content": content });
+    let replace =
+        |content: String| json!({ "type": "Replace", "pattern": { "String": "A" }, "content": content });
     let sequence = |rules: Vec<Value>| json!({ "type": "Sequence", "normalizers": rules });
     let added: Vec<Value> = (0..300_000)
-        .map(|id| json!({ "id": id, "content": format!("<{id}>"), "special": true, "single_word": false,
-                          "lstrip": false, "rstrip": false, "normalized": false }))
+        .map(|id| {
+            json!({ "id": id, "content": format!("<{id}>"), "special": true, "single_word": false,
+                          "lstrip": false, "rstrip": false, "normalized": false })
+        })
         .collect();
     for (part, rule) in [
         ("normalizer", sequence(vec![replace("AA".to_owned()); 40])),
@@ -215,7 +218,10 @@ fn tokenizers_that_unfold_are_refused() {
         changed[part] = rule;
         fs::write(&file, changed.to_string()).expect("written");
         let refused = refusal(&model);
-        assert!(refused.contains("tokenizer.json") && refused.contains(part.trim_end_matches("_tokens")), "{refused}");
+        assert!(
+            refused.contains("tokenizer.json") && refused.contains(&part[..3]),
+            "{refused}"
+        );
     }
     fs::File::create(&file).expect("made").set_len(65 << 20).expect("made long");
     assert!(refusal(&model).contains("larger than 64 MB"), "{}", refusal(&model));

@@ -6,7 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use serde_json::json;
-use support::{FAMILIES, checkpoint, configure, directory, load, recipe, rewrite, score, snv, snvs, weights, window};
+use support::{
+    FAMILIES, checkpoint, configure, directory, load, recipe, rewrite, score, snv, snvs, weights, window,
+};
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
@@ -243,7 +245,8 @@ fn labels_and_numbers_are_not_classes() {
     for family in [V1, SyntheticFamily::Dnabert2] {
         let root = directory();
         let directory = checkpoint(root.path(), family, Some(3));
-        let (pairs, forward) = (snvs(60, 2), Recipe { strands: Strands::Forward, ..recipe(&[ScoreKind::Classifier]) });
+        let (pairs, forward) =
+            (snvs(60, 2), Recipe { strands: Strands::Forward, ..recipe(&[ScoreKind::Classifier]) });
         let softmax = load(&ModelSource::new(&directory));
         configure(&directory, |config| config["problem_type"] = json!("multi_label_classification"));
         let model = load(&ModelSource::new(&directory));

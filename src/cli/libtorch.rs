@@ -38,12 +38,14 @@ pub(super) fn library_path(programs: &Path) -> anyhow::Result<OsString> {
     });
     let found = found.or_else(wheel);
     // Whoever sets the variable, or installs libtorch for the whole system, has settled it.
-    let settled = || env::split_paths(&inherited).chain(SYSTEM.map(PathBuf::from)).any(|folder| holds(&folder));
+    let settled =
+        || env::split_paths(&inherited).chain(SYSTEM.map(PathBuf::from)).any(|folder| holds(&folder));
     let Some(found) = found else {
         if settled() {
             return Ok(inherited);
         }
-        let cached = cached.map_or_else(|| "no cache: HOME is not set".to_owned(), |it| it.display().to_string());
+        let cached =
+            cached.map_or_else(|| "no cache: HOME is not set".to_owned(), |it| it.display().to_string());
         bail!(
             "libtorch {VERSION} is missing; looked for {LIBRARY} in\n  \
              {} (beside the programs)\n  \
@@ -53,13 +55,13 @@ pub(super) fn library_path(programs: &Path) -> anyhow::Result<OsString> {
             beside.display()
         );
     };
-    let paths = std::iter::once(found).chain(env::split_paths(&inherited).filter(|path| path != Path::new("")));
+    let paths =
+        std::iter::once(found).chain(env::split_paths(&inherited).filter(|path| path != Path::new("")));
     Ok(env::join_paths(paths)?)
 }
 
 /// Folders that the dynamic linker searches by itself.
-const SYSTEM: [&str; 5] =
-    ["/lib", "/usr/lib", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
+const SYSTEM: [&str; 5] = ["/lib", "/usr/lib", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
 
 fn holds(folder: &Path) -> bool {
     folder.join(LIBRARY).is_file()
@@ -68,8 +70,9 @@ fn holds(folder: &Path) -> bool {
 /// The cache of `scripts/libtorch.py`.
 fn cache() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("VESTORE_CACHE")
-        .or_else(|| Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("vestore")))
+    set("VESTORE_CACHE").or_else(|| {
+        Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("vestore"))
+    })
 }
 
 /// Why the libraries in a folder of a cache are not to be trusted, if they are not: somebody else could have put them
@@ -99,13 +102,14 @@ fn wheel() -> Option<PathBuf> {
     roots.extend(["/usr/local", "/usr"].map(PathBuf::from));
     roots.iter().flat_map(|root| packages(root)).find_map(|packages| {
         let release = |name: &str| {
-            name.strip_prefix("torch-").and_then(|name| name.strip_suffix(".dist-info")).is_some_and(|version| {
-                version.strip_prefix(VERSION).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
-            })
+            name.strip_prefix("torch-").and_then(|name| name.strip_suffix(".dist-info")).is_some_and(
+                |version| {
+                    version.strip_prefix(VERSION).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+                },
+            )
         };
-        let installed = packages.read_dir().ok()?.flatten().any(|entry| {
-            entry.file_name().to_str().is_some_and(release)
-        });
+        let installed =
+            packages.read_dir().ok()?.flatten().any(|entry| entry.file_name().to_str().is_some_and(release));
         Some(packages.join("torch/lib")).filter(|folder| installed && holds(folder))
     })
 }

@@ -69,6 +69,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     let description = describe(&source)?;
+    if let Some(prefix) = &description.wrapper {
+        say(format_args!(
+            "the prefix `{prefix}` of all weights, left by a wrapper around the model, is left out"
+        ));
+    }
     let id = Digest::from(description.id);
     let mut writer = store.writer(&typed())?;
     let folder = format!("models/{id}");

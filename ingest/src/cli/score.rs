@@ -8,8 +8,8 @@ use indicatif::HumanDuration;
 use vestore_ingest::{Job, Model, Outcome, Progress, estimate, new_run};
 use vestore_schema::Track;
 
-use super::{interrupt, say};
 use super::scoring::{Scoring, Task};
+use super::{interrupt, say};
 
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["variants", "region", "bed"])))]

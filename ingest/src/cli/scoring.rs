@@ -8,8 +8,8 @@ use vestore::{
     Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
 };
 use vestore_ingest::{
-    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, devices,
-    set_tf32, source_of,
+    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter,
+    devices, set_tf32, source_of,
 };
 use vestore_schema::{
     AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind,

@@ -42,7 +42,8 @@ impl Tuned {
 
     /// What is taken from it where neither `window` nor `strands` are given, as a remark.
     pub(super) fn remark(self, model: &str, window: bool, strands: bool) -> Option<String> {
-        let bases = self.window.filter(|_| !window).map(|bases| (format!("windows of {bases} bp"), "--window"));
+        let bases =
+            self.window.filter(|_| !window).map(|bases| (format!("windows of {bases} bp"), "--window"));
         let strands = self.strands.filter(|_| !strands).map(|strands| match strands {
             Strands::Both => ("both strands".to_owned(), "--strands"),
             Strands::Forward => ("the forward strand".to_owned(), "--strands"),
@@ -74,7 +75,10 @@ mod tests {
         let tuned = Tuned::read(&json!({ "plan": { "strands": "forward" }, "data": { "window": 120 } }));
         assert_eq!(tuned, Tuned { window: Some(120), strands: Some(Strands::Forward) });
         let said = tuned.remark("m", false, false).expect("a remark");
-        assert!(said.contains("windows of 120 bp and the forward strand") && said.contains("--window and --strands"));
+        assert!(
+            said.contains("windows of 120 bp and the forward strand")
+                && said.contains("--window and --strands")
+        );
         assert!(!tuned.remark("m", true, false).expect("a remark").contains("120"));
         assert_eq!(tuned.remark("m", true, true), None);
         assert_eq!(Tuned::read(&json!({ "data": { "window": null } })), Tuned::default());

@@ -8,8 +8,8 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Task,
-    TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter,
+    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Task, TuningInput,
+    TuningMethod, TuningPlan, TuningTask, WindowCutter,
 };
 use vestore_schema::Model;
 

@@ -83,6 +83,12 @@ impl Dialect {
         })
     }
 
+    /// The options of the encoder, once every key of the configuration is known not to change another number.
+    pub(crate) fn encoder(&self, file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+        self.keys.check(file)?;
+        (self.config)(file)
+    }
+
     /// The name of `part`, of layer `layer` where it is a layer's.
     pub(crate) fn name_of(&self, part: Part, layer: u32) -> String {
         (self.name)(part).replace("{}", &layer.to_string())

@@ -110,16 +110,32 @@ const COMMON: &[&str] = &[
 ];
 
 /// Keys of `PretrainedConfig` that make another model of any family.
-const COMMON_ONLY: &[(&str, Only)] = &[
-    ("is_encoder_decoder", Only::Off),
-    ("pruned_heads", Only::Off),
-    ("quantization_config", Only::Off),
-];
+const COMMON_ONLY: &[(&str, Only)] =
+    &[("is_encoder_decoder", Only::Off), ("pruned_heads", Only::Off), ("quantization_config", Only::Off)];
 
 /// Parts of names that are about what an encoder computes.
 const TELLING: &[&str] = &[
-    "activation", "alibi", "bias", "causal", "clip", "decoder", "expert", "glu", "hidden_act", "norm", "position",
-    "prun", "quant", "residual", "rope", "rotary", "scale", "scaling", "softmax", "temperature", "window",
+    "activation",
+    "alibi",
+    "bias",
+    "causal",
+    "clip",
+    "decoder",
+    "expert",
+    "glu",
+    "hidden_act",
+    "norm",
+    "position",
+    "prun",
+    "quant",
+    "residual",
+    "rope",
+    "rotary",
+    "scale",
+    "scaling",
+    "softmax",
+    "temperature",
+    "window",
 ];
 
 /// Parts of names that are about training or about kernels, whatever else they say.

@@ -8,10 +8,16 @@ use super::error::ModelError;
 
 /// What training programs put before every name when they save their own object instead of the model in it:
 /// `DataParallel`, `torch.compile`, Lightning.
-const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "model."];
+const WRAPPERS: [&str; 2] = ["module.", "model."];
 
-/// Takes away the prefixes that every name has from a wrapper around the model.
-pub(super) fn unwrap(checkpoint: &mut Checkpoint) -> Result<(), ModelError> {
+/// Takes away the prefixes that every name has from a wrapper around the model, and gives them.
+pub(super) fn unwrap(checkpoint: &mut Checkpoint) -> Result<Option<String>, ModelError> {
+    let mut prefix = String::new();
+    while checkpoint.tensors().next().is_some()
+        && checkpoint.tensors().all(|(name, _)| name.starts_with(&format!("{prefix}_orig_mod.")))
+    {
+        prefix += "_orig_mod.";
+    }
     // `torch.compile` may wrap a part of the model as well.
     checkpoint.rename(|name| without_compiled(name))?;
     while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| {
@@ -19,8 +25,9 @@ pub(super) fn unwrap(checkpoint: &mut Checkpoint) -> Result<(), ModelError> {
         names.peek().is_some() && names.all(|(name, _)| name.starts_with(wrapper))
     }) {
         checkpoint.rename(|name| name.strip_prefix(wrapper).unwrap_or(name).to_owned())?;
+        prefix += wrapper;
     }
-    Ok(())
+    Ok((!prefix.is_empty()).then_some(prefix))
 }
 
 /// A name without the steps that `torch.compile` adds, which are never modules of a model.

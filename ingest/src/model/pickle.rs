@@ -105,7 +105,8 @@ pub(crate) fn read(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTenso
     machine.run()?;
     let tensors = machine.tensors(&archive, &root, file)?;
     // Each is copied when it is loaded. Embeddings that a tied decoder shares may be next to all of a file.
-    let size = |tensor: &StoredTensor| tensor.shape.iter().product::<usize>() as u64 * tensor.dtype.size() as u64;
+    let size =
+        |tensor: &StoredTensor| tensor.shape.iter().product::<usize>() as u64 * tensor.dtype.size() as u64;
     let claimed = tensors.iter().fold(0_u64, |sum, (_, tensor)| sum.saturating_add(size(tensor)));
     let held = bytes.len() as u64;
     if claimed > held.saturating_mul(2) {

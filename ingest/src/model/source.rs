@@ -9,11 +9,11 @@ use super::blueprint::{
 };
 use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, read_bounded};
 use super::config::{ConfigFile, EncoderConfig, Positions, Problem};
-use super::names::{self, BaseNames};
 use super::dialect::{Dialect, Part};
 use super::error::ModelError;
 use super::layers::kept_layers;
 use super::linear::to_tensor;
+use super::names::{self, BaseNames};
 use crate::adapter::{Adapter, AdapterError, Base};
 use crate::tokenize::Tokenizer;
 
@@ -50,6 +50,8 @@ pub(crate) struct Opened {
     pub(crate) problem: Problem,
     /// What the checkpoint is called.
     pub(crate) names: BaseNames,
+    /// What every weight's name begins with, from the program that saved it.
+    pub(crate) wrapper: Option<String>,
     pub(crate) adapter: Option<Adapter>,
     /// Weights that the model uses, by name: whole checkpoint, all layers, tied decoder left out.
     pub(crate) used: BTreeMap<String, Vec<usize>>,
@@ -93,10 +95,9 @@ impl Opened {
         }
         let file = ConfigFile::read(&directory.join("config.json"))?;
         let mut checkpoint = Checkpoint::open(directory, "model", "pytorch_model")?;
-        names::unwrap(&mut checkpoint)?;
+        let wrapper = names::unwrap(&mut checkpoint)?;
         let dialect = Dialect::find(&file, &checkpoint)?;
-        dialect.keys.check(&file)?;
-        let config = (dialect.config)(&file)?;
+        let config = dialect.encoder(&file)?;
         checkpoint.rename(|name| names::current(dialect.bare(name)))?;
         let kept = kept_layers(source.kept_layers.as_deref(), config.layers)?;
         let mut modules = encoder_modules(dialect, &config);
@@ -110,7 +111,8 @@ impl Opened {
             modules.extend([decoder(dialect, &config)]);
         }
         let tokenizer = (dialect.tokenizer)(directory, &config)?;
-        let base = Base { dialect, config: &config, modules: &modules, parameters: &used, checkpoint: &checkpoint };
+        let base =
+            Base { dialect, config: &config, modules: &modules, parameters: &used, checkpoint: &checkpoint };
         let adapter = match &source.adapter {
             None => None,
             Some(directory) => Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?),
@@ -124,6 +126,7 @@ impl Opened {
             labels: None,
             problem: file.problem()?,
             names: BaseNames::of(directory, &file),
+            wrapper,
             adapter,
             used,
             checkpoint,
@@ -300,7 +303,8 @@ fn check_frequencies(
         return Ok(());
     }
     let length = f64::from(config.hidden / config.heads);
-    for (key, tensor) in checkpoint.tensors().filter(|(name, _)| name.ends_with("rotary_embeddings.inv_freq")) {
+    for (key, tensor) in checkpoint.tensors().filter(|(name, _)| name.ends_with("rotary_embeddings.inv_freq"))
+    {
         let numbers = tch::no_grad(|| {
             to_tensor(&Found::new(checkpoint, tensor))?.f_to_kind(tch::Kind::Float)?.f_flatten(0, -1)
         });

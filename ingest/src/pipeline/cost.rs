@@ -19,7 +19,13 @@ const CPU_WORK: f64 = 1e12;
 const GPU_WORK: f64 = 1e14;
 
 /// Variants of one unit.
-pub(super) fn unit_size(model: &Model, recipe: &Recipe, embeddings: bool, ablation: bool, gpu: bool) -> usize {
+pub(super) fn unit_size(
+    model: &Model,
+    recipe: &Recipe,
+    embeddings: bool,
+    ablation: bool,
+    gpu: bool,
+) -> usize {
     let most = if ablation { ABLATION_UNIT } else { UNIT };
     let work = if gpu { GPU_WORK } else { CPU_WORK };
     let variants = work / variant_cost(model, recipe, embeddings, ablation).max(1.0);

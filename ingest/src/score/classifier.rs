@@ -65,7 +65,11 @@ mod tests {
 
     #[test]
     fn a_label_has_odds_of_its_own() {
-        let output = |classes: &[f32]| ForwardOutput { classes: classes.to_vec(), labels: true, ..ForwardOutput::default() };
+        let output = |classes: &[f32]| ForwardOutput {
+            classes: classes.to_vec(),
+            labels: true,
+            ..ForwardOutput::default()
+        };
         let outputs = [output(&[3.0, -1.0, 9.0]), output(&[2.0, 0.5, -9.0])];
         let [probability, change] = Plan { reference: 0, alternate: 1 }.odds(&outputs);
         assert!((probability - 0.622_459_3).abs() < 1e-6 && (change - 1.5).abs() < 1e-6);

@@ -94,7 +94,8 @@ fn frame(processor: &Value) -> Result<(), String> {
         return Err(format!("its post-processor repeats a window {windows} times"));
     }
     let special = processor.get("special_tokens").and_then(Value::as_object);
-    let longest = special.into_iter().flat_map(|special| special.values()).map(|token| list(token, "ids").len());
+    let longest =
+        special.into_iter().flat_map(|special| special.values()).map(|token| list(token, "ids").len());
     let longest = longest.max().unwrap_or(0).max(1);
     if single.len().saturating_mul(longest) > MOST_FRAME {
         return Err(format!("its post-processor frames a window by more than {MOST_FRAME} tokens"));
@@ -115,7 +116,8 @@ mod tests {
     #[test]
     fn growth_is_bounded_before_anything_is_run() {
         let double = replace(&json!({ "String": "A" }), "AA");
-        let sequence = |parts: Vec<Value>| json!({ "normalizer": { "type": "Sequence", "normalizers": parts } });
+        let sequence =
+            |parts: Vec<Value>| json!({ "normalizer": { "type": "Sequence", "normalizers": parts } });
         assert_eq!(check(&sequence(vec![double.clone(); 4])), Ok(()));
         for normalizers in [
             vec![double.clone(); 5],
@@ -145,8 +147,10 @@ mod tests {
         let nested = json!({ "post_processor": { "type": "Sequence", "processors": [twice] } });
         assert!(check(&nested).expect_err("doubled").contains("repeats a window 2 times"));
         let class = json!({ "SpecialToken": { "id": "[CLS]", "type_id": 0 } });
-        let framed = |ids: usize| json!({ "post_processor": { "single": [class, window],
-            "special_tokens": { "[CLS]": { "id": "[CLS]", "ids": vec![1; ids] } } } });
+        let framed = |ids: usize| {
+            json!({ "post_processor": { "single": [class, window],
+            "special_tokens": { "[CLS]": { "id": "[CLS]", "ids": vec![1; ids] } } } })
+        };
         assert_eq!(check(&framed(2)), Ok(()));
         assert!(check(&framed(33)).expect_err("a long frame").contains("more than 64 tokens"));
     }

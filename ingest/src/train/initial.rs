@@ -19,7 +19,7 @@ const SPREAD: f64 = 0.02;
 pub(crate) fn initial_weights(directory: &Path, seed: u64) -> Result<Vec<NamedWeight>, ModelError> {
     let file = ConfigFile::read(&directory.join("config.json"))?;
     let dialect = Dialect::find(&file, &Checkpoint::empty())?;
-    let config: EncoderConfig = (dialect.config)(&file)?;
+    let config: EncoderConfig = dialect.encoder(&file)?;
     let spread = match file.get("initializer_range") {
         None => SPREAD,
         Some(value) => value

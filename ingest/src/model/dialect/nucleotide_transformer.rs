@@ -125,7 +125,14 @@ fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Toke
     let (file, made) = if vocabulary.is_file() {
         (vocabulary.clone(), Some(KmerTokenizer::from_vocabulary(&vocabulary)?))
     } else {
-        (directory.join("config.json"), KmerTokenizer::of_rows(config.vocabulary, order))
+        // The longest words that leave no more rows than padding does.
+        let padded = || {
+            let mut lengths = (1..=10).rev().filter_map(|length| KmerTokenizer::new(length, order));
+            lengths
+                .find(|made| has_rows_for(config.vocabulary, Tokenizer::Kmer(made.clone()).vocabulary_size()))
+        };
+        let exact = KmerTokenizer::of_rows(config.vocabulary, order);
+        (directory.join("config.json"), exact.or_else(padded))
     };
     let Some(made) = made else {
         let reason = format!("no k-mer vocabulary has {} tokens; add vocab.txt", config.vocabulary);
