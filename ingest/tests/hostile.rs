@@ -169,8 +169,8 @@ fn tokenizers_over_which_the_library_panics_are_refused() {
     let split = |pattern: &str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
     let mut hostile = vec![("normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "" }))];
     hostile.push(("pre_tokenizer", json!({ "type": "FixedLength", "length": 0 })));
-    // Steps back that grow with the power of two, and with that of three or four.
-    for pattern in ["(A|C|G|T|A)*(A+)+$Z", "((A+)+)+[XZ]", "(A|A)+[XZ]", "A*A*A*A*[XZ]"] {
+    // Steps back that grow exponentially.
+    for pattern in ["(A|C|G|T|A)*(A+)+$Z", "((A+)+)+[XZ]", "(A|A)+[XZ]", "(A|AA)+$Z"] {
         hostile.push(("pre_tokenizer", split(pattern)));
     }
     for (part, rule) in hostile {
@@ -218,10 +218,7 @@ fn tokenizers_that_unfold_are_refused() {
         changed[part] = rule;
         fs::write(&file, changed.to_string()).expect("written");
         let refused = refusal(&model);
-        assert!(
-            refused.contains("tokenizer.json") && refused.contains(&part[..3]),
-            "{refused}"
-        );
+        assert!(refused.contains("tokenizer.json") && refused.contains(&part[..3]), "{refused}");
     }
     fs::File::create(&file).expect("made").set_len(65 << 20).expect("made long");
     assert!(refusal(&model).contains("larger than 64 MB"), "{}", refusal(&model));
