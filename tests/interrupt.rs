@@ -1,5 +1,6 @@
 //! What is interrupted stops at a place that it continues from, and says so by its exit code.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -88,7 +89,7 @@ fn trainings_stop_with_the_same_code() {
         let reference = char::from(bases[position - 1]);
         let alternate = if reference == 'A' { 'C' } else { 'A' };
         let split = ["train", "train", "val", "test"][at % 4];
-        text += &format!("chr1\t{position}\t{reference}\t{alternate}\t{}\t{split}\n", at / 4 % 2);
+        writeln!(text, "chr1\t{position}\t{reference}\t{alternate}\t{}\t{split}", at / 4 % 2).unwrap();
     }
     std::fs::write(&labels, text).unwrap();
     let output = folder.path().join("tuned");

@@ -148,14 +148,14 @@ impl Keys {
             let key = key.as_str();
             let only = self.only.iter().chain(COMMON_ONLY).find(|(name, _)| *name == key);
             if let Some((_, only)) = only {
-                if !(is_off(value) && matches!(only, Only::Off) || value.is_null() || only.allows(value)) {
+                if !(value.is_null() || only.allows(value)) {
                     return Err(file.unsupported(key, only.expected()));
                 }
-            } else if !(self.used.contains(&key) || self.harmless.contains(&key) || COMMON.contains(&key))
-                && TELLING.iter().any(|part| key.contains(part))
-                && !IDLE.iter().any(|part| key.contains(part))
-                && !is_off(value)
-            {
+                continue;
+            }
+            let known = [self.used, self.harmless, COMMON].iter().any(|keys| keys.contains(&key));
+            let named = |parts: &[&str]| parts.iter().any(|part| key.contains(part));
+            if !known && named(TELLING) && !named(IDLE) && !is_off(value) {
                 return Err(file.unsupported(
                     key,
                     "nothing: the key is unknown and may change what the model computes; remove it if it does not",

@@ -19,7 +19,7 @@ pub(super) fn unwrap(checkpoint: &mut Checkpoint) -> Result<Option<String>, Mode
         prefix += "_orig_mod.";
     }
     // `torch.compile` may wrap a part of the model as well.
-    checkpoint.rename(|name| without_compiled(name))?;
+    checkpoint.rename(without_compiled)?;
     while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| {
         let mut names = checkpoint.tensors().peekable();
         names.peek().is_some() && names.all(|(name, _)| name.starts_with(wrapper))
