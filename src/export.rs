@@ -24,7 +24,8 @@ use thiserror::Error;
 use vestore_schema::{Assembly, Track};
 
 pub(crate) use self::cell::write_score;
-pub use self::hive::write_hive;
+pub use self::hive::{hive_contents, write_hive};
+pub use self::indexed::index_ending;
 pub(crate) use self::info::InfoField;
 pub use self::position::PositionValue;
 use crate::query::{QueryPlan, TRACKS_KEY, WideRows};
@@ -99,7 +100,8 @@ pub fn write_text<W: Write>(format: TextFormat, plan: &QueryPlan, mut out: W) ->
     Ok(out.flush()?)
 }
 
-/// As [`write_text`], as BGZF. Gives the index that belongs beside the file, and what its name ends in.
+/// As [`write_text`], as BGZF. Gives the index that belongs beside the file, under a name that ends in
+/// [`index_ending`].
 ///
 /// # Errors
 /// When reading or writing fails.
@@ -107,16 +109,16 @@ pub fn write_indexed_text<W: Write>(
     format: TextFormat,
     plan: &QueryPlan,
     out: W,
-) -> Result<(Vec<u8>, &'static str), ExportError> {
+) -> Result<Vec<u8>, ExportError> {
     let lines = match format {
         TextFormat::Tsv => indexed::Lines::Tsv,
         TextFormat::Vcf => indexed::Lines::Vcf,
     };
     let mut sink = indexed::Indexed::new(out, lines, plan.store().assembly());
     write_lines(format, plan, &mut sink)?;
-    let (mut out, index, ending) = sink.finish()?;
+    let (mut out, index) = sink.finish()?;
     out.flush()?;
-    Ok((index, ending))
+    Ok(index)
 }
 
 fn write_lines(

@@ -17,7 +17,7 @@ pub use assembly::{Assembly, Contig};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
-pub use model::{Model, TokenizerKind};
+pub use model::{Model, ModelFile, TokenizerKind};
 pub use segment::{Segment, Table, Tail, segment_path};
 pub use study::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,

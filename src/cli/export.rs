@@ -1,15 +1,16 @@
 //! `vestore export`
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{
-    Format, PositionValue, QueryPlan, Request, Store, TextFormat, write_bedgraph, write_bigwig, write_hive,
-    write_indexed_text, write_rows, write_text,
+    Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request, Store, TextFormat, hive_contents,
+    index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows, write_text,
 };
 
-use super::output::{Output, say};
+use super::output::{inputs, say};
 use super::{Usage, regions};
 
 #[derive(clap::Args)]
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// folder or ends in `/`
     #[arg(short, value_name = "PATH")]
     output: PathBuf,
+    /// Replace the file if it exists, or the folder if an export wrote all that it holds
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -61,19 +65,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
     let path = arguments.output.as_path();
+    let inputs = inputs(&store, []);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let create = || Output::create(Some(path), &rules);
     let zipped = path.extension().is_some_and(|ending| ending == "gz");
     match arguments.format {
         ExportFormat::Arrow | ExportFormat::Parquet => {
             let folder = path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
             if arguments.format == ExportFormat::Parquet && folder {
-                return hive(&plan, path);
+                return hive(&plan, path, &rules);
             }
             let format = match arguments.format {
                 ExportFormat::Parquet => Format::Parquet,
                 _ if path.as_os_str() == "-" => Format::ArrowStream,
                 _ => Format::ArrowFile,
             };
-            let mut output = Output::create(Some(path))?;
+            let mut output = create()?;
+            output.refuse_terminal(if format == Format::Parquet { "Parquet" } else { "Arrow" })?;
             let rows = write_rows(format, plan.schema(), plan.rows(), &mut output)?;
             output.finish()?;
             say(format_args!("{rows} rows written to {}", path.display()));
@@ -82,24 +90,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ExportFormat::Tsv | ExportFormat::Vcf => {
             let format =
                 if arguments.format == ExportFormat::Tsv { TextFormat::Tsv } else { TextFormat::Vcf };
-            let mut output = Output::create(Some(path))?;
+            let mut output = create()?;
             if zipped {
-                let (index, ending) = write_indexed_text(format, &plan, &mut output)?;
-                output.finish()?;
-                beside(path, ending, &index)?;
+                let index = beside(path, index_ending(store.assembly()), &rules)?;
+                let bytes = write_indexed_text(format, &plan, &mut output)?;
+                finish(output, index, &bytes)?;
             } else {
                 write_text(format, &plan, &mut output)?;
                 output.finish()?;
             }
         }
-        ExportFormat::Bedgraph | ExportFormat::Bigwig => by_position(arguments, &plan)?,
+        ExportFormat::Bedgraph | ExportFormat::Bigwig => by_position(arguments, &plan, &rules)?,
     }
     say(format_args!("written to {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a format that holds one value per position.
-fn by_position(arguments: &Arguments, plan: &QueryPlan) -> anyhow::Result<()> {
+fn by_position(arguments: &Arguments, plan: &QueryPlan, rules: &OutputRules<'_>) -> anyhow::Result<()> {
     let [track] = plan.tracks.as_slice() else {
         let names: Vec<&str> = plan.tracks.iter().map(|track| track.name.as_str()).collect();
         return Err(Usage(format!(
@@ -124,41 +132,40 @@ fn by_position(arguments: &Arguments, plan: &QueryPlan) -> anyhow::Result<()> {
     };
     let path = arguments.output.as_path();
     if arguments.format == ExportFormat::Bedgraph {
-        let mut output = Output::create(Some(path))?;
+        let mut output = Output::create(Some(path), rules)?;
         write_bedgraph(plan, column, value, &mut output)?;
-        return output.finish();
+        return Ok(output.finish()?);
     }
     if path.as_os_str() == "-" {
-        return Err(Usage("bigwig cannot be written to a pipe; give a file with -o".to_owned()).into());
+        return Err(Usage("bigwig cannot be written to a pipe; name a file with -o".to_owned()).into());
     }
-    let mut output = Output::create(Some(path))?;
-    write_bigwig(plan, column, value, &mut output)?;
-    output.finish()?;
+    let mut output = Output::create(Some(path), rules)?;
     // bigWig has no room for it.
-    let about = serde_json::json!({ "track": track, "column": column });
-    beside(path, ".json", serde_json::to_string_pretty(&about)?.as_bytes())
+    let about = beside(path, ".json", rules)?;
+    write_bigwig(plan, column, value, &mut output)?;
+    let text = serde_json::to_string_pretty(&serde_json::json!({ "track": track, "column": column }))?;
+    finish(output, about, text.as_bytes())
 }
 
 /// Writes a folder that appears under its name only when it is whole.
-fn hive(plan: &QueryPlan, folder: &Path) -> anyhow::Result<ExitCode> {
-    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        anyhow::bail!("{} is not empty; choose another folder, or empty it", folder.display());
-    }
-    let mut temporary = folder.components().as_path().as_os_str().to_owned();
-    temporary.push(".partial");
-    let temporary = PathBuf::from(temporary);
-    std::fs::create_dir_all(&temporary).with_context(|| format!("cannot make {}", temporary.display()))?;
-    let rows = write_hive(plan, &plan.store().snapshot()?.models, &temporary)?;
-    std::fs::rename(&temporary, folder.components().as_path())
-        .with_context(|| format!("cannot write {}", folder.display()))?;
-    say(format_args!("{rows} rows written to {}", folder.display()));
+fn hive(plan: &QueryPlan, path: &Path, rules: &OutputRules<'_>) -> anyhow::Result<ExitCode> {
+    let output = OutputFolder::create(path, rules, hive_contents)?;
+    let rows = write_hive(plan, &plan.store().snapshot()?.models, output.folder())?;
+    output.finish()?;
+    say(format_args!("{rows} rows written to {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what belongs to `path` beside it.
-fn beside(path: &Path, ending: &str, bytes: &[u8]) -> anyhow::Result<()> {
+/// The file beside `path` that belongs to it, opened before any work is done.
+fn beside(path: &Path, ending: &str, rules: &OutputRules<'_>) -> anyhow::Result<Output> {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
-    let path = PathBuf::from(name);
-    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    Ok(Output::create(Some(Path::new(&name)), rules)?)
+}
+
+/// Names an output and then what belongs beside it: an index is never older than its file.
+fn finish(output: Output, mut beside: Output, bytes: &[u8]) -> anyhow::Result<()> {
+    beside.write_all(bytes)?;
+    output.finish()?;
+    Ok(beside.finish()?)
 }

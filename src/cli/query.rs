@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, SchemaRef, UInt32Type};
 use vestore::{
-    ExportError, Filter, Format, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows,
+    ExportError, Filter, Format, Output, OutputRules, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows,
     write_vcf,
 };
 use vestore_schema::{Table, Variant};
 
 use super::Usage;
-use super::output::{Output, print, say};
+use super::output::{inputs, print, say};
 use super::places::Places;
 
 #[derive(clap::Args)]
@@ -61,8 +61,11 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
     format: QueryFormat,
     /// Write to a file instead of stdout
-    #[arg(short, value_name = "FILE")]
+    #[arg(short, value_name = "FILE", conflicts_with_all = ["count", "plan"])]
     output: Option<PathBuf>,
+    /// Replace the file of -o if it exists
+    #[arg(long)]
+    force: bool,
     /// Print what would be read instead of reading it
     #[arg(long)]
     plan: bool,
@@ -81,6 +84,15 @@ enum QueryFormat {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
+    let inputs = inputs(&store, [arguments.bed.as_deref(), arguments.variants.as_deref()]);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let output = Output::create(arguments.output.as_deref(), &rules)?;
+    let printed = !arguments.count && !arguments.plan;
+    match arguments.format {
+        QueryFormat::Arrow if printed => output.refuse_terminal("Arrow")?,
+        QueryFormat::Parquet if printed => output.refuse_terminal("Parquet")?,
+        _ => {}
+    }
     let places =
         Places::read(&store, &arguments.places, arguments.bed.as_deref(), arguments.variants.as_deref())?;
     let mut missing: HashSet<Variant> = places.variants.iter().cloned().collect();
@@ -116,13 +128,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             rows = rows.with_filter(filter)?;
         }
         let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, &plan, &wide_schema(&plan.tracks), rows)?;
+        write(arguments, &plan, &wide_schema(&plan.tracks), rows, output)?;
     } else {
         if let Some(filter) = &filter {
             plan = plan.with_filter(filter)?;
         }
         let rows = limited(plan.rows(), &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, &plan, plan.schema(), rows)?;
+        write(arguments, &plan, plan.schema(), rows, output)?;
     }
     if filter.is_some() {
         return Ok(ExitCode::SUCCESS);
@@ -159,6 +171,7 @@ fn write(
     plan: &QueryPlan,
     schema: &SchemaRef,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    mut output: Output,
 ) -> anyhow::Result<()> {
     if arguments.count {
         let mut count = 0;
@@ -168,7 +181,6 @@ fn write(
         print(format_args!("{count}"))?;
         return Ok(());
     }
-    let mut output = Output::create(arguments.output.as_deref())?;
     let mut as_format = |format: Format, rows| -> Result<(), ExportError> {
         write_rows(format, schema, rows, &mut output).map(drop)
     };
@@ -181,7 +193,7 @@ fn write(
         (QueryFormat::Parquet, _) => as_format(Format::Parquet, rows)?,
         (QueryFormat::Vcf, _) => write_vcf(plan.store().assembly(), &plan.tracks, rows, &mut output)?,
     }
-    output.finish()
+    Ok(output.finish()?)
 }
 
 /// Removes the variants that have a row.

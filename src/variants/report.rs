@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::normalize::Rejection;
+use crate::output::{Output, OutputError, OutputRules};
 
 /// Unknown contigs that are counted one by one; further ones are counted together.
 const NAMED_CONTIGS: usize = 20;
+
+/// First line of a listing, by which it is known: a later run of the command may replace it.
+const HEADER: &str = "file\tline\tcontig\tposition\treference\talternate\treason";
 
 /// The listing cannot be written.
 #[derive(Debug, Error)]
@@ -58,7 +61,7 @@ pub struct Report {
     rejected: BTreeMap<Rejection, u64>,
     statuses: BTreeMap<Status, u64>,
     unknown_contigs: BTreeMap<String, u64>,
-    listing: Option<(PathBuf, BufWriter<File>)>,
+    listing: Option<(PathBuf, Output)>,
 }
 
 impl Report {
@@ -68,16 +71,15 @@ impl Report {
         Self::default()
     }
 
-    /// Counts, and lists to a TSV file: `file line contig position reference alternate reason`.
+    /// Counts, and lists to a TSV file: `file line contig position reference alternate reason`. The file appears
+    /// under its name once [`Report::finish`] was called; an earlier listing there is replaced.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn with_listing(path: &Path) -> Result<Self, ReportError> {
-        let mut report = Self::default();
-        let file = File::create(path).map_err(|source| ReportError { path: path.into(), source })?;
-        report.listing = Some((path.into(), BufWriter::new(file)));
-        report.list(format_args!("file\tline\tcontig\tposition\treference\talternate\treason"))?;
-        Ok(report)
+    /// The file cannot be written, or is something else than a listing.
+    pub fn with_listing(path: &Path, rules: &OutputRules<'_>) -> Result<Self, OutputError> {
+        let mut output = Output::report(path, HEADER, rules)?;
+        writeln!(output, "{HEADER}").map_err(OutputError::io(path))?;
+        Ok(Self { listing: Some((path.into(), output)), ..Self::default() })
     }
 
     /// Counts and lists an allele or region that is no row.
@@ -140,15 +142,12 @@ impl Report {
         self.statuses.get(&status).copied().unwrap_or_default()
     }
 
-    /// Writes out the rest of the listing. Dropping the report instead may lose the end of it.
+    /// Gives the listing its name; nothing more is listed. Dropping the report instead leaves no listing.
     ///
     /// # Errors
     /// The listing cannot be written.
-    pub fn finish(&mut self) -> Result<(), ReportError> {
-        match &mut self.listing {
-            Some((path, file)) => file.flush().map_err(|source| ReportError { path: path.clone(), source }),
-            None => Ok(()),
-        }
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        self.listing.take().map_or(Ok(()), |(_, output)| output.finish())
     }
 
     /// The counts as lines of text, leaving out what did not occur.
@@ -208,7 +207,7 @@ mod tests {
     fn everything_is_counted_listed_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.tsv");
-        let mut report = Report::with_listing(&path).unwrap();
+        let mut report = Report::with_listing(&path, &OutputRules::default()).unwrap();
         report.records = 3;
         let listed = |contig| Listed {
             path: Path::new("x.vcf"),
@@ -234,6 +233,11 @@ mod tests {
             "3 records read\n1 alleles that cannot be scored: symbolic\n2 left out: unknown_contig\n\
              2 of them on contig `z`, which the reference lacks\n"
         );
-        assert!(Report::with_listing(folder.path()).unwrap_err().to_string().contains("cannot write report"));
+        // The same command may run again; any other file stays.
+        drop(Report::with_listing(&path, &OutputRules::default()).unwrap());
+        std::fs::write(&path, "file\tline\n").unwrap();
+        let error = Report::with_listing(&path, &OutputRules::default()).unwrap_err();
+        assert!(matches!(error, OutputError::Exists { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "file\tline\n");
     }
 }
