@@ -129,7 +129,11 @@ pub fn import(
             .filter(|segment| segment.track == track.name)
             .map(|segment| segment.rows)
             .sum();
-        check_track(&track, &store.snapshot()?.tracks)?;
+        let tracks = store.snapshot()?.tracks;
+        // An import that failed half-way, of an earlier version, left its name without rows.
+        let is_empty = |known: &Track| held == 0 && known.name == track.name && known.external.is_some();
+        let known: Vec<Track> = tracks.into_iter().filter(|known| !is_empty(known)).collect();
+        check_track(&track, &known)?;
         if held > 0 {
             return Err(ImportError::Present { name: track.name, rows: held });
         }
@@ -157,8 +161,11 @@ pub fn import(
                     remarks: Vec::new(),
                     layers: Vec::new(),
                 };
-                writer.put_track(&track)?;
-                writer.commit(&segments, &run)?;
+                if rows == 0 {
+                    let counts = made.report.summary().trim_end().replace('\n', ", ");
+                    return Err(ImportError::NoRows { path: path.into(), counts });
+                }
+                writer.commit_track(&track, &segments, &run)?;
                 let Made { report, without_score } = made;
                 return Ok(Imported { track, rows, without_score, sorted, report });
             }

@@ -119,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
             let usage = error.chain().any(|cause| {
                 cause.is::<Usage>()
                     || cause.is::<NameError>()
+                    || cause.downcast_ref().is_some_and(vestore::OutputError::is_usage)
                     || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
                     || matches!(cause.downcast_ref(), Some(PretrainError::Setting { .. }))
                     || matches!(cause.downcast_ref(), Some(TuningError::Setting { .. }))

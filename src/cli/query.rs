@@ -125,7 +125,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if wide {
         let mut rows = WideRows::new(plan.rows(), &plan.tracks);
         if let Some(filter) = &filter {
-            rows = rows.with_filter(filter)?;
+            rows = rows.with_filter(filter, store.assembly())?;
         }
         let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
         write(arguments, &plan, &wide_schema(&plan.tracks), rows, output)?;

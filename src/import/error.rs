@@ -22,6 +22,14 @@ pub enum ImportError {
         /// Why.
         source: io::Error,
     },
+    /// Nothing of the file is a row.
+    #[error("{} has no variant of the reference with a score, so nothing was imported: {counts}", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// What became of its records.
+        counts: String,
+    },
     /// The text cannot be parsed.
     #[error(transparent)]
     Input(#[from] InputError),

@@ -77,7 +77,7 @@ pub enum OutputError {
         what: &'static str,
     },
     /// The system refused.
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`", path.display())]
     Io {
         /// The output.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// Stdout cannot be written.
-    #[error("cannot write to stdout: {0}")]
+    #[error("cannot write to stdout")]
     Stdout(#[source] io::Error),
 }
 

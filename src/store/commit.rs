@@ -108,6 +108,25 @@ impl Writer {
         })
     }
 
+    /// As [`Writer::commit`], of all segments of a track that is new, or has no rows: it comes with them or not at all.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub fn commit_track(&mut self, track: &Track, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
+        check_name(&track.name)?;
+        self.guarded(|writer| {
+            let next = writer.next_segment;
+            writer.store.catalog.write(|catalog| {
+                catalog.put_track(track)?;
+                for segment in segments {
+                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
+                }
+                catalog.put_next_segment(next)?;
+                catalog.put_run(run)
+            })
+        })
+    }
+
     /// Puts `new` segments in the place of `old` ones, in one durable transaction. The files of the old ones
     /// stay for a grace period, for readers of older snapshots.
     ///

@@ -1,12 +1,11 @@
 //! `vestore model add`
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use vestore::{Snapshot, Store, StoreError};
-use vestore_ingest::{ModelSource, ablated_tracks, describe, record_of, summarize};
+use vestore::{Snapshot, Store, StoreError, Writer, check_model};
+use vestore_ingest::{ModelSource, ablated_tracks, describe, model_files, record_of, source_of, summarize};
 use vestore_schema::{Digest, Model, Track, check_name};
 
 use super::{Usage, say, typed};
@@ -44,7 +43,7 @@ pub(super) struct Arguments {
     /// it was trained on
     #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapter")]
     adapter_layers: AdapterLayers,
-    /// Keep a copy of the files in the store
+    /// Keep a copy of the files in the store: configuration, tokenizer, weights, code, card and licence
     #[arg(long)]
     copy: bool,
 }
@@ -69,31 +68,30 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     let description = describe(&source)?;
-    let id = Digest::from(description.id);
-    let mut writer = store.writer(&typed())?;
-    let folder = format!("models/{id}");
     let text = |path: &Path| -> anyhow::Result<String> {
         let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
         path.to_str()
             .map(str::to_owned)
             .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
     };
-    let (checkpoint, adapter) = if arguments.copy {
-        copy_folder(&source.checkpoint, &store.root().join(&folder).join("checkpoint"))?;
-        if let Some(adapter) = &source.adapter {
-            copy_folder(adapter, &store.root().join(&folder).join("adapter"))?;
-        }
-        (format!("{folder}/checkpoint"), source.adapter.as_ref().map(|_| format!("{folder}/adapter")))
-    } else {
-        (text(&source.checkpoint)?, source.adapter.as_deref().map(text).transpose()?)
-    };
-    let model = Model {
-        adapter_layers: source.adapter_layers,
-        copied: arguments.copy,
+    let adapter = source.adapter.as_deref().map(text).transpose()?;
+    let mut model = Model {
+        adapter_layers: source.adapter_layers.clone(),
         parent,
         pruned_by,
-        ..record_of(&arguments.name, description, checkpoint, adapter)
+        ..record_of(&arguments.name, description, text(&source.checkpoint)?, adapter)
     };
+    let mut writer = store.writer(&typed())?;
+    let known = store.snapshot()?.models;
+    // Before anything is copied.
+    check_model(&model, &known)?;
+    if arguments.copy {
+        let kept = known.iter().find(|known| known.name == model.name && known.copied && !known.files.is_empty());
+        match kept.filter(|kept| store.copy_damage(kept).is_none()) {
+            Some(kept) => keep_copy(&mut model, kept),
+            None => copy(&mut writer, &source, &mut model)?,
+        }
+    }
     writer.put_model(&model)?;
     let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));
     say(format_args!(
@@ -122,7 +120,7 @@ fn source(
                 snapshot.models.iter().find(|model| model.name == *name).ok_or_else(|| {
                     StoreError::Unknown { kind: "model", name: name.clone(), known: known() }
                 })?;
-            (vestore_ingest::source_of(store, parent), Some(parent))
+            (source_of(store, parent), Some(parent))
         }
         (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),
     };
@@ -213,15 +211,30 @@ fn parse_layers(text: &str) -> Option<Vec<u32>> {
     Some(layers)
 }
 
-/// Copies the files of a folder, none of its folders.
-fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
-        let path = entry.with_context(|| format!("cannot list {}", from.display()))?.path();
-        if let (true, Some(name)) = (path.is_file(), path.file_name()) {
-            fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
-        }
-    }
+/// Names the copy that the store has of the same model already.
+fn keep_copy(model: &mut Model, kept: &Model) {
+    model.copied = true;
+    model.checkpoint.clone_from(&kept.checkpoint);
+    model.adapter.clone_from(&kept.adapter);
+    model.files.clone_from(&kept.files);
+    say(format_args!("{}: the store has a whole copy of its files already", model.name));
+}
+
+/// Copies the model's files into the store, and checks that the copy is the same model.
+fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow::Result<()> {
+    let copied = writer.copy_model(model.id, &model_files(source)?)?;
+    let place = |part: &str| format!("{}/{part}", copied.folder);
+    model.copied = true;
+    model.checkpoint = place("checkpoint");
+    model.adapter = model.adapter.as_ref().map(|_| place("adapter"));
+    model.files.clone_from(&copied.files);
+    let found = describe(&source_of(writer.store(), model))?;
+    ensure!(
+        Digest::from(found.id) == model.id,
+        "the copy of model `{}` is another model than its source: the files changed while they were copied; give the \
+         same command again",
+        model.name
+    );
     Ok(())
 }
 
