@@ -1,7 +1,7 @@
 //! What an output must not be: an address, an input, part of a store, something that is there already.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io::{Error, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -66,8 +66,8 @@ fn resolved(path: &Path) -> Result<(PathBuf, PathBuf), OutputError> {
     Ok((folder, path.to_owned()))
 }
 
-/// Checks the folder that a command writes several files into, and makes it where it is missing: a local one outside
-/// any store, not one of `inputs`, and writable.
+/// Checks the folder that a command writes several files into, and makes nothing: a local one outside any store, not
+/// one of `inputs`, that is there or can be made.
 ///
 /// # Errors
 /// When it is not, or the system refuses.
@@ -84,9 +84,8 @@ pub fn check_output_folder(path: &Path, inputs: &[PathBuf]) -> Result<(), Output
     let above = above.canonicalize().map_err(OutputError::io(path))?;
     refuse_store(path, &above)?;
     refuse_inputs(path, path.metadata().ok().as_ref(), inputs)?;
-    fs::create_dir_all(path).map_err(OutputError::io(path))?;
     // Told now rather than after hours.
-    tempfile::tempfile_in(path).map(drop).map_err(OutputError::io(path))
+    tempfile::tempfile_in(above).map(drop).map_err(OutputError::io(path))
 }
 
 pub(super) fn refuse_scheme(path: &Path) -> Result<(), OutputError> {

@@ -85,12 +85,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let known = store.snapshot()?.models;
     // Before anything is copied.
     check_model(&model, &known)?;
+    let lender = arguments.adapter.is_none().then(|| known.iter().find(|other| Some(&other.name) == model.parent.as_ref()));
     if arguments.copy {
         let kept = known.iter().find(|known| known.name == model.name && known.copied && !known.files.is_empty());
         match kept.filter(|kept| store.copy_damage(kept).is_none()) {
-            Some(kept) => keep_copy(&mut model, kept),
+            Some(kept) => {
+                keep_copy(&mut model, kept);
+                say(format_args!("{}: the store has a whole copy of its files already", model.name));
+            }
             None => copy(&mut writer, &source, &mut model)?,
         }
+    } else if let Some(lender) = lender.flatten().filter(|lender| lender.copied) {
+        // The same files with other layers: the store stays whole when it is moved.
+        keep_copy(&mut model, lender);
     }
     writer.put_model(&model)?;
     let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));
@@ -211,13 +218,12 @@ fn parse_layers(text: &str) -> Option<Vec<u32>> {
     Some(layers)
 }
 
-/// Names the copy that the store has of the same model already.
+/// Names the copy that the store has of another record of the same files.
 fn keep_copy(model: &mut Model, kept: &Model) {
     model.copied = true;
     model.checkpoint.clone_from(&kept.checkpoint);
     model.adapter.clone_from(&kept.adapter);
     model.files.clone_from(&kept.files);
-    say(format_args!("{}: the store has a whole copy of its files already", model.name));
 }
 
 /// Copies the model's files into the store, and checks that the copy is the same model.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Context;
 use vestore::{Output, OutputRules, check_output_folder};
 use vestore_ingest::{Progress, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer};
 
@@ -52,6 +53,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let folder = &arguments.output;
     check_output_folder(folder, &arguments.inputs)?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let rules = OutputRules { force: arguments.force, inputs: &arguments.inputs };
     let create = |name: &str| Output::create(Some(&folder.join(name)), &rules);
     let outputs = TrainedTokenizer::FILES.iter().map(|name| create(name)).collect::<Result<Vec<_>, _>>()?;
