@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{Store, StoreError};
-use vestore_schema::{Model, TokenizerKind};
+use vestore_schema::{Model, TokenizerKind, check_name};
 
 use super::engine;
 use super::output::{print, say};
@@ -69,6 +69,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::List(arguments) => (arguments, false),
         Verb::Show(arguments) => (arguments, true),
         Verb::Rename(RenameArguments { store, old, new }) => {
+            check_name(&new)?;
             let purpose = format!("vestore model rename {} {old} {new}", store.display());
             Store::open(&store)?.writer(&purpose)?.rename_model(&old, &new)?;
             say(format_args!("model `{old}` is now `{new}`; its tracks keep their names"));

@@ -156,12 +156,6 @@ impl Store {
         }
     }
 
-    /// Whether the files of `other` lie in the copy that the store keeps of `model`.
-    pub(super) fn lends_copy(&self, model: &Model, other: &Model) -> bool {
-        let folder = self.root.join(&model.checkpoint);
-        model.copied && folder.parent().is_some_and(|copy| is_named(self, copy, std::slice::from_ref(other)))
-    }
-
     /// Folders of copies that none of `models` names.
     pub(super) fn unnamed_copies(&self, models: &[Model]) -> Result<Vec<PathBuf>, StoreError> {
         let above = self.root.join(MODELS);

@@ -55,14 +55,14 @@ impl Writer {
         })
     }
 
-    /// Takes a model out of the store, and then its copied files.
+    /// Takes a model out of the store, and then its copied files unless another model has them too.
     ///
     /// # Errors
     /// When there is no such model, when tracks, models or studies name it, or when the system refuses.
     pub fn remove_model(&mut self, name: &str) -> Result<(), StoreError> {
         let snapshot = self.store().snapshot()?;
-        let model = find(&snapshot, name)?.clone();
-        let users = users(self.store(), &snapshot, &model)?;
+        find(&snapshot, name)?;
+        let users = users(self.store(), &snapshot, name)?;
         if !users.is_empty() {
             return Err(StoreError::InUse { name: name.to_owned(), users });
         }
@@ -116,16 +116,13 @@ impl Writer {
 }
 
 /// What names a model: kind and name of each.
-fn users(store: &Store, snapshot: &Snapshot, model: &Model) -> Result<Vec<String>, StoreError> {
-    let name = model.name.as_str();
+fn users(store: &Store, snapshot: &Snapshot, name: &str) -> Result<Vec<String>, StoreError> {
     let mut users = Vec::new();
     for track in snapshot.tracks.iter().filter(|track| track.model == name) {
         users.push(format!("track `{}`", track.name));
     }
-    for child in snapshot.models.iter().filter(|child| child.name != name) {
-        if child.parent.as_deref() == Some(name) || store.lends_copy(model, child) {
-            users.push(format!("model `{}`", child.name));
-        }
+    for child in snapshot.models.iter().filter(|child| child.parent.as_deref() == Some(name)) {
+        users.push(format!("model `{}`", child.name));
     }
     for study in store.studies()? {
         let kept = |run: &vestore_schema::StudyRun| run.model.as_deref() == Some(name);
