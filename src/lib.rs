@@ -19,21 +19,24 @@ mod variants;
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use diff::{Cells, Diff, Mover, diff, scatter};
 pub use export::{
-    ExportError, Format, PositionValue, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
-    write_indexed_text, write_rows, write_text, write_vcf,
+    ExportError, Format, PositionValue, TextFormat, hive_contents, index_ending, write_bedgraph,
+    write_bigwig, write_hive, write_indexed_text, write_rows, write_text, write_vcf,
 };
 pub use import::{
     ImportError, ImportOptions, Imported, LabelledRow, LabelledRows, TableRow, TableRows, import,
 };
-pub use output::{Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs};
+pub use output::{
+    Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,
+};
 pub use query::{
     ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
     WideRows, answer_schema, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_digest};
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ModelCopy, ScoreRow,
-    Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, embedding_batch, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ModelCopy,
+    ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, embedding_batch,
+    score_batch,
 };
 pub use study::study_report;
 pub use variants::{

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use self::check::{Place, place};
 pub use self::check::check_output_folder;
+use self::check::{Place, place};
 pub use self::error::OutputError;
 pub use self::folder::OutputFolder;
-pub use self::unfinished::remove_unfinished_outputs;
 use self::unfinished::Unfinished;
+pub use self::unfinished::remove_unfinished_outputs;
 
 /// Bytes that are gathered before a write.
 const BUFFER: usize = 1 << 20;

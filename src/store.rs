@@ -26,8 +26,8 @@ pub use commit::{Writer, check_track};
 pub use compact::Compacted;
 pub use copies::ModelCopy;
 pub use error::StoreError;
-pub use models::check_model;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
+pub use models::check_model;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
 
@@ -35,8 +35,8 @@ pub(crate) use blocks::Blocks;
 pub(crate) use rows::round;
 
 pub(crate) use catalog::CATALOG;
-pub(crate) use recovery::is_segment_file;
 use catalog::Catalog;
+pub(crate) use recovery::is_segment_file;
 
 /// A variant effect store. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]

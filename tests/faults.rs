@@ -58,7 +58,8 @@ const STEPS: [(&str, Step); 7] = [
     ("copy a model", |ground, store| {
         let mut writer = store.writer("test")?;
         let mut model = model("copied");
-        let places = ["checkpoint/config.json", "checkpoint/model.safetensors", "adapter/adapter_config.json"];
+        let places =
+            ["checkpoint/config.json", "checkpoint/model.safetensors", "adapter/adapter_config.json"];
         let source = ground.table(3, 31);
         let copied = writer.copy_model(model.id, &places.map(|place| (source.clone(), place.to_owned())))?;
         model.checkpoint = format!("{}/checkpoint", copied.folder);

@@ -149,7 +149,7 @@ fn sequences_of_several_classes_are_taken() {
     assert!(auroc > 0.7, "{record}");
     let told = fails(
         1,
-        &words.replace("--balanced", "--input difference"),
+        &words.replace("--balanced", "--input difference").replace("--name species", "--name signed"),
         &[&store, &table, &folder.path().join("o")],
     );
     assert!(told.contains("tune on the alternate alone"), "{told}");

@@ -12,7 +12,11 @@ use crate::programs::{checkpoint, fails, genome, ok, said, store};
 fn start(folder: &Path) -> (PathBuf, PathBuf) {
     let (fasta, model, store) = (folder.join("genome.fa"), folder.join("ck"), folder.join("s"));
     genome(&fasta);
-    checkpoint(&model, "nucleotide-transformer-v2", "--layers 2 --hidden 32 --heads 2 --intermediate 64 --seed 5");
+    checkpoint(
+        &model,
+        "nucleotide-transformer-v2",
+        "--layers 2 --hidden 32 --heads 2 --intermediate 64 --seed 5",
+    );
     ok("init {} --reference {}", &[&store, &fasta]);
     (store, model)
 }
@@ -24,7 +28,11 @@ fn copies(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { found.push((path.clone(), fs::read(&path).unwrap())) }
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push((path.clone(), fs::read(&path).unwrap()))
+            }
         }
     }
     found.sort();
@@ -49,7 +57,11 @@ fn a_copy_is_never_written_over_and_verify_reads_it() {
     ok("model add {} m --checkpoint {} --copy", &[&store, &inside]);
     assert!(fails(1, "model add {} other --from m --copy", &[&store]).contains("in the store as `m`"));
     let other = folder.path().join("ck2");
-    checkpoint(&other, "nucleotide-transformer-v2", "--layers 2 --hidden 32 --heads 2 --intermediate 64 --seed 6");
+    checkpoint(
+        &other,
+        "nucleotide-transformer-v2",
+        "--layers 2 --hidden 32 --heads 2 --intermediate 64 --seed 6",
+    );
     // Taken: told before anything is copied.
     assert!(fails(1, "model add {} m --checkpoint {} --copy", &[&store, &other]).contains("another model"));
     assert!(copies(&store) == before);

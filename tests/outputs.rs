@@ -10,7 +10,11 @@ use crate::programs::{command, fails, ok, said, store, vcf, vestore};
 /// A store with a track `t` of two rows, its reference, and the file that was imported.
 fn imported(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
     let (reference, store, table) = (folder.join("r.fa"), folder.join("s"), folder.join("in.tsv"));
-    fs::write(&reference, ">chr1\nACGTTGCATCGGATCCATGCAAGTCTTAGACGATCAGGCTTACCAGTA\n>chr2\nACGTACGTACGTACGT\n").unwrap();
+    fs::write(
+        &reference,
+        ">chr1\nACGTTGCATCGGATCCATGCAAGTCTTAGACGATCAGGCTTACCAGTA\n>chr2\nACGTACGTACGTACGT\n",
+    )
+    .unwrap();
     fs::write(&table, "chrom\tpos\tref\talt\tscore\nchr1\t5\tT\tA\t0.5\nchr1\t6\tG\tA\t0.25\n").unwrap();
     ok("init {} --reference {}", &[&store, &reference]);
     ok("import {} --track t {}", &[&store, &table]);
@@ -22,7 +26,11 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push((path.clone(), fs::read(&path).unwrap())) }
+        if path.is_dir() {
+            found.extend(files(&path))
+        } else {
+            found.push((path.clone(), fs::read(&path).unwrap()))
+        }
     }
     found.sort();
     found
@@ -47,7 +55,10 @@ fn no_command_writes_into_a_store_over_an_input_or_to_an_address() {
     ] {
         for path in [&catalog, &store.join("scores/new"), &reference, &folder.path().join("r.fa.fai")] {
             let told = fails(1, words, &[&store, path]);
-            assert!(told.contains("lies in a vestore store") || told.contains("overwrite an input"), "{told}");
+            assert!(
+                told.contains("lies in a vestore store") || told.contains("overwrite an input"),
+                "{told}"
+            );
         }
         assert!(fails(2, words, &[&store, Path::new("s3://bucket/x")]).contains("not a local path"));
     }
@@ -86,8 +97,11 @@ fn what_exists_is_replaced_only_by_force_and_a_failure_leaves_nothing() {
     assert!(fails(1, "export {} --format vcf -o {}", &[&store, &at("a.vcf.gz")]).contains("a.vcf.gz.tbi"));
     // A disk that is full, so to say: the failure is told, and nothing is left of any output.
     let before = files(folder.path());
-    for words in ["export S --format parquet -o new/", "query S --format arrow -o new", "export S --format tsv -o new"] {
-        let script = format!("trap '' XFSZ; ulimit -f 0; exec {} {words}", vestore().display()).replace(" S ", " s ");
+    for words in
+        ["export S --format parquet -o new/", "query S --format arrow -o new", "export S --format tsv -o new"]
+    {
+        let script =
+            format!("trap '' XFSZ; ulimit -f 0; exec {} {words}", vestore().display()).replace(" S ", " s ");
         let output = Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(files(folder.path()) == before && !at("new").exists(), "{words}");
@@ -112,9 +126,11 @@ fn an_interrupted_output_leaves_nothing() {
     // It waits for the rest of its input, with its output open.
     let mut child = command("annotate {} - {}", &[&store, &output]);
     let mut child = child.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let partial = || fs::read_dir(folder.path()).unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().ends_with(".partial")
-    });
+    let partial = || {
+        fs::read_dir(folder.path())
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().ends_with(".partial"))
+    };
     while !partial() {
         assert!(child.try_wait().unwrap().is_none(), "it ended early");
         std::thread::yield_now();
@@ -136,9 +152,11 @@ fn a_report_is_replaced_by_the_same_command_and_an_input_never() {
     let (variants, report) = (folder.path().join("v.vcf"), folder.path().join("r.tsv"));
     let reference = char::from(bases[999]);
     let alternate = if reference == 'A' { 'C' } else { 'A' };
-    let records = [("chr1", 1000, reference.to_string(), alternate.to_string()), ("zz", 1, "A".into(), "C".into())];
+    let records =
+        [("chr1", 1000, reference.to_string(), alternate.to_string()), ("zz", 1, "A".into(), "C".into())];
     vcf(&variants, &records);
-    let words = "score {} --model small --variants {} --window 60 --device cpu --threads 1 --quiet --report {}";
+    let words =
+        "score {} --model small --variants {} --window 60 --device cpu --threads 1 --quiet --report {}";
     let text = fs::read(&variants).unwrap();
     assert!(fails(1, words, &[&store, &variants, &variants]).contains("overwrite an input"));
     assert_eq!(fs::read(&variants).unwrap(), text);
@@ -162,7 +180,10 @@ fn a_failed_import_leaves_its_name_free() {
     let (store, _, table) = imported(folder.path());
     let empty = folder.path().join("empty.tsv");
     fs::write(&empty, "chrom\tpos\tref\talt\tscore\nchr1\t5\tT\tA\t\n").unwrap();
-    assert!(fails(1, "import {} --track u {} --columns score", &[&store, &empty]).contains("nothing was imported"));
+    assert!(
+        fails(1, "import {} --track u {} --columns score", &[&store, &empty])
+            .contains("nothing was imported")
+    );
     assert!(!ok("track list {} --format json", &[&store]).contains("\"u\""));
     ok("import {} --track u {} --columns other=score", &[&store, &table]);
     assert!(ok("query {} --track u --format tsv", &[&store]).contains("other"));

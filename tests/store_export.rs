@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use vestore::{
-    Format, PositionValue, QueryPlan, Request, Store, TextFormat, index_ending, write_bedgraph, write_bigwig, write_hive,
-    write_indexed_text, write_rows, write_text,
+    Format, PositionValue, QueryPlan, Request, Store, TextFormat, index_ending, write_bedgraph, write_bigwig,
+    write_hive, write_indexed_text, write_rows, write_text,
 };
 use vestore_schema::Region;
 

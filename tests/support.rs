@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use vestore::{Disk, Reference, ScoreRow, Store, Writer, score_batch};
 use vestore_schema::{
-    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Recipe, Run, ScoreKind, Segment, Status, StoreRecord,
-    Strands, Table, Track, Variant,
+    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Recipe, Run, ScoreKind, Segment, Status,
+    StoreRecord, Strands, Table, Track, Variant,
 };
 
 /// Numbers that are the same in every run.

@@ -17,7 +17,7 @@ use vestore_schema::TokenizerKind;
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
 pub use kmer::{KmerTokenizer, SpecialOrder};
-pub(crate) use layout::{BASES, SPECIAL, BYTE_PAIR_FILES, byte_pair_files};
+pub(crate) use layout::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
 pub use train::{CorpusCounts, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer};
 
 /// One window as tokens.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{
-    Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request, Store, TextFormat, hive_contents,
-    index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows, write_text,
+    Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request, Store, TextFormat,
+    hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows,
+    write_text,
 };
 
 use super::output::{inputs, say};

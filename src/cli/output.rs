@@ -18,6 +18,9 @@ pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
 }
 
 /// The files that a command reads: those that were `named`, and the store's reference.
-pub(super) fn inputs<'a>(store: &'a Store, named: impl IntoIterator<Item = Option<&'a Path>>) -> Vec<PathBuf> {
+pub(super) fn inputs<'a>(
+    store: &'a Store,
+    named: impl IntoIterator<Item = Option<&'a Path>>,
+) -> Vec<PathBuf> {
     named.into_iter().flatten().chain([store.reference()]).map(Path::to_owned).collect()
 }

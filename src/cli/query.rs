@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, SchemaRef, UInt32Type};
 use vestore::{
-    ExportError, Filter, Format, Output, OutputRules, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows,
-    write_vcf,
+    ExportError, Filter, Format, Output, OutputRules, QueryPlan, Request, Store, StoreError, WideRows,
+    wide_schema, write_rows, write_vcf,
 };
 use vestore_schema::{Table, Variant};
 

@@ -101,7 +101,10 @@ fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
         print(format_args!("{name:<16}{value}"))?;
     }
     if !run.layers.is_empty() {
-        print(format_args!("\n{:>6}  {:>8}  {:>15}  {:>16}", "layer", "passes", "block influence", "angular distance"))?;
+        print(format_args!(
+            "\n{:>6}  {:>8}  {:>15}  {:>16}",
+            "layer", "passes", "block influence", "angular distance"
+        ))?;
     }
     for layer in &run.layers {
         print(format_args!(

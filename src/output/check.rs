@@ -19,7 +19,10 @@ pub(super) enum Place {
     /// A pipe, terminal or device, which is written as it is.
     Device,
     /// A file of that path in that folder, which is there and resolved.
-    File { folder: PathBuf, path: PathBuf },
+    File {
+        folder: PathBuf,
+        path: PathBuf,
+    },
 }
 
 /// Where the output `path` goes, if it may be written.
@@ -120,7 +123,8 @@ fn refuse_inputs(path: &Path, there: Option<&Metadata>, inputs: &[PathBuf]) -> R
             same(Path::new(&name))
         };
         let mut held = file.read_dir().into_iter().flatten().flatten();
-        if same(file) || INDEXES.iter().any(|ending| index(&ending)) || held.any(|entry| same(&entry.path())) {
+        if same(file) || INDEXES.iter().any(|ending| index(&ending)) || held.any(|entry| same(&entry.path()))
+        {
             return Err(OutputError::Input { path: path.to_owned(), input: input.clone() });
         }
     }

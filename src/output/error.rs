@@ -71,7 +71,9 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// Bytes that a terminal cannot show.
-    #[error("{what} is not text and is not written to a terminal; name a file with -o, or pipe it to a program")]
+    #[error(
+        "{what} is not text and is not written to a terminal; name a file with -o, or pipe it to a program"
+    )]
     Terminal {
         /// The format.
         what: &'static str,

@@ -8,8 +8,10 @@ fn rules(inputs: &[PathBuf]) -> OutputRules<'_> {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -50,7 +52,9 @@ fn inputs_are_never_written_by_whatever_name() {
     fs::hard_link(at("in.fa"), at("hard")).unwrap();
     symlink("in.fa", at("soft")).unwrap();
     let inputs = [at("in.fa"), at("checkpoint")];
-    for name in ["in.fa", "in.fa.fai", "hard", "soft", "model.bin", "checkpoint/model.bin", "checkpoint/../in.fa"] {
+    for name in
+        ["in.fa", "in.fa.fai", "hard", "soft", "model.bin", "checkpoint/model.bin", "checkpoint/../in.fa"]
+    {
         let error = Output::create(Some(&at(name)), &rules(&inputs)).unwrap_err();
         assert!(matches!(error, OutputError::Input { .. }), "{name}: {error}");
     }
@@ -106,7 +110,9 @@ fn a_link_is_replaced_and_a_device_is_written() {
 fn a_report_of_the_same_command_is_replaced_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report");
-    for (text, may) in [("head\nrow\n", true), ("head\n", true), ("header\n", false), ("head", false), ("", false)] {
+    for (text, may) in
+        [("head\nrow\n", true), ("head\n", true), ("header\n", false), ("head", false), ("", false)]
+    {
         fs::write(&path, text).unwrap();
         let created = Output::report(&path, "head", &OutputRules::default());
         assert_eq!(created.is_ok(), may, "{text:?}");
@@ -141,7 +147,10 @@ fn folders_give_way_only_where_all_is_known() {
     assert_eq!(names(&path), ["k2"]);
     fs::write(path.join("foreign"), "").unwrap();
     assert!(matches!(make(true, "k3"), Err(OutputError::Foreign { .. })));
-    assert_eq!((names(&path), names(folder.path())), (vec!["foreign".to_owned(), "k2".to_owned()], vec!["hive".to_owned()]));
+    assert_eq!(
+        (names(&path), names(folder.path())),
+        (vec!["foreign".to_owned(), "k2".to_owned()], vec!["hive".to_owned()])
+    );
     // Not finished: nothing stays.
     fs::remove_file(path.join("foreign")).unwrap();
     drop(OutputFolder::create(&path, &rules(&[]), contents).unwrap());

@@ -314,7 +314,11 @@ fn find(name: &str, schema: &SchemaRef) -> Result<usize, FilterError> {
         }
         several => {
             let some = several.iter().take(SHOWN).map(|index| fields[*index].name().as_str()).collect();
-            Err(FilterError::AmbiguousColumn { name: name.to_owned(), some: owned(some), count: several.len() })
+            Err(FilterError::AmbiguousColumn {
+                name: name.to_owned(),
+                some: owned(some),
+                count: several.len(),
+            })
         }
     }
 }

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{
-    Model, Run, Segment, Study, StudyRun, Table, Track, check_name, segment_path,
-};
+use vestore_schema::{Model, Run, Segment, Study, StudyRun, Table, Track, check_name, segment_path};
 
 use super::Store;
 use super::error::StoreError;

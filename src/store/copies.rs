@@ -169,7 +169,8 @@ impl Store {
         for folder in self.unnamed_copies(models)? {
             let list = |folder: &Path| self.medium.list(folder).map_err(StoreError::io("list", folder));
             let parts = list(&folder)?;
-            let is_part = |path: &Path| path.file_name().is_some_and(|name| PARTS.iter().any(|part| name == *part));
+            let is_part =
+                |path: &Path| path.file_name().is_some_and(|name| PARTS.iter().any(|part| name == *part));
             if !parts.iter().all(|(path, is_folder)| *is_folder && is_part(path)) {
                 // Not all of it is ours.
                 continue;

@@ -85,9 +85,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let known = store.snapshot()?.models;
     // Before anything is copied.
     check_model(&model, &known)?;
-    let lender = arguments.adapter.is_none().then(|| known.iter().find(|other| Some(&other.name) == model.parent.as_ref()));
+    let lender = arguments
+        .adapter
+        .is_none()
+        .then(|| known.iter().find(|other| Some(&other.name) == model.parent.as_ref()));
     if arguments.copy {
-        let kept = known.iter().find(|known| known.name == model.name && known.copied && !known.files.is_empty());
+        let kept =
+            known.iter().find(|known| known.name == model.name && known.copied && !known.files.is_empty());
         match kept.filter(|kept| store.copy_damage(kept).is_none()) {
             Some(kept) => {
                 keep_copy(&mut model, kept);

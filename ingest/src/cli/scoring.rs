@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{
-    OutputRules, Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
+    OutputRules, Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track,
+    read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter, devices,

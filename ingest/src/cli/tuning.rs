@@ -305,8 +305,11 @@ pub(super) fn check_free(store: &Store, name: &str, output: &Path) -> anyhow::Re
     check_name(name)?;
     let taken = name == EXTERNAL_MODEL || store.snapshot()?.models.iter().any(|model| model.name == name);
     if taken && !is_trained(output) {
-        let reason = "the name is taken; choose another --name, or free it with `vestore model rename` or `remove`";
-        return Err(StoreError::Conflict { kind: "model", name: name.to_owned(), reason: reason.to_owned() }.into());
+        let reason =
+            "the name is taken; choose another --name, or free it with `vestore model rename` or `remove`";
+        return Err(
+            StoreError::Conflict { kind: "model", name: name.to_owned(), reason: reason.to_owned() }.into()
+        );
     }
     Ok(())
 }

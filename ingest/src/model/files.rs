@@ -40,7 +40,11 @@ pub fn model_files(source: &ModelSource) -> Result<Vec<(PathBuf, String)>, Model
     Ok(files)
 }
 
-fn part(folder: &Path, place: &str, [stem, bin_stem]: [&str; 2]) -> Result<Vec<(PathBuf, String)>, ModelError> {
+fn part(
+    folder: &Path,
+    place: &str,
+    [stem, bin_stem]: [&str; 2],
+) -> Result<Vec<(PathBuf, String)>, ModelError> {
     let mut names: Vec<String> = NAMES.map(str::to_owned).to_vec();
     names.extend(code(folder)?);
     names.extend(Checkpoint::open(folder, stem, bin_stem)?.file_names());
@@ -116,7 +120,9 @@ mod tests {
         symlink("plain.json", snapshot.join("vocab.json")).expect("linked");
         symlink("../../../key", snapshot.join("README.md")).expect("linked");
         fs::create_dir(snapshot.join("LICENSE")).expect("made");
-        let text = |name| plain_file(&snapshot, name).map(|path| path.map(|path| fs::read_to_string(path).expect("text")));
+        let text = |name| {
+            plain_file(&snapshot, name).map(|path| path.map(|path| fs::read_to_string(path).expect("text")))
+        };
         assert_eq!(text("config.json").expect("a blob").as_deref(), Some("blob"));
         assert_eq!(text("vocab.json").expect("a neighbour").as_deref(), Some("{}"));
         assert_eq!(text("absent").expect("nothing"), None);

@@ -61,7 +61,8 @@ fn place(working: &Path) -> PathBuf {
 
 /// Who this is: command, process, host.
 fn note() -> String {
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("`vestore {}`, process {} on {}", words.join(" "), std::process::id(), host.trim())
 }

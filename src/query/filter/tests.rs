@@ -102,7 +102,10 @@ fn unknown_and_unlike_columns_are_told() {
     let nope = error("cosin < 3");
     assert!(nope.contains("unknown column `cosin`") && nope.contains("6 columns are a.cosine"), "{nope}");
     let several = error("llr < 3");
-    assert!(several.contains("ambiguous column `llr`: 2 columns") && several.contains("a.llr, b.llr"), "{several}");
+    assert!(
+        several.contains("ambiguous column `llr`: 2 columns") && several.contains("a.llr, b.llr"),
+        "{several}"
+    );
     let contig = error("contig = 'chr3'");
     assert!(contig.contains("unknown contig `chr3`") && contig.contains("chr1"), "{contig}");
     assert!(error("contig = 1").contains("in quotes"));

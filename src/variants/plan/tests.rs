@@ -6,8 +6,8 @@ use std::io::Read;
 use std::process::Command;
 
 use super::*;
-use crate::output::OutputRules;
 use crate::fixture::{Random, bgzf, data_file, gzip, random_bases};
+use crate::output::OutputRules;
 
 struct Made {
     plan: Plan,

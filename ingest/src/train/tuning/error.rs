@@ -59,7 +59,9 @@ pub enum TuningError {
         bases: usize,
     },
     /// The loss is no number any more.
-    #[error("at step {step} the loss is {loss} and the gradient {gradient}; use a lower --learning-rate, with another --output")]
+    #[error(
+        "at step {step} the loss is {loss} and the gradient {gradient}; use a lower --learning-rate, with another --output"
+    )]
     Diverged {
         /// Steps made.
         step: u64,
