@@ -18,7 +18,7 @@ use crate::export::{InfoField, write_score};
 use crate::query::QueryPlan;
 use crate::reference::{Reference, ReferenceError};
 use crate::store::StoreError;
-use crate::variants::{Contigs, Input, InputError, PlanError};
+use crate::variants::{Contigs, HeaderLine, Input, InputError, PlanError};
 
 /// Bytes of lines that are looked up together.
 const CHUNK: usize = 8 << 20;
@@ -256,18 +256,16 @@ fn header(
     fields: &[InfoField],
     text: &mut Vec<u8>,
 ) -> Result<usize, AnnotateError> {
-    // Some editors put a byte order mark before the text.
-    let mut at = if lines.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    text.extend_from_slice(&lines[..at]);
+    let mut at = 0;
     let declare = |text: &mut Vec<u8>| fields.iter().for_each(|field| text.extend(field.header().bytes()));
     while lines.get(at) == Some(&b'#') {
         let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);
         let line = &lines[at..end];
-        if let Some(rest) = line.strip_prefix(b"##INFO=<ID=") {
-            let id = rest.split(|byte| matches!(byte, b',' | b'>')).next().unwrap_or_default();
-            if let Some(field) = fields.iter().find(|field| field.id.as_bytes() == id) {
-                return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
-            }
+        let declared = String::from_utf8_lossy(line);
+        if let Some(declared) = HeaderLine::parse(&declared).filter(|line| line.kind == "INFO")
+            && let Some(field) = fields.iter().find(|field| declared.get("ID") == Some(field.id.as_str()))
+        {
+            return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
         }
         if !line.starts_with(b"##") {
             declare(text);

@@ -2,15 +2,13 @@
 //! before everything that depends on what the header declares, and a damaged record must be an
 //! error of ours.
 
-use std::collections::HashMap;
-
+use super::header::VariantHeader;
 use super::input::{Input, InputError, LONGEST};
 use super::source::{Record, is_alternate_allele, is_reference_allele};
 
 pub(super) struct BcfRecords {
     input: Input,
-    /// Contig names by the number that records use.
-    contigs: HashMap<i32, String>,
+    pub(super) header: VariantHeader,
     /// CHROM to ALT and INFO of the record in hand.
     site: Vec<u8>,
     skipped: Vec<u8>,
@@ -116,9 +114,9 @@ impl BcfRecords {
     /// Reads the header.
     pub(super) fn new(mut input: Input) -> Result<Self, InputError> {
         let (_, text) = input.read_bcf_header()?;
-        let contigs = contig_numbers(&String::from_utf8_lossy(&text));
+        let header = VariantHeader::parse(&String::from_utf8_lossy(&text));
         input.count_records();
-        Ok(Self { input, contigs, site: Vec::new(), skipped: vec![0; 64 << 10] })
+        Ok(Self { input, header, site: Vec::new(), skipped: vec![0; 64 << 10] })
     }
 
     /// Reads the next record.
@@ -149,7 +147,7 @@ impl BcfRecords {
     fn parse(&self, record: &mut Record) -> Result<(), InputError> {
         let short = || self.input.malformed("record", &self.site, "is too short");
         let mut site = Site::read(&self.site).ok_or_else(short)?;
-        let name = self.contigs.get(&site.contig).ok_or_else(|| {
+        let name = self.header.contig_name(site.contig).ok_or_else(|| {
             let number = site.contig.to_string();
             self.input.malformed("CHROM", number.as_bytes(), "is no contig of the header")
         })?;
@@ -214,19 +212,6 @@ fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// The contigs of a header by number: `IDX` where it stands, else the order of their lines.
-pub(crate) fn contig_numbers(header: &str) -> HashMap<i32, String> {
-    let lines = header.lines().filter_map(|line| line.strip_prefix("##contig=<")?.strip_suffix('>'));
-    let field = |line: &str, key: &str| {
-        line.split(',').find_map(|field| field.trim().strip_prefix(key).map(str::to_owned))
-    };
-    let numbered = lines.enumerate().filter_map(|(order, line)| {
-        let number = field(line, "IDX=").and_then(|text| text.parse().ok()).unwrap_or(order as i32);
-        Some((number, field(line, "ID=")?))
-    });
-    numbered.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
@@ -281,12 +266,6 @@ mod tests {
             })
             .collect();
         assert_eq!(told, ["1 2 5 A C,<DEL>", "2 HLA-A*01:01 1 ACGTACGTACGTACGTACGT *", "3 2 7 G ."]);
-    }
-
-    #[test]
-    fn contig_numbers_follow_idx() {
-        let contigs = contig_numbers("##contig=<ID=a,length=5,IDX=7>\n##contig=<ID=b>\n");
-        assert_eq!((contigs[&7].as_str(), contigs[&1].as_str()), ("a", "b"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::bcf::BcfRecords;
+use super::header::VariantHeader;
 use super::input::{Input, InputError};
 use super::vcf::VcfRecords;
 
@@ -49,8 +50,16 @@ impl VariantSource {
         Ok(Self(if input.begins_with(b"BCF")? {
             Format::Bcf(BcfRecords::new(input)?)
         } else {
-            Format::Vcf(VcfRecords::new(input))
+            Format::Vcf(VcfRecords::new(input)?)
         }))
+    }
+
+    /// What the header declares; nothing where there is none.
+    pub(crate) fn header(&self) -> &VariantHeader {
+        match &self.0 {
+            Format::Vcf(records) => &records.header,
+            Format::Bcf(records) => &records.header,
+        }
     }
 
     /// Reads the next record into `record`; `false` at the end.
