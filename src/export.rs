@@ -2,6 +2,7 @@
 
 mod bigwig;
 mod cell;
+mod form;
 mod hive;
 mod indexed;
 mod info;
@@ -24,6 +25,7 @@ use thiserror::Error;
 use vestore_schema::{Assembly, Track};
 
 pub(crate) use self::cell::write_score;
+pub use self::form::{FileForm, FileFormat, FormError};
 pub use self::hive::{hive_contents, write_hive};
 pub use self::indexed::index_ending;
 pub(crate) use self::info::InfoField;
