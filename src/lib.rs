@@ -22,7 +22,8 @@ pub use export::{
     ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows, write_text, write_vcf,
 };
 pub use import::{
-    ImportError, ImportOptions, Imported, LabelledRow, LabelledRows, TableRow, TableRows, import,
+    Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
+    TableRows, import,
 };
 pub use output::{
     Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,

@@ -4,7 +4,7 @@
 
 use super::header::VariantHeader;
 use super::input::{Input, InputError, LONGEST};
-use super::source::{Record, is_alternate_allele, is_reference_allele};
+use super::source::{Record, is_alternate_field, is_reference_field};
 
 pub(super) struct BcfRecords {
     input: Input,
@@ -162,9 +162,9 @@ impl BcfRecords {
             let bytes = site.text().ok_or_else(short)?;
             let text = bytes.iter().map(|byte| char::from(*byte));
             match index {
-                0 if is_reference_allele(bytes) => record.reference.extend(text),
+                0 if is_reference_field(bytes) => record.reference.extend(text),
                 0 => return Err(self.input.malformed("REF", bytes, "is no reference allele")),
-                _ if is_alternate_allele(bytes) => {
+                _ if is_alternate_field(bytes) => {
                     if index > 1 {
                         record.alternates.push(',');
                     }

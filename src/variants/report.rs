@@ -56,6 +56,10 @@ pub struct Report {
     pub normalized: u64,
     /// Rows dropped because an earlier one has the same normal form.
     pub duplicates: u64,
+    /// Rows of a variant that has another score already.
+    pub conflicts: u64,
+    /// The first of them, in words.
+    first_conflict: Option<String>,
     /// Bases left out of saturation because they are not A, C, G, T.
     pub non_acgt_bases: u64,
     rejected: BTreeMap<Rejection, u64>,
@@ -134,6 +138,33 @@ impl Report {
         let contig = &assembly.contig(variant.contig).name;
         let Variant { position, reference, alternate, .. } = variant;
         self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))
+    }
+
+    /// Counts and lists a row of a variant that has another score already; `describe` says both. File and line are
+    /// empty: by then rows are sorted.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn conflict(
+        &mut self,
+        variant: &Variant,
+        assembly: &Assembly,
+        describe: impl FnOnce() -> String,
+    ) -> Result<(), ReportError> {
+        self.conflicts += 1;
+        self.first_conflict.get_or_insert_with(describe);
+        let contig = &assembly.contig(variant.contig).name;
+        let Variant { position, reference, alternate, .. } = variant;
+        self.list(format_args!(
+            "\t\t{contig}\t{}\t{reference}\t{alternate}\tconflicting_duplicate",
+            position + 1
+        ))
+    }
+
+    /// The first row that [`Report::conflict`] took, in words.
+    #[must_use]
+    pub fn first_conflict(&self) -> Option<&str> {
+        self.first_conflict.as_deref()
     }
 
     /// How many alleles read have this status; duplicates are among them.

@@ -74,6 +74,16 @@ impl VariantSource {
     }
 }
 
+/// Whether `bytes` can stand where a REF does: letters, or `.` or `-` where none is stated.
+pub(super) fn is_reference_field(bytes: &[u8]) -> bool {
+    matches!(bytes, b"." | b"-") || is_reference_allele(bytes)
+}
+
+/// Whether `bytes` can stand where an ALT does.
+pub(super) fn is_alternate_field(bytes: &[u8]) -> bool {
+    bytes == b"-" || is_alternate_allele(bytes)
+}
+
 /// Whether `bytes` can be a REF: letters.
 pub(super) fn is_reference_allele(bytes: &[u8]) -> bool {
     bytes.iter().all(u8::is_ascii_alphabetic)

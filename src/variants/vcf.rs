@@ -3,7 +3,7 @@
 
 use super::header::VariantHeader;
 use super::input::{Input, InputError};
-use super::source::{Record, is_alternate_allele, is_reference_allele};
+use super::source::{Record, is_alternate_field, is_reference_field};
 
 /// Columns that are read: CHROM, POS, ID, REF, ALT.
 const COLUMNS: usize = 5;
@@ -75,10 +75,10 @@ impl VcfRecords {
         let Some(position) = number.and_then(|text| text.parse::<u64>().ok()) else {
             return malformed("POS", position, "is no position; a whole number from 1 is due");
         };
-        if !is_reference_allele(reference) {
+        if !is_reference_field(reference) {
             return malformed("REF", reference, "is no reference allele; bases are due");
         }
-        if !alternates.split(|byte| *byte == b',').all(is_alternate_allele) {
+        if !alternates.split(|byte| *byte == b',').all(is_alternate_field) {
             return malformed(
                 "ALT",
                 alternates,

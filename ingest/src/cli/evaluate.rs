@@ -136,7 +136,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         format!("normalizing variants needs the reference of this store, {}", store.reference().display())
     })?;
     reference.check(store.assembly())?;
-    let rules = arguments.label.rules();
+    let rules = arguments.label.rules()?;
     let split =
         (arguments.split.are_given() || !arguments.probe.is_empty()).then(|| arguments.split.options());
     let mut labels =

@@ -74,7 +74,7 @@ impl DataArguments {
             format!("windows are cut from the reference of this store, {}", store.reference().display())
         })?;
         reference.check(store.assembly())?;
-        let rules = self.label.rules();
+        let rules = self.label.rules()?;
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         say(format_args!("{}: {}", path.display(), data.counts));
         let limit = model.max_window().unwrap_or(u32::MAX);
