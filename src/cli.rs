@@ -130,7 +130,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("vestore: {error:#}");
+    eprintln!("{}", vestore::visible_lines(&format!("vestore: {error:#}")));
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()

@@ -2,6 +2,7 @@
 
 mod bigwig;
 mod cell;
+mod csv;
 mod form;
 mod hive;
 mod indexed;
@@ -25,6 +26,7 @@ use thiserror::Error;
 use vestore_schema::{Assembly, Track};
 
 pub(crate) use self::cell::write_score;
+pub use self::cell::{visible, visible_lines};
 pub use self::form::{FileForm, FileFormat, FormError};
 pub use self::hive::{hive_contents, write_hive};
 pub use self::indexed::index_ending;
@@ -43,6 +45,8 @@ pub enum Format {
     Table,
     /// A header line, then a line per row; floats in their shortest exact form, missing is empty.
     Tsv,
+    /// As [`Format::Tsv`], with commas; quoted as RFC 4180 says.
+    Csv,
     /// An array with an object per line; missing is null.
     Json,
     /// An Arrow IPC file.
@@ -189,6 +193,7 @@ pub fn write_rows<W: Write + Send>(
     match format {
         Format::Table => table::write(schema, rows, &mut out)?,
         Format::Tsv => tsv::write(schema, rows, &mut out)?,
+        Format::Csv => csv::write(schema, rows, &mut out)?,
         Format::Json => json::write(schema, rows, &mut out)?,
         Format::ArrowFile => {
             let mut writer = FileWriter::try_new(&mut out, schema)?;

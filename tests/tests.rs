@@ -30,6 +30,7 @@ mod store_diff;
 mod store_export;
 mod store_import;
 mod store_query;
+mod store_tables;
 mod study;
 mod study_report;
 mod support;

@@ -137,7 +137,7 @@ struct Usage(String);
 /// Prints a remark.
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{text}");
+    eprintln!("{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// The command line as people typed it, for notes to other processes.

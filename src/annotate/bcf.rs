@@ -21,6 +21,8 @@ pub(super) struct Header {
     declared: VariantHeader,
     /// The number of each field in the dictionary of strings, as a typed value.
     keys: Vec<Vec<u8>>,
+    /// Fields whose id a FILTER or FORMAT has: records may have them without a declaration.
+    known: Vec<(u32, String)>,
     /// Magic, length and text of the new header.
     pub(super) bytes: Vec<u8>,
 }
@@ -41,12 +43,16 @@ impl Header {
             None => return Err(damaged("lacks the line of column names")),
         };
         let mut declared = VariantHeader::parse(text);
-        let (mut keys, mut lines) = (Vec::new(), String::new());
+        let (mut keys, mut known, mut lines) = (Vec::new(), Vec::new(), String::new());
         for field in fields {
             if declared.info(&field.id).is_some() {
                 return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
             }
+            let is_known = declared.knows(&field.id);
             let number = declared.string_number(&field.id);
+            if is_known {
+                known.push((number, field.id.clone()));
+            }
             keys.push(typed(number));
             let line = field.header();
             match line.strip_suffix(">\n") {
@@ -60,7 +66,7 @@ impl Header {
         let length = (text.len() + lines.len() + 1) as u32;
         let bytes =
             [magic, &length.to_le_bytes(), before.as_bytes(), lines.as_bytes(), names.as_bytes(), b"\0"];
-        Ok(Self { declared, keys, bytes: bytes.concat() })
+        Ok(Self { declared, keys, known, bytes: bytes.concat() })
     }
 }
 
@@ -115,8 +121,15 @@ impl Chunk {
                     .then_some(())
                     .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;
             }
+            if !header.known.is_empty() {
+                let keys = site.field_keys().ok_or_else(short)?;
+                if let Some((_, id)) = header.known.iter().find(|(key, _)| keys.contains(key)) {
+                    let (path, id) = (path.into(), id.clone());
+                    return Err(AnnotateError::KeyTaken { path, unit: "record", number, id });
+                }
+            }
             self.unknown_contigs += u64::from(contig.is_none());
-            self.records.push(Record { info: start..end, alleles: first..self.alleles as u32 });
+            self.records.push(Record { info: start..end, lacking: 0, alleles: first..self.alleles as u32 });
         }
         Ok(())
     }

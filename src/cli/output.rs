@@ -9,12 +9,12 @@ use vestore::Store;
 /// Prints a remark.
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 pub(super) fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{text}");
+    eprintln!("{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// Prints a line of data.
 pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    writeln!(io::stdout().lock(), "{}", vestore::visible_lines(&text.to_string()))
 }
 
 /// The files that a command reads: those that were `named`, and the store's reference.

@@ -60,6 +60,20 @@ impl<'a> Site<'a> {
     pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         take_text(&mut self.rest)
     }
+
+    /// The numbers of its INFO fields, once all alleles are taken. `None` when it is too short for them.
+    pub(crate) fn field_keys(&mut self) -> Option<Vec<u32>> {
+        take_value(&mut self.rest)?; // FILTER
+        let mut keys = Vec::new();
+        for _ in 0..self.fields {
+            let mut padded = [0; 4];
+            let key = take_value(&mut self.rest)?;
+            padded.get_mut(..key.len())?.copy_from_slice(key);
+            keys.push(u32::from_le_bytes(padded));
+            take_value(&mut self.rest)?;
+        }
+        Some(keys)
+    }
 }
 
 impl Input {
@@ -183,10 +197,18 @@ impl BcfRecords {
 
 /// Takes a typed string off the front of `bytes`.
 fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let kind = bytes.first()? & 15;
+    let text = take_value(bytes)?;
+    // A missing value has no type.
+    (kind == 7 || text.is_empty()).then_some(text)
+}
+
+/// Takes a typed value off the front of `bytes`.
+fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (&descriptor, rest) = bytes.split_first()?;
     *bytes = rest;
-    let length = match descriptor >> 4 {
-        // The length follows as a typed integer of 1, 2 or 4 bytes.
+    let count = match descriptor >> 4 {
+        // The count follows as a typed integer of 1, 2 or 4 bytes.
         15 => {
             let (&kind, rest) = bytes.split_first()?;
             let width = match kind {
@@ -201,15 +223,18 @@ fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
             padded[..width].copy_from_slice(number);
             u32::from_le_bytes(padded) as usize
         }
-        length => usize::from(length),
+        count => usize::from(count),
     };
-    // A missing value has no type.
-    if descriptor & 15 != 7 && length > 0 {
-        return None;
-    }
-    let (text, rest) = bytes.split_at_checked(length)?;
+    let width = match descriptor & 15 {
+        0 => 0,
+        1 | 7 => 1,
+        2 => 2,
+        3 | 5 => 4,
+        _ => return None,
+    };
+    let (value, rest) = bytes.split_at_checked(count.checked_mul(width)?)?;
     *bytes = rest;
-    Some(text)
+    Some(value)
 }
 
 #[cfg(test)]

@@ -9,7 +9,11 @@ use thiserror::Error;
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::normalize::Rejection;
+<<<<<<< HEAD
 use crate::output::{Output, OutputError, OutputRules};
+=======
+use crate::export::visible;
+>>>>>>> bc1ea1e (Add INFO columns that records lack, refuse taken keys, escape text that leaves)
 
 /// Unknown contigs that are counted one by one; further ones are counted together.
 const NAMED_CONTIGS: usize = 20;
@@ -203,7 +207,7 @@ impl Report {
             line(*count, &format!("left out: {rejection}"));
         }
         for (contig, count) in &self.unknown_contigs {
-            line(*count, &format!("of them on contig `{contig}`, which the reference lacks"));
+            line(*count, &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
         }
         let mismatches = self.status(Status::RefMismatch);
         if mismatches * 2 > self.records {
@@ -215,8 +219,12 @@ impl Report {
     }
 
     fn list_allele(&mut self, listed: &Listed<'_>, reason: &str) -> Result<(), ReportError> {
+        if self.listing.is_none() {
+            return Ok(());
+        }
         let Listed { path, line, contig, position, reference, alternate } = listed;
-        let path = path.display();
+        let (path, contig) = (visible(&path.to_string_lossy()).into_owned(), visible(contig));
+        let (reference, alternate) = (visible(reference), visible(alternate));
         self.list(format_args!("{path}\t{line}\t{contig}\t{position}\t{reference}\t{alternate}\t{reason}"))
     }
 
