@@ -135,6 +135,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         cause.is::<Usage>()
             || cause.is::<NameError>()
             || cause.is::<vestore::FilterError>()
+            || cause.is::<vestore::FormError>()
             || cause.downcast_ref().is_some_and(vestore::OutputError::is_usage)
             || matches!(
                 cause.downcast_ref(),

@@ -32,6 +32,7 @@ use self::pass::{Made, pass};
 use self::source::Source;
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
+use crate::output::OutputRules;
 use crate::store::{Store, check_track};
 use crate::variants::Report;
 
@@ -44,12 +45,23 @@ pub struct ImportOptions {
     pub columns: Vec<(String, String)>,
     /// Which of several scores of one variant counts.
     pub duplicates: Duplicates,
-    /// Listing of what was left out and what cannot be scored.
+    /// Listing of what was left out and what cannot be scored. It replaces an earlier listing, and other files with
+    /// `force` alone.
     pub report: Option<PathBuf>,
+    /// Replace a file that is no listing.
+    pub force: bool,
+    /// Files that a listing never replaces, as [`OutputRules`] has them.
+    pub inputs: Vec<PathBuf>,
     /// Step that scores are rounded to, as typed.
     pub precision: Option<String>,
     /// Folder for temporary files; the system's without one.
     pub spill_folder: Option<PathBuf>,
+}
+
+impl ImportOptions {
+    fn report_rules(&self) -> OutputRules<'_> {
+        OutputRules { force: self.force, inputs: &self.inputs }
+    }
 }
 
 /// What an import did.

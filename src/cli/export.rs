@@ -6,12 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{
-    Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request, Store, TextFormat,
-    hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows,
-    write_text,
+    FileForm, FileFormat, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request, Store, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows, write_text,
 };
 
-use super::output::{inputs, say};
+use super::output::{Text, inputs, say};
 use super::{Usage, regions};
 
 #[derive(clap::Args)]
@@ -21,9 +19,9 @@ pub(super) struct Arguments {
     /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive; without any, all rows
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
-    /// How rows are written
+    /// How rows are written; as the name of -o says without it
     #[arg(long, value_enum)]
-    format: ExportFormat,
+    format: Option<ExportFormat>,
     /// Only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
@@ -34,8 +32,8 @@ pub(super) struct Arguments {
     /// size, or the mean
     #[arg(long, value_enum, default_value_t = Value::Extreme)]
     value: Value,
-    /// The file to write; `-` is stdout (Arrow goes there as a stream). tsv and vcf are compressed and
-    /// indexed for tabix when it ends in `.gz`; parquet becomes a Hive-partitioned folder when it is a
+    /// The file to write; `-` is stdout (Arrow goes there as a stream). Text is
+    /// compressed (BGZF) when it ends in `.gz` or `.bgz`, and tsv and vcf are indexed for tabix then; parquet becomes a Hive-partitioned folder when it is a
     /// folder or ends in `/`
     #[arg(short, value_name = "PATH")]
     output: PathBuf,
@@ -60,7 +58,49 @@ enum Value {
     Mean,
 }
 
+impl ExportFormat {
+    fn named(format: FileFormat) -> Option<Self> {
+        Some(match format {
+            FileFormat::Arrow => Self::Arrow,
+            FileFormat::Parquet => Self::Parquet,
+            FileFormat::Tsv => Self::Tsv,
+            FileFormat::Vcf => Self::Vcf,
+            FileFormat::Bedgraph => Self::Bedgraph,
+            FileFormat::Bigwig => Self::Bigwig,
+            FileFormat::Csv | FileFormat::Json | FileFormat::Bcf | FileFormat::Xlsx => return None,
+        })
+    }
+
+    fn file_format(self) -> FileFormat {
+        match self {
+            Self::Arrow => FileFormat::Arrow,
+            Self::Parquet => FileFormat::Parquet,
+            Self::Tsv => FileFormat::Tsv,
+            Self::Vcf => FileFormat::Vcf,
+            Self::Bedgraph => FileFormat::Bedgraph,
+            Self::Bigwig => FileFormat::Bigwig,
+        }
+    }
+}
+
+/// The format that was asked for by option or by name, and whether it is compressed.
+fn form(arguments: &Arguments) -> anyhow::Result<(ExportFormat, bool)> {
+    let path = arguments.output.as_path();
+    if let Some(asked) = arguments.format {
+        return Ok((asked, FileForm::with_format(path, asked.file_format())?.compressed));
+    }
+    let form = FileForm::of(path)?;
+    match form.format.and_then(ExportFormat::named) {
+        Some(format) => Ok((format, form.compressed)),
+        None => {
+            Err(Usage(format!("no export format is named like {}; choose one with --format", path.display()))
+                .into())
+        }
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (format, zipped) = form(arguments)?;
     let store = Store::open(&arguments.store)?;
     let regions = regions(&arguments.regions, &store)?;
     let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
@@ -69,14 +109,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let inputs = inputs(&store, []);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let create = || Output::create(Some(path), &rules);
-    let zipped = path.extension().is_some_and(|ending| ending == "gz");
-    match arguments.format {
+    match format {
         ExportFormat::Arrow | ExportFormat::Parquet => {
             let folder = path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
-            if arguments.format == ExportFormat::Parquet && folder {
+            if format == ExportFormat::Parquet && folder {
                 return hive(&plan, path, &rules);
             }
-            let format = match arguments.format {
+            let format = match format {
                 ExportFormat::Parquet => Format::Parquet,
                 _ if path.as_os_str() == "-" => Format::ArrowStream,
                 _ => Format::ArrowFile,
@@ -89,8 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         ExportFormat::Tsv | ExportFormat::Vcf => {
-            let format =
-                if arguments.format == ExportFormat::Tsv { TextFormat::Tsv } else { TextFormat::Vcf };
+            let format = if format == ExportFormat::Tsv { TextFormat::Tsv } else { TextFormat::Vcf };
             let mut output = create()?;
             if zipped {
                 let index = beside(path, index_ending(store.assembly()), &rules)?;
@@ -101,14 +139,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 output.finish()?;
             }
         }
-        ExportFormat::Bedgraph | ExportFormat::Bigwig => by_position(arguments, &plan, &rules)?,
+        ExportFormat::Bedgraph | ExportFormat::Bigwig => {
+            by_position(arguments, (format, zipped), &plan, &rules)?
+        }
     }
     say(format_args!("written to {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a format that holds one value per position.
-fn by_position(arguments: &Arguments, plan: &QueryPlan, rules: &OutputRules<'_>) -> anyhow::Result<()> {
+fn by_position(
+    arguments: &Arguments,
+    (format, zipped): (ExportFormat, bool),
+    plan: &QueryPlan,
+    rules: &OutputRules<'_>,
+) -> anyhow::Result<()> {
     let [track] = plan.tracks.as_slice() else {
         let names: Vec<&str> = plan.tracks.iter().map(|track| track.name.as_str()).collect();
         return Err(Usage(format!(
@@ -132,8 +177,8 @@ fn by_position(arguments: &Arguments, plan: &QueryPlan, rules: &OutputRules<'_>)
         Value::Mean => PositionValue::Mean,
     };
     let path = arguments.output.as_path();
-    if arguments.format == ExportFormat::Bedgraph {
-        let mut output = Output::create(Some(path), rules)?;
+    if format == ExportFormat::Bedgraph {
+        let mut output = Text::new(Output::create(Some(path), rules)?, zipped);
         write_bedgraph(plan, column, value, &mut output)?;
         return Ok(output.finish()?);
     }

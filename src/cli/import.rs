@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use vestore::{Duplicates, ImportOptions, Store, import};
 
 use super::Usage;
-use super::output::say;
+use super::output::{inputs, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     /// List what was left out, what cannot be scored, and variants with several scores, as TSV
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Replace the file of --report even if it is not a report
+    #[arg(long)]
+    force: bool,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -69,6 +72,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         columns: arguments.columns.iter().map(split).collect(),
         duplicates: arguments.duplicates.into(),
         report: arguments.report.clone(),
+        force: arguments.force,
+        inputs: inputs(&store, [Some(arguments.file.as_path())]),
         precision: arguments.precision.clone(),
         spill_folder: None,
     };

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use vestore::Store;
+use noodles::bgzf;
+use vestore::{Output, OutputError, Store};
 
 /// Prints a remark.
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
@@ -23,4 +24,40 @@ pub(super) fn inputs<'a>(
     named: impl IntoIterator<Item = Option<&'a Path>>,
 ) -> Vec<PathBuf> {
     named.into_iter().flatten().chain([store.reference()]).map(Path::to_owned).collect()
+}
+
+/// Text on its way out, as it is or as BGZF.
+pub(super) enum Text {
+    Plain(Output),
+    Compressed(bgzf::io::Writer<Output>),
+}
+
+impl Text {
+    pub(super) fn new(output: Output, compressed: bool) -> Self {
+        if compressed { Self::Compressed(bgzf::io::Writer::new(output)) } else { Self::Plain(output) }
+    }
+
+    /// Writes out what is left and gives the file its name.
+    pub(super) fn finish(self) -> Result<(), OutputError> {
+        match self {
+            Self::Plain(output) => output.finish(),
+            Self::Compressed(zipped) => zipped.finish().map_err(OutputError::Stdout)?.finish(),
+        }
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(output) => output.write(bytes),
+            Self::Compressed(zipped) => zipped.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(output) => output.flush(),
+            Self::Compressed(zipped) => zipped.flush(),
+        }
+    }
 }

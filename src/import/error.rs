@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 use vestore_schema::NameError;
 
+use crate::output::OutputError;
 use crate::reference::ReferenceError;
 use crate::store::StoreError;
 use crate::variants::{InputError, PlanError, ReportError, SpillError};
@@ -210,6 +211,9 @@ pub enum ImportError {
     /// Counting failed.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The listing cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// Temporary files of the sort failed.
     #[error(transparent)]
     Spill(#[from] SpillError),

@@ -126,7 +126,7 @@ fn make(
     reference.check(store.assembly())?;
     let mut contigs = Contigs::new(store.assembly());
     let report = match &options.report {
-        Some(path) => Report::with_listing(path)?,
+        Some(path) => Report::with_listing(path, &options.report_rules())?,
         None => Report::new(),
     };
     let mut normalizer =

@@ -9,11 +9,8 @@ use thiserror::Error;
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::normalize::Rejection;
-<<<<<<< HEAD
-use crate::output::{Output, OutputError, OutputRules};
-=======
 use crate::export::visible;
->>>>>>> bc1ea1e (Add INFO columns that records lack, refuse taken keys, escape text that leaves)
+use crate::output::{Output, OutputError, OutputRules};
 
 /// Unknown contigs that are counted one by one; further ones are counted together.
 const NAMED_CONTIGS: usize = 20;
