@@ -26,6 +26,14 @@ pub(super) enum InfoValues<'a> {
 }
 
 impl<'a> InfoValues<'a> {
+    /// What a cell of a table says: a value for each alternate where it lists as many, else one for all.
+    pub(super) fn listed(cell: &'a [u8], alternates: usize) -> Self {
+        if alternates > 1 && memchr::memchr_iter(b',', cell).count() + 1 == alternates {
+            return Self::Each(cell.split(|byte| *byte == b',').collect());
+        }
+        Self::Shared(cell)
+    }
+
     /// The value of an alternate, by its 0-based place; empty where there is none.
     pub(super) fn of(&self, alternate: usize) -> &'a [u8] {
         match self {

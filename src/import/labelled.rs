@@ -24,8 +24,12 @@ pub struct LabelledRow {
     pub reference: String,
     /// Alternate allele as it stands.
     pub alternate: String,
+    /// Alternate alleles of the record, whose rows follow each other.
+    pub of: usize,
     /// The text of each column asked for; empty where there is none.
     pub values: Vec<String>,
+    /// Whether several alternates share one of the values.
+    pub shared: bool,
 }
 
 /// The rows of a file.
@@ -94,19 +98,10 @@ impl LabelledRows {
                 Kind::Table { layout, keys, columns } => {
                     layout.split(&self.path, record.line, record.text, &mut self.cells)?;
                     let cell = |at: usize| self.cells.get(record.text, at);
-                    let mut values = Vec::with_capacity(columns.len());
-                    for column in columns {
-                        let text = text_cell(&self.path, record.line, cell(*column))?;
-                        values.push(text);
-                    }
-                    let value = |column: usize, alternate: usize, of: usize| {
-                        // A cell may have a value for each alternate.
-                        let each = values[column].split(',');
-                        if of > 1 && each.clone().count() == of { each.clone().nth(alternate) } else { None }
-                            .unwrap_or(values[column])
-                            .to_owned()
-                    };
-                    expand(&self.path, record, keys.map(cell), columns.len(), value, &mut self.waiting)?;
+                    let of = 1 + memchr::memchr_iter(b',', cell(keys[3])).count();
+                    let values: Vec<_> =
+                        columns.iter().map(|column| InfoValues::listed(cell(*column), of)).collect();
+                    expand(&self.path, record, keys.map(cell), &values, &mut self.waiting)?;
                 }
                 Kind::Vcf { fields } => {
                     let columns = vcf_columns(&self.path, record)?;
@@ -115,26 +110,19 @@ impl LabelledRows {
                     for field in fields {
                         values.push(field.values(&self.path, record.line, columns[INFO], alternates)?);
                     }
-                    let value = |column: usize, alternate: usize, _| match &values[column] {
-                        // A flag says that it is there.
-                        InfoValues::Flag => "1".to_owned(),
-                        values => String::from_utf8_lossy(values.of(alternate)).trim().to_owned(),
-                    };
-                    let keys = VCF.map(|at| columns[at]);
-                    expand(&self.path, record, keys, fields.len(), value, &mut self.waiting)?;
+                    expand(&self.path, record, VCF.map(|at| columns[at]), &values, &mut self.waiting)?;
                 }
             }
         }
     }
 }
 
-/// Appends a row for each alternate allele; `value` says the text of a column for an alternate of so many.
+/// Appends a row for each alternate allele.
 fn expand(
     path: &Path,
     record: Record<'_>,
     keys: [&[u8]; 4],
-    columns: usize,
-    value: impl Fn(usize, usize, usize) -> String,
+    values: &[InfoValues<'_>],
     rows: &mut VecDeque<LabelledRow>,
 ) -> Result<(), ImportError> {
     let line = record.line;
@@ -145,13 +133,20 @@ fn expand(
     })?;
     let of = alternates.split(',').count();
     for (number, alternate) in alternates.split(',').enumerate() {
+        let value = |values: &InfoValues<'_>| match values {
+            // A flag says that it is there.
+            InfoValues::Flag => Ok("1".to_owned()),
+            values => text_cell(path, line, values.of(number)).map(str::to_owned),
+        };
         rows.push_back(LabelledRow {
             line,
             contig: contig.clone(),
             position,
             reference: reference.clone(),
             alternate: alternate.to_owned(),
-            values: (0..columns).map(|column| value(column, number, of)).collect(),
+            of,
+            values: values.iter().map(value).collect::<Result<_, _>>()?,
+            shared: of > 1 && values.iter().any(|values| matches!(values, InfoValues::Shared(_))),
         });
     }
     Ok(())
@@ -175,7 +170,13 @@ mod tests {
     }
 
     fn row(line: u64, alternate: &str, values: &[&str]) -> LabelledRow {
+        row_of(line, alternate, values, 1, false)
+    }
+
+    fn row_of(line: u64, alternate: &str, values: &[&str], of: usize, shared: bool) -> LabelledRow {
         LabelledRow {
+            of,
+            shared,
             line,
             contig: "17".to_owned(),
             position: 5,
@@ -191,15 +192,18 @@ mod tests {
         let found = [
             row(2, "C", &["a,b", "1"]),
             row(4, "G", &["", "0"]),
-            row(5, "C", &["x", "1"]),
-            row(5, "G", &["x", "0"]),
+            row_of(5, "C", &["x", "1"], 2, true),
+            row_of(5, "G", &["x", "0"], 2, true),
         ];
         assert_eq!(read(csv, &["tissue", "label"]).unwrap(), found);
         let vcf = b"##INFO=<Number=1,ID=SIG>\n##INFO=<ID=F,Number=0>\n##INFO=<ID=R,Number=R>\n\
                     #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n\
                     17\t5\t.\tA\tC,G\t.\t.\tSIGX=0;SIG=Bad;F;R=9,1,0\n17\t5\t.\tA\tC\t.\t.\t.\tGT\t0/1\n";
-        let found =
-            [row(5, "C", &["Bad", "1", "1"]), row(5, "G", &["Bad", "1", "0"]), row(6, "C", &["", "", ""])];
+        let found = [
+            row_of(5, "C", &["Bad", "1", "1"], 2, true),
+            row_of(5, "G", &["Bad", "1", "0"], 2, true),
+            row(6, "C", &["", "", ""]),
+        ];
         assert_eq!(read(&bgzf(vcf), &["SIG", "F", "R"]).unwrap(), found);
     }
 
