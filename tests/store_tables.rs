@@ -327,3 +327,129 @@ fn differing_duplicates_are_told_also_when_quiet() {
     let failed = run("import {} --track b {} --quiet --duplicates fail", &[&store, &path]);
     assert_eq!(failed.status.code(), Some(1));
 }
+
+/// The name of an output decides its format and compression, in every command that writes rows or records.
+#[test]
+fn names_of_outputs_keep_what_they_promise() {
+    let sites = Sites::new();
+    let (a, x) = sites.alleles(700);
+    let table = sites.write("x.tsv", &format!("chrom\tpos\tref\talt\ts\n1\t700\t{a}\t{x}\t0.5\n"));
+    sites.take("t", &table, &ImportOptions::default()).unwrap();
+    let vcf = sites.write("in.vcf", &format!("##fileformat=VCFv4.2\nchr1\t700\t.\t{a}\t{x}\t.\t.\t.\n"));
+    let store = sites.store.root().to_owned();
+    let out = |name: &str| sites.folder.path().join(name);
+    let text = |path: &Path| {
+        let mut text = String::new();
+        std::io::Read::read_to_string(
+            &mut noodles::bgzf::io::Reader::new(fs::File::open(path).unwrap()),
+            &mut text,
+        )
+        .unwrap_or_else(|error| panic!("{} is not BGZF: {error}", path.display()));
+        text
+    };
+    let succeed = |words: &str, paths: &[&Path]| {
+        let done = run(words, paths);
+        assert!(done.status.success(), "{words}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let tsv = succeed("query {} --format tsv", &[&store]);
+    for name in ["q.tsv.gz", "q.tsv.bgz", "q.TSV.GZ"] {
+        succeed("query {} -o {}", &[&store, &out(name)]);
+        assert_eq!(text(&out(name)), tsv, "{name}");
+    }
+    succeed("query {} -o {}", &[&store, &out("q.csv")]);
+    assert_eq!(fs::read_to_string(out("q.csv")).unwrap(), tsv.replace('\t', ","));
+    succeed("query {} -o {}", &[&store, &out("q.json.gz")]);
+    assert!(text(&out("q.json.gz")).starts_with('['));
+    succeed("query {} -o {}", &[&store, &out("q.vcf.bgz")]);
+    assert!(text(&out("q.vcf.bgz")).contains("t_s=0.5"));
+    succeed("export {} -o {}", &[&store, &out("e.vcf.bgz")]);
+    assert!(text(&out("e.vcf.bgz")).contains("t_s=0.5") && out("e.vcf.bgz.tbi").exists());
+    succeed("export {} -o {}", &[&store, &out("e.bedgraph.gz")]);
+    assert!(text(&out("e.bedgraph.gz")).contains("chr1\t699\t700\t0.5\n"));
+    succeed("annotate {} {} {}", &[&store, &vcf, &out("a.vcf.bgz")]);
+    assert!(text(&out("a.vcf.bgz")).contains("t_s=0.5"));
+    for (words, name, part) in [
+        ("query {} -o {}", "q.tsv.zst", "cannot write `.zst` files"),
+        ("export {} -o {}", "e.tsv.xz", "cannot write `.xz` files"),
+        ("query {} -o {}", "q.parquet.gz", "not compressed again"),
+        ("query {} --format tsv -o {}", "q2.csv", "says csv, but --format is tsv"),
+        ("export {} --format vcf -o {}", "e2.tsv", "says tsv, but --format is vcf"),
+        ("query {} -o {}", "q.bw", "query does not write bigwig"),
+    ] {
+        let done = run(words, &[&store, &out(name)]);
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(2) && told.contains(part), "{name}: {told}");
+        assert!(!out(name).exists(), "{name}");
+    }
+}
+
+/// One opener for all inputs: regions, variants, tables and the reference.
+#[test]
+fn marks_and_foreign_encodings_are_the_same_everywhere() {
+    let sites = Sites::new();
+    let (a, x) = sites.alleles(700);
+    let table = format!("chrom\tpos\tref\talt\ts\n1\t700\t{a}\t{x}\t0.5\n");
+    let marked = sites.write("marked.tsv", &format!("\u{feff}{table}"));
+    sites.take("t", &marked, &ImportOptions::default()).unwrap();
+    let store = sites.store.root().to_owned();
+    let bed = sites.write("in.bed", "\u{feff}chr1\t699\t700\n");
+    assert_eq!(String::from_utf8(run("query {} --bed {} --count", &[&store, &bed]).stdout).unwrap(), "1\n");
+    let vcf = sites.write("in.vcf", &format!("\u{feff}chr1\t700\t.\t{a}\t{x}\n"));
+    assert_eq!(
+        String::from_utf8(run("query {} --variants {} --count", &[&store, &vcf]).stdout).unwrap(),
+        "1\n"
+    );
+    let fasta = sites.write("marked.fa", "\u{feff}>c\nACGT\nAC\n");
+    let mut reference = vestore::Reference::open(&fasta).unwrap();
+    let region = vestore_schema::Region { contig: 0, start: 3, end: 6 };
+    assert_eq!(reference.fetch(region).unwrap(), b"TAC");
+    // The index that was written beside it is understood again.
+    assert_eq!(vestore::Reference::open(&fasta).unwrap().fetch(region).unwrap(), b"TAC");
+
+    let wide = sites.folder.path().join("wide");
+    let units: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&wide, &units).unwrap();
+    let xz = sites.folder.path().join("x.xz");
+    fs::write(&xz, b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\0\0\0\0").unwrap();
+    for words in ["import {} --track u {}", "query {} --bed {}", "query {} --variants {}", "annotate {} {} -"]
+    {
+        for (path, part) in
+            [(&wide, "encoded as UTF-16; convert it: `iconv"), (&xz, "compressed with xz; decompress it")]
+        {
+            let done = run(words, &[&store, path]);
+            let told = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(done.status.code() == Some(1) && told.contains(part), "{words}: {told}");
+        }
+    }
+    let error = vestore::Reference::open(&xz).unwrap_err().to_string();
+    assert!(error.contains("is compressed with xz"), "{error}");
+}
+
+/// A header line that holds `IDX=` in quotes numbers nothing; blocks of a gVCF end nothing.
+#[test]
+fn records_that_state_no_reference_are_counted() {
+    let sites = Sites::new();
+    let (a, x) = sites.alleles(700);
+    let text = format!(
+        "##fileformat=VCFv4.2\n##INFO=<ID=s,Number=A,Type=Float,Description=\"\">\n\
+         #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t650\t.\t.\t<*>\t.\t.\tEND=660\n\
+         chr1\t660\t.\t.\t<NON_REF>\t.\t.\tEND=670\nchr1\t700\t.\t{a}\t{x}\t.\t.\ts=0.5\n"
+    );
+    let vcf = sites.write("g.vcf", &text);
+    let done = sites.take("t", &vcf, &ImportOptions::default()).unwrap();
+    assert_eq!((done.rows, done.report.rejected(Rejection::MissingReference)), (1, 2));
+    let mut report = vestore::Report::new();
+    let mut reference = vestore::Reference::open(sites.store.reference()).unwrap();
+    let options = vestore::PlanOptions::default();
+    let plan = vestore::Plan::from_file(&vcf, &mut reference, sites.store.assembly(), &options, &mut report)
+        .unwrap();
+    assert_eq!((plan.len(), report.rejected(Rejection::MissingReference)), (1, 2));
+    assert_eq!(
+        String::from_utf8(
+            run("query {} --variants {} --count", &[&sites.store.root().to_owned(), &vcf]).stdout
+        )
+        .unwrap(),
+        "1\n"
+    );
+}
