@@ -323,7 +323,7 @@ mod tests {
             &[],
         );
         assert_eq!(rows.unwrap(), [(5, 5, "C".to_owned(), vec![0.5])]);
-        let rows = open(b",chrom,pos,ref,alt,a,b\n0,1,5.0,A,\"C,G\",\"1,2\",\"3,4\"\n", &[]);
+        let rows = open(b",chrom,pos,ref,alt,a,b\n0,1,5.0,A,\"C,G\",\"1,2\",\"3,4\"\n", &["a", "b"]);
         assert_eq!(
             rows.unwrap(),
             [(2, 5, "C".to_owned(), vec![1.0, 3.0]), (2, 5, "G".to_owned(), vec![2.0, 4.0])]
