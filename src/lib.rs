@@ -19,7 +19,9 @@ mod variants;
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use diff::{Cells, Diff, Mover, diff, scatter};
 pub use export::{
-    ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents, index_ending, visible, visible_lines, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows, write_text, write_vcf,
+    ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents,
+    index_ending, visible, visible_lines, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
+    write_rows, write_text, write_vcf,
 };
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,

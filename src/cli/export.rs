@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{
-    FileForm, FileFormat, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request, Store, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text, write_rows, write_text,
+    FileForm, FileFormat, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request,
+    Store, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
+    write_indexed_text, write_rows, write_text,
 };
 
 use super::output::{Text, inputs, say};

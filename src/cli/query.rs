@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, SchemaRef, UInt32Type};
 use vestore::{
-    ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
+    ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan, Request,
+    Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
 };
 use vestore_schema::{Table, Variant};
 

@@ -65,8 +65,8 @@ impl InfoColumn {
         info: &'a [u8],
         alternates: usize,
     ) -> Result<InfoValues<'a>, ImportError> {
-        let Some(text) = find(info, self.id.as_bytes()) else { return Ok(InfoValues::Missing) };
-        let Some(text) = text else { return Ok(InfoValues::Flag) };
+        let found = find(info, self.id.as_bytes());
+        let InfoValues::Shared(text) = found else { return Ok(found) };
         let single = memchr(b',', text).is_none();
         if text == b"." || single && !matches!(self.number, InfoNumber::PerAlternate | InfoNumber::PerAllele)
         {
@@ -99,19 +99,20 @@ impl InfoColumn {
     }
 }
 
-/// The text of a field; `None` without it, an inner `None` for a flag.
-fn find<'a>(info: &'a [u8], id: &[u8]) -> Option<Option<&'a [u8]>> {
+/// The whole text of a field.
+fn find<'a>(info: &'a [u8], id: &[u8]) -> InfoValues<'a> {
     let mut rest = info;
     loop {
         let end = memchr(b';', rest).unwrap_or(rest.len());
         if let Some(value) = rest[..end].strip_prefix(id) {
             match value.split_first() {
-                None => return Some(None),
-                Some((b'=', value)) => return Some(Some(value)),
+                None => return InfoValues::Flag,
+                Some((b'=', value)) => return InfoValues::Shared(value),
                 Some(_) => {}
             }
         }
-        rest = rest.get(end + 1..)?;
+        let Some(more) = rest.get(end + 1..) else { return InfoValues::Missing };
+        rest = more;
     }
 }
 
