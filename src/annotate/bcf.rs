@@ -57,7 +57,7 @@ impl Header {
             let line = field.header();
             match line.strip_suffix(">\n") {
                 Some(open) if declared.is_numbered() => {
-                    lines.extend([open, ",IDX=", &number.to_string(), ">\n"])
+                    lines.extend([open, ",IDX=", &number.to_string(), ">\n"]);
                 }
                 _ => lines.push_str(&line),
             }

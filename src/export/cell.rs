@@ -1,6 +1,7 @@
 //! One value of a batch as text.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Write;
 
 use arrow::array::{
@@ -100,7 +101,10 @@ fn escaped(text: &str, escape: impl Fn(char) -> bool) -> Cow<'_, str> {
             '\t' => escaped.push_str("\\t"),
             '\n' => escaped.push_str("\\n"),
             '\r' => escaped.push_str("\\r"),
-            _ => escaped.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = fmt::Write::write_fmt(&mut escaped, format_args!("\\u{:04x}", u32::from(letter)));
+            }
         }
     }
     escaped.into()

@@ -9,7 +9,7 @@ use crate::variants::VariantHeader;
 /// What the first lines say of the rest.
 pub(super) enum Start {
     /// VCF records follow.
-    Vcf(VariantHeader),
+    Vcf(Box<VariantHeader>),
     /// Rows of a table follow.
     Table(Layout),
     /// Nothing follows.
@@ -33,7 +33,7 @@ impl Start {
             let Some(line) = records.peek()? else { return Ok(Self::Nothing) };
             if line.starts_with(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO") {
                 records.next()?;
-                return Ok(Self::Vcf(declared));
+                return Ok(Self::Vcf(Box::new(declared)));
             }
             let hash = line.first() == Some(&b'#');
             if !line.is_empty() && !line.starts_with(b"##") {
