@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use memchr::memmem::Finder;
 use thiserror::Error;
 
 use self::chunk::Chunk;
@@ -18,7 +19,7 @@ use crate::export::{InfoField, write_score};
 use crate::query::QueryPlan;
 use crate::reference::{Reference, ReferenceError};
 use crate::store::StoreError;
-use crate::variants::{Contigs, Input, InputError, PlanError};
+use crate::variants::{BYTE_ORDER_MARK, Contigs, HeaderLine, Input, InputError, PlanError};
 
 /// Bytes of lines that are looked up together.
 const CHUNK: usize = 8 << 20;
@@ -51,6 +52,22 @@ pub enum AnnotateError {
     FieldTaken {
         /// The file.
         path: PathBuf,
+        /// The field.
+        id: String,
+    },
+    /// A record has a field that would be added, and the header does not declare it.
+    #[error(
+        "{}, {unit} {number}: INFO already has `{id}`, which the header does not declare; remove it with \
+         `bcftools annotate -x INFO/{id}`, or choose other tracks",
+        path.display()
+    )]
+    KeyTaken {
+        /// The file.
+        path: PathBuf,
+        /// `line` or `record`.
+        unit: &'static str,
+        /// 1-based.
+        number: u64,
         /// The field.
         id: String,
     },
@@ -102,7 +119,8 @@ pub struct Annotated {
 }
 
 /// Copies the VCF or BCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed and in the
-/// same form, which must be `wanted` where that is said. Added is an INFO field per track and score column of
+/// same form, which must be `wanted` where that is said. Records of VCF that end after ALT or later get the columns up
+/// to INFO. Added is an INFO field per track and score column of
 /// `plan`, a plan of everything: a value for each alternate allele, `.` where there is none. Alleles are
 /// normalized to be looked up and written as they were. Records may come in any order; sorted ones are answered
 /// faster.
@@ -117,6 +135,7 @@ pub fn annotate<W: Write + Send>(
     mut out: W,
 ) -> Result<Annotated, AnnotateError> {
     let mut source = Input::open(input)?;
+    let marked = source.was_marked();
     let found = if source.begins_with(b"BCF")? { VariantForm::Bcf } else { VariantForm::Vcf };
     if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
         return Err(AnnotateError::Form { path: input.into(), found, wanted });
@@ -140,7 +159,8 @@ pub fn annotate<W: Write + Send>(
             }
             out.flush()
         });
-        let annotated = join(plan, input, &fields, header.as_ref(), &from_reader, &to_writer, &to_reader);
+        let start = Start { bcf: header.as_ref(), marked };
+        let annotated = join(plan, input, &fields, &start, &from_reader, &to_writer, &to_reader);
         drop(to_writer);
         drop(from_reader);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -173,12 +193,20 @@ fn read(
     }
 }
 
+/// What comes before the lines or records.
+struct Start<'a> {
+    /// The header of a BCF.
+    bcf: Option<&'a bcf::Header>,
+    /// Whether there was a byte order mark.
+    marked: bool,
+}
+
 /// Looks up the lines, or the records of BCF, of `chunks` and hands them on annotated.
 fn join(
     plan: &QueryPlan,
     path: &Path,
     fields: &[InfoField],
-    bcf: Option<&bcf::Header>,
+    start: &Start<'_>,
     chunks: &Receiver<Result<Vec<u8>, InputError>>,
     out: &SyncSender<Vec<u8>>,
     used: &SyncSender<Vec<u8>>,
@@ -190,11 +218,12 @@ fn join(
     let mut chunk = Chunk::default();
     let mut annotated = Annotated::default();
     let (mut in_header, mut lines_before) = (true, 0);
-    if let Some(header) = bcf
-        && out.send(header.bytes.clone()).is_err()
-    {
+    let bcf = start.bcf;
+    let before = bcf.map_or(if start.marked { BYTE_ORDER_MARK } else { b"" }, |header| &header.bytes);
+    if !before.is_empty() && out.send(before.to_vec()).is_err() {
         return Ok(annotated); // The writer says why.
     }
+    let finders: Vec<Finder<'_>> = fields.iter().map(|field| Finder::new(&field.id)).collect();
     for lines in chunks {
         let lines = lines?;
         let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
@@ -207,6 +236,14 @@ fn join(
                 in_header = from == lines.len();
             }
             chunk.parse(path, &lines, from, lines_before, &mut contigs, &mut reference)?;
+            for record in &chunk.records {
+                let info = &lines[record.info.clone()];
+                if let Some(field) = finders.iter().position(|finder| has_field(info, finder)) {
+                    let before = memchr::memchr_iter(b'\n', &lines[..record.info.start]).count() as u64;
+                    let (number, id) = (lines_before + before + 1, fields[field].id.clone());
+                    return Err(AnnotateError::KeyTaken { path: path.into(), unit: "line", number, id });
+                }
+            }
             lines_before += memchr::memchr_iter(b'\n', &lines).count() as u64;
         }
         chunk.sort();
@@ -256,22 +293,25 @@ fn header(
     fields: &[InfoField],
     text: &mut Vec<u8>,
 ) -> Result<usize, AnnotateError> {
-    // Some editors put a byte order mark before the text.
-    let mut at = if lines.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    text.extend_from_slice(&lines[..at]);
+    let mut at = 0;
     let declare = |text: &mut Vec<u8>| fields.iter().for_each(|field| text.extend(field.header().bytes()));
     while lines.get(at) == Some(&b'#') {
         let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);
         let line = &lines[at..end];
-        if let Some(rest) = line.strip_prefix(b"##INFO=<ID=") {
-            let id = rest.split(|byte| matches!(byte, b',' | b'>')).next().unwrap_or_default();
-            if let Some(field) = fields.iter().find(|field| field.id.as_bytes() == id) {
-                return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
-            }
+        let declared = String::from_utf8_lossy(line);
+        if let Some(declared) = HeaderLine::parse(&declared).filter(|line| line.kind == "INFO")
+            && let Some(field) = fields.iter().find(|field| declared.get("ID") == Some(field.id.as_str()))
+        {
+            return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
         }
         if !line.starts_with(b"##") {
             declare(text);
-            text.extend_from_slice(line);
+            let names = line.trim_ascii_end();
+            text.extend_from_slice(names);
+            if let Some(lacking) = lacking_names(names) {
+                text.extend_from_slice(lacking);
+            }
+            text.extend_from_slice(&line[names.len()..]);
             return Ok(end);
         }
         text.extend_from_slice(line);
@@ -284,6 +324,22 @@ fn header(
     Ok(at)
 }
 
+/// What a line of column names lacks up to INFO, where it ends after ALT or later.
+fn lacking_names(names: &[u8]) -> Option<&'static [u8]> {
+    const NAMES: &[u8] = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO";
+    const ALT: usize = b"#CHROM\tPOS\tID\tREF\tALT".len();
+    let rest = NAMES.strip_prefix(names)?;
+    (names.len() >= ALT && rest.first() == Some(&b'\t')).then_some(rest)
+}
+
+/// Whether INFO has the field whose id `finder` finds, with or without a value.
+fn has_field(info: &[u8], finder: &Finder<'_>) -> bool {
+    finder.find_iter(info).any(|at| {
+        let end = at + finder.needle().len();
+        (at == 0 || info[at - 1] == b';') && matches!(info.get(end), None | Some(b'=' | b';'))
+    })
+}
+
 /// Appends `lines` from `from` on to `text`, with the values of `chunk` in their INFO columns.
 fn splice(chunk: &Chunk, lines: &[u8], from: usize, keys: &[Vec<u8>], text: &mut Vec<u8>) {
     let mut copied = from;
@@ -292,9 +348,12 @@ fn splice(chunk: &Chunk, lines: &[u8], from: usize, keys: &[Vec<u8>], text: &mut
         let empty = info == b"." || info.is_empty();
         text.extend_from_slice(&lines[copied..if empty { record.info.start } else { record.info.end }]);
         copied = record.info.end;
+        for lacking in (0..record.lacking).rev() {
+            text.extend_from_slice(if lacking == 0 { b"\t" } else { b"\t." });
+        }
         if record.alleles.is_empty() {
             if empty {
-                text.extend_from_slice(info);
+                text.extend_from_slice(if record.lacking > 0 { b"." } else { info });
             }
             continue;
         }

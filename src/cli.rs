@@ -9,11 +9,13 @@ mod export;
 mod import;
 mod info;
 mod init;
+mod interrupt;
 mod libtorch;
 mod model;
 mod output;
 mod places;
 mod query;
+mod run;
 mod study;
 mod track;
 mod verify;
@@ -39,7 +41,7 @@ struct Arguments {
 enum Verb {
     /// Make a store for one reference genome
     Init(init::Arguments),
-    /// Add, list and show model versions
+    /// Add, list, show, rename and remove model versions
     #[command(subcommand)]
     Model(model::Verb),
     /// Score variants, or every SNV of regions, with a model
@@ -81,11 +83,17 @@ enum Verb {
     /// List and remove tracks
     #[command(subcommand)]
     Track(track::Verb),
+    /// List and show the runs that wrote rows
+    #[command(subcommand)]
+    Run(run::Verb),
 }
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(error) = interrupt::watch() {
+        return report(&error);
+    }
     let done = match arguments.verb {
         Verb::Init(arguments) => init::run(&arguments),
         Verb::Model(verb) => model::run(verb),
@@ -105,6 +113,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Compact(arguments) => compact::run(&arguments),
         Verb::Track(verb) => track::run(&verb),
+        Verb::Run(verb) => run::run(&verb),
     };
     match done {
         Ok(code) => code,
@@ -122,11 +131,13 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("vestore: {error:#}");
+    eprintln!("{}", vestore::visible_lines(&format!("vestore: {error:#}")));
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()
             || cause.is::<vestore::FilterError>()
+            || cause.is::<vestore::FormError>()
+            || cause.downcast_ref().is_some_and(vestore::OutputError::is_usage)
             || matches!(
                 cause.downcast_ref(),
                 Some(vestore::ImportError::ColumnName { .. } | vestore::ImportError::Name(_))

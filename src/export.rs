@@ -2,6 +2,8 @@
 
 mod bigwig;
 mod cell;
+mod csv;
+mod form;
 mod hive;
 mod indexed;
 mod info;
@@ -24,7 +26,10 @@ use thiserror::Error;
 use vestore_schema::{Assembly, Track};
 
 pub(crate) use self::cell::write_score;
-pub use self::hive::write_hive;
+pub use self::cell::{visible, visible_lines};
+pub use self::form::{FileForm, FileFormat, FormError};
+pub use self::hive::{hive_contents, write_hive};
+pub use self::indexed::index_ending;
 pub(crate) use self::info::InfoField;
 pub use self::position::PositionValue;
 use crate::query::{QueryPlan, TRACKS_KEY, WideRows};
@@ -40,6 +45,8 @@ pub enum Format {
     Table,
     /// A header line, then a line per row; floats in their shortest exact form, missing is empty.
     Tsv,
+    /// As [`Format::Tsv`], with commas; quoted as RFC 4180 says.
+    Csv,
     /// An array with an object per line; missing is null.
     Json,
     /// An Arrow IPC file.
@@ -99,7 +106,8 @@ pub fn write_text<W: Write>(format: TextFormat, plan: &QueryPlan, mut out: W) ->
     Ok(out.flush()?)
 }
 
-/// As [`write_text`], as BGZF. Gives the index that belongs beside the file, and what its name ends in.
+/// As [`write_text`], as BGZF. Gives the index that belongs beside the file, under a name that ends in
+/// [`index_ending`].
 ///
 /// # Errors
 /// When reading or writing fails.
@@ -107,16 +115,16 @@ pub fn write_indexed_text<W: Write>(
     format: TextFormat,
     plan: &QueryPlan,
     out: W,
-) -> Result<(Vec<u8>, &'static str), ExportError> {
+) -> Result<Vec<u8>, ExportError> {
     let lines = match format {
         TextFormat::Tsv => indexed::Lines::Tsv,
         TextFormat::Vcf => indexed::Lines::Vcf,
     };
     let mut sink = indexed::Indexed::new(out, lines, plan.store().assembly());
     write_lines(format, plan, &mut sink)?;
-    let (mut out, index, ending) = sink.finish()?;
+    let (mut out, index) = sink.finish()?;
     out.flush()?;
-    Ok((index, ending))
+    Ok(index)
 }
 
 fn write_lines(
@@ -185,6 +193,7 @@ pub fn write_rows<W: Write + Send>(
     match format {
         Format::Table => table::write(schema, rows, &mut out)?,
         Format::Tsv => tsv::write(schema, rows, &mut out)?,
+        Format::Csv => csv::write(schema, rows, &mut out)?,
         Format::Json => json::write(schema, rows, &mut out)?,
         Format::ArrowFile => {
             let mut writer = FileWriter::try_new(&mut out, schema)?;

@@ -1,42 +1,67 @@
 //! Scores that somebody else computed, as tracks of kind external.
 
+mod cell;
 mod columns;
+mod distinct;
 mod error;
+mod info;
+mod keys;
 mod labelled;
 mod ordered;
 mod pass;
+mod records;
 mod rows;
+mod source;
+mod start;
 mod table;
 mod text;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest as _, Sha256};
-use vestore_schema::{Digest, Run, Table, Track};
+use vestore_schema::{External, Run, Table, Track};
 
 pub use self::columns::{TableRow, TableRows};
+pub use self::distinct::Duplicates;
 pub use self::error::ImportError;
+pub use self::keys::KeyColumns;
 pub use self::labelled::{LabelledRow, LabelledRows};
 use self::pass::{Made, pass};
+use self::source::Source;
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
+use crate::output::OutputRules;
 use crate::store::{Store, check_track};
-use crate::variants::{Input, InputError, Report};
+use crate::variants::Report;
 
 /// How a file is imported.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// Score columns: name in the store, column or INFO field of the file. Without any, all columns of
-    /// numbers under their own names.
+    /// Columns: name in the store, column or INFO field of the file. Those named `contig`, `position`, `reference` and
+    /// `alternate` are the key, the others are scores. Without any scores, all columns of numbers under their own
+    /// names.
     pub columns: Vec<(String, String)>,
+    /// Which of several scores of one variant counts.
+    pub duplicates: Duplicates,
+    /// Listing of what was left out and what cannot be scored. It replaces an earlier listing, and other files with
+    /// `force` alone.
+    pub report: Option<PathBuf>,
+    /// Replace a file that is no listing.
+    pub force: bool,
+    /// Files that a listing never replaces, as [`OutputRules`] has them.
+    pub inputs: Vec<PathBuf>,
     /// Step that scores are rounded to, as typed.
     pub precision: Option<String>,
     /// Folder for temporary files; the system's without one.
     pub spill_folder: Option<PathBuf>,
+}
+
+impl ImportOptions {
+    fn report_rules(&self) -> OutputRules<'_> {
+        OutputRules { force: self.force, inputs: &self.inputs }
+    }
 }
 
 /// What an import did.
@@ -58,6 +83,8 @@ pub struct Imported {
 pub(crate) struct Block {
     /// Contig names, each with the number of rows that follow it.
     contigs: Vec<(String, usize)>,
+    /// Line, or row of Parquet; 1-based.
+    lines: Vec<u64>,
     /// 1-based.
     positions: Vec<u64>,
     references: arrow::array::StringArray,
@@ -71,14 +98,14 @@ enum Blocks {
 }
 
 impl Blocks {
-    fn open(path: &Path, columns: &[(String, String)]) -> Result<Self, ImportError> {
+    fn open(source: &Source, keys: &KeyColumns, columns: &[(String, String)]) -> Result<Self, ImportError> {
         let mut magic = Vec::new();
-        let read = |source| ImportError::Read { path: path.into(), source };
-        File::open(path).map_err(read)?.take(4).read_to_end(&mut magic).map_err(read)?;
+        let read = source.file()?.take(4).read_to_end(&mut magic);
+        read.map_err(|error| ImportError::Read { path: source.path.clone(), source: error })?;
         Ok(if magic == b"PAR1" {
-            Self::Parquet(Box::new(ParquetBlocks::open(path, columns)?))
+            Self::Parquet(Box::new(ParquetBlocks::open(source, keys, columns)?))
         } else {
-            Self::Text(Box::new(TextBlocks::open(path, columns)?))
+            Self::Text(Box::new(TextBlocks::open(source, keys, columns)?))
         })
     }
 
@@ -98,7 +125,7 @@ impl Blocks {
     }
 }
 
-/// Imports VCF, TSV, CSV or Parquet as track `name`. Positions are 1-based; reference alleles are checked and
+/// Imports VCF, TSV, CSV or Parquet (`-` is standard input) as track `name`. Positions are 1-based; reference alleles are checked and
 /// variants normalized as everywhere. Sorted files are streamed, others sorted first. All rows are committed at
 /// once: an import that fails leaves nothing. `progress` is told the rows read so far.
 ///
@@ -113,12 +140,17 @@ pub fn import(
     purpose: &str,
     progress: impl Fn(u64) + Send + Sync,
 ) -> Result<Imported, ImportError> {
-    let blocks = Blocks::open(path, &options.columns)?;
-    let columns = blocks.columns().to_vec();
+    let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
+    let source = Source::open(path, &folder)?;
+    let mut chosen = options.columns.clone();
+    let keys = KeyColumns::take(&mut chosen)?;
+    let columns = Blocks::open(&source, &keys, &chosen)?.columns().to_vec();
     check_columns(&columns)?;
     let (names, from) = columns.into_iter().unzip();
-    let source = digest(path)?;
-    let track = Track::of_file(name, source, from, names, options.precision.clone())?;
+    let digest = source.digest()?;
+    let policy = (options.duplicates != Duplicates::First).then(|| options.duplicates.as_str().to_owned());
+    let external = External { source: digest, columns: from, keys: keys.named(), duplicates: policy };
+    let track = Track::of_file(name, external, names, options.precision.clone())?;
     let started = now();
     let mut sorted = false;
     loop {
@@ -129,11 +161,15 @@ pub fn import(
             .filter(|segment| segment.track == track.name)
             .map(|segment| segment.rows)
             .sum();
-        check_track(&track, &store.snapshot()?.tracks)?;
+        let tracks = store.snapshot()?.tracks;
+        // An import that failed half-way, of an earlier version, left its name without rows.
+        let is_empty = |known: &Track| held == 0 && known.name == track.name && known.external.is_some();
+        let known: Vec<Track> = tracks.into_iter().filter(|known| !is_empty(known)).collect();
+        check_track(&track, &known)?;
         if held > 0 {
             return Err(ImportError::Present { name: track.name, rows: held });
         }
-        let blocks = Blocks::open(path, &options.columns)?;
+        let blocks = Blocks::open(&source, &keys, &chosen)?;
         match pass(&mut writer, &track, path, blocks, options, sorted, &progress) {
             // The writer that is opened anew removes what the hopeful pass wrote.
             Err(ImportError::Unsorted) if !sorted => sorted = true,
@@ -144,7 +180,7 @@ pub fn import(
                     number: store.runs()?.last().map_or(1, |run| run.number + 1),
                     track: track.name.clone(),
                     table: Table::Scores,
-                    plan: source,
+                    plan: digest,
                     program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
                     device: "import".to_owned(),
                     threads: 1,
@@ -157,25 +193,14 @@ pub fn import(
                     remarks: Vec::new(),
                     layers: Vec::new(),
                 };
-                writer.put_track(&track)?;
-                writer.commit(&segments, &run)?;
+                if rows == 0 {
+                    let counts = made.report.summary().trim_end().replace('\n', ", ");
+                    return Err(ImportError::NoRows { path: path.into(), counts });
+                }
+                writer.commit_track(&track, &segments, &run)?;
                 let Made { report, without_score } = made;
                 return Ok(Imported { track, rows, without_score, sorted, report });
             }
-        }
-    }
-}
-
-/// SHA-256 of a file.
-fn digest(path: &Path) -> Result<Digest, ImportError> {
-    let read = |source| ImportError::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(read)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).map_err(read)? {
-            0 => return Ok(<[u8; 32]>::from(hash.finalize()).into()),
-            count => hash.update(&buffer[..count]),
         }
     }
 }
@@ -194,56 +219,4 @@ fn check_columns(columns: &[(String, String)]) -> Result<(), ImportError> {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// The columns that name a variant, by the names people give them.
-const KEY_NAMES: [&[&str]; 4] = [
-    &["contig", "chrom", "chromosome", "chr", "seqnames"],
-    &["position", "pos", "start_position", "bp"],
-    &["reference", "ref", "reference_allele", "ref_allele"],
-    &["alternate", "alt", "alternate_allele", "alt_allele"],
-];
-
-/// The indices of the key columns among `names`.
-fn key_columns(path: &Path, names: &[String]) -> Result<[usize; 4], ImportError> {
-    let mut found = [0; 4];
-    for (index, wanted) in found.iter_mut().zip(KEY_NAMES) {
-        // In the order of what is wanted: a file may have both `contig` and `chr`.
-        let at = wanted.iter().find_map(|wanted| {
-            names.iter().position(|name| name.trim_start_matches('#').eq_ignore_ascii_case(wanted))
-        });
-        *index = at.ok_or_else(|| ImportError::NoColumn {
-            path: path.into(),
-            wanted: wanted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "),
-            known: names.to_vec(),
-        })?;
-    }
-    Ok(found)
-}
-
-/// A BCF is no text.
-fn refuse_bcf(path: &Path, input: &mut Input) -> Result<(), InputError> {
-    if !input.begins_with(b"BCF")? {
-        return Ok(());
-    }
-    Err(InputError::Malformed {
-        path: path.into(),
-        unit: "line",
-        number: 1,
-        field: "text",
-        value: "BCF".to_owned(),
-        problem: "begins a BCF file; scores and labels come from VCF or tables, so run `bcftools view` on it",
-    })
-}
-
-/// Whether all that is wanted is there.
-fn check_names(path: &Path, wanted: &[&str], known: &[String]) -> Result<(), ImportError> {
-    match wanted.iter().find(|name| !known.iter().any(|known| known == *name)) {
-        None => Ok(()),
-        Some(name) => Err(ImportError::NoColumn {
-            path: path.into(),
-            wanted: format!("`{name}`"),
-            known: known.to_vec(),
-        }),
-    }
 }

@@ -9,6 +9,7 @@ mod export;
 #[cfg(test)]
 mod fixture;
 mod import;
+mod output;
 mod query;
 mod reference;
 mod store;
@@ -18,11 +19,16 @@ mod variants;
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use diff::{Cells, Diff, Mover, diff, scatter};
 pub use export::{
-    ExportError, Format, PositionValue, TextFormat, write_bedgraph, write_bigwig, write_hive,
-    write_indexed_text, write_rows, write_text, write_vcf,
+    ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents,
+    index_ending, visible, visible_lines, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
+    write_rows, write_text, write_vcf,
 };
 pub use import::{
-    ImportError, ImportOptions, Imported, LabelledRow, LabelledRows, TableRow, TableRows, import,
+    Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
+    TableRows, import,
+};
+pub use output::{
+    Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,
 };
 pub use query::{
     ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
@@ -30,8 +36,9 @@ pub use query::{
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_digest};
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ScoreRow,
-    Snapshot, Store, StoreError, Writer, ablation_batch, check_track, embedding_batch, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, Guard, Lock, Medium, MediumFile, ModelCopy,
+    ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, embedding_batch,
+    score_batch,
 };
 pub use study::study_report;
 pub use variants::{

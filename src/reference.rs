@@ -22,6 +22,7 @@ pub use self::error::ReferenceError;
 use self::index::Entry;
 use self::scan::{Scan, SequenceDigest};
 pub use self::stream::{FastaPiece, read_fasta};
+use crate::variants::Foreign;
 
 /// Bases of one cached block.
 const BLOCK: u32 = 256 << 10;
@@ -58,7 +59,7 @@ impl Reference {
             return Err(ReferenceError::NoFile { path });
         }
         let mut unsaved_indexes = false;
-        let bytes = match probe(&mut file).map_err(|source| ReferenceError::read(&path, source))? {
+        let bytes = match probe(&path, &mut file)? {
             Compression::Gzip => return Err(ReferenceError::PlainGzip { path }),
             Compression::None => Bytes::plain(file).map_err(|source| ReferenceError::read(&path, source))?,
             Compression::Bgzf => {
@@ -324,11 +325,14 @@ fn same_places(a: &[Entry], b: &[Entry]) -> bool {
 }
 
 /// The compression of an open file, which is rewound.
-fn probe(file: &mut File) -> io::Result<Compression> {
+fn probe(path: &Path, file: &mut File) -> Result<Compression, ReferenceError> {
     let mut head = Vec::with_capacity(Compression::PROBE);
-    file.take(Compression::PROBE as u64).read_to_end(&mut head)?;
-    file.rewind()?;
-    Ok(Compression::of(&head))
+    let read = file.take(Compression::PROBE as u64).read_to_end(&mut head).and_then(|_| file.rewind());
+    read.map_err(|source| ReferenceError::read(path, source))?;
+    match Foreign::of(&head, false) {
+        None => Ok(Compression::of(&head)),
+        Some(Foreign { name, remedy: _ }) => Err(ReferenceError::Foreign { path: path.into(), name }),
+    }
 }
 
 /// The block table of a BGZF file, and whether it lies beside it.
@@ -390,6 +394,11 @@ pub(crate) fn upper_iupac(base: u8) -> u8 {
         table
     };
     TABLE[base as usize]
+}
+
+/// Whether contigs can have this name: it is not empty, and nothing in it acts on a terminal or ends a line.
+pub(crate) fn is_contig_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_control)
 }
 
 /// Bytes of a file for a message: escaped, and cut when long.

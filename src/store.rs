@@ -4,10 +4,12 @@ mod blocks;
 mod catalog;
 mod commit;
 mod compact;
+mod copies;
 mod error;
 mod folders;
 mod keys;
 mod medium;
+mod models;
 mod overlay;
 mod recovery;
 mod rows;
@@ -22,15 +24,19 @@ use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Study, StudyRun
 
 pub use commit::{Writer, check_track};
 pub use compact::Compacted;
+pub use copies::ModelCopy;
 pub use error::StoreError;
 pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
+pub use models::check_model;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use rows::round;
 
-use catalog::{CATALOG, Catalog};
+pub(crate) use catalog::CATALOG;
+use catalog::Catalog;
+pub(crate) use recovery::is_segment_file;
 
 /// A variant effect store. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]

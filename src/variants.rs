@@ -3,6 +3,8 @@
 mod bcf;
 mod bed;
 mod contigs;
+mod encoding;
+mod header;
 mod input;
 mod normalize;
 mod plan;
@@ -21,7 +23,9 @@ pub use self::report::{Listed, Report, ReportError};
 pub use self::rows::SpillError;
 pub use self::source::{Record, VariantSource};
 
-pub(crate) use self::bcf::{RECORD_LENGTHS, Site, contig_numbers, record_lengths};
+pub(crate) use self::bcf::{RECORD_LENGTHS, Site, record_lengths};
 pub(crate) use self::contigs::Contigs;
+pub(crate) use self::encoding::{BYTE_ORDER_MARK, Foreign};
+pub(crate) use self::header::{HeaderLine, InfoNumber, VariantHeader};
 pub(crate) use self::input::Input;
 pub(crate) use self::sort::Sort;

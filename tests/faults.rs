@@ -7,7 +7,7 @@ use vestore_schema::ScoreKind;
 use crate::crash::{Ground, empty_disk, open, rows, unit};
 use crate::medium::{Fault, MemoryDisk};
 use crate::store::Answer;
-use crate::support::{Random, run, track, write};
+use crate::support::{Random, model, run, track, write};
 
 /// What the system says, and the remedy that people are told.
 const FAULTS: [(Fault, &str); 4] = [
@@ -20,7 +20,7 @@ const FAULTS: [(Fault, &str); 4] = [
 /// One change of a store, as a user's command makes it.
 type Step = fn(&Ground, &Store) -> anyhow::Result<()>;
 
-const STEPS: [(&str, Step); 5] = [
+const STEPS: [(&str, Step); 7] = [
     ("score", |_, store| {
         let track = track("first", ScoreKind::LlrGrid);
         let mut writer = store.writer("test")?;
@@ -54,6 +54,22 @@ const STEPS: [(&str, Step); 5] = [
     ("expire", |_, store| {
         store.writer("test")?;
         Ok(())
+    }),
+    ("copy a model", |ground, store| {
+        let mut writer = store.writer("test")?;
+        let mut model = model("copied");
+        let places =
+            ["checkpoint/config.json", "checkpoint/model.safetensors", "adapter/adapter_config.json"];
+        let source = ground.table(3, 31);
+        let copied = writer.copy_model(model.id, &places.map(|place| (source.clone(), place.to_owned())))?;
+        model.checkpoint = format!("{}/checkpoint", copied.folder);
+        model.files = copied.files;
+        writer.put_model(&model)?;
+        Ok(())
+    }),
+    ("remove a model", |_, store| match store.writer("test")?.remove_model("copied") {
+        Err(StoreError::Unknown { .. }) => Ok(()),
+        done => Ok(done?),
     }),
 ];
 
@@ -143,6 +159,9 @@ fn a_call_that_fails_is_told_loses_nothing_and_stops_the_writer() {
             let here = copy(&disk);
             let ground = &ground;
             threads.push(scope.spawn(move || {
+                if name == "remove a model" {
+                    STEPS[5].1(ground, &open(&here).unwrap()).unwrap();
+                }
                 if name == "expire" {
                     open(&here).unwrap().writer("test").unwrap().compact(|_| {}).unwrap();
                     here.advance(700);

@@ -150,7 +150,7 @@ fn sequences_of_several_classes_are_taken() {
     assert!(auroc > 0.7, "{record}");
     let told = fails(
         1,
-        &words.replace("--balanced", "--input difference"),
+        &words.replace("--balanced", "--input difference").replace("--name species", "--name signed"),
         &[&store, &table, &folder.path().join("o")],
     );
     assert!(told.contains("tune on the alternate alone"), "{told}");
@@ -233,4 +233,63 @@ fn a_study_needs_layers_to_leave_out() {
     let words = "study layers {} --name s --model one --labels {} --output {} --window 48 --steps 2 --device cpu --quiet";
     let told = fails(1, words, &[&store, &labels, &folder.path().join("o")]);
     assert!(told.contains("model `one` has one layer"), "{told}");
+}
+
+#[test]
+fn what_cannot_end_well_is_told_before_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, labels) = labelled(folder.path());
+    let output = folder.path().join("out");
+    let taken = TUNE.replace("--name tuned", "--name small");
+    let told = fails(1, &taken, &[&store, &labels, &output]);
+    assert!(told.contains("model `small`") && told.contains("--name"), "{told}");
+    let inside = store.join("models");
+    assert!(fails(1, TUNE, &[&store, &labels, &inside]).contains("lies in a vestore store"));
+    assert!(fails(2, TUNE, &[&store, &labels, Path::new("s3://bucket/out")]).contains("not a local path"));
+    // Beyond float32, and what a head could not multiply.
+    for label in ["1e39", "-1e300", "2e30"] {
+        let text = fs::read_to_string(&labels).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let cells: Vec<&str> = lines[7].split('\t').collect();
+        let changed = text.replacen(&format!("\t{}\t", cells[4]), &format!("\t{label}\t"), 1);
+        let line = changed.lines().position(|line| line.contains(label)).unwrap() + 1;
+        let large = folder.path().join("large.tsv");
+        fs::write(&large, changed).unwrap();
+        let told = fails(1, TUNE, &[&store, &large, &output]);
+        assert!(told.contains(&format!("line {line}")) && told.contains(label), "{told}");
+    }
+    assert!(!output.exists(), "something was trained");
+    // A loss that is not a number ends the training, and nothing is kept.
+    let wild = TUNE.replace("--learning-rate 0.003", "--learning-rate 1e30");
+    assert!(fails(1, &wild, &[&store, &labels, &output]).contains("--learning-rate"));
+    assert!(!output.join("training.json").exists() && models(&store).len() == 1);
+    // Files of others stay.
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("README.md"), "mine").unwrap();
+    assert!(fails(1, TUNE, &[&store, &labels, &other]).contains("README.md"));
+    assert_eq!(fs::read_to_string(other.join("README.md")).unwrap(), "mine");
+}
+
+#[test]
+fn two_trainings_in_one_folder_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, labels) = labelled(folder.path());
+    let output = folder.path().join("out");
+    let state = output.join("training/state.safetensors");
+    let long = TUNE.replace("--steps 60", "--steps 100000");
+    let mut first = command(&long, &[&store, &labels, &output]);
+    let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !state.exists() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended early");
+        std::thread::yield_now();
+    }
+    let told = fails(1, &TUNE.replace("--name tuned", "--name second"), &[&store, &labels, &output]);
+    assert!(told.contains(&format!("process {}", first.id())) && told.contains("--output"), "{told}");
+    assert!(first.try_wait().unwrap().is_none(), "the first one was disturbed");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // The kernel freed the lock; what is refused now is another plan.
+    let told = fails(1, TUNE, &[&store, &labels, &output]);
+    assert!(told.contains("steps is 100000 there and 60 now"), "{told}");
 }

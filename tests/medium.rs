@@ -28,6 +28,7 @@ pub(crate) enum Call {
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     CreateFolder(PathBuf),
+    RemoveFolder(PathBuf),
     SyncFolder(PathBuf),
 }
 
@@ -137,9 +138,17 @@ impl State {
                 content.pending.clear();
             }
             Call::Rename(from, to) => {
-                let file = self.find(from)?;
                 let above = self.above(to)?;
-                let renaming = vec![(from.clone(), None), (to.clone(), Some(Node::File(file)))];
+                // What lies in a folder goes with it.
+                let mut renaming = Vec::new();
+                for (path, node) in self.names.iter().filter(|(path, _)| path.starts_with(from)) {
+                    let inside = path.strip_prefix(from).unwrap();
+                    let moved = if path == from { to.clone() } else { to.join(inside) };
+                    renaming.extend([(path.clone(), None), (moved, Some(*node))]);
+                }
+                if renaming.is_empty() {
+                    return Err(ErrorKind::NotFound.into());
+                }
                 self.change_names(above, renaming);
             }
             Call::Remove(path) => {
@@ -153,6 +162,13 @@ impl State {
                     return Err(ErrorKind::AlreadyExists.into());
                 }
                 self.change_names(above, vec![(path.clone(), Some(Node::Folder))]);
+            }
+            Call::RemoveFolder(path) => {
+                let above = self.above(path)?;
+                if self.names.keys().any(|name| name.parent() == Some(path.as_path())) {
+                    return Err(ErrorKind::DirectoryNotEmpty.into());
+                }
+                self.change_names(above, vec![(path.clone(), None)]);
             }
             Call::SyncFolder(path) => {
                 let (done, left) =
@@ -378,6 +394,10 @@ impl Medium for MemoryDisk {
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.change(Call::CreateFolder(path.to_owned()))
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.change(Call::RemoveFolder(path.to_owned()))
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use vestore::{
-    FastaPiece, Filter, ImportError, ImportOptions, LabelledRow, LabelledRows, QueryPlan, Record, Reference,
-    ReferenceError, Report, Request, Store, VariantSource, annotate, import, read_bed, read_fasta,
+    FastaPiece, Filter, ImportError, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record,
+    Reference, ReferenceError, Report, Request, Store, VariantSource, annotate, import, read_bed, read_fasta,
 };
 use vestore_schema::{Region, Variant};
 
@@ -223,10 +223,10 @@ fn labels() {
     hand_in(&[table, b"chrom,pos,ref,alt,AF\n\"chr1\",101,A,C,\"1,2\"\n", VCF], 3000, |bytes| {
         fs::write(&path, bytes).unwrap();
         let read = || -> Result<(), ImportError> {
-            let mut rows = LabelledRows::open(&path, &["AF"])?;
+            let mut rows = LabelledRows::open(&path, &KeyColumns::default(), &["AF"])?;
             let mut row = LabelledRow::default();
             while rows.read(&mut row)? {
-                assert!(row.values.len() == 1 && !row.alternates.is_empty());
+                assert!(row.values.len() == 1 && row.of > 0);
             }
             Ok(())
         };

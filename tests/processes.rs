@@ -140,6 +140,10 @@ impl Medium for SlowNote {
         Disk.create_folder(path)
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.remove_folder(path)
+    }
+
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         Disk.sync_folder(path)
     }

@@ -186,6 +186,142 @@ fn fields_that_are_there_and_foreign_files_are_refused() {
     );
 }
 
+/// Files of Borzoi have seven columns, those of GPN and LOGO five and no header.
+#[test]
+fn records_get_the_columns_that_they_lack() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    let tracks = [track("first", ScoreKind::LlrGrid)];
+    let model = scores(&store, &bases, &tracks);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let path = folder.path().join("in.vcf");
+    let ((variant, _), values) = model.iter().find(|((_, _), values)| values[0].is_some()).unwrap();
+    let (at, old, new) = (variant.position + 1, &variant.reference, &variant.alternate);
+    let value = format!("first_llr_grid={}", shortest(values[0].unwrap()));
+    let annotated = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let mut out = Vec::new();
+        annotate(&plan, &path, None, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let (start, rest) = out.split_once("##INFO=<ID=first_llr_grid").unwrap();
+        (start.to_owned(), rest.split_once('\n').unwrap().1.to_owned())
+    };
+    for (columns, filled) in [("", "\t.\t.\t"), ("\t9", "\t9\t.\t"), ("\t9\tPASS", "\t9\tPASS\t")] {
+        let (start, rest) =
+            annotated(&format!("1\t{at}\tx\t{old}\t{new}{columns}\r\n1\t7\tx\tN\t.{columns}"));
+        assert_eq!(
+            (start.as_str(), rest),
+            ("", format!("1\t{at}\tx\t{old}\t{new}{filled}{value}\r\n1\t7\tx\tN\t.{filled}."))
+        );
+    }
+    let names = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER";
+    let (start, rest) =
+        annotated(&format!("\u{feff}##fileformat=VCFv4.2\n{names}\n1\t{at}\tx\t{old}\t{new}\t.\t.\n"));
+    assert_eq!(start, "\u{feff}##fileformat=VCFv4.2\n", "a byte order mark stays");
+    assert_eq!(rest, format!("{names}\tINFO\n1\t{at}\tx\t{old}\t{new}\t.\t.\t{value}\n"));
+}
+
+#[test]
+fn a_field_that_stands_in_a_record_undeclared_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, bases) = genome_store(folder.path());
+    scores(&store, &bases, &[track("first", ScoreKind::LlrGrid)]);
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let path = folder.path().join("in.vcf");
+    let with = |header: &str, info: &str| {
+        fs::write(
+            &path,
+            format!("{HEADER}{header}{NAMES}1\t5\t.\tA\tC\t.\t.\tDP=3\n1\t6\t.\tA\tC\t.\t.\t{info}\n"),
+        )
+        .unwrap();
+        annotate(&plan, &path, None, std::io::sink())
+    };
+    for info in
+        ["first_llr_grid=9", "DP=1;first_llr_grid", "first_llr_grid;DP=1", "DP=1;first_llr_grid=1,2;X"]
+    {
+        let error = with("", info).unwrap_err().to_string();
+        assert!(error.contains("line 5: INFO already has `first_llr_grid`"), "{error}");
+    }
+    for info in ["first_llr_grid2=9", "xfirst_llr_grid=9", "X=first_llr_grid", "."] {
+        with("", info).unwrap();
+    }
+    let declared = "##INFO=<Number=1,Type=Float,Description=\"a, ID=x\",ID=first_llr_grid>\n";
+    assert!(matches!(with(declared, "."), Err(AnnotateError::FieldTaken { .. })));
+    with("##INFO=<ID=x,Number=1,Type=String,Description=\"<ID=first_llr_grid,\">\n", ".").unwrap();
+}
+
+/// Every byte but the added fields stays, in all files of the data folder.
+#[test]
+fn real_files_keep_every_other_byte() {
+    let folder = crate::programs::workspace().join("../shared/data");
+    let fasta = folder.join("genome/GRCh38.mini.fa.gz");
+    if !fasta.exists() {
+        eprintln!("skipped: {} is absent", fasta.display());
+        return;
+    }
+    let made = tempfile::tempdir().unwrap();
+    let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
+    let record = vestore_schema::StoreRecord { reference: fasta.to_str().unwrap().to_owned(), assembly };
+    let store =
+        Store::create(&made.path().join("store"), std::sync::Arc::new(vestore::Disk), record).unwrap();
+    let table = made.path().join("t.tsv");
+    // One row that no file has: the fields are added everywhere.
+    let contig = &store.assembly().contigs[0].name;
+    fs::write(&table, format!("chrom\tpos\tref\talt\ts\n{contig}\t1\tN\tA\t1\n")).unwrap();
+    let options = vestore::ImportOptions::default();
+    vestore::import(&store, "zz", &table, &options, "test", |_| {}).unwrap();
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    let mut files = 0;
+    for place in ["vcf", "vcf/messy", "labelled"] {
+        let Ok(entries) = folder.join(place).read_dir() else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !(name.ends_with(".vcf") || name.ends_with(".vcf.gz")) {
+                continue;
+            }
+            let mut out = Vec::new();
+            if annotate(&plan, &path, None, &mut out).is_err() {
+                continue; // Of another assembly, or not a VCF.
+            }
+            let mut before = Vec::new();
+            std::io::Read::read_to_end(
+                &mut noodles::bgzf::io::Reader::new(fs::File::open(&path).unwrap()),
+                &mut before,
+            )
+            .or_else(|_| fs::read(&path).map(|bytes| before = bytes).map(|()| 0))
+            .unwrap();
+            let after: Vec<u8> = out
+                .split_inclusive(|byte| *byte == b'\n')
+                .filter(|line| !line.starts_with(b"##INFO=<ID=zz_s,"))
+                .flat_map(|line| without_added(line))
+                .collect();
+            let lacking = before.split(|byte| *byte == b'\n').any(|line| {
+                !line.is_empty() && line[0] != b'#' && line.iter().filter(|byte| **byte == b'\t').count() < 7
+            });
+            if lacking {
+                let plain = String::from_utf8(after).unwrap().replace("\t.\t.\t.", "");
+                assert!(plain.as_bytes() == before, "{name}");
+            } else {
+                assert!(after == before, "{name}");
+            }
+            files += 1;
+        }
+    }
+    assert!(files > 2, "{files} files were annotated");
+}
+
+/// A line without the field `zz_s`.
+fn without_added(line: &[u8]) -> Vec<u8> {
+    let Some(at) = memchr::memmem::find(line, b"zz_s=") else { return line.to_vec() };
+    let end = at
+        + line[at..].iter().position(|byte| matches!(byte, b'\t' | b'\n' | b'\r')).unwrap_or(line.len() - at);
+    let (front, empty) = match line[at - 1] {
+        b';' => (&line[..at - 1], ""),
+        _ => (&line[..at], "."),
+    };
+    [front, empty.as_bytes(), &line[end..]].concat()
+}
+
 #[test]
 fn bcftools_reads_what_was_annotated() {
     let folder = tempfile::tempdir().unwrap();

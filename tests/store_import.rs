@@ -226,7 +226,7 @@ fn columns_are_chosen_renamed_and_rounded() {
     let options = |columns: &[(&str, &str)], precision: Option<&str>| ImportOptions {
         columns: columns.iter().map(|(name, from)| ((*name).to_owned(), (*from).to_owned())).collect(),
         precision: precision.map(str::to_owned),
-        spill_folder: None,
+        ..ImportOptions::default()
     };
     let done =
         import(&store, "t", &path, &options(&[("cadd", "second")], Some("0.5")), "test", |_| {}).unwrap();
@@ -238,7 +238,7 @@ fn columns_are_chosen_renamed_and_rounded() {
         import(&store, "u", &path, &options(columns, None), "test", |_| {}).unwrap_err()
     };
     assert!(refused(&[("nope", "nope")]).to_string().contains("second"));
-    assert!(matches!(refused(&[("position", "first")]), ImportError::ColumnName { .. }));
+    assert!(matches!(refused(&[("track", "first")]), ImportError::ColumnName { .. }));
     assert!(matches!(refused(&[("a", "first"), ("a", "second")]), ImportError::ColumnName { .. }));
 }
 
@@ -254,7 +254,7 @@ fn a_failed_import_leaves_nothing() {
     let options =
         ImportOptions { columns: vec![("first".to_owned(), "first".to_owned())], ..ImportOptions::default() };
     let error = import(&store, "t", &path, &options, "test", |_| {}).unwrap_err().to_string();
-    assert!(error.contains("`abc` is no number"), "{error}");
+    assert!(error.contains("first `abc` is not a number"), "{error}");
     assert!(store.all_segments().unwrap().is_empty() && store.snapshot().unwrap().tracks.is_empty());
     let foreign = folder.path().join("foreign.tsv");
     fs::write(&foreign, "chrom\tpos\tref\talt\ts\nz\t1\tA\tC\t1\n").unwrap();

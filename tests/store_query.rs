@@ -109,19 +109,19 @@ fn pruned_plans_with_conditions_equal_a_full_scan() {
 }
 
 #[test]
-fn unknown_columns_are_refused_with_those_there_are() {
+fn unknown_columns_are_refused_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 1);
     let plan = QueryPlan::new(&store, &Request::default()).unwrap();
-    let error = plan.with_filter(&Filter::parse("nope > 1").unwrap()).unwrap_err();
-    assert!(matches!(&error, FilterError::UnknownColumn { known, .. } if known.contains(&"llr".to_owned())));
+    let error = plan.with_filter(&Filter::parse("llx > 1").unwrap()).unwrap_err();
+    assert!(matches!(&error, FilterError::UnknownColumn { near, .. } if near.contains(&"llr".to_owned())));
 }
 
 fn wide(store: &Store, condition: Option<&str>) -> (Vec<Track>, Vec<RecordBatch>) {
     let plan = QueryPlan::new(store, &Request::default()).unwrap();
     let mut rows = WideRows::new(plan.rows(), &plan.tracks);
     if let Some(text) = condition {
-        rows = rows.with_filter(&Filter::parse(text).unwrap()).unwrap();
+        rows = rows.with_filter(&Filter::parse(text).unwrap(), store.assembly()).unwrap();
     }
     (plan.tracks.clone(), rows.map(Result::unwrap).collect())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use vestore::{Disk, Reference, ScoreRow, Store, Writer, score_batch};
 use vestore_schema::{
-    AblatedPart, Assembly, Contig, Digest, Dtype, Recipe, Run, ScoreKind, Segment, Status, StoreRecord,
-    Strands, Table, Track, Variant,
+    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Recipe, Run, ScoreKind, Segment, Status,
+    StoreRecord, Strands, Table, Track, Variant,
 };
 
 /// Numbers that are the same in every run.
@@ -62,6 +62,19 @@ pub(crate) fn track(name: &str, kind: ScoreKind) -> Track {
         part: AblatedPart::Block,
     };
     Track::new(name, "model", Digest::of(name.as_bytes()), recipe).unwrap()
+}
+
+/// A copied model without files.
+pub(crate) fn model(name: &str) -> Model {
+    let digest = Digest::of(name.as_bytes());
+    serde_json::from_value(serde_json::json!({
+        "name": name, "id": digest, "family": "test", "checkpoint": "", "adapter": null, "adapter_layers": null,
+        "copied": true, "parent": null, "weights_digest": digest, "tokenizer_digest": digest, "adapter_digest": null,
+        "adapter_kind": null, "config": {}, "layers": 2, "kept_layers": [0, 1], "hidden": 8, "parameters": 1,
+        "weight_bytes": 4, "masked_lm": true, "labels": null, "tokenizer": "base", "max_tokens": null, "license": null,
+        "note": null
+    }))
+    .unwrap()
 }
 
 /// A random row: SNVs and short indels, a tenth without scores.

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use tempfile::TempDir;
 use vestore::{
-    Disk, ImportOptions, LabelledRow, LabelledRows, QueryPlan, Record, Reference, ReferenceError, Request,
+    Disk, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record, Reference, ReferenceError, Request,
     Store, VariantSource, read_fasta,
 };
 use vestore_schema::catalog::{
@@ -49,7 +49,7 @@ pub fn read_variants(path: &Path) {
 /// Reads all labelled rows of a file, or finds why not.
 pub fn read_labels(path: &Path) {
     let mut row = LabelledRow::default();
-    let Ok(mut rows) = LabelledRows::open(path, &[]) else { return };
+    let Ok(mut rows) = LabelledRows::open(path, &KeyColumns::default(), &[]) else { return };
     while let Ok(true) = rows.read(&mut row) {}
 }
 

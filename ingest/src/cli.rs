@@ -120,6 +120,7 @@ pub(crate) fn main() -> ExitCode {
             let usage = error.chain().any(|cause| {
                 cause.is::<Usage>()
                     || cause.is::<NameError>()
+                    || cause.downcast_ref().is_some_and(vestore::OutputError::is_usage)
                     || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
                     || matches!(cause.downcast_ref(), Some(PretrainError::Setting { .. }))
                     || matches!(cause.downcast_ref(), Some(TuningError::Setting { .. }))
@@ -137,7 +138,7 @@ struct Usage(String);
 /// Prints a remark.
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{text}");
+    eprintln!("{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// The command line as people typed it, for notes to other processes.

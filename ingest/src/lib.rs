@@ -36,6 +36,7 @@ pub use measure::{
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
 pub use model::error::ModelError;
+pub use model::files::model_files;
 pub use model::identity::hexadecimal;
 pub use model::layers::LayersError;
 pub use model::pickle::PickleError;
@@ -63,7 +64,7 @@ pub use train::{
     Genome, GenomeError, LengthWarmup, LossPoint, Masked, PretrainError, Pretrained, PretrainingData,
     PretrainingPlan, PretrainingRun, Schedule, StateError, Stretches, TrainingResult, TuningData,
     TuningError, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult, TuningTask, WindowsError,
-    finetune, pretrain, training_batch, tuning_metrics,
+    finetune, is_trained, pretrain, training_batch, tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, ScoreKind, Strands};
 pub use window::WindowCutter;

@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod dialect;
 pub(crate) mod encoder;
 pub(crate) mod error;
+pub(crate) mod files;
 pub(crate) mod head;
 pub(crate) mod identity;
 mod keys;

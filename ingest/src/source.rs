@@ -37,6 +37,7 @@ pub fn record_of(
         adapter,
         adapter_layers: None,
         copied: false,
+        files: Vec::new(),
         parent: None,
         pruned_by: None,
         training: None,

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::random::Random;
 use serde_json::{Value, json};
 
-use crate::tokenize::{BASES, SPECIAL, write_byte_pairs};
+use crate::tokenize::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
 
 /// The families whose layout can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,5 +283,8 @@ fn write_tokenizer(directory: &Path, family: SyntheticFamily) -> io::Result<()> 
         return fs::write(directory.join("tokenizer_config.json"), tokenizer.to_string());
     }
     let (vocabulary, merges) = byte_pairs();
-    write_byte_pairs(directory, &vocabulary, &merges)
+    for (name, text) in BYTE_PAIR_FILES.iter().zip(byte_pair_files(&vocabulary, &merges)?) {
+        fs::write(directory.join(name), text)?;
+    }
+    Ok(())
 }

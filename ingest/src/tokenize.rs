@@ -21,7 +21,7 @@ use crate::model::checkpoint::read_bounded;
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
 pub use kmer::{KmerTokenizer, SpecialOrder};
-pub(crate) use layout::{BASES, SPECIAL, write_byte_pairs};
+pub(crate) use layout::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
 pub use train::{CorpusCounts, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer};
 
 /// One window as tokens.

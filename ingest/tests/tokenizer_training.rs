@@ -129,12 +129,18 @@ fn the_tokenizers_library_learns_the_same() {
     assert_eq!(theirs.len(), ours.tokens.len());
 }
 
+fn save(trained: &TrainedTokenizer, folder: &Path) {
+    for (name, text) in TrainedTokenizer::FILES.iter().zip(trained.files().expect("texts")) {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
+}
+
 #[test]
 fn the_files_are_read_and_cut_the_corpus_into_the_tokens_that_training_left() {
     let text = dna(9, 20_000).replace('N', "");
     let trained = train(&format!(">x\n{text}\n"), &options(400)).expect("a tokenizer");
     let folder = tempfile::tempdir().expect("a folder");
-    trained.save(folder.path()).expect("saved");
+    save(&trained, folder.path());
     let read = BpeTokenizer::from_file(&folder.path().join("tokenizer.json")).expect("a tokenizer");
     let tokenizer = Tokenizer::Bpe(Box::new(read));
     assert_eq!((tokenizer.vocabulary_size(), tokenizer.mask_id()), (400, Some(4)));
@@ -147,7 +153,7 @@ fn the_files_are_read_and_cut_the_corpus_into_the_tokens_that_training_left() {
     }
     assert_eq!(tokenizer.encode(b"ANNC").expect("tokens").ids, [1, 5, 0, 0, 6, 2]);
     let bytes = std::fs::read(folder.path().join("tokenizer.json")).expect("a file");
-    trained.save(folder.path()).expect("saved");
+    save(&trained, folder.path());
     assert_eq!(std::fs::read(folder.path().join("tokenizer.json")).expect("a file"), bytes);
 }
 

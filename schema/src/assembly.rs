@@ -56,15 +56,22 @@ impl Assembly {
     /// Up to three contig names that look like `name`, nearest first, for error messages.
     #[must_use]
     pub fn near(&self, name: &str) -> Vec<&str> {
-        let wanted = bare(name).to_ascii_lowercase();
-        let mut ranked: Vec<(usize, &str)> = self
-            .contigs
-            .iter()
-            .map(|contig| (distance(&bare(&contig.name).to_ascii_lowercase(), &wanted), contig.name.as_str()))
-            .collect();
-        ranked.sort_by_key(|(distance, _)| *distance);
-        ranked.into_iter().take(3).map(|(_, name)| name).collect()
+        nearest(name, self.contigs.iter().map(|contig| contig.name.as_str()), bare)
     }
+}
+
+/// Up to three of `names` that look like `name`, nearest first, for error messages; `stem` is the part of a name that
+/// is compared.
+pub fn nearest<'a>(
+    name: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    stem: impl Fn(&str) -> &str,
+) -> Vec<&'a str> {
+    let wanted = stem(name).to_ascii_lowercase();
+    let mut ranked: Vec<(usize, &str)> =
+        names.into_iter().map(|name| (distance(&stem(name).to_ascii_lowercase(), &wanted), name)).collect();
+    ranked.sort_by_key(|(distance, _)| *distance);
+    ranked.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
 /// A contig name without what differs between naming styles: no `chr`, and `MT` for `M`.

@@ -13,11 +13,11 @@ mod track;
 mod variant;
 mod version;
 
-pub use assembly::{Assembly, Contig};
+pub use assembly::{Assembly, Contig, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
-pub use model::{Model, TokenizerKind};
+pub use model::{Model, ModelFile, TokenizerKind};
 pub use segment::{Segment, Table, Tail, segment_path};
 pub use study::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,

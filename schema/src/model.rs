@@ -23,6 +23,9 @@ pub struct Model {
     pub adapter_layers: Option<Vec<u32>>,
     /// Whether the store keeps its own copy of the files under `models/<id>/`.
     pub copied: bool,
+    /// The files of that copy; none where it was made before they were recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ModelFile>,
     /// The model that it was derived from in this store by pruning or adapting.
     pub parent: Option<String>,
     /// The track whose ablation named the layers that were dropped, when that is how they were chosen.
@@ -68,6 +71,17 @@ pub struct Model {
     pub note: Option<String>,
 }
 
+/// A file of a copied model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// Relative to the store.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+}
+
 /// How sequence is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -86,7 +100,7 @@ impl Model {
     pub fn provenance(&self) -> serde_json::Value {
         let mut value = serde_json::json!(self);
         if let Some(fields) = value.as_object_mut() {
-            for place in ["checkpoint", "adapter", "copied"] {
+            for place in ["checkpoint", "adapter", "copied", "files"] {
                 fields.remove(place);
             }
         }

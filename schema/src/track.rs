@@ -231,6 +231,12 @@ pub struct External {
     pub source: Digest,
     /// For each score column, the column or INFO field of the file that it was read from.
     pub columns: Vec<String>,
+    /// Columns of the key that were named, as `position=hg19_pos`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// What became of several scores of one variant, where it was not the first that counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<String>,
 }
 
 /// Why a track's name cannot be used.
@@ -278,21 +284,28 @@ impl Track {
         })
     }
 
-    /// A track of scores that somebody else computed. Its identity is the digest of the `source` file, the
-    /// file's columns that are read, and the precision; `columns` are their names in the store.
+    /// A track of scores that somebody else computed. Its identity is where they come from and the precision;
+    /// `columns` are their names in the store.
     ///
     /// # Errors
     /// When the name cannot be a track's.
     pub fn of_file(
         name: &str,
-        source: Digest,
-        from: Vec<String>,
+        external: External,
         columns: Vec<String>,
         precision: Option<String>,
     ) -> Result<Self, NameError> {
         check_name(name)?;
-        let identity =
+        let External { source, columns: from, keys, duplicates } = &external;
+        let mut identity =
             json!({ "external": source, "from": from, "columns": columns, "precision": precision });
+        // Absent when nothing was said, which keeps older ids.
+        if !keys.is_empty() {
+            identity["keys"] = json!(keys);
+        }
+        if let Some(policy) = duplicates {
+            identity["duplicates"] = json!(policy);
+        }
         let recipe = Recipe {
             scores: Vec::new(),
             window: 0,
@@ -305,10 +318,10 @@ impl Track {
             name: name.to_owned(),
             id: Digest::of_json(&identity),
             model: EXTERNAL_MODEL.to_owned(),
-            model_id: source,
+            model_id: external.source,
             recipe,
             columns,
-            external: Some(External { source, columns: from }),
+            external: Some(external),
         })
     }
 
@@ -362,6 +375,27 @@ mod tests {
         assert!(!json!(recipe()).to_string().contains("part"), "an absent field keeps older ids");
         assert_ne!(plain, Track::new("t", "m", Digest::of(b"n"), recipe()).unwrap().id);
         assert_eq!(plain, Track::new("other-name", "m", Digest::of(b"m"), recipe()).unwrap().id);
+    }
+
+    #[test]
+    fn what_decides_imported_scores_is_part_of_the_identity() {
+        let source = External {
+            source: Digest::of(b"file"),
+            columns: vec!["s".to_owned()],
+            keys: Vec::new(),
+            duplicates: None,
+        };
+        let id = |external: &External| {
+            Track::of_file("t", external.clone(), vec!["s".to_owned()], None).unwrap().id.to_string()
+        };
+        assert_eq!(
+            serde_json::to_string(&source).unwrap().matches(':').count(),
+            2,
+            "an absent field keeps older ids"
+        );
+        let keys = External { keys: vec!["position=hg19_pos".to_owned()], ..source.clone() };
+        let mean = External { duplicates: Some("mean".to_owned()), ..source.clone() };
+        assert!(id(&source) != id(&keys) && id(&source) != id(&mean) && id(&keys) != id(&mean));
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! BCF: header and records, as far as adding INFO fields goes. All else is copied byte for byte.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
 use super::chunk::{Chunk, Record};
 use super::{AnnotateError, LazyReference};
 use crate::export::InfoField;
-use crate::variants::{Contigs, InputError, RECORD_LENGTHS, Site, contig_numbers, record_lengths};
+use crate::variants::{Contigs, InputError, RECORD_LENGTHS, Site, VariantHeader, record_lengths};
 
 /// A float that is missing.
 const MISSING: u32 = 0x7f80_0001;
@@ -19,10 +18,11 @@ const FLOAT: u8 = 5;
 
 /// What the header says, and what it says once the fields are declared.
 pub(super) struct Header {
-    /// Contig names by the number that records use.
-    contigs: HashMap<i32, String>,
+    declared: VariantHeader,
     /// The number of each field in the dictionary of strings, as a typed value.
     keys: Vec<Vec<u8>>,
+    /// Fields whose id a FILTER or FORMAT has: records may have them without a declaration.
+    known: Vec<(u32, String)>,
     /// Magic, length and text of the new header.
     pub(super) bytes: Vec<u8>,
 }
@@ -42,39 +42,23 @@ impl Header {
             Some(end) => end + 1,
             None => return Err(damaged("lacks the line of column names")),
         };
-        // PASS is number 0 whether it is declared or not.
-        let mut numbers: HashMap<&str, u32> = HashMap::from([("PASS", 0)]);
-        let mut next = 1;
-        let mut numbered = false;
-        for line in text.lines() {
-            let kinds = ["##FILTER=<", "##INFO=<", "##FORMAT=<"];
-            let Some(rest) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else { continue };
-            let Some(id) = rest.split([',', '>']).find_map(|part| part.strip_prefix("ID=")) else { continue };
-            if line.starts_with("##INFO=<")
-                && let Some(field) = fields.iter().find(|field| field.id == id)
-            {
+        let mut declared = VariantHeader::parse(text);
+        let (mut keys, mut known, mut lines) = (Vec::new(), Vec::new(), String::new());
+        for field in fields {
+            if declared.info(&field.id).is_some() {
                 return Err(AnnotateError::FieldTaken { path: path.into(), id: field.id.clone() });
             }
-            // It stands last, where a description cannot be taken for it.
-            let stated = line.rsplit_once(",IDX=").and_then(|(_, text)| text.strip_suffix('>')?.parse().ok());
-            numbered |= stated.is_some();
-            if let (None, Some(_)) = (stated, numbers.get(id)) {
-                continue;
+            let is_known = declared.knows(&field.id);
+            let number = declared.string_number(&field.id);
+            if is_known {
+                known.push((number, field.id.clone()));
             }
-            let number = stated.unwrap_or(next);
-            numbers.insert(id, number);
-            next = next.max(number.saturating_add(1));
-        }
-        let (mut keys, mut lines) = (Vec::new(), String::new());
-        for field in fields {
-            let number = *numbers.entry(&field.id).or_insert_with(|| {
-                next = next.saturating_add(1);
-                next - 1
-            });
             keys.push(typed(number));
             let line = field.header();
             match line.strip_suffix(">\n") {
-                Some(open) if numbered => lines.extend([open, ",IDX=", &number.to_string(), ">\n"]),
+                Some(open) if declared.is_numbered() => {
+                    lines.extend([open, ",IDX=", &number.to_string(), ">\n"]);
+                }
                 _ => lines.push_str(&line),
             }
         }
@@ -82,7 +66,7 @@ impl Header {
         let length = (text.len() + lines.len() + 1) as u32;
         let bytes =
             [magic, &length.to_le_bytes(), before.as_bytes(), lines.as_bytes(), names.as_bytes(), b"\0"];
-        Ok(Self { contigs: contig_numbers(text), keys, bytes: bytes.concat() })
+        Ok(Self { declared, keys, known, bytes: bytes.concat() })
     }
 }
 
@@ -117,7 +101,7 @@ impl Chunk {
             let end = start + site;
             at = end + samples;
             let mut site = records.get(start..end).and_then(Site::read).ok_or_else(short)?;
-            let name = header.contigs.get(&site.contig).ok_or_else(|| {
+            let name = header.declared.contig_name(site.contig).ok_or_else(|| {
                 let contig = site.contig.to_string();
                 malformed(path, number, "CHROM", contig.as_bytes(), "is no contig of the header")
             })?;
@@ -137,8 +121,15 @@ impl Chunk {
                     .then_some(())
                     .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;
             }
+            if !header.known.is_empty() {
+                let keys = site.field_keys().ok_or_else(short)?;
+                if let Some((_, id)) = header.known.iter().find(|(key, _)| keys.contains(key)) {
+                    let (path, id) = (path.into(), id.clone());
+                    return Err(AnnotateError::KeyTaken { path, unit: "record", number, id });
+                }
+            }
             self.unknown_contigs += u64::from(contig.is_none());
-            self.records.push(Record { info: start..end, alleles: first..self.alleles as u32 });
+            self.records.push(Record { info: start..end, lacking: 0, alleles: first..self.alleles as u32 });
         }
         Ok(())
     }

@@ -8,13 +8,17 @@ use crate::reference::printable;
 use crate::variants::{Allele, Contigs, InputError, Normalized, normalize};
 
 /// Columns before INFO.
-const BEFORE_INFO: usize = 7;
+pub(super) const BEFORE_INFO: usize = 7;
+/// Tabs up to ALT, the last column that a record must have.
+const TO_ALTERNATE: usize = 4;
 
 /// One record.
 #[derive(Debug)]
 pub(super) struct Record {
     /// Its INFO among the bytes of the lines; of BCF, the block that ends with INFO.
     pub(super) info: Range<usize>,
+    /// Columns that it lacks up to INFO, which is then empty and at the end of its line.
+    pub(super) lacking: usize,
     /// Numbers of its alternate alleles in the chunk.
     pub(super) alleles: Range<u32>,
 }
@@ -89,16 +93,22 @@ impl Chunk {
                     problem,
                 })
             };
-            let mut tabs = [0; BEFORE_INFO];
+            let end_of_text = line.len() - usize::from(line.ends_with(b"\r"));
+            let mut tabs = [end_of_text; BEFORE_INFO];
             let mut found = memchr::memchr_iter(b'\t', line);
-            for tab in &mut tabs {
-                *tab = found.next().ok_or_else(|| {
-                    malformed("text", line, "is no VCF record; the eight columns up to INFO are due")
-                })?;
+            let columns = 1 + tabs.iter_mut().zip(&mut found).map(|(tab, at)| *tab = at).count();
+            if columns <= TO_ALTERNATE {
+                let problem =
+                    "is not a VCF record; expected at least CHROM, POS, ID, REF and ALT, separated by tabs";
+                return Err(malformed("text", line, problem));
             }
-            let carriage = usize::from(line.ends_with(b"\r"));
-            let info_end = found.next().unwrap_or(line.len() - carriage);
-            let info = at + tabs[BEFORE_INFO - 1] + 1..at + info_end;
+            let lacking = BEFORE_INFO + 1 - columns;
+            let info = if lacking == 0 {
+                tabs[BEFORE_INFO - 1] + 1..found.next().unwrap_or(end_of_text)
+            } else {
+                end_of_text..end_of_text
+            };
+            let info = at + info.start..at + info.end;
             let name = &line[..tabs[0]];
             if last.0 != name {
                 let text =
@@ -118,7 +128,7 @@ impl Chunk {
                 }
             }
             self.unknown_contigs += u64::from(last.1.is_none());
-            self.records.push(Record { info, alleles: first..self.alleles as u32 });
+            self.records.push(Record { info, lacking, alleles: first..self.alleles as u32 });
             at = end + 1;
         }
         Ok(())

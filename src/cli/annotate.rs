@@ -1,15 +1,14 @@
 //! `vestore annotate`
 
-use std::io::Write;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use noodles::bgzf;
-use vestore::{QueryPlan, Request, Store, VariantForm, annotate};
+use vestore::{FileForm, FileFormat, Output, OutputRules, QueryPlan, Request, Store, VariantForm, annotate};
 
 use super::Usage;
-use super::output::{Output, say};
+use super::output::{inputs, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -18,31 +17,33 @@ pub(super) struct Arguments {
     /// VCF or BCF to annotate, plain or compressed, in any order; `-` is stdin
     #[arg(value_name = "IN.vcf[.gz]|IN.bcf")]
     input: PathBuf,
-    /// Where it goes: `.vcf`, `.vcf.gz`, for BCF `.bcf`, or `-` for stdout, uncompressed
+    /// Where it goes: `.vcf`, `.vcf.gz` or `.vcf.bgz`, for BCF `.bcf`, or `-` for stdout, uncompressed
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Only scores of this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
+    /// Replace OUT if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.output.to_string_lossy();
-    let ends = |ending: &str| name.ends_with(ending);
-    let wanted = if name == "-" {
-        None
-    } else if ends(".vcf") || ends(".vcf.gz") {
-        Some(VariantForm::Vcf)
-    } else if ends(".bcf") {
-        Some(VariantForm::Bcf)
-    } else {
-        return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .bcf")).into());
+    let form = FileForm::of(&arguments.output)?;
+    let wanted = match form.format {
+        _ if name == "-" || name.starts_with("/dev/") => None,
+        Some(FileFormat::Vcf) => Some(VariantForm::Vcf),
+        Some(FileFormat::Bcf) => Some(VariantForm::Bcf),
+        _ => return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .vcf.bgz, .bcf")).into()),
     };
     let store = Store::open(&arguments.store)?;
     let request = Request { tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
-    let mut output = Output::create(Some(&arguments.output))?;
-    let annotated = if name.ends_with(".gz") || wanted == Some(VariantForm::Bcf) {
+    let inputs = inputs(&store, [Some(arguments.input.as_path())]);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let mut output = Output::create(Some(&arguments.output), &rules)?;
+    let annotated = if form.compressed || wanted == Some(VariantForm::Bcf) {
         let workers = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let mut zipped = bgzf::io::MultithreadedWriter::with_worker_count(workers, output);
         let annotated = annotate(&plan, &arguments.input, wanted, &mut zipped)?;
@@ -51,7 +52,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         annotate(&plan, &arguments.input, wanted, &mut output)?
     };
-    output.flush()?;
     output.finish()?;
     say(format_args!(
         "{} records, {} alternate alleles, of which {} have a row",

@@ -1,13 +1,13 @@
 //! `vestore diff`
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
-use vestore::{Diff, Store, StoreError, diff, scatter};
+use vestore::{Diff, Output, OutputRules, Store, StoreError, diff, scatter};
 
 use super::model::ListFormat;
-use super::output::{print, say};
+use super::output::{inputs, print, say};
 use super::{Usage, regions};
 
 #[derive(clap::Args)]
@@ -32,11 +32,17 @@ pub(super) struct Arguments {
     /// Also draw a scatter plot, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Replace the plot if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
     let regions = regions(&arguments.regions, &store)?;
+    let inputs = inputs(&store, []);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let plot = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
     let tracks = store.snapshot()?.tracks;
     let columns = |name: &str| {
         let track = tracks.iter().find(|track| track.name == name);
@@ -62,8 +68,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ListFormat::Json => print(format_args!("{}", serde_json::to_string_pretty(&found)?))?,
         ListFormat::Table => table(&found)?,
     }
-    if let Some(path) = &arguments.plot {
-        std::fs::write(path, scatter(&found)).with_context(|| format!("cannot write {}", path.display()))?;
+    if let (Some(path), Some(mut plot)) = (&arguments.plot, plot) {
+        plot.write_all(scatter(&found).as_bytes())?;
+        plot.finish()?;
         say(format_args!("plot written to {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)

@@ -1,15 +1,17 @@
 //! `vestore export`
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{
-    Format, PositionValue, QueryPlan, Request, Store, TextFormat, write_bedgraph, write_bigwig, write_hive,
+    FileForm, FileFormat, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request,
+    Store, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text,
 };
 
-use super::output::{Output, say};
+use super::output::{Text, inputs, say};
 use super::{Usage, regions};
 
 #[derive(clap::Args)]
@@ -19,9 +21,9 @@ pub(super) struct Arguments {
     /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive; without any, all rows
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
-    /// How rows are written
+    /// How rows are written; as the name of -o says without it
     #[arg(long, value_enum)]
-    format: ExportFormat,
+    format: Option<ExportFormat>,
     /// Only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
@@ -32,11 +34,14 @@ pub(super) struct Arguments {
     /// size, or the mean
     #[arg(long, value_enum, default_value_t = Value::Extreme)]
     value: Value,
-    /// The file to write; `-` is stdout (Arrow goes there as a stream). tsv and vcf are compressed and
-    /// indexed for tabix when it ends in `.gz`; parquet becomes a Hive-partitioned folder when it is a
+    /// The file to write; `-` is stdout (Arrow goes there as a stream). Text is
+    /// compressed (BGZF) when it ends in `.gz` or `.bgz`, and tsv and vcf are indexed for tabix then; parquet becomes a Hive-partitioned folder when it is a
     /// folder or ends in `/`
     #[arg(short, value_name = "PATH")]
     output: PathBuf,
+    /// Replace the file if it exists, or the folder if an export wrote all that it holds
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,51 +60,102 @@ enum Value {
     Mean,
 }
 
+impl ExportFormat {
+    fn named(format: FileFormat) -> Option<Self> {
+        Some(match format {
+            FileFormat::Arrow => Self::Arrow,
+            FileFormat::Parquet => Self::Parquet,
+            FileFormat::Tsv => Self::Tsv,
+            FileFormat::Vcf => Self::Vcf,
+            FileFormat::Bedgraph => Self::Bedgraph,
+            FileFormat::Bigwig => Self::Bigwig,
+            FileFormat::Csv | FileFormat::Json | FileFormat::Bcf | FileFormat::Xlsx => return None,
+        })
+    }
+
+    fn file_format(self) -> FileFormat {
+        match self {
+            Self::Arrow => FileFormat::Arrow,
+            Self::Parquet => FileFormat::Parquet,
+            Self::Tsv => FileFormat::Tsv,
+            Self::Vcf => FileFormat::Vcf,
+            Self::Bedgraph => FileFormat::Bedgraph,
+            Self::Bigwig => FileFormat::Bigwig,
+        }
+    }
+}
+
+/// The format that was asked for by option or by name, and whether it is compressed.
+fn form(arguments: &Arguments) -> anyhow::Result<(ExportFormat, bool)> {
+    let path = arguments.output.as_path();
+    if let Some(asked) = arguments.format {
+        return Ok((asked, FileForm::with_format(path, asked.file_format())?.compressed));
+    }
+    let form = FileForm::of(path)?;
+    match form.format.and_then(ExportFormat::named) {
+        Some(format) => Ok((format, form.compressed)),
+        None => {
+            Err(Usage(format!("no export format is named like {}; choose one with --format", path.display()))
+                .into())
+        }
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (format, zipped) = form(arguments)?;
     let store = Store::open(&arguments.store)?;
     let regions = regions(&arguments.regions, &store)?;
     let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
     let path = arguments.output.as_path();
-    let zipped = path.extension().is_some_and(|ending| ending == "gz");
-    match arguments.format {
+    let inputs = inputs(&store, []);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let create = || Output::create(Some(path), &rules);
+    match format {
         ExportFormat::Arrow | ExportFormat::Parquet => {
             let folder = path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
-            if arguments.format == ExportFormat::Parquet && folder {
-                return hive(&plan, path);
+            if format == ExportFormat::Parquet && folder {
+                return hive(&plan, path, &rules);
             }
-            let format = match arguments.format {
+            let format = match format {
                 ExportFormat::Parquet => Format::Parquet,
                 _ if path.as_os_str() == "-" => Format::ArrowStream,
                 _ => Format::ArrowFile,
             };
-            let mut output = Output::create(Some(path))?;
+            let mut output = create()?;
+            output.refuse_terminal(if format == Format::Parquet { "Parquet" } else { "Arrow" })?;
             let rows = write_rows(format, plan.schema(), plan.rows(), &mut output)?;
             output.finish()?;
             say(format_args!("{rows} rows written to {}", path.display()));
             return Ok(ExitCode::SUCCESS);
         }
         ExportFormat::Tsv | ExportFormat::Vcf => {
-            let format =
-                if arguments.format == ExportFormat::Tsv { TextFormat::Tsv } else { TextFormat::Vcf };
-            let mut output = Output::create(Some(path))?;
+            let format = if format == ExportFormat::Tsv { TextFormat::Tsv } else { TextFormat::Vcf };
+            let mut output = create()?;
             if zipped {
-                let (index, ending) = write_indexed_text(format, &plan, &mut output)?;
-                output.finish()?;
-                beside(path, ending, &index)?;
+                let index = beside(path, index_ending(store.assembly()), &rules)?;
+                let bytes = write_indexed_text(format, &plan, &mut output)?;
+                finish(output, index, &bytes)?;
             } else {
                 write_text(format, &plan, &mut output)?;
                 output.finish()?;
             }
         }
-        ExportFormat::Bedgraph | ExportFormat::Bigwig => by_position(arguments, &plan)?,
+        ExportFormat::Bedgraph | ExportFormat::Bigwig => {
+            by_position(arguments, (format, zipped), &plan, &rules)?
+        }
     }
     say(format_args!("written to {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a format that holds one value per position.
-fn by_position(arguments: &Arguments, plan: &QueryPlan) -> anyhow::Result<()> {
+fn by_position(
+    arguments: &Arguments,
+    (format, zipped): (ExportFormat, bool),
+    plan: &QueryPlan,
+    rules: &OutputRules<'_>,
+) -> anyhow::Result<()> {
     let [track] = plan.tracks.as_slice() else {
         let names: Vec<&str> = plan.tracks.iter().map(|track| track.name.as_str()).collect();
         return Err(Usage(format!(
@@ -123,42 +179,41 @@ fn by_position(arguments: &Arguments, plan: &QueryPlan) -> anyhow::Result<()> {
         Value::Mean => PositionValue::Mean,
     };
     let path = arguments.output.as_path();
-    if arguments.format == ExportFormat::Bedgraph {
-        let mut output = Output::create(Some(path))?;
+    if format == ExportFormat::Bedgraph {
+        let mut output = Text::new(Output::create(Some(path), rules)?, zipped);
         write_bedgraph(plan, column, value, &mut output)?;
-        return output.finish();
+        return Ok(output.finish()?);
     }
     if path.as_os_str() == "-" {
-        return Err(Usage("bigwig cannot be written to a pipe; give a file with -o".to_owned()).into());
+        return Err(Usage("bigwig cannot be written to a pipe; name a file with -o".to_owned()).into());
     }
-    let mut output = Output::create(Some(path))?;
-    write_bigwig(plan, column, value, &mut output)?;
-    output.finish()?;
+    let mut output = Output::create(Some(path), rules)?;
     // bigWig has no room for it.
-    let about = serde_json::json!({ "track": track, "column": column });
-    beside(path, ".json", serde_json::to_string_pretty(&about)?.as_bytes())
+    let about = beside(path, ".json", rules)?;
+    write_bigwig(plan, column, value, &mut output)?;
+    let text = serde_json::to_string_pretty(&serde_json::json!({ "track": track, "column": column }))?;
+    finish(output, about, text.as_bytes())
 }
 
 /// Writes a folder that appears under its name only when it is whole.
-fn hive(plan: &QueryPlan, folder: &Path) -> anyhow::Result<ExitCode> {
-    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        anyhow::bail!("{} is not empty; choose another folder, or empty it", folder.display());
-    }
-    let mut temporary = folder.components().as_path().as_os_str().to_owned();
-    temporary.push(".partial");
-    let temporary = PathBuf::from(temporary);
-    std::fs::create_dir_all(&temporary).with_context(|| format!("cannot make {}", temporary.display()))?;
-    let rows = write_hive(plan, &plan.store().snapshot()?.models, &temporary)?;
-    std::fs::rename(&temporary, folder.components().as_path())
-        .with_context(|| format!("cannot write {}", folder.display()))?;
-    say(format_args!("{rows} rows written to {}", folder.display()));
+fn hive(plan: &QueryPlan, path: &Path, rules: &OutputRules<'_>) -> anyhow::Result<ExitCode> {
+    let output = OutputFolder::create(path, rules, hive_contents)?;
+    let rows = write_hive(plan, &plan.store().snapshot()?.models, output.folder())?;
+    output.finish()?;
+    say(format_args!("{rows} rows written to {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what belongs to `path` beside it.
-fn beside(path: &Path, ending: &str, bytes: &[u8]) -> anyhow::Result<()> {
+/// The file beside `path` that belongs to it, opened before any work is done.
+fn beside(path: &Path, ending: &str, rules: &OutputRules<'_>) -> anyhow::Result<Output> {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
-    let path = PathBuf::from(name);
-    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    Ok(Output::create(Some(Path::new(&name)), rules)?)
+}
+
+/// Names an output and then what belongs beside it: an index is never older than its file.
+fn finish(output: Output, mut beside: Output, bytes: &[u8]) -> anyhow::Result<()> {
+    beside.write_all(bytes)?;
+    output.finish()?;
+    Ok(beside.finish()?)
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
-use vestore::{ImportOptions, Store, import};
+use vestore::{Duplicates, ImportOptions, Store, import};
 
 use super::Usage;
-use super::output::say;
+use super::output::{inputs, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -16,18 +16,45 @@ pub(super) struct Arguments {
     /// Name of the new track
     #[arg(long, value_name = "NAME")]
     track: String,
-    /// Table of scores: VCF (INFO fields), TSV or CSV with named columns, or Parquet; positions 1-based
+    /// Table of scores: VCF (INFO fields), TSV or CSV with named columns, or Parquet; positions 1-based; `-` is
+    /// stdin
     file: PathBuf,
     /// Score columns or INFO fields, separated by commas; `NAME=COLUMN` renames. All columns of numbers
-    /// without it
+    /// without it. `contig=`, `position=`, `reference=` and `alternate=` name the columns of the variant
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     columns: Vec<String>,
     /// Round scores to multiples of this step; lossless without it
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
+    /// Which score counts where one variant has several: the first in the file, none (an error), or their mean
+    #[arg(long, value_enum, default_value_t = DuplicatesArgument::First)]
+    duplicates: DuplicatesArgument,
+    /// List what was left out, what cannot be scored, and variants with several scores, as TSV
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Replace the file of --report even if it is not a report
+    #[arg(long)]
+    force: bool,
     /// No progress
     #[arg(long)]
     quiet: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum DuplicatesArgument {
+    First,
+    Fail,
+    Mean,
+}
+
+impl From<DuplicatesArgument> for Duplicates {
+    fn from(argument: DuplicatesArgument) -> Self {
+        match argument {
+            DuplicatesArgument::First => Self::First,
+            DuplicatesArgument::Fail => Self::Fail,
+            DuplicatesArgument::Mean => Self::Mean,
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -43,6 +70,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let options = ImportOptions {
         columns: arguments.columns.iter().map(split).collect(),
+        duplicates: arguments.duplicates.into(),
+        report: arguments.report.clone(),
+        force: arguments.force,
+        inputs: inputs(&store, [Some(arguments.file.as_path())]),
         precision: arguments.precision.clone(),
         spill_folder: None,
     };
@@ -55,6 +86,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let done = done?;
     say(format_args!("{}", done.report.summary().trim_end()));
+    if let Some(first) = done.report.first_conflict() {
+        let count = done.report.conflicts;
+        let (rows, differ) = if count == 1 { ("row", "differs") } else { ("rows", "differ") };
+        let kept = match arguments.duplicates {
+            DuplicatesArgument::Mean => "their mean is kept",
+            _ => "the first is kept; choose with --duplicates",
+        };
+        say(format_args!("{count} duplicate {rows} {differ} in score ({first}): {kept}"));
+    }
     if done.without_score > 0 {
         say(format_args!("{} rows without any score left out", done.without_score));
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{Store, StoreError};
-use vestore_schema::{Model, TokenizerKind};
+use vestore_schema::{Model, TokenizerKind, check_name};
 
 use super::engine;
-use super::output::print;
+use super::output::{print, say};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -19,6 +19,10 @@ pub(super) enum Verb {
     List(Arguments),
     /// Show one model version, or all
     Show(Arguments),
+    /// Rename a model; tracks, models and studies that name it follow, and tracks keep their names
+    Rename(RenameArguments),
+    /// Remove a model that no track, model or study names, and its copied files
+    Remove(RemoveArguments),
 }
 
 #[derive(clap::Args)]
@@ -30,6 +34,26 @@ pub(super) struct Arguments {
     /// How it is written
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
+}
+
+#[derive(clap::Args)]
+pub(super) struct RenameArguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Name of the model
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// Its new name
+    #[arg(value_name = "NEW")]
+    new: String,
+}
+
+#[derive(clap::Args)]
+pub(super) struct RemoveArguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Name of the model
+    name: String,
 }
 
 /// How lists are written.
@@ -44,6 +68,19 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Add(arguments) => return engine::run(&[OsString::from("model"), "add".into()], arguments.rest),
         Verb::List(arguments) => (arguments, false),
         Verb::Show(arguments) => (arguments, true),
+        Verb::Rename(RenameArguments { store, old, new }) => {
+            check_name(&new)?;
+            let purpose = format!("vestore model rename {} {old} {new}", store.display());
+            Store::open(&store)?.writer(&purpose)?.rename_model(&old, &new)?;
+            say(format_args!("model `{old}` is now `{new}`; its tracks keep their names"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Verb::Remove(RemoveArguments { store, name }) => {
+            let purpose = format!("vestore model remove {} {name}", store.display());
+            Store::open(&store)?.writer(&purpose)?.remove_model(&name)?;
+            say(format_args!("model `{name}` removed"));
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     let snapshot = Store::open(&arguments.store)?.snapshot()?;
     let known: Vec<String> = snapshot.models.iter().map(|model| model.name.clone()).collect();
@@ -165,6 +202,10 @@ fn show(model: &Model, models: &[Model], tracks: &[&str]) -> anyhow::Result<()> 
         line("license", license.clone())?;
     }
     line("checkpoint", model.checkpoint.clone())?;
+    if model.copied {
+        let bytes: u64 = model.files.iter().map(|file| file.bytes).sum();
+        line("copied files", format!("{}, {bytes} bytes", model.files.len()))?;
+    }
     if let Some(adapter) = &model.adapter {
         line("adapter folder", adapter.clone())?;
     }

@@ -1,83 +1,63 @@
-//! Where the command line writes: data to stdout or a file, remarks to stderr.
+//! What the command line prints, and what it reads besides what it was given by name.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use noodles::bgzf;
+use vestore::{Output, OutputError, Store};
 
 /// Prints a remark.
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 pub(super) fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{text}");
+    eprintln!("{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// Prints a line of data.
 pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    writeln!(io::stdout().lock(), "{}", vestore::visible_lines(&text.to_string()))
 }
 
-/// Stdout, or a file that appears under its name only when it is whole.
-pub(super) enum Output {
-    Stdout(BufWriter<io::Stdout>),
-    File { out: BufWriter<File>, temporary: PathBuf, path: PathBuf },
+/// The files that a command reads: those that were `named`, and the store's reference.
+pub(super) fn inputs<'a>(
+    store: &'a Store,
+    named: impl IntoIterator<Item = Option<&'a Path>>,
+) -> Vec<PathBuf> {
+    named.into_iter().flatten().chain([store.reference()]).map(Path::to_owned).collect()
 }
 
-impl Output {
-    /// `-` and nothing are stdout.
-    pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Self> {
-        match path {
-            None => Ok(Self::Stdout(BufWriter::with_capacity(1 << 20, io::stdout()))),
-            Some(path) if path.as_os_str() == "-" => Self::create(None),
-            Some(path) => {
-                let mut temporary = path.as_os_str().to_owned();
-                temporary.push(".partial");
-                let temporary = PathBuf::from(temporary);
-                let file =
-                    File::create(&temporary).with_context(|| format!("cannot write {}", path.display()))?;
-                Ok(Self::File {
-                    out: BufWriter::with_capacity(1 << 20, file),
-                    temporary,
-                    path: path.to_owned(),
-                })
-            }
-        }
+/// Text on its way out, as it is or as BGZF.
+pub(super) enum Text {
+    Plain(Output),
+    Compressed(bgzf::io::Writer<Output>),
+}
+
+impl Text {
+    pub(super) fn new(output: Output, compressed: bool) -> Self {
+        if compressed { Self::Compressed(bgzf::io::Writer::new(output)) } else { Self::Plain(output) }
     }
 
-    /// Gives the file its name.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
+    /// Writes out what is left and gives the file its name.
+    pub(super) fn finish(self) -> Result<(), OutputError> {
         match self {
-            Self::Stdout(mut out) => Ok(out.flush()?),
-            Self::File { mut out, temporary, path } => {
-                out.flush()?;
-                std::fs::rename(&temporary, &path).with_context(|| format!("cannot write {}", path.display()))
-            }
+            Self::Plain(output) => output.finish(),
+            Self::Compressed(zipped) => zipped.finish().map_err(OutputError::Stdout)?.finish(),
         }
     }
 }
 
-impl Seek for Output {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match self {
-            Self::Stdout(_) => Err(io::ErrorKind::NotSeekable.into()),
-            Self::File { out, .. } => out.seek(to),
-        }
-    }
-}
-
-impl Write for Output {
+impl Write for Text {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stdout(out) => out.write(bytes),
-            Self::File { out, .. } => out.write(bytes),
+            Self::Plain(output) => output.write(bytes),
+            Self::Compressed(zipped) => zipped.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Stdout(out) => out.flush(),
-            Self::File { out, .. } => out.flush(),
+            Self::Plain(output) => output.flush(),
+            Self::Compressed(zipped) => zipped.flush(),
         }
     }
 }

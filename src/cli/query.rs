@@ -1,19 +1,19 @@
 //! `vestore query`
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, SchemaRef, UInt32Type};
 use vestore::{
-    ExportError, Filter, Format, QueryPlan, Request, Store, StoreError, WideRows, wide_schema, write_rows,
-    write_vcf,
+    ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan, Request,
+    Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
 };
 use vestore_schema::{Table, Variant};
 
 use super::Usage;
-use super::output::{Output, print, say};
+use super::output::{Text, inputs, print, say};
 use super::places::Places;
 
 #[derive(clap::Args)]
@@ -57,12 +57,16 @@ pub(super) struct Arguments {
     /// The change of each score without each layer, instead of scores
     #[arg(long, conflicts_with = "embeddings")]
     ablation: bool,
-    /// How rows are written
-    #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
-    format: QueryFormat,
-    /// Write to a file instead of stdout
-    #[arg(short, value_name = "FILE")]
+    /// How rows are written; as the name of -o says, or a table, without it
+    #[arg(long, value_enum)]
+    format: Option<QueryFormat>,
+    /// Write to a file instead of stdout. The end of its name says the format, and with `.gz` or `.bgz` behind it that
+    /// text is compressed (BGZF)
+    #[arg(short, value_name = "FILE", conflicts_with_all = ["count", "plan"])]
     output: Option<PathBuf>,
+    /// Replace the file of -o if it exists
+    #[arg(long)]
+    force: bool,
     /// Print what would be read instead of reading it
     #[arg(long)]
     plan: bool,
@@ -72,6 +76,8 @@ pub(super) struct Arguments {
 enum QueryFormat {
     Table,
     Tsv,
+    /// Quoted as RFC 4180 says
+    Csv,
     Json,
     Arrow,
     Parquet,
@@ -79,8 +85,68 @@ enum QueryFormat {
     Vcf,
 }
 
+impl QueryFormat {
+    fn named(format: FileFormat) -> Option<Self> {
+        Some(match format {
+            FileFormat::Tsv => Self::Tsv,
+            FileFormat::Csv => Self::Csv,
+            FileFormat::Json => Self::Json,
+            FileFormat::Arrow => Self::Arrow,
+            FileFormat::Parquet => Self::Parquet,
+            FileFormat::Vcf => Self::Vcf,
+            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig | FileFormat::Xlsx => return None,
+        })
+    }
+
+    fn file_format(self) -> Option<FileFormat> {
+        Some(match self {
+            Self::Table => return None,
+            Self::Tsv => FileFormat::Tsv,
+            Self::Csv => FileFormat::Csv,
+            Self::Json => FileFormat::Json,
+            Self::Arrow => FileFormat::Arrow,
+            Self::Parquet => FileFormat::Parquet,
+            Self::Vcf => FileFormat::Vcf,
+        })
+    }
+}
+
+/// The format that was asked for by option or by name, and whether it is compressed.
+fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
+    let path = arguments.output.as_deref().unwrap_or(Path::new("-"));
+    let form = match arguments.format.and_then(QueryFormat::file_format) {
+        Some(asked) => FileForm::with_format(path, asked)?,
+        None => FileForm::of(path)?,
+    };
+    match (arguments.format, form.format) {
+        (Some(QueryFormat::Table), Some(named)) => {
+            Err(FormError::Contradiction { path: path.into(), named, asked: "table".to_owned() }.into())
+        }
+        (Some(asked), _) => Ok((asked, form.compressed)),
+        (None, None) => Ok((QueryFormat::Table, form.compressed)),
+        (None, Some(named)) => match QueryFormat::named(named) {
+            Some(format) => Ok((format, form.compressed)),
+            None => Err(Usage(format!(
+                "query does not write {named}: {}; expected .tsv, .csv, .json, .arrow, .parquet or .vcf",
+                path.display()
+            ))
+            .into()),
+        },
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (format, compressed) = form(arguments)?;
     let store = Store::open(&arguments.store)?;
+    let inputs = inputs(&store, [arguments.bed.as_deref(), arguments.variants.as_deref()]);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let output = Output::create(arguments.output.as_deref(), &rules)?;
+    let printed = !arguments.count && !arguments.plan;
+    match format {
+        QueryFormat::Arrow if printed => output.refuse_terminal("Arrow")?,
+        QueryFormat::Parquet if printed => output.refuse_terminal("Parquet")?,
+        _ => {}
+    }
     let places =
         Places::read(&store, &arguments.places, arguments.bed.as_deref(), arguments.variants.as_deref())?;
     let mut missing: HashSet<Variant> = places.variants.iter().cloned().collect();
@@ -103,7 +169,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.plan {
         return describe(&plan);
     }
-    let wide = arguments.wide || matches!(arguments.format, QueryFormat::Vcf);
+    let wide = arguments.wide || matches!(format, QueryFormat::Vcf);
     if wide && (arguments.embeddings || arguments.ablation) {
         let what = if arguments.embeddings { "embeddings have" } else { "an ablation has" };
         return Err(Usage(format!("{what} no wide form; leave --wide and --format vcf")).into());
@@ -113,16 +179,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if wide {
         let mut rows = WideRows::new(plan.rows(), &plan.tracks);
         if let Some(filter) = &filter {
-            rows = rows.with_filter(filter)?;
+            rows = rows.with_filter(filter, store.assembly())?;
         }
         let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, &plan, &wide_schema(&plan.tracks), rows)?;
+        write(arguments, format, &plan, &wide_schema(&plan.tracks), rows, Text::new(output, compressed))?;
     } else {
         if let Some(filter) = &filter {
             plan = plan.with_filter(filter)?;
         }
         let rows = limited(plan.rows(), &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, &plan, plan.schema(), rows)?;
+        write(arguments, format, &plan, plan.schema(), rows, Text::new(output, compressed))?;
     }
     if filter.is_some() {
         return Ok(ExitCode::SUCCESS);
@@ -156,9 +222,11 @@ fn limited<'a>(
 /// Writes or counts rows of `schema`, as asked.
 fn write(
     arguments: &Arguments,
+    format: QueryFormat,
     plan: &QueryPlan,
     schema: &SchemaRef,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    mut output: Text,
 ) -> anyhow::Result<()> {
     if arguments.count {
         let mut count = 0;
@@ -168,20 +236,20 @@ fn write(
         print(format_args!("{count}"))?;
         return Ok(());
     }
-    let mut output = Output::create(arguments.output.as_deref())?;
     let mut as_format = |format: Format, rows| -> Result<(), ExportError> {
         write_rows(format, schema, rows, &mut output).map(drop)
     };
-    match (arguments.format, &arguments.output) {
+    match (format, &arguments.output) {
         (QueryFormat::Table, _) => as_format(Format::Table, rows)?,
         (QueryFormat::Tsv, _) => as_format(Format::Tsv, rows)?,
+        (QueryFormat::Csv, _) => as_format(Format::Csv, rows)?,
         (QueryFormat::Json, _) => as_format(Format::Json, rows)?,
         (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => as_format(Format::ArrowFile, rows)?,
         (QueryFormat::Arrow, _) => as_format(Format::ArrowStream, rows)?,
         (QueryFormat::Parquet, _) => as_format(Format::Parquet, rows)?,
         (QueryFormat::Vcf, _) => write_vcf(plan.store().assembly(), &plan.tracks, rows, &mut output)?,
     }
-    output.finish()
+    Ok(output.finish()?)
 }
 
 /// Removes the variants that have a row.

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use vestore::{Store, study_report};
+use vestore::{Output, OutputRules, Store, study_report};
 use vestore_schema::{LayerVerdict, Study, StudyRun, Variation};
 
 use super::engine;
 use super::model::ListFormat;
-use super::output::{Output, print, say};
+use super::output::{inputs, print, say};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -70,6 +70,9 @@ pub(super) struct ReportArguments {
     /// The file to write; stdout without it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 /// How a study is written.
@@ -129,8 +132,10 @@ fn list(arguments: &ListArguments) -> anyhow::Result<()> {
 fn report(arguments: &ReportArguments) -> anyhow::Result<()> {
     let store = Store::open(&arguments.study.store)?;
     let study = store.study(&arguments.study.name)?;
+    let inputs = inputs(&store, []);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let mut out = Output::create(arguments.output.as_deref(), &rules)?;
     let html = study_report(&study, &store.study_runs(&study.name)?);
-    let mut out = Output::create(arguments.output.as_deref())?;
     out.write_all(html.as_bytes())?;
     out.finish()?;
     if let Some(path) = &arguments.output {

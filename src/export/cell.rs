@@ -1,5 +1,7 @@
 //! One value of a batch as text.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::Write;
 
 use arrow::array::{
@@ -49,7 +51,7 @@ impl<'a> Cells<'a> {
     pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(values) if values.is_null(row) => {}
-            Self::Text(_) | Self::Name(..) => out.extend_from_slice(self.text(row).as_bytes()),
+            Self::Text(_) | Self::Name(..) => out.extend_from_slice(visible(self.text(row)).as_bytes()),
             Self::Integer(values) => write_integer(values.value(row), out),
             Self::Score(values) if values.is_null(row) => {}
             Self::Score(values) => write_score(values.value(row), out),
@@ -73,6 +75,39 @@ impl<'a> Cells<'a> {
             Self::Name(..) | Self::Integer(_) => false,
         }
     }
+}
+
+/// `text` with its control characters escaped as in JSON (`\u001b`, `\t`): nothing that a store holds acts on a terminal, or ends
+/// a line or a column.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    escaped(text, char::is_control)
+}
+
+/// As [`visible`], for lines of a message: line ends and tabs stay.
+#[must_use]
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |letter| letter.is_control() && !matches!(letter, '\n' | '\t'))
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&escape) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match letter {
+            _ if !escape(letter) => escaped.push(letter),
+            '\t' => escaped.push_str("\\t"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = fmt::Write::write_fmt(&mut escaped, format_args!("\\u{:04x}", u32::from(letter)));
+            }
+        }
+    }
+    escaped.into()
 }
 
 fn write_integer(value: u32, out: &mut Vec<u8>) {
@@ -121,6 +156,13 @@ mod tests {
                 assert_eq!(text(value).parse::<f32>().unwrap().to_bits(), value.to_bits());
             }
         }
+    }
+
+    #[test]
+    fn control_characters_are_escaped_and_nothing_else() {
+        assert_eq!(visible("chr1-é*:01"), "chr1-é*:01");
+        assert_eq!(visible("G\u{1b}]0;x\u{7}\t\r\n\u{9b}"), "G\\u001b]0;x\\u0007\\t\\r\\n\\u009b");
+        assert_eq!(visible_lines("a\u{1b}\tb\nc"), "a\\u001b\tb\nc");
     }
 
     #[test]

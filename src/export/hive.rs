@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Metadata;
@@ -10,10 +10,12 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use vestore_schema::{KEY_COLUMNS, Model, STATUS_COLUMN, Table, segment_metadata, segment_path};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use vestore_schema::{KEY_COLUMNS, Model, STATUS_COLUMN, TRACK_KEY, Table, segment_metadata, segment_path};
 
 use super::{ExportError, GROUP_ROWS};
 use crate::query::QueryPlan;
+use crate::store::is_segment_file;
 
 /// Writes the answer of `plan` below `folder`, one file for each track and contig, with the columns and
 /// the metadata of segments; gives the number of rows.
@@ -51,7 +53,7 @@ pub fn write_hive(plan: &QueryPlan, models: &[Model], folder: &Path) -> Result<u
                 .build();
             // The dictionary columns of the answer are not among them: the path says contig and track.
             let schema = plan.schema().project(&columns)?.with_metadata(Metadata::default());
-            let file = BufWriter::new(File::create(&path)?);
+            let file = BufWriter::new(File::create_new(&path)?);
             let mut writer = ArrowWriter::try_new(file, schema.clone().into(), Some(properties))?;
             for batch in rows {
                 let batch = batch?.project(&columns)?;
@@ -63,4 +65,52 @@ pub fn write_hive(plan: &QueryPlan, models: &[Model], folder: &Path) -> Result<u
         }
     }
     Ok(count)
+}
+
+/// The files and folders below `folder`, those inside first, when all of them are what [`write_hive`] writes.
+///
+/// # Errors
+/// The first that is not.
+pub fn hive_contents(folder: &Path) -> Result<Vec<PathBuf>, PathBuf> {
+    let mut found = Vec::new();
+    for track in entries(folder)? {
+        for contig in partition(&track, "track=")? {
+            for file in partition(&contig, "contig=")? {
+                if !is_exported(&file) {
+                    return Err(file);
+                }
+                found.push(file);
+            }
+            found.push(contig);
+        }
+        found.push(track);
+    }
+    Ok(found)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, PathBuf> {
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    list().map_err(|_| folder.to_owned())
+}
+
+/// What lies in a folder, no link, whose name begins with `prefix`.
+fn partition(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>, PathBuf> {
+    let named = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()));
+    let is_folder = folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    if named && is_folder { entries(folder) } else { Err(folder.to_owned()) }
+}
+
+/// Whether a file is a plain one, named as segments are, and says in its footer that it is of a track.
+fn is_exported(path: &Path) -> bool {
+    let plain = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    if !plain || !is_segment_file(path) {
+        return false;
+    }
+    let Some(reader) = File::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok()) else {
+        return false;
+    };
+    let footer = reader.metadata().file_metadata().key_value_metadata();
+    footer.is_some_and(|pairs| pairs.iter().any(|pair| pair.key == TRACK_KEY))
 }

@@ -19,6 +19,16 @@ const TBI_LONGEST: u32 = 1 << 29;
 /// Smallest bin of a CSI index (2^14 bases, as in TBI), and its levels: 2^32 bases fit.
 const CSI_SHAPE: (u8, u8) = (14, 6);
 
+/// What the name of an index ends in, behind that of its file: `.tbi`, or `.csi` where contigs are too long for it.
+#[must_use]
+pub fn index_ending(assembly: &Assembly) -> &'static str {
+    if fits_tbi(assembly) { ".tbi" } else { ".csi" }
+}
+
+fn fits_tbi(assembly: &Assembly) -> bool {
+    assembly.contigs.iter().all(|contig| contig.length < TBI_LONGEST)
+}
+
 /// What the lines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lines {
@@ -45,8 +55,7 @@ impl<W: Write> Indexed<W> {
             Lines::Vcf => Builder::vcf(),
             Lines::Tsv => Builder::gff().set_start_position_index(1).set_end_position_index(None),
         };
-        let longest = assembly.contigs.iter().map(|contig| contig.length).max().unwrap_or(0);
-        let index = if longest < TBI_LONGEST {
+        let index = if fits_tbi(assembly) {
             let mut indexer = tabix::index::Indexer::default();
             indexer.set_header(header.build());
             Index::Tbi(Box::new(indexer))
@@ -61,23 +70,21 @@ impl<W: Write> Indexed<W> {
         Self { writer: bgzf::io::Writer::new(out), index }
     }
 
-    /// Ends the stream; gives it back with the index and the ending of its file name.
-    pub(super) fn finish(self) -> io::Result<(W, Vec<u8>, &'static str)> {
+    /// Ends the stream; gives it back with the index.
+    pub(super) fn finish(self) -> io::Result<(W, Vec<u8>)> {
         let out = self.writer.finish()?;
         let mut bytes = Vec::new();
-        let ending = match self.index {
+        match self.index {
             Index::Tbi(indexer) => {
                 tabix::io::Writer::new(&mut bytes).write_index(&indexer.build())?;
-                ".tbi"
             }
             Index::Csi { indexer, names, mut header } => {
                 let count = names.len();
                 *header.reference_sequence_names_mut() = names;
                 csi::io::Writer::new(&mut bytes).write_index(&indexer.set_header(header).build(count))?;
-                ".csi"
             }
-        };
-        Ok((out, bytes, ending))
+        }
+        Ok((out, bytes))
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use vestore_schema::{Assembly, Track};
 
+use super::cell::visible;
+
 /// One score column of one track as an INFO field.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InfoField {
@@ -44,7 +46,7 @@ impl InfoField {
 
 /// A header line of an INFO field, with its end.
 pub(crate) fn header(id: &str, number: &str, kind: &str, description: &str) -> String {
-    let text = description.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = visible(description).replace('\\', "\\\\").replace('"', "\\\"");
     format!("##INFO=<ID={id},Number={number},Type={kind},Description=\"{text}\">\n")
 }
 
@@ -58,7 +60,7 @@ pub(crate) fn status_ids(tracks: &[Track], fields: &[InfoField]) -> Vec<String> 
 pub(crate) fn contig_lines(assembly: &Assembly) -> String {
     let mut text = String::new();
     for contig in &assembly.contigs {
-        writeln!(text, "##contig=<ID={},length={}>", contig.name, contig.length)
+        writeln!(text, "##contig=<ID={},length={}>", visible(&contig.name), contig.length)
             .expect("writing to a string; this is a bug");
     }
     text

@@ -7,7 +7,7 @@ use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
 use vestore_schema::{Assembly, Track};
 
 use super::ExportError;
-use super::cell::write_score;
+use super::cell::{visible, write_score};
 use crate::store::StoreError;
 
 /// How the alleles of one position become one value.
@@ -105,12 +105,12 @@ pub(super) fn write_bedgraph(
         PositionValue::Extreme => "value of largest absolute size",
         PositionValue::Mean => "mean",
     };
-    writeln!(out, "# {what} of {column} per position")?;
+    writeln!(out, "# {what} of {} per position", visible(column))?;
     writeln!(out, "# {}", serde_json::json!(track))?;
     let mut line = Vec::new();
     each(assembly, value, rows, |place| {
         line.clear();
-        let name = &assembly.contig(place.contig).name;
+        let name = visible(&assembly.contig(place.contig).name);
         write!(line, "{name}\t{}\t{}\t", place.position, place.position + 1)?;
         write_score(place.value, &mut line);
         line.push(b'\n');

@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, SchemaRef};
 
 use super::ExportError;
-use super::cell::Cells;
+use super::cell::{Cells, visible};
 use crate::store::StoreError;
 
 /// Longest text of a cell; alleles of thousands of bases are cut with an ellipsis.
@@ -18,7 +18,8 @@ pub(super) fn write(
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     out: &mut impl Write,
 ) -> Result<(), ExportError> {
-    let header: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let header: Vec<String> =
+        schema.fields().iter().map(|field| visible(field.name()).into_owned()).collect();
     let mut widths: Option<Vec<usize>> = None;
     for batch in rows {
         let batch = batch?;
@@ -65,9 +66,9 @@ fn cell(column: &Cells<'_>, row: usize) -> String {
         }
         Cells::Integer(values) => values.value(row).to_string(),
         Cells::Text(_) | Cells::Name(..) => {
-            let text = column.text(row);
+            let text = visible(column.text(row));
             if text.chars().count() <= WIDEST {
-                return text.to_owned();
+                return text.into_owned();
             }
             let cut: String = text.chars().take(WIDEST - 1).collect();
             format!("{cut}…")

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::ExportError;
-use super::cell::Cells;
+use super::cell::{Cells, visible};
 use super::vcf::LineSink;
 use crate::query::TRACKS_KEY;
 use crate::store::StoreError;
@@ -48,14 +48,14 @@ pub(super) fn write_marked(
         for row in 0..batch.num_rows() {
             line.clear();
             append(&columns, row, &mut line);
-            out.line(&line, contigs.text(row), positions.value(row), 1)?;
+            out.line(&line, &visible(contigs.text(row)), positions.value(row), 1)?;
         }
     }
     Ok(())
 }
 
 fn header(schema: &SchemaRef) -> String {
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let names: Vec<_> = schema.fields().iter().map(|field| visible(field.name())).collect();
     names.join("\t") + "\n"
 }
 

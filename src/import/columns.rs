@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::text::fields;
-use super::{ImportError, check_names};
-use crate::reference::printable;
-use crate::variants::{Input, InputError};
+use super::ImportError;
+use super::records::{Cells, Records, malformed};
+use super::start::{Layout, Start, column_place};
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,11 +18,10 @@ pub struct TableRow {
 /// The rows of a table.
 pub struct TableRows {
     path: PathBuf,
-    input: Input,
-    text: Vec<u8>,
-    number: u64,
-    separator: u8,
+    records: Records,
+    layout: Layout,
     places: Vec<usize>,
+    cells: Cells,
 }
 
 impl TableRows {
@@ -32,55 +30,39 @@ impl TableRows {
     /// # Errors
     /// The file cannot be read, has no header, or lacks a column.
     pub fn open(path: &Path, columns: &[&str]) -> Result<Self, ImportError> {
-        let (mut input, mut text) = (Input::open(path)?, Vec::new());
-        input.read_line(&mut text, usize::MAX)?;
-        let (separator, names) = header(&text);
-        check_names(path, columns, &names)?;
-        let place = |wanted: &&str| names.iter().position(|name| name == wanted);
-        let places = columns.iter().filter_map(place).collect();
-        Ok(Self { path: path.into(), input, text, number: 1, separator, places })
+        let mut records = Records::open(path, path)?;
+        let fits = |names: &[String]| columns.iter().all(|name| column_place(path, names, name).is_ok());
+        let layout = match Start::read(&mut records, fits)? {
+            Start::Table(layout) => layout,
+            Start::Vcf(_) | Start::Nothing => Layout { separator: b'\t', names: Vec::new() },
+        };
+        let places = columns.iter().map(|name| layout.place(path, name)).collect::<Result<_, _>>()?;
+        Ok(Self { path: path.into(), records, layout, places, cells: Cells::default() })
     }
 
     /// Reads the next row into `row`; `false` at the end. Empty lines are passed over.
     ///
     /// # Errors
-    /// The file cannot be read, or a line has too few columns or is no UTF-8.
+    /// The file cannot be read, or a row has another number of columns than the header, or is not UTF-8.
     pub fn read(&mut self, row: &mut TableRow) -> Result<bool, ImportError> {
-        loop {
-            if !self.input.read_line(&mut self.text, usize::MAX)? {
-                return Ok(false);
+        let record = loop {
+            match self.records.next()? {
+                None => return Ok(false),
+                Some(record) if record.text.is_empty() => {}
+                Some(record) => break record,
             }
-            self.number += 1;
-            if !self.text.is_empty() {
-                break;
-            }
-        }
-        let malformed = |value: &[u8], problem: &'static str| InputError::Malformed {
-            path: self.path.clone(),
-            unit: "line",
-            number: self.number,
-            field: "text",
-            value: printable(value),
-            problem,
         };
-        let cells = fields(&self.text, self.separator);
-        row.line = self.number;
+        self.layout.split(&self.path, record.line, record.text, &mut self.cells)?;
+        row.line = record.line;
         row.values.clear();
         for place in &self.places {
-            let cell = cells.get(*place).ok_or_else(|| malformed(&self.text, "has too few columns"))?;
-            let cell = std::str::from_utf8(cell).map_err(|_| malformed(cell, "is no UTF-8"))?;
-            row.values.push(cell.trim().to_owned());
+            let cell = self.cells.get(record.text, *place);
+            let text = std::str::from_utf8(cell)
+                .map_err(|_| malformed(&self.path, record.line, "text", cell, "is not UTF-8"))?;
+            row.values.push(text.trim().to_owned());
         }
         Ok(true)
     }
-}
-
-/// The separator and the names of a header; a byte order mark and a `#` before them are no part of a name.
-pub(super) fn header(line: &[u8]) -> (u8, Vec<String>) {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let separator = if line.contains(&b'\t') { b'\t' } else { b',' };
-    let name = |name: &[u8]| String::from_utf8_lossy(name).trim_start_matches('#').to_owned();
-    (separator, fields(line, separator).into_iter().map(name).collect())
 }
 
 #[cfg(test)]
@@ -100,9 +82,12 @@ mod tests {
         Ok(found)
     }
 
+    fn row(line: u64, values: [&str; 2]) -> TableRow {
+        TableRow { line, values: values.map(str::to_owned).to_vec() }
+    }
+
     #[test]
     fn columns_come_in_the_order_asked_for() {
-        let row = |line, values: [&str; 2]| TableRow { line, values: values.map(str::to_owned).to_vec() };
         let csv = b"\xef\xbb\xbf#seq,name,class\r\nACGT,\"a,b\", x \r\n\r\nAC,,y\r\n";
         let found = [row(2, ["x", "ACGT"]), row(4, ["y", "AC"])];
         assert_eq!(read(csv, &["class", "seq"]).unwrap(), found);
@@ -111,11 +96,31 @@ mod tests {
     }
 
     #[test]
+    fn comments_before_the_header_and_quotes_are_understood() {
+        let found = [row(4, ["x \"y\"", "ACGT"])];
+        let tsv = b"# made, by x\n#\n#seq\tclass\nACGT\tx \"y\"\n";
+        assert_eq!(read(tsv, &["class", "seq"]).unwrap(), found);
+        let csv = b"##a\n#b\nseq,class\nACGT,\"x \"\"y\"\"\"\n";
+        assert_eq!(read(csv, &["class", "seq"]).unwrap(), found);
+        // Tabs within quotes separate nothing, nor do commas in a table of tabs.
+        assert_eq!(
+            read(b"\n\n\"a\tb\",seq,class\n\"1\n\",ACGT,\"x \"\"y\"\"\"\n", &["class", "seq"]).unwrap(),
+            found
+        );
+        assert_eq!(read(b"\n\nseq\ta,class\tclass\nACGT\t,,\tx \"y\"\n", &["class", "seq"]).unwrap(), found);
+        // A class may begin with a hash.
+        assert_eq!(read(b"class\tseq\n#1\tA\n", &["class", "seq"]).unwrap(), [row(2, ["#1", "A"])]);
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_told_with_its_line() {
         for (text, part) in [
             (b"".as_slice(), "no column `seq`"),
             (b"a,b\n", "no column `seq`; it has a, b"),
-            (b"a,seq\n1,A\n2\n", "line 3: text `2` has too few columns"),
+            (b"a,seq\n1,A\n2\n", "line 3: 1 column; the header has 2"),
+            (b"a,seq\n1,A,\n", "line 2: 3 columns; the header has 2"),
+            (b"a\tseq\n1\tA\t\n", "line 2: 3 columns; the header has 2"),
+            (b"a,seq,seq\n1,A,C\n", "column `seq` twice"),
             (b"a,seq\n1,\xff\n", "line 2: text"),
         ] {
             let error = read(text, &["seq"]).expect_err("wrong").to_string();

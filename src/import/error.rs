@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 use vestore_schema::NameError;
 
+use crate::output::OutputError;
 use crate::reference::ReferenceError;
 use crate::store::StoreError;
 use crate::variants::{InputError, PlanError, ReportError, SpillError};
@@ -21,6 +22,14 @@ pub enum ImportError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Nothing of the file is a row.
+    #[error("{} has no variant of the reference with a score, so nothing was imported: {counts}", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// What became of its records.
+        counts: String,
     },
     /// The text cannot be parsed.
     #[error(transparent)]
@@ -50,6 +59,117 @@ pub enum ImportError {
         wanted: String,
         /// The columns of the file.
         known: Vec<String>,
+    },
+    /// Two columns of one name.
+    #[error("{} has column `{name}` twice; rename one", path.display())]
+    ColumnTwice {
+        /// The file.
+        path: PathBuf,
+        /// Their name.
+        name: String,
+    },
+    /// No column, or more than one, is known for a part of the key.
+    #[error(
+        "{}: {} column could be the {key}: expected one of {usual}; name it with `--columns {key}=NAME`{}; the file has \
+         {}",
+        path.display(),
+        if candidates.len() > 1 { "more than one" } else { "no" },
+        among(candidates),
+        known.join(", ")
+    )]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// `contig`, `position`, `reference` or `alternate`.
+        key: &'static str,
+        /// Names that would do.
+        usual: String,
+        /// Columns of the file that look like it.
+        candidates: Vec<String>,
+        /// The columns of the file.
+        known: Vec<String>,
+    },
+    /// A column of the key was named, and the file is a VCF.
+    #[error("{} is a VCF, whose key columns have their names; leave `{given}` out", path.display())]
+    KeyOfVcf {
+        /// The file.
+        path: PathBuf,
+        /// As given.
+        given: String,
+    },
+    /// A row of fewer or more columns than the header.
+    #[error(
+        "{}, line {line}: {found} column{}; the header has {expected}",
+        path.display(),
+        if *found == 1 { "" } else { "s" }
+    )]
+    RowLength {
+        /// The file.
+        path: PathBuf,
+        /// 1-based.
+        line: u64,
+        /// Columns of the row.
+        found: usize,
+        /// Columns of the header.
+        expected: usize,
+    },
+    /// A cell that is not what its column should hold.
+    #[error("{}, {unit} {number}: {column} `{value}` {problem}", path.display())]
+    Cell {
+        /// The file.
+        path: PathBuf,
+        /// `line` or `row`.
+        unit: &'static str,
+        /// 1-based.
+        number: u64,
+        /// Name of the column or field.
+        column: String,
+        /// What stands there.
+        value: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An INFO field whose values belong to no allele.
+    #[error("{}: INFO field `{id}` has {values}, which belong to no alternate allele; choose another", path.display())]
+    InfoNumber {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        id: String,
+        /// What it has.
+        values: String,
+    },
+    /// An INFO field with another number of values than declared.
+    #[error(
+        "{}, line {line}: INFO field `{id}` has {found} value{}; expected {expected}, as the header declares",
+        path.display(),
+        if *found == 1 { "" } else { "s" }
+    )]
+    InfoCount {
+        /// The file.
+        path: PathBuf,
+        /// 1-based.
+        line: u64,
+        /// The field.
+        id: String,
+        /// Its values.
+        found: usize,
+        /// As many as it should have.
+        expected: usize,
+    },
+    /// One variant with two scores, and that was to be an error.
+    #[error(
+        "{}: {variant} has more than one score: {scores}; remove all but one, or choose with `--duplicates first` or \
+         `--duplicates mean`",
+        path.display()
+    )]
+    Conflict {
+        /// The file.
+        path: PathBuf,
+        /// As `chr1-5-T-A`.
+        variant: String,
+        /// Two of its rows.
+        scores: String,
     },
     /// No column of the file holds scores.
     #[error("{} has no column of numbers beside the key; name some with --columns", path.display())]
@@ -91,10 +211,21 @@ pub enum ImportError {
     /// Counting failed.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The listing cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// Temporary files of the sort failed.
     #[error(transparent)]
     Spill(#[from] SpillError),
     /// Rows are not sorted. Only between the first, hopeful pass and the sort.
     #[error("the rows are not sorted")]
     Unsorted,
+}
+
+fn among(candidates: &[String]) -> String {
+    if candidates.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
+    format!(" (perhaps {})", names.join(", "))
 }

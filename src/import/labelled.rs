@@ -1,18 +1,17 @@
 //! Variants with what somebody says of them: rows of TSV or CSV with a header, or VCF records with INFO fields.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use super::columns::header;
-use super::text::fields;
-use super::{ImportError, check_names, key_columns, refuse_bcf};
-use crate::reference::printable;
-use crate::variants::{Input, InputError};
+use super::ImportError;
+use super::cell::{position, text_cell};
+use super::info::{InfoColumn, InfoValues};
+use super::keys::KeyColumns;
+use super::records::{Cells, Record, Records, malformed};
+use super::start::{Layout, Start, column_place};
+use super::text::{INFO, VCF, vcf_columns};
 
-/// Columns of a VCF: the key, and INFO.
-const VCF: [usize; 4] = [0, 1, 3, 4];
-const INFO: usize = 7;
-
-/// One row.
+/// One alternate allele of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelledRow {
     /// 1-based line.
@@ -23,26 +22,31 @@ pub struct LabelledRow {
     pub position: u64,
     /// Reference allele as it stands.
     pub reference: String,
-    /// Alternate alleles as they stand.
-    pub alternates: Vec<String>,
+    /// Alternate allele as it stands.
+    pub alternate: String,
+    /// Alternate alleles of the record, whose rows follow each other.
+    pub of: usize,
     /// The text of each column asked for; empty where there is none.
     pub values: Vec<String>,
+    /// Whether several alternates share one of the values.
+    pub shared: bool,
 }
 
 /// The rows of a file.
 pub struct LabelledRows {
     path: PathBuf,
-    input: Input,
-    line: Vec<u8>,
-    number: u64,
+    records: Records,
     kind: Kind,
+    /// Alternates of the record in hand.
+    waiting: VecDeque<LabelledRow>,
+    cells: Cells,
 }
 
 enum Kind {
-    /// The separator, and the places of the key and of the columns.
-    Table { separator: u8, keys: [usize; 4], columns: Vec<usize> },
+    /// The places of the key and of the columns.
+    Table { layout: Layout, keys: [usize; 4], columns: Vec<usize> },
     /// The INFO fields.
-    Vcf { ids: Vec<String> },
+    Vcf { fields: Vec<InfoColumn> },
 }
 
 impl LabelledRows {
@@ -50,106 +54,102 @@ impl LabelledRows {
     ///
     /// # Errors
     /// The file cannot be read, has no header, or lacks a column.
-    pub fn open(path: &Path, columns: &[&str]) -> Result<Self, ImportError> {
-        let mut input = Input::open(path)?;
-        refuse_bcf(path, &mut input)?;
-        let (mut line, mut number) = (Vec::new(), 0);
-        let mut declared = Vec::new();
-        let kind = loop {
-            if !input.read_line(&mut line, usize::MAX)? {
-                check_names(path, columns, &[])?;
-                break Kind::Vcf { ids: Vec::new() };
+    pub fn open(path: &Path, keys: &KeyColumns, columns: &[&str]) -> Result<Self, ImportError> {
+        let mut records = Records::open(path, path)?;
+        let fits = |names: &[String]| keys.places(path, names).is_ok();
+        let kind = match Start::read(&mut records, fits)? {
+            Start::Nothing => {
+                columns.iter().try_for_each(|name| column_place(path, &[], name).map(drop))?;
+                Kind::Vcf { fields: Vec::new() }
             }
-            number += 1;
-            let text = String::from_utf8_lossy(&line);
-            if let Some(id) = text.strip_prefix("##INFO=<ID=") {
-                declared.push(id.split([',', '>']).next().unwrap_or_default().to_owned());
+            Start::Vcf(header) => {
+                keys.check_vcf(path)?;
+                let known: Vec<String> = header.infos.iter().map(|info| info.id.clone()).collect();
+                let field = |name: &&str| {
+                    column_place(path, &known, name)?;
+                    InfoColumn::new(path, name, &header)
+                };
+                Kind::Vcf { fields: columns.iter().map(field).collect::<Result<_, _>>()? }
             }
-            if text.starts_with("#CHROM\tPOS\tID\tREF\tALT") {
-                check_names(path, columns, &declared)?;
-                break Kind::Vcf { ids: columns.iter().map(|id| (*id).to_owned()).collect() };
-            }
-            if !text.starts_with("##") {
-                let (separator, names) = header(&line);
-                let keys = key_columns(path, &names)?;
-                check_names(path, columns, &names)?;
-                let place = |wanted: &&str| names.iter().position(|name| name == wanted);
-                break Kind::Table { separator, keys, columns: columns.iter().filter_map(place).collect() };
-            }
+            Start::Table(layout) => Kind::Table {
+                keys: keys.places(path, &layout.names)?,
+                columns: columns.iter().map(|name| layout.place(path, name)).collect::<Result<_, _>>()?,
+                layout,
+            },
         };
-        Ok(Self { path: path.into(), input, line, number, kind })
+        Ok(Self { path: path.into(), records, kind, waiting: VecDeque::new(), cells: Cells::default() })
     }
 
-    /// Reads the next row into `row`; `false` at the end.
+    /// Reads the next alternate allele into `row`; `false` at the end.
     ///
     /// # Errors
-    /// The file cannot be read, or a line is no row.
+    /// The file cannot be read, or a line is not a row.
     pub fn read(&mut self, row: &mut LabelledRow) -> Result<bool, ImportError> {
         loop {
-            // Samples of a VCF are skipped over.
-            let most = if matches!(self.kind, Kind::Vcf { .. }) { INFO + 1 } else { usize::MAX };
-            if !self.input.read_line(&mut self.line, most)? {
-                return Ok(false);
+            if let Some(next) = self.waiting.pop_front() {
+                *row = next;
+                return Ok(true);
             }
-            self.number += 1;
-            if !self.line.is_empty() && !self.line.starts_with(b"#") {
-                break;
+            let Some(record) = self.records.next()? else { return Ok(false) };
+            if record.text.is_empty() || record.text.starts_with(b"#") {
+                continue;
             }
-        }
-        let malformed = |field: &'static str, value: &[u8], problem: &'static str| InputError::Malformed {
-            path: self.path.clone(),
-            unit: "line",
-            number: self.number,
-            field,
-            value: printable(value),
-            problem,
-        };
-        let (cells, keys) = match &self.kind {
-            Kind::Table { separator, keys, .. } => (fields(&self.line, *separator), *keys),
-            Kind::Vcf { .. } => (self.line.split(|byte| *byte == b'\t').collect(), VCF),
-        };
-        let cell = |at: usize| {
-            cells.get(at).copied().ok_or_else(|| malformed("text", &self.line, "has too few columns"))
-        };
-        let text = |at: usize| -> Result<String, InputError> {
-            let bytes = cell(at)?;
-            match std::str::from_utf8(bytes) {
-                Ok(text) => Ok(text.trim().to_owned()),
-                Err(_) => Err(malformed("text", bytes, "is no UTF-8")),
-            }
-        };
-        row.line = self.number;
-        row.contig = text(keys[0])?;
-        let position = text(keys[1])?;
-        row.position = position.parse().map_err(|_| {
-            malformed("position", position.as_bytes(), "is no position; a whole number from 1 is due")
-        })?;
-        row.reference = text(keys[2])?;
-        let alternates = text(keys[3])?;
-        row.alternates = alternates.split(',').map(str::to_owned).collect();
-        row.values.clear();
-        match &self.kind {
-            Kind::Table { columns, .. } => {
-                for at in columns {
-                    row.values.push(text(*at)?);
+            match &self.kind {
+                Kind::Table { layout, keys, columns } => {
+                    layout.split(&self.path, record.line, record.text, &mut self.cells)?;
+                    let cell = |at: usize| self.cells.get(record.text, at);
+                    let of = 1 + memchr::memchr_iter(b',', cell(keys[3])).count();
+                    let values: Vec<_> =
+                        columns.iter().map(|column| InfoValues::listed(cell(*column), of)).collect();
+                    expand(&self.path, record, keys.map(cell), &values, &mut self.waiting)?;
+                }
+                Kind::Vcf { fields } => {
+                    let columns = vcf_columns(&self.path, record)?;
+                    let alternates = columns[VCF[3]].split(|byte| *byte == b',').count();
+                    let mut values = Vec::with_capacity(fields.len());
+                    for field in fields {
+                        values.push(field.values(&self.path, record.line, columns[INFO], alternates)?);
+                    }
+                    expand(&self.path, record, VCF.map(|at| columns[at]), &values, &mut self.waiting)?;
                 }
             }
-            Kind::Vcf { ids } => {
-                let info = text(INFO)?;
-                let value = |id: &String| {
-                    let own = info.split(';').find_map(|field| field.strip_prefix(id.as_str()));
-                    let found = info.split(';').find_map(|field| {
-                        let (name, value) = field.split_once('=')?;
-                        (name == id).then(|| value.to_owned())
-                    });
-                    // A flag says that it is there.
-                    found.or_else(|| own.filter(|rest| rest.is_empty()).map(|_| "1".to_owned()))
-                };
-                row.values.extend(ids.iter().map(|id| value(id).unwrap_or_default()));
-            }
         }
-        Ok(true)
     }
+}
+
+/// Appends a row for each alternate allele.
+fn expand(
+    path: &Path,
+    record: Record<'_>,
+    keys: [&[u8]; 4],
+    values: &[InfoValues<'_>],
+    rows: &mut VecDeque<LabelledRow>,
+) -> Result<(), ImportError> {
+    let line = record.line;
+    let text = |bytes| text_cell(path, line, bytes).map(str::to_owned);
+    let (contig, reference, alternates) = (text(keys[0])?, text(keys[2])?, text(keys[3])?);
+    let position = position(keys[1].trim_ascii()).ok_or_else(|| {
+        malformed(path, line, "position", keys[1], "is not a position; expected a whole number from 1")
+    })?;
+    let of = alternates.split(',').count();
+    for (number, alternate) in alternates.split(',').enumerate() {
+        let value = |values: &InfoValues<'_>| match values {
+            // A flag says that it is there.
+            InfoValues::Flag => Ok("1".to_owned()),
+            values => text_cell(path, line, values.of(number)).map(str::to_owned),
+        };
+        rows.push_back(LabelledRow {
+            line,
+            contig: contig.clone(),
+            position,
+            reference: reference.clone(),
+            alternate: alternate.to_owned(),
+            of,
+            values: values.iter().map(value).collect::<Result<_, _>>()?,
+            shared: of > 1 && values.iter().any(|values| matches!(values, InfoValues::Shared(_))),
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels");
         std::fs::write(&path, bytes).unwrap();
-        let mut rows = LabelledRows::open(&path, columns)?;
+        let mut rows = LabelledRows::open(&path, &KeyColumns::default(), columns)?;
         let (mut row, mut found) = (LabelledRow::default(), Vec::new());
         while rows.read(&mut row)? {
             found.push(row.clone());
@@ -169,23 +169,42 @@ mod tests {
         Ok(found)
     }
 
-    #[test]
-    fn tables_and_vcf_give_the_same_rows() {
-        let row = |line, alternates: &[&str], values: &[&str]| LabelledRow {
+    fn row(line: u64, alternate: &str, values: &[&str]) -> LabelledRow {
+        row_of(line, alternate, values, 1, false)
+    }
+
+    fn row_of(line: u64, alternate: &str, values: &[&str], of: usize, shared: bool) -> LabelledRow {
+        LabelledRow {
+            of,
+            shared,
             line,
             contig: "17".to_owned(),
             position: 5,
             reference: "A".to_owned(),
-            alternates: alternates.iter().map(|text| (*text).to_owned()).collect(),
+            alternate: alternate.to_owned(),
             values: values.iter().map(|text| (*text).to_owned()).collect(),
-        };
-        let csv = b"CHROM,POS,REF,ALT,label,tissue\n17,5,A,C,1,\"a,b\"\n\n17,5,A,G,0,\n";
-        let found = [row(2, &["C"], &["a,b", "1"]), row(4, &["G"], &["", "0"])];
+        }
+    }
+
+    #[test]
+    fn tables_and_vcf_have_the_same_rows() {
+        let csv = b"CHROM,POS,REF,ALT,label,tissue\n17,5,A,C,1,\"a,b\"\n\n17,5.0,A,G,0,\n17,5,A,\"C,G\",\"1,0\",x\n";
+        let found = [
+            row(2, "C", &["a,b", "1"]),
+            row(4, "G", &["", "0"]),
+            row_of(5, "C", &["x", "1"], 2, true),
+            row_of(5, "G", &["x", "0"], 2, true),
+        ];
         assert_eq!(read(csv, &["tissue", "label"]).unwrap(), found);
-        let vcf = b"##INFO=<ID=SIG,Number=1>\n##INFO=<ID=F,Number=0>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n\
-                    17\t5\t.\tA\tC,G\t.\t.\tSIGX=0;SIG=Bad;F\n17\t5\t.\tA\tC\t.\t.\t.\tGT\t0/1\n";
-        let found = [row(4, &["C", "G"], &["Bad", "1"]), row(5, &["C"], &["", ""])];
-        assert_eq!(read(&bgzf(vcf), &["SIG", "F"]).unwrap(), found);
+        let vcf = b"##INFO=<Number=1,ID=SIG>\n##INFO=<ID=F,Number=0>\n##INFO=<ID=R,Number=R>\n\
+                    #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n\
+                    17\t5\t.\tA\tC,G\t.\t.\tSIGX=0;SIG=Bad;F;R=9,1,0\n17\t5\t.\tA\tC\t.\t.\t.\tGT\t0/1\n";
+        let found = [
+            row_of(5, "C", &["Bad", "1", "1"], 2, true),
+            row_of(5, "G", &["Bad", "1", "0"], 2, true),
+            row(6, "C", &["", "", ""]),
+        ];
+        assert_eq!(read(&bgzf(vcf), &["SIG", "F", "R"]).unwrap(), found);
     }
 
     #[test]
@@ -194,9 +213,10 @@ mod tests {
             ("", "no column `class`"),
             ("BCF\x02\x02", "run `bcftools view`"),
             ("CHROM,POS,REF,ALT,label\n", "no column `class`; it has CHROM, POS"),
-            ("CHROM,POS,REF,class\n", "no column"),
-            ("CHROM,POS,REF,ALT,class\n17,5,A\n", "line 2: text `17,5,A` has too few columns"),
+            ("CHROM,POS,REF,class\n", "no column could be the alternate"),
+            ("CHROM,POS,REF,ALT,class\n17,5,A\n", "line 2: 3 columns; the header has 5"),
             ("CHROM,POS,REF,ALT,class\n17,x,A,C,1\n", "line 2: position `x`"),
+            ("CHROM,POS,REF,ALT,class\n17,5.5,A,C,1\n", "line 2: position `5.5`"),
         ] {
             let error = read(text.as_bytes(), &["class"]).expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -6,11 +6,13 @@ use arrow::datatypes::UInt32Type;
 
 use super::ImportError;
 use crate::store::StoreError;
-use crate::variants::Report;
 
 /// How many bases a row may stand behind its place: alternates in any order at one position, and indels that
 /// move left when they are normalized.
 const SLACK: u32 = 1000;
+/// Rows that may be held back while others are merged with them. More of them, at nearly one place, are left to the
+/// sort: merging them again and again would be quadratic.
+const MOST_HELD: usize = 1 << 18;
 
 type Key<'a> = (u32, &'a str, &'a str);
 
@@ -28,11 +30,7 @@ impl Ordered {
     }
 
     /// Takes a batch in order; gives what is in order with all that came before.
-    pub(super) fn push(
-        &mut self,
-        batch: RecordBatch,
-        report: &mut Report,
-    ) -> Result<Vec<RecordBatch>, ImportError> {
+    pub(super) fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, ImportError> {
         if batch.num_rows() == 0 {
             return Ok(Vec::new());
         }
@@ -42,8 +40,10 @@ impl Ordered {
                 self.check(&held)?;
                 self.remember(&held);
                 given.push(held);
+            } else if held.num_rows() > MOST_HELD {
+                return Err(ImportError::Unsorted);
             } else {
-                batch = merge(&held, &batch, report)?;
+                batch = merge(&held, &batch)?;
             }
         }
         self.check(&batch)?;
@@ -60,7 +60,7 @@ impl Ordered {
     }
 
     /// The rows that were held back.
-    pub(super) fn finish(self, _: &mut Report) -> Option<(u32, RecordBatch)> {
+    pub(super) fn finish(self) -> Option<(u32, RecordBatch)> {
         self.held.map(|held| (self.contig, held))
     }
 
@@ -88,13 +88,10 @@ fn key(batch: &RecordBatch, row: usize) -> Key<'_> {
     )
 }
 
-/// Both in one order; of the same variant the first.
-fn merge(first: &RecordBatch, second: &RecordBatch, report: &mut Report) -> Result<RecordBatch, StoreError> {
+/// Both in one order; rows of the same variant stay in theirs.
+fn merge(first: &RecordBatch, second: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let whole = concat_batches(&first.schema(), [first, second])?;
     let mut order: Vec<u32> = (0..whole.num_rows() as u32).collect();
     order.sort_by(|a, b| key(&whole, *a as usize).cmp(&key(&whole, *b as usize)));
-    let before = order.len();
-    order.dedup_by(|later, first| key(&whole, *later as usize) == key(&whole, *first as usize));
-    report.duplicates += (before - order.len()) as u64;
     Ok(take_record_batch(&whole, &UInt32Array::from(order))?)
 }

@@ -8,6 +8,7 @@ use std::thread;
 use arrow::array::RecordBatch;
 use vestore_schema::{Segment, Status, Table, Track};
 
+use super::distinct::{Group, distinct};
 use super::ordered::Ordered;
 use super::rows::Normalizer;
 use super::{Blocks, ImportError, ImportOptions};
@@ -124,9 +125,14 @@ fn make(
     let reference = Reference::open(store.reference())?;
     reference.check(store.assembly())?;
     let mut contigs = Contigs::new(store.assembly());
-    let mut normalizer = Normalizer::new(track, path, reference);
+    let report = match &options.report {
+        Some(path) => Report::with_listing(path, &options.report_rules())?,
+        None => Report::new(),
+    };
+    let mut normalizer =
+        Normalizer::new(track, path, store.assembly(), reference, options.duplicates, report);
     let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
-    let mut sorter = sort.then(|| Sort::new(SORT_MEMORY, folder));
+    let mut sorter = sort.then(|| Sort::with_repeats(SORT_MEMORY, folder));
     let mut ordered: Option<Ordered> = None;
     let mut left: HashSet<u32> = HashSet::new();
     // The other side is gone when it failed, and says so itself.
@@ -151,9 +157,9 @@ fn make(
             }
             if ordered.as_ref().is_some_and(|ordered| ordered.contig != contig) {
                 let done = ordered.take();
-                for (of, batch) in done.into_iter().filter_map(|done| done.finish(&mut normalizer.report)) {
+                for (of, batch) in done.into_iter().filter_map(Ordered::finish) {
                     left.insert(of);
-                    send(of, batch);
+                    send(of, distinct(batch, of, &mut normalizer)?);
                 }
                 if left.contains(&contig) {
                     return Err(ImportError::Unsorted);
@@ -161,36 +167,52 @@ fn make(
             }
             let batch = normalizer.batch(&block, range, contig)?;
             let ordered = ordered.get_or_insert_with(|| Ordered::new(contig));
-            for batch in ordered.push(batch, &mut normalizer.report)? {
-                send(contig, batch);
+            for batch in ordered.push(batch)? {
+                send(contig, distinct(batch, contig, &mut normalizer)?);
             }
         }
         progress(normalizer.report.records);
     }
     contigs.check_any_known(path).map_err(|error| ImportError::Contigs(Box::new(error)))?;
-    if let Some((of, batch)) = ordered.and_then(|ordered| ordered.finish(&mut normalizer.report)) {
-        send(of, batch);
+    if let Some((of, batch)) = ordered.and_then(Ordered::finish) {
+        send(of, distinct(batch, of, &mut normalizer)?);
     }
     if let Some(sorter) = sorter {
-        let sorted = sorter.finish()?;
-        normalizer.report.duplicates += sorted.duplicates();
-        let mut rows = sorted.read(0)?;
+        let mut rows = sorter.finish()?.read(0)?;
         let mut batch: Vec<ScoreRow> = Vec::new();
+        let mut group: Option<Group> = None;
         loop {
-            let row = rows.next_valued()?;
-            let other = match (&row, batch.first()) {
-                (Some((variant, ..)), Some(first)) => variant.contig != first.variant.contig,
-                _ => row.is_none(),
+            let row = rows.next_valued()?.map(|(variant, status, values)| {
+                let values =
+                    values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan())).collect();
+                ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) }
+            });
+            if let (Some(row), Some(group)) = (&row, &mut group)
+                && group.holds(&row.variant)
+            {
+                group.add(row, &mut normalizer)?;
+                continue;
+            }
+            let ended = row.is_none();
+            let complete = std::mem::replace(&mut group, row.map(Group::new));
+            let complete = complete.map(|group| group.finish(options.duplicates));
+            let other = match (&complete, batch.first()) {
+                (Some(row), Some(first)) => row.variant.contig != first.variant.contig,
+                _ => false,
             };
-            if !batch.is_empty() && (other || batch.len() == BATCH_ROWS) {
+            if other || batch.len() == BATCH_ROWS {
                 send(batch[0].variant.contig, score_batch(track, &batch)?);
                 batch.clear();
             }
-            let Some((variant, status, values)) = row else { break };
-            let values =
-                values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan())).collect();
-            batch.push(ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) });
+            batch.extend(complete);
+            if ended {
+                break;
+            }
+        }
+        if let Some(first) = batch.first() {
+            send(first.variant.contig, score_batch(track, &batch)?);
         }
     }
+    normalizer.report.finish()?;
     Ok(Made { without_score: normalizer.without_score, report: normalizer.report })
 }

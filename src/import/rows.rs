@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array};
-use vestore_schema::{Region, Status, Track, scores_schema};
+use vestore_schema::{Assembly, Region, Status, Track, Variant, scores_schema};
 
+use super::distinct::{Duplicates, score_names, variant_name};
 use super::{Block, ImportError};
 use crate::reference::Reference;
 use crate::store::{ScoreRow, StoreError, round, score_batch};
@@ -18,8 +19,11 @@ const STRETCH: u32 = 64 << 10;
 pub(super) struct Normalizer<'a> {
     track: &'a Track,
     path: PathBuf,
+    assembly: &'a Assembly,
     reference: Reference,
-    step: Option<f64>,
+    /// What scores are rounded to.
+    pub(super) step: Option<f64>,
+    pub(super) duplicates: Duplicates,
     pub(super) report: Report,
     pub(super) without_score: u64,
     /// Bases of `stretch`.
@@ -28,17 +32,40 @@ pub(super) struct Normalizer<'a> {
 }
 
 impl<'a> Normalizer<'a> {
-    pub(super) fn new(track: &'a Track, path: &Path, reference: Reference) -> Self {
+    pub(super) fn new(
+        track: &'a Track,
+        path: &Path,
+        assembly: &'a Assembly,
+        reference: Reference,
+        duplicates: Duplicates,
+        report: Report,
+    ) -> Self {
         Self {
             track,
             path: path.into(),
+            assembly,
             reference,
+            duplicates,
             step: track.recipe.precision.as_deref().and_then(|step| step.parse().ok()),
-            report: Report::new(),
+            report,
             without_score: 0,
             bases: Vec::new(),
             stretch: Region { contig: u32::MAX, start: 0, end: 0 },
         }
+    }
+
+    /// Counts a row that is left out, or averaged, because its variant has another score.
+    pub(super) fn conflict(
+        &mut self,
+        variant: &Variant,
+        rows: [&[Option<f32>]; 2],
+    ) -> Result<(), ImportError> {
+        let name = variant_name(variant, self.assembly);
+        if self.duplicates == Duplicates::Fail {
+            let (path, scores) = (self.path.clone(), score_names(rows));
+            return Err(ImportError::Conflict { path, variant: name, scores });
+        }
+        Ok(self.report.conflict(variant, self.assembly, || format!("{name} has {}", score_names(rows)))?)
     }
 
     /// Counts rows on a contig that the reference lacks.
@@ -51,7 +78,7 @@ impl<'a> Normalizer<'a> {
         for row in range {
             let listed = Listed {
                 path: &self.path,
-                line: 0,
+                line: block.lines[row],
                 contig,
                 position: block.positions[row],
                 reference: block.references.value(row),
@@ -62,7 +89,8 @@ impl<'a> Normalizer<'a> {
         Ok(())
     }
 
-    /// The rows of `range`, which are of one contig, as a sorted batch of the track's scores table.
+    /// The rows of `range`, which are of one contig, as a sorted batch of the track's scores table. A variant may stand
+    /// in it more than once.
     pub(super) fn batch(
         &mut self,
         block: &Block,
@@ -73,12 +101,8 @@ impl<'a> Normalizer<'a> {
             return Ok(self.plain(block, &range)?);
         }
         let mut rows = self.rows(block, range, contig)?;
-        // Of the same variant the scored one first, else the one that came first.
-        let unscored = |row: &ScoreRow| row.status != Status::Scored;
-        rows.sort_by(|a, b| a.variant.cmp(&b.variant).then(unscored(a).cmp(&unscored(b))));
-        let before = rows.len();
-        rows.dedup_by(|later, first| later.variant == first.variant);
-        self.report.duplicates += (before - rows.len()) as u64;
+        // Rows of the same variant stay in the order of the file.
+        rows.sort_by(|a, b| a.variant.cmp(&b.variant));
         Ok(score_batch(self.track, &rows)?)
     }
 
@@ -103,7 +127,7 @@ impl<'a> Normalizer<'a> {
             let position = block.positions[row];
             let key = (position, old, new);
             let bases = matches!(old, b'A' | b'C' | b'G' | b'T') && matches!(new, b'A' | b'C' | b'G' | b'T');
-            if !bases || old == new || position > u64::from(length) || key <= previous {
+            if !bases || old == new || position == 0 || position > u64::from(length) || key <= previous {
                 return Ok(false);
             }
             previous = key;
@@ -159,7 +183,14 @@ impl<'a> Normalizer<'a> {
             let (position, reference, alternate) =
                 (block.positions[row], block.references.value(row), block.alternates.value(row));
             let allele = Allele { contig, position, reference, alternate };
-            let listed = Listed { path: &self.path, line: 0, contig: "", position, reference, alternate };
+            let listed = Listed {
+                path: &self.path,
+                line: block.lines[row],
+                contig: &self.assembly.contig(contig).name,
+                position,
+                reference,
+                alternate,
+            };
             let (variant, status) = match normalize(allele, &mut self.reference)? {
                 Normalized::Rejected(rejection) => {
                     self.report.reject(&listed, rejection)?;

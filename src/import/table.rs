@@ -1,17 +1,20 @@
 //! Rows of a Parquet file.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, UInt64Type};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt64Type};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{Block, ImportError, key_columns};
+use super::cell::{position, score, whole};
+use super::keys::KeyColumns;
+use super::start::{column_place, is_index};
+use super::{Block, ImportError, Source};
+use crate::reference::printable;
 
 /// Rows of one block.
 const BLOCK_ROWS: usize = 64 << 10;
@@ -21,21 +24,27 @@ pub(super) struct ParquetBlocks {
     reader: ParquetRecordBatchReader,
     keys: [String; 4],
     pub(super) columns: Vec<(String, String)>,
+    /// Rows read so far.
+    rows: u64,
 }
 
 impl ParquetBlocks {
-    pub(super) fn open(path: &Path, columns: &[(String, String)]) -> Result<Self, ImportError> {
-        let read = |source| ImportError::Read { path: path.into(), source };
+    pub(super) fn open(
+        source: &Source,
+        keys: &KeyColumns,
+        columns: &[(String, String)],
+    ) -> Result<Self, ImportError> {
+        let path = source.path.as_path();
         let failed = |source| ImportError::Parquet { path: path.into(), source };
-        let file = File::open(path).map_err(read)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(source.file()?).map_err(failed)?;
         let fields = builder.schema().fields().clone();
         let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-        let keys = key_columns(path, &names)?;
+        let keys = keys.places(path, &names)?;
         let columns = if columns.is_empty() {
             let numbers = fields.iter().enumerate().filter(|(index, field)| {
                 let kind = field.data_type();
-                !keys.contains(index) && (kind.is_floating() || kind.is_integer())
+                let number = kind.is_floating() || kind.is_integer() || is_decimal(kind);
+                number && !keys.contains(index) && !is_index(field.name())
             });
             numbers.map(|(_, field)| (field.name().clone(), field.name().clone())).collect()
         } else {
@@ -44,12 +53,8 @@ impl ParquetBlocks {
         if columns.is_empty() {
             return Err(ImportError::NoScores { path: path.into() });
         }
-        if let Some((_, missing)) = columns.iter().find(|(_, from)| !names.contains(from)) {
-            return Err(ImportError::NoColumn {
-                path: path.into(),
-                wanted: format!("`{missing}`"),
-                known: names,
-            });
+        for (_, from) in &columns {
+            column_place(path, &names, from)?;
         }
         let wanted = names
             .iter()
@@ -57,50 +62,261 @@ impl ParquetBlocks {
             .filter(|(index, name)| keys.contains(index) || columns.iter().any(|(_, from)| from == *name));
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(index, _)| index));
         let reader = builder.with_projection(mask).with_batch_size(BLOCK_ROWS).build().map_err(failed)?;
-        Ok(Self { path: path.into(), reader, keys: keys.map(|index| names[index].clone()), columns })
+        Ok(Self { path: path.into(), reader, keys: keys.map(|index| names[index].clone()), columns, rows: 0 })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
-        let failed = |source| ImportError::Arrow { path: self.path.clone(), source };
         // The library panics over some damaged pages; the import ends here, so nobody meets what it left.
         let read = catch_unwind(AssertUnwindSafe(|| self.reader.next().transpose())).unwrap_or_else(|_| {
             let problem = "damaged pages, over which its reader gave up; write the file anew";
             Err(ArrowError::ParquetError(problem.to_owned()))
         });
-        let Some(batch) = read.map_err(failed)? else { return Ok(None) };
-        let column = |name: &str, kind: &DataType| -> Result<ArrayRef, ImportError> {
-            let missing = || ArrowError::SchemaError(format!("no column `{name}`"));
-            let column = batch.column_by_name(name).ok_or_else(missing).map_err(failed)?;
-            cast(column, kind).map_err(failed)
-        };
-        let text = |name: &str| column(name, &DataType::Utf8).map(|column| column.as_string::<i32>().clone());
-        let positions = column(&self.keys[1], &DataType::UInt64)?;
-        let keys = [text(&self.keys[0])?, text(&self.keys[2])?, text(&self.keys[3])?];
-        for (array, name) in keys.iter().zip([&self.keys[0], &self.keys[2], &self.keys[3]]) {
-            if array.null_count() > 0 {
-                return Err(failed(ArrowError::ParseError(format!("column `{name}` has missing values"))));
+        let read = read.map_err(|source| ImportError::Arrow { path: self.path.clone(), source });
+        let Some(batch) = read? else { return Ok(None) };
+        let lines: Vec<u64> = (self.rows + 1..=self.rows + batch.num_rows() as u64).collect();
+        self.rows += batch.num_rows() as u64;
+        let contigs = self.text(&batch, &self.keys[0], &lines)?;
+        let positions = self.positions(&batch, &lines)?;
+        let references = self.text(&batch, &self.keys[2], &lines)?;
+        let alternates = self.column(&batch, &self.keys[3])?;
+        let mut values = Vec::with_capacity(self.columns.len());
+        let Some(lists) = Lists::of(&alternates) else {
+            let alternates = self.text(&batch, &self.keys[3], &lines)?;
+            for (_, from) in &self.columns {
+                let column = self.column(&batch, from)?;
+                // A list of one score is that score.
+                let column = match Lists::of(&column) {
+                    None => column,
+                    Some(lists) => self.each(&lists, from, &lines, &vec![1; lines.len()])?,
+                };
+                values.push(self.scores(&column, from, &lines)?);
             }
+            let contigs = runs(&contigs);
+            return Ok(Some(Block { contigs, lines, positions, references, alternates, values }));
+        };
+        // A row for each alternate of the lists.
+        let counts: Vec<usize> = (0..lines.len()).map(|row| lists.length(row)).collect();
+        if let Some(row) = counts.iter().position(|count| *count == 0) {
+            return Err(self.wrong(lines[row], &self.keys[3], "[]", "is missing"));
         }
-        if positions.null_count() > 0 {
-            let name = &self.keys[1];
-            let problem = format!("column `{name}` has values that are missing or no positions");
-            return Err(failed(ArrowError::ParseError(problem)));
+        let from: Vec<u32> =
+            (0..lines.len()).flat_map(|row| std::iter::repeat_n(row as u32, counts[row])).collect();
+        let lines_of: Vec<u64> = from.iter().map(|row| lines[*row as usize]).collect();
+        let rows = UInt32Array::from(from.clone());
+        let repeated = |array: &dyn Array| {
+            take(array, &rows, None).map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
+        };
+        for (_, name) in &self.columns {
+            let column = self.column(&batch, name)?;
+            let column = match Lists::of(&column) {
+                Some(lists) => self.each(&lists, name, &lines, &counts)?,
+                None => match counts.iter().position(|count| *count > 1) {
+                    None => column,
+                    Some(row) => {
+                        let problem =
+                            "is one score of several alternate alleles; write a row for each allele";
+                        let value = shown(&column, row);
+                        return Err(self.wrong(lines[row], name, &value, problem));
+                    }
+                },
+            };
+            values.push(self.scores(&column, name, &lines_of)?);
         }
-        let values = self
-            .columns
-            .iter()
-            .map(|(_, from)| column(from, &DataType::Float32))
-            .map(|column| column.map(|column| column.as_primitive::<Float32Type>().clone()))
-            .collect::<Result<_, _>>()?;
-        let [contigs, references, alternates] = keys;
+        let alternates =
+            self.texts(&self.each(&lists, &self.keys[3], &lines, &counts)?, &self.keys[3], &lines_of)?;
         Ok(Some(Block {
-            contigs: runs(&contigs),
-            positions: positions.as_primitive::<UInt64Type>().values().to_vec(),
-            references,
+            contigs: runs(repeated(&contigs)?.as_string()),
+            positions: from.iter().map(|row| positions[*row as usize]).collect(),
+            references: repeated(&references)?.as_string().clone(),
+            lines: lines_of,
             alternates,
             values,
         }))
     }
+
+    fn column(&self, batch: &RecordBatch, name: &str) -> Result<ArrayRef, ImportError> {
+        let arrow = |source| ImportError::Arrow { path: self.path.clone(), source };
+        let column = batch.column_by_name(name);
+        let column = column.ok_or_else(|| arrow(ArrowError::SchemaError(format!("no column `{name}`"))))?;
+        match column.data_type() {
+            DataType::Dictionary(_, values) => cast(column, values).map_err(arrow),
+            _ => Ok(column.clone()),
+        }
+    }
+
+    /// A column of text: contig or alleles.
+    fn text(&self, batch: &RecordBatch, name: &str, lines: &[u64]) -> Result<StringArray, ImportError> {
+        self.texts(&self.column(batch, name)?, name, lines)
+    }
+
+    fn texts(&self, column: &ArrayRef, name: &str, lines: &[u64]) -> Result<StringArray, ImportError> {
+        let kind = column.data_type();
+        if !(kind.is_string() || kind.is_integer() || matches!(kind, DataType::Binary | DataType::Null)) {
+            return Err(self.wrong(1, name, &kind.to_string(), "is the type of the column; expected text"));
+        }
+        let column = cast(column, &DataType::Utf8);
+        let column = column.map_err(|source| ImportError::Arrow { path: self.path.clone(), source })?;
+        match (0..column.len()).find(|row| column.is_null(*row)) {
+            Some(row) => Err(self.wrong(lines[row], name, "", "is missing")),
+            None => Ok(column.as_string::<i32>().clone()),
+        }
+    }
+
+    /// The positions, none of them rounded.
+    fn positions(&self, batch: &RecordBatch, lines: &[u64]) -> Result<Vec<u64>, ImportError> {
+        let name = &self.keys[1];
+        let column = self.column(batch, name)?;
+        let kind = column.data_type().clone();
+        let as_kind = |kind: &DataType| {
+            cast(&column, kind).map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
+        };
+        let found: Vec<Option<u64>> = if kind.is_integer() {
+            as_kind(&DataType::UInt64)?.as_primitive::<UInt64Type>().iter().collect()
+        } else if kind.is_string() {
+            let texts = as_kind(&DataType::Utf8)?;
+            let texts = texts.as_string::<i32>();
+            texts.iter().map(|text| position(text?.trim().as_bytes())).collect()
+        } else if kind.is_floating() || is_decimal(&kind) {
+            let numbers = as_kind(&DataType::Float64)?;
+            numbers.as_primitive::<Float64Type>().iter().map(|number| whole(number?)).collect()
+        } else {
+            return Err(self.wrong(
+                1,
+                name,
+                &kind.to_string(),
+                "is the type of the column; expected whole numbers",
+            ));
+        };
+        let checked = found.into_iter().enumerate().map(|(row, number)| {
+            let problem = "is not a position; expected a whole number from 1";
+            number.ok_or_else(|| self.wrong(lines[row], name, &shown(&column, row), problem))
+        });
+        checked.collect()
+    }
+
+    /// A column of scores; doubles and long integers become the nearest float32.
+    fn scores(&self, column: &ArrayRef, name: &str, lines: &[u64]) -> Result<Float32Array, ImportError> {
+        let kind = column.data_type();
+        let as_kind = |kind: &DataType| {
+            cast(column, kind).map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
+        };
+        if kind.is_string() {
+            let texts = as_kind(&DataType::Utf8)?;
+            let texts = texts.as_string::<i32>();
+            let parsed =
+                texts.iter().enumerate().map(|(row, text)| match text.map(|text| score(text.as_bytes())) {
+                    None => Ok(None),
+                    Some(Some(value)) => Ok(Some(value).filter(|value| !value.is_nan())),
+                    Some(None) => {
+                        Err(self.wrong(lines[row], name, text.unwrap_or_default(), "is not a number"))
+                    }
+                });
+            return parsed.collect();
+        }
+        let number = kind.is_floating() || kind.is_integer() || is_decimal(kind);
+        if !number && !matches!(kind, DataType::Boolean | DataType::Null) {
+            return Err(self.wrong(
+                1,
+                name,
+                &kind.to_string(),
+                "is the type of the column; expected numbers",
+            ));
+        }
+        Ok(as_kind(&DataType::Float32)?.as_primitive::<Float32Type>().clone())
+    }
+
+    /// The values of lists that must have `counts` values each, one after the other.
+    fn each(
+        &self,
+        lists: &Lists<'_>,
+        name: &str,
+        lines: &[u64],
+        counts: &[usize],
+    ) -> Result<ArrayRef, ImportError> {
+        let differing =
+            (0..counts.len()).find(|row| !lists.is_null(*row) && lists.length(*row) != counts[*row]);
+        if let Some(row) = differing {
+            let problem = format!("values for {} alternate alleles; expected one for each", counts[row]);
+            return Err(self.wrong(lines[row], name, &lists.length(row).to_string(), &problem));
+        }
+        let place = |row: usize, at: usize| (!lists.is_null(row)).then(|| (lists.start(row) + at) as u32);
+        let indices: UInt32Array =
+            (0..counts.len()).flat_map(|row| (0..counts[row]).map(move |at| place(row, at))).collect();
+        take(&lists.values(), &indices, None)
+            .map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
+    }
+
+    fn wrong(&self, row: u64, column: &str, value: &str, problem: &str) -> ImportError {
+        ImportError::Cell {
+            path: self.path.clone(),
+            unit: "row",
+            number: row,
+            column: printable(column.as_bytes()),
+            value: printable(value.as_bytes()),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+/// A column of lists.
+enum Lists<'a> {
+    Small(&'a arrow::array::ListArray),
+    Large(&'a arrow::array::LargeListArray),
+    Fixed(&'a arrow::array::FixedSizeListArray),
+}
+
+impl<'a> Lists<'a> {
+    fn of(column: &'a ArrayRef) -> Option<Self> {
+        match column.data_type() {
+            DataType::List(_) => Some(Self::Small(column.as_list())),
+            DataType::LargeList(_) => Some(Self::Large(column.as_list())),
+            DataType::FixedSizeList(_, _) => Some(Self::Fixed(column.as_fixed_size_list())),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Small(lists) => lists.is_null(row),
+            Self::Large(lists) => lists.is_null(row),
+            Self::Fixed(lists) => lists.is_null(row),
+        }
+    }
+
+    fn length(&self, row: usize) -> usize {
+        match self {
+            _ if self.is_null(row) => 0,
+            Self::Small(lists) => lists.value_length(row) as usize,
+            Self::Large(lists) => lists.value_length(row) as usize,
+            Self::Fixed(lists) => lists.value_length() as usize,
+        }
+    }
+
+    fn start(&self, row: usize) -> usize {
+        match self {
+            Self::Small(lists) => lists.value_offsets()[row] as usize,
+            Self::Large(lists) => lists.value_offsets()[row] as usize,
+            Self::Fixed(lists) => lists.value_offset_at(row),
+        }
+    }
+
+    fn values(&self) -> ArrayRef {
+        match self {
+            Self::Small(lists) => lists.values().clone(),
+            Self::Large(lists) => lists.values().clone(),
+            Self::Fixed(lists) => lists.values().clone(),
+        }
+    }
+}
+
+fn is_decimal(kind: &DataType) -> bool {
+    use DataType::{Decimal32, Decimal64, Decimal128, Decimal256};
+    matches!(kind, Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..))
+}
+
+/// A value for messages.
+fn shown(column: &ArrayRef, row: usize) -> String {
+    arrow::util::display::array_value_to_string(column, row).unwrap_or_default()
 }
 
 /// Each name with the number of rows that it stands in one after the other.

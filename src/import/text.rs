@@ -3,329 +3,274 @@
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Float32Builder, StringBuilder};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
-use super::{Block, ImportError, key_columns, refuse_bcf};
+use super::cell::{position, score};
+use super::info::{InfoColumn, InfoValues};
+use super::keys::KeyColumns;
+use super::records::{CHUNK, Cells, Record, Records, malformed};
+use super::start::{Layout, Start, is_index};
+use super::{Block, ImportError, Source};
 use crate::reference::printable;
-use crate::variants::{Input, InputError};
+use crate::variants::InfoNumber;
 
-/// Bytes of lines of one block.
-const CHUNK: usize = 4 << 20;
-/// Lines that decide which columns hold numbers, when nobody names them.
+/// Rows that decide which columns hold numbers, when nobody names them.
 const SAMPLE: usize = 1000;
-/// Columns of a VCF.
-const VCF: [usize; 4] = [0, 1, 3, 4];
-const INFO: usize = 7;
+/// The key among the columns of a VCF.
+pub(super) const VCF: [usize; 4] = [0, 1, 3, 4];
+/// The last column of a VCF that is read.
+pub(super) const INFO: usize = 7;
 
 enum Kind {
-    /// Columns separated by a tab or comma; the places of the key and of the scores.
-    Table {
-        separator: u8,
-        keys: [usize; 4],
-        scores: Vec<usize>,
-    },
-    Vcf,
+    /// The places of the key and of the scores.
+    Table { layout: Layout, keys: [usize; 4], scores: Vec<usize> },
+    /// The INFO fields, and whether a record had each.
+    Vcf { fields: Vec<InfoColumn>, seen: Vec<bool> },
 }
 
 pub(super) struct TextBlocks {
     path: PathBuf,
-    input: Input,
+    records: Records,
     kind: Kind,
     pub(super) columns: Vec<(String, String)>,
-    /// Lines read already, from `at` on not yet used.
-    lines: Vec<u8>,
-    at: usize,
-    number: u64,
+    cells: Cells,
 }
 
 impl TextBlocks {
-    pub(super) fn open(path: &Path, columns: &[(String, String)]) -> Result<Self, ImportError> {
-        let mut input = Input::open(path)?;
-        refuse_bcf(path, &mut input)?;
-        let mut lines = Vec::new();
-        input.read_lines(&mut lines, CHUNK)?;
-        // Some editors put a byte order mark before the text.
-        let at = if lines.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut blocks = Self {
-            path: path.into(),
-            input,
-            kind: Kind::Vcf,
-            columns: columns.to_vec(),
-            lines,
-            at,
-            number: 0,
+    pub(super) fn open(
+        source: &Source,
+        keys: &KeyColumns,
+        columns: &[(String, String)],
+    ) -> Result<Self, ImportError> {
+        let path = source.path.as_path();
+        let mut records = Records::open(path, source.place())?;
+        let same = |name: &String| (name.clone(), name.clone());
+        let mut columns = columns.to_vec();
+        let kind = match Start::read(&mut records, |names| keys.places(path, names).is_ok())? {
+            Start::Nothing => return Err(ImportError::NoScores { path: path.into() }),
+            Start::Vcf(header) => {
+                keys.check_vcf(path)?;
+                if columns.is_empty() {
+                    let one = |number| matches!(number, InfoNumber::PerAlternate | InfoNumber::Count(1));
+                    let numbers = header.infos.iter().filter(|info| info.numeric && one(info.number));
+                    columns = numbers.map(|info| same(&info.id)).collect();
+                }
+                let fields = columns.iter().map(|(_, id)| InfoColumn::new(path, id, &header));
+                let fields: Vec<_> = fields.collect::<Result<_, _>>()?;
+                // Declared ones may be missing from every record.
+                let seen = fields.iter().map(|field| header.info(&field.id).is_some()).collect();
+                Kind::Vcf { fields, seen }
+            }
+            Start::Table(layout) => {
+                let keys = keys.places(path, &layout.names)?;
+                if columns.is_empty() {
+                    let numbers = numbers(&records, &layout);
+                    let chosen =
+                        |at: &usize| numbers[*at] && !keys.contains(at) && !is_index(&layout.names[*at]);
+                    columns =
+                        (0..layout.names.len()).filter(chosen).map(|at| same(&layout.names[at])).collect();
+                }
+                let scores =
+                    columns.iter().map(|(_, from)| layout.place(path, from)).collect::<Result<_, _>>()?;
+                Kind::Table { layout, keys, scores }
+            }
         };
-        let mut declared = Vec::new();
-        loop {
-            let line = blocks.line().ok_or_else(|| ImportError::NoScores { path: path.into() })?;
-            let text = String::from_utf8_lossy(line).into_owned();
-            if text.starts_with("##") {
-                if let Some(id) = number_field(&text) {
-                    declared.push((id.clone(), id));
-                }
-                continue;
-            }
-            if text.starts_with("#CHROM\tPOS\tID\tREF\tALT") {
-                if blocks.columns.is_empty() {
-                    blocks.columns = declared;
-                }
-                break;
-            }
-            blocks.table(&text)?;
-            break;
-        }
-        if blocks.columns.is_empty() {
+        if columns.is_empty() {
             return Err(ImportError::NoScores { path: path.into() });
         }
-        Ok(blocks)
-    }
-
-    /// Reads the line of column names of a table.
-    fn table(&mut self, header: &str) -> Result<(), ImportError> {
-        let separator = if header.contains('\t') { b'\t' } else { b',' };
-        let names: Vec<String> = fields(header.as_bytes(), separator)
-            .into_iter()
-            .map(|name| String::from_utf8_lossy(name).trim_start_matches('#').to_owned())
-            .collect();
-        let keys = key_columns(&self.path, &names)?;
-        if self.columns.is_empty() {
-            // A file may end with its header, without a line end.
-            let rest = self.lines.get(self.at..).unwrap_or_default();
-            let sample: Vec<Vec<&[u8]>> =
-                rest.split(|byte| *byte == b'\n').take(SAMPLE).map(|line| fields(line, separator)).collect();
-            let numbers = (0..names.len()).filter(|index| {
-                let cells = || sample.iter().filter_map(|fields| fields.get(*index)).map(|cell| parse(cell));
-                // Numbers and missing values only, and at least one number.
-                !keys.contains(index)
-                    && cells().all(|value| value.is_some())
-                    && cells().flatten().any(|value| !value.is_nan())
-            });
-            self.columns = numbers.map(|index| (names[index].clone(), names[index].clone())).collect();
-        }
-        let place = |from: &String| {
-            names.iter().position(|name| name == from).ok_or_else(|| ImportError::NoColumn {
-                path: self.path.clone(),
-                wanted: format!("`{from}`"),
-                known: names.clone(),
-            })
-        };
-        let scores = self.columns.iter().map(|(_, from)| place(from)).collect::<Result<_, _>>()?;
-        self.kind = Kind::Table { separator, keys, scores };
-        Ok(())
-    }
-
-    /// The next line of what is read already, without its end.
-    fn line(&mut self) -> Option<&[u8]> {
-        if self.at >= self.lines.len() {
-            return None;
-        }
-        let end = memchr(b'\n', &self.lines[self.at..]).map_or(self.lines.len(), |end| self.at + end);
-        let line = &self.lines[self.at..end];
-        self.at = end + 1;
-        self.number += 1;
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
+        Ok(Self { path: path.into(), records, kind, columns, cells: Cells::default() })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
-        if self.at >= self.lines.len() {
-            self.at = 0;
-            if !self.input.read_lines(&mut self.lines, CHUNK)? {
-                self.lines.clear();
-                return Ok(None);
-            }
-        }
-        let mut rows = Rows::new(self.columns.len());
-        let ids: Vec<Vec<u8>> = self.columns.iter().map(|(_, from)| from.clone().into_bytes()).collect();
-        let mut values: Vec<&[u8]> = Vec::new();
-        let lines = std::mem::take(&mut self.lines);
-        let mut at = self.at;
-        while at < lines.len() {
-            let end = memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end);
-            let line = &lines[at..end];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            at = end + 1;
-            self.number += 1;
-            if line.is_empty() || line.starts_with(b"#") {
+        let mut rows = Rows::new(&self.path, &self.columns);
+        let mut taken = 0;
+        while taken < CHUNK {
+            let Some(record) = self.records.next()? else { break };
+            taken += record.text.len() + 1;
+            if record.text.is_empty() || record.text.starts_with(b"#") {
                 continue;
             }
-            let place = Place { path: &self.path, number: self.number };
-            match &self.kind {
-                Kind::Table { separator, keys, scores } => {
-                    let fields = fields(line, *separator);
-                    let field = |index: usize, name: &'static str| {
-                        fields
-                            .get(index)
-                            .copied()
-                            .ok_or_else(|| place.malformed(name, line, "has too few columns"))
-                    };
-                    values.clear();
-                    for score in scores {
-                        values.push(field(*score, "text")?);
-                    }
-                    rows.key(&place, keys.map(|key| fields.get(key).copied().unwrap_or_default()))?;
-                    rows.alleles(field(keys[2], "text")?, field(keys[3], "text")?, &place)?;
-                    rows.values(&place, values.iter().copied())?;
+            match &mut self.kind {
+                Kind::Table { layout, keys, scores } => {
+                    layout.split(&self.path, record.line, record.text, &mut self.cells)?;
+                    let cell = |at: usize| self.cells.get(record.text, at);
+                    rows.table_row(record.line, keys.map(cell), scores.iter().map(|at| cell(*at)))?;
                 }
-                Kind::Vcf => {
-                    let fields: Vec<&[u8]> = line.splitn(INFO + 2, |byte| *byte == b'\t').collect();
-                    let Some(info) = fields.get(INFO) else {
-                        return Err(place
-                            .malformed("text", line, "is no VCF record; eight columns are due")
-                            .into());
-                    };
-                    for (number, alternate) in fields[VCF[3]].split(|byte| *byte == b',').enumerate() {
-                        if alternate == b"." {
-                            continue;
+                Kind::Vcf { fields, seen } => {
+                    let columns = vcf_columns(&self.path, record)?;
+                    let alternates = 1 + memchr_iter(b',', columns[VCF[3]]).count();
+                    let mut values = Vec::with_capacity(fields.len());
+                    for (field, seen) in fields.iter().zip(seen) {
+                        let found = field.values(&self.path, record.line, columns[INFO], alternates)?;
+                        *seen |= !matches!(found, InfoValues::Missing);
+                        values.push(found);
+                    }
+                    for (number, alternate) in columns[VCF[3]].split(|byte| *byte == b',').enumerate() {
+                        if alternate != b"." {
+                            let keys = [columns[VCF[0]], columns[VCF[1]], columns[VCF[2]], alternate];
+                            rows.row(record.line, keys, values.iter().map(|values| values.of(number)))?;
                         }
-                        rows.key(&place, VCF.map(|key| fields[key]))?;
-                        rows.alleles(fields[VCF[2]], alternate, &place)?;
-                        rows.values(&place, ids.iter().map(|id| info_value(info, id, number)))?;
                     }
                 }
             }
         }
-        (self.lines, self.at) = (lines, usize::MAX);
-        Ok(Some(rows.finish()))
+        if taken > 0 {
+            return Ok(Some(rows.finish()));
+        }
+        if let Kind::Vcf { fields, seen } = &self.kind
+            && let Some((field, _)) = fields.iter().zip(seen).find(|(_, seen)| !**seen)
+        {
+            return Err(ImportError::Cell {
+                path: self.path.clone(),
+                unit: "line",
+                number: 1,
+                column: "INFO field".to_owned(),
+                value: field.id.clone(),
+                problem: "is neither declared in the header nor in any record".to_owned(),
+            });
+        }
+        Ok(None)
     }
 }
 
-/// The id of an INFO field of numbers, one for the record or one for each alternate.
-fn number_field(line: &str) -> Option<String> {
-    let rest = line.strip_prefix("##INFO=<ID=")?;
-    let (id, rest) = rest.split_once(',')?;
-    let numbers = rest.contains("Type=Float") || rest.contains("Type=Integer");
-    let single = rest.starts_with("Number=A,") || rest.starts_with("Number=1,");
-    (numbers && single).then(|| id.to_owned())
+/// The columns of a record up to INFO.
+pub(super) fn vcf_columns<'a>(path: &Path, record: Record<'a>) -> Result<[&'a [u8]; INFO + 1], ImportError> {
+    let mut columns = [b"".as_slice(); INFO + 1];
+    let mut found = record.text.splitn(INFO + 2, |byte| *byte == b'\t');
+    for column in &mut columns {
+        *column = found.next().ok_or_else(|| {
+            malformed(path, record.line, "text", record.text, "is not a VCF record; expected eight columns")
+        })?;
+    }
+    Ok(columns)
 }
 
-/// The value of a field for one alternate: its own where the field has one for each, else the only one.
-fn info_value<'a>(info: &'a [u8], id: &[u8], alternate: usize) -> &'a [u8] {
-    let field = info.split(|byte| *byte == b';').find_map(|field| field.strip_prefix(id)?.strip_prefix(b"="));
-    let Some(field) = field else { return b"" };
-    if !field.contains(&b',') {
-        return field;
-    }
-    field.split(|byte| *byte == b',').nth(alternate).unwrap_or_default()
-}
-
-/// The columns of a line; quotes around a column are taken off.
-pub(super) fn fields(line: &[u8], separator: u8) -> Vec<&[u8]> {
-    let mut fields = Vec::with_capacity(16);
-    if memchr(b'"', line).is_none() {
-        fields.extend(line.split(|byte| *byte == separator));
-        return fields;
-    }
-    let (mut start, mut quoted) = (0, false);
-    for (at, byte) in line.iter().enumerate() {
-        quoted ^= *byte == b'"';
-        if *byte == separator && !quoted {
-            fields.push(&line[start..at]);
-            start = at + 1;
+/// Which columns hold numbers and missing values only, and at least one number, in the first rows.
+fn numbers(records: &Records, layout: &Layout) -> Vec<bool> {
+    let (mut only, mut any) = (vec![true; layout.names.len()], vec![false; layout.names.len()]);
+    let mut cells = Cells::default();
+    for record in records.sample(SAMPLE).filter(|record| !record.is_empty() && !record.starts_with(b"#")) {
+        if cells.split(record, layout.separator).is_err() {
+            continue;
+        }
+        for at in 0..cells.len().min(only.len()) {
+            let number = score(cells.get(record, at));
+            only[at] &= number.is_some();
+            any[at] |= number.is_some_and(|number| !number.is_nan());
         }
     }
-    fields.push(&line[start..]);
-    for field in &mut fields {
-        *field = field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")).unwrap_or(field);
-    }
-    fields
-}
-
-/// A number, NaN for what stands for a missing one; `None` for other text.
-fn parse(text: &[u8]) -> Option<f32> {
-    let text = text.trim_ascii();
-    if matches!(text, b"" | b"." | b"NA" | b"N/A" | b"NaN" | b"nan" | b"null" | b"None" | b"-") {
-        return Some(f32::NAN);
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// A line, for messages.
-struct Place<'a> {
-    path: &'a Path,
-    number: u64,
-}
-
-impl Place<'_> {
-    fn malformed(&self, field: &'static str, value: &[u8], problem: &'static str) -> InputError {
-        InputError::Malformed {
-            path: self.path.into(),
-            unit: "line",
-            number: self.number,
-            field,
-            value: printable(value),
-            problem,
-        }
-    }
+    only.iter().zip(any).map(|(only, any)| *only && any).collect()
 }
 
 /// Rows of a block in the making.
-struct Rows {
+struct Rows<'a> {
+    path: &'a Path,
+    columns: &'a [(String, String)],
     contigs: Vec<(String, usize)>,
+    lines: Vec<u64>,
     positions: Vec<u64>,
     references: StringBuilder,
     alternates: StringBuilder,
     values: Vec<Float32Builder>,
 }
 
-impl Rows {
-    fn new(columns: usize) -> Self {
+impl<'a> Rows<'a> {
+    fn new(path: &'a Path, columns: &'a [(String, String)]) -> Self {
         Self {
+            path,
+            columns,
             contigs: Vec::new(),
+            lines: Vec::new(),
             positions: Vec::new(),
             references: StringBuilder::new(),
             alternates: StringBuilder::new(),
-            values: (0..columns).map(|_| Float32Builder::new()).collect(),
+            values: columns.iter().map(|_| Float32Builder::new()).collect(),
         }
     }
 
-    fn key(&mut self, place: &Place<'_>, [contig, position, ..]: [&[u8]; 4]) -> Result<(), InputError> {
+    /// A row of a table; one of several alternates has as many scores in each cell.
+    fn table_row<'v>(
+        &mut self,
+        line: u64,
+        keys: [&[u8]; 4],
+        values: impl Iterator<Item = &'v [u8]> + Clone,
+    ) -> Result<(), ImportError> {
+        if memchr(b',', keys[3]).is_none() {
+            return self.row(line, keys, values);
+        }
+        let alternates: Vec<&[u8]> = keys[3].split(|byte| *byte == b',').collect();
+        let mut lists: Vec<Vec<&[u8]>> = Vec::new();
+        for (value, (_, column)) in values.zip(self.columns) {
+            let list: Vec<&[u8]> = value.split(|byte| *byte == b',').collect();
+            if list.len() != alternates.len() {
+                let problem = format!(
+                    "is not one score for each of {} alternate alleles; write a row for each allele",
+                    alternates.len()
+                );
+                return Err(self.wrong(line, column, value, problem));
+            }
+            lists.push(list);
+        }
+        for (number, alternate) in alternates.into_iter().enumerate() {
+            let keys = [keys[0], keys[1], keys[2], alternate];
+            self.row(line, keys, lists.iter().map(|list| list[number]))?;
+        }
+        Ok(())
+    }
+
+    fn row<'v>(
+        &mut self,
+        line: u64,
+        [contig, place, reference, alternate]: [&[u8]; 4],
+        values: impl Iterator<Item = &'v [u8]>,
+    ) -> Result<(), ImportError> {
+        let wrong = |field, value, problem| Err(malformed(self.path, line, field, value, problem).into());
         match self.contigs.last_mut() {
             Some((last, count)) if last.as_bytes() == contig => *count += 1,
             _ => match std::str::from_utf8(contig) {
                 Ok(name) if !name.is_empty() => self.contigs.push((name.to_owned(), 1)),
-                _ => return Err(place.malformed("contig", contig, "is no contig name")),
+                _ => return wrong("contig", contig, "is not a contig name"),
             },
         }
-        let digits =
-            std::str::from_utf8(position).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        match digits.and_then(|text| text.parse().ok()) {
-            Some(number) => self.positions.push(number),
-            None => {
-                return Err(place.malformed("position", position, "is no position; a whole number is due"));
-            }
-        }
-        Ok(())
-    }
-
-    fn alleles(&mut self, reference: &[u8], alternate: &[u8], place: &Place<'_>) -> Result<(), InputError> {
+        let Some(position) = position(place) else {
+            return wrong("position", place, "is not a position; expected a whole number from 1");
+        };
+        self.positions.push(position);
+        self.lines.push(line);
         for (builder, field, bytes) in
             [(&mut self.references, "reference", reference), (&mut self.alternates, "alternate", alternate)]
         {
             match std::str::from_utf8(bytes) {
-                Ok(text) if text.is_ascii() => builder.append_value(text),
-                _ => return Err(place.malformed(field, bytes, "is no allele")),
+                Ok(text) => builder.append_value(text),
+                _ => return wrong(field, bytes, "is not an allele"),
+            }
+        }
+        for (at, text) in values.enumerate() {
+            match score(text) {
+                Some(value) => self.values[at].append_option(Some(value).filter(|value| !value.is_nan())),
+                None => {
+                    return Err(self.wrong(line, &self.columns[at].1, text, "is not a number".to_owned()));
+                }
             }
         }
         Ok(())
     }
 
-    fn values<'v>(
-        &mut self,
-        place: &Place<'_>,
-        values: impl Iterator<Item = &'v [u8]>,
-    ) -> Result<(), InputError> {
-        for (builder, text) in self.values.iter_mut().zip(values) {
-            match parse(text) {
-                Some(value) => builder.append_option(Some(value).filter(|value| !value.is_nan())),
-                None => return Err(place.malformed("score", text, "is no number")),
-            }
+    fn wrong(&self, line: u64, column: &str, value: &[u8], problem: String) -> ImportError {
+        ImportError::Cell {
+            path: self.path.into(),
+            unit: "line",
+            number: line,
+            column: column.to_owned(),
+            value: printable(value),
+            problem,
         }
-        Ok(())
     }
 
     fn finish(mut self) -> Block {
         Block {
             contigs: self.contigs,
+            lines: self.lines,
             positions: self.positions,
             references: self.references.finish(),
             alternates: self.alternates.finish(),
@@ -339,16 +284,85 @@ mod tests {
     use super::*;
     use crate::fixture::bgzf;
 
+    fn open(bytes: &[u8], columns: &[&str]) -> Result<Vec<(u64, u64, String, Vec<f32>)>, ImportError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, bytes).unwrap();
+        let columns: Vec<_> = columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect();
+        let mut blocks =
+            TextBlocks::open(&Source::open(&path, folder.path())?, &KeyColumns::default(), &columns)?;
+        let mut rows = Vec::new();
+        while let Some(block) = blocks.next()? {
+            for row in 0..block.positions.len() {
+                let values = block.values.iter().map(|values| values.value(row)).collect();
+                rows.push((
+                    block.lines[row],
+                    block.positions[row],
+                    block.alternates.value(row).to_owned(),
+                    values,
+                ));
+            }
+        }
+        Ok(rows)
+    }
+
     #[test]
     fn a_bcf_is_refused_with_its_remedy() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.bcf");
         for bytes in
             [b"BCF\x02\x02\x10\x00".to_vec(), bgzf(b"BCF\x02\x02\x10\x00\x00\x00##fileformat=VCFv4.3\n")]
         {
-            std::fs::write(&path, bytes).unwrap();
-            let error = TextBlocks::open(&path, &[]).err().expect("no text").to_string();
-            assert!(error.contains("x.bcf") && error.contains("run `bcftools view` on it"), "{error}");
+            let error = open(&bytes, &[]).expect_err("no text").to_string();
+            assert!(error.contains("run `bcftools view` on it"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_key_and_the_numbers_are_found() {
+        let rows = open(
+            b"# three\n#\n# lines\n#CHROM\tPOS\tREF\tALT\tgenome\tam\t\n1\t5\tA\tC\t\"x\t0.5\t7\n#1\t6\tA\tC\tx\t1\t7\n",
+            &[],
+        );
+        assert_eq!(rows.unwrap(), [(5, 5, "C".to_owned(), vec![0.5])]);
+        let rows = open(b",chrom,pos,ref,alt,a,b\n0,1,5.0,A,\"C,G\",\"1,2\",\"3,4\"\n", &["a", "b"]);
+        assert_eq!(
+            rows.unwrap(),
+            [(2, 5, "C".to_owned(), vec![1.0, 3.0]), (2, 5, "G".to_owned(), vec![2.0, 4.0])]
+        );
+    }
+
+    #[test]
+    fn what_a_table_does_not_say_clearly_is_refused() {
+        for (text, part) in [
+            ("chrom\tpos\tref\talt\ts\n1\t5\tA\tC\n", "line 2: 4 columns; the header has 5"),
+            ("chrom\tpos\tref\talt\ts\n1\t5\tA\tC\t1\t\n", "line 2: 6 columns; the header has 5"),
+            ("chrom\tpos\tref\talt\ts\n1\t5.5\tA\tC\t1\n", "line 2: position `5.5`"),
+            ("chrom,pos,ref,alt,s\n1,5,A,\"C,G\",1\n", "line 2: s `1` is not one score for each of 2"),
+            (
+                "##INFO=<ID=s,Number=1,Type=Float>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\ts=0.1;s2=1\n1\t5\t.\tA\tC\t.\t.\ts=a\n",
+                "line 4: s `a` is not a number",
+            ),
+        ] {
+            let error = open(text.as_bytes(), &["s"]).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let vcf = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\tt=1\n";
+        assert_eq!(open(vcf, &["t"]).unwrap().len(), 1);
+        assert!(open(vcf, &["s"]).unwrap_err().to_string().contains("INFO field `s` is neither declared"));
+    }
+
+    /// A site of many alternates takes time in proportion to them: what is quadratic never ends here.
+    #[test]
+    fn a_million_alternates_at_one_site_are_read() {
+        let (mut alternates, mut values) = (String::from("C"), String::from("1"));
+        for number in 1..1_000_000_u32 {
+            alternates.push(',');
+            alternates.extend((0..10).map(|at| char::from(b"ACGT"[(number >> (2 * at)) as usize & 3])));
+            values.push_str(",1");
+        }
+        let text = format!(
+            "##INFO=<ID=s,Number=A,Type=Float>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n\
+             1\t5\t.\tA\t{alternates}\t.\t.\ts={values}\n"
+        );
+        assert_eq!(open(text.as_bytes(), &[]).unwrap().len(), 1_000_000);
     }
 }

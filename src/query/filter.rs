@@ -5,6 +5,12 @@ mod parse;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use thiserror::Error;
+use vestore_schema::{Assembly, nearest};
+
+/// The column of contigs, the first of every answer.
+const CONTIG: usize = 0;
+/// Columns that an error lists of many.
+const SHOWN: usize = 3;
 
 /// Why a condition makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -12,27 +18,56 @@ use thiserror::Error;
 pub enum FilterError {
     /// The text cannot be read as a condition.
     #[error(
-        "`{text}` is no condition: {problem} at character {at}; write for example \
+        "syntax error at character {at} of the condition `{text}`: {problem}; write for example \
          `llr < -3 and (cosine > 0.1 or status != 'scored')`"
     )]
     Malformed {
         /// As typed.
         text: String,
-        /// What was due.
+        /// What was expected.
         problem: &'static str,
         /// 1-based.
         at: usize,
     },
     /// No column of the answer has the name.
-    #[error("there is no column `{name}` in the answer; it has {}", known.join(", "))]
+    #[error(
+        "unknown column `{name}`; the nearest of {count} columns are {}; names are written in backticks, texts in quotes",
+        near.join(", ")
+    )]
     UnknownColumn {
         /// As typed.
         name: String,
-        /// The columns of the answer.
-        known: Vec<String>,
+        /// Columns of the answer that look like it.
+        near: Vec<String>,
+        /// How many columns the answer has.
+        count: usize,
+    },
+    /// The name is the end of several columns.
+    #[error(
+        "ambiguous column `{name}`: {count} columns end so, such as {}; write one of them in full",
+        some.join(", ")
+    )]
+    AmbiguousColumn {
+        /// As typed.
+        name: String,
+        /// The first columns that end so.
+        some: Vec<String>,
+        /// How many do.
+        count: usize,
+    },
+    /// No contig of the reference has the name.
+    #[error("unknown contig `{name}`; the nearest of the reference are {}", near.join(", "))]
+    UnknownContig {
+        /// As typed.
+        name: String,
+        /// Contigs that look like it.
+        near: Vec<String>,
     },
     /// A number is compared with text.
-    #[error("`{left}` and `{right}` cannot be compared: one is a number, the other is text")]
+    #[error(
+        "`{left}` and `{right}` cannot be compared: one is a number, the other is text; write text in quotes, numbers \
+         without"
+    )]
     Mixed {
         /// One side.
         left: String,
@@ -146,13 +181,13 @@ impl Filter {
         Ok(Self { condition: parse::parse(text)? })
     }
 
-    /// The condition for rows of `schema`. A name that is no column, but the ending after `.` of
-    /// exactly one, means that one.
+    /// The condition for rows of `schema`. A name that is not a column, but the ending after `.` of
+    /// exactly one, means that one. Texts that contigs are compared with may be spelled as `assembly` resolves them.
     ///
     /// # Errors
-    /// When a column is unknown or of another kind than what it is compared with.
-    pub(crate) fn bind(&self, schema: &SchemaRef) -> Result<BoundFilter, FilterError> {
-        let condition = bind(&self.condition, schema)?;
+    /// When a column or contig is unknown, or a column is of another kind than what it is compared with.
+    pub(crate) fn bind(&self, schema: &SchemaRef, assembly: &Assembly) -> Result<BoundFilter, FilterError> {
+        let condition = bind(&self.condition, schema, assembly)?;
         Ok(BoundFilter { condition, schema: SchemaRef::clone(schema) })
     }
 }
@@ -189,29 +224,48 @@ impl BoundFilter {
     }
 }
 
-fn bind(condition: &Condition<String>, schema: &SchemaRef) -> Result<Condition<usize>, FilterError> {
-    let both = |left: &Condition<String>, right: &Condition<String>| {
-        Ok::<_, FilterError>((Box::new(bind(left, schema)?), Box::new(bind(right, schema)?)))
-    };
+fn bind(
+    condition: &Condition<String>,
+    schema: &SchemaRef,
+    assembly: &Assembly,
+) -> Result<Condition<usize>, FilterError> {
+    let bound = |condition: &Condition<String>| bind(condition, schema, assembly).map(Box::new);
     Ok(match condition {
         Condition::Compare(left, comparison, right) => {
             let (left_kind, right_kind) = (is_text(left, schema)?, is_text(right, schema)?);
             if left_kind != right_kind {
                 return Err(FilterError::Mixed { left: told(left), right: told(right) });
             }
-            Condition::Compare(operand(left, schema)?, *comparison, operand(right, schema)?)
+            let mut sides = [operand(left, schema)?, operand(right, schema)?];
+            if sides.contains(&Operand::Column(CONTIG)) {
+                for side in &mut sides {
+                    spell(side, *comparison, assembly)?;
+                }
+            }
+            let [left, right] = sides;
+            Condition::Compare(left, *comparison, right)
         }
         Condition::IsNull(name) => Condition::IsNull(find(name, schema)?),
-        Condition::Not(inner) => Condition::Not(Box::new(bind(inner, schema)?)),
-        Condition::And(left, right) => {
-            let (left, right) = both(left, right)?;
-            Condition::And(left, right)
-        }
-        Condition::Or(left, right) => {
-            let (left, right) = both(left, right)?;
-            Condition::Or(left, right)
-        }
+        Condition::Not(inner) => Condition::Not(bound(inner)?),
+        Condition::And(left, right) => Condition::And(bound(left)?, bound(right)?),
+        Condition::Or(left, right) => Condition::Or(bound(left)?, bound(right)?),
     })
+}
+
+/// Writes a contig's name as the reference does.
+fn spell(
+    operand: &mut Operand<usize>,
+    comparison: Comparison,
+    assembly: &Assembly,
+) -> Result<(), FilterError> {
+    let Operand::Text(text) = operand else { return Ok(()) };
+    if let Some(contig) = assembly.resolve(text) {
+        text.clone_from(&assembly.contig(contig).name);
+    } else if matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+        let near = assembly.near(text).into_iter().map(str::to_owned).collect();
+        return Err(FilterError::UnknownContig { name: text.clone(), near });
+    }
+    Ok(())
 }
 
 fn operand(operand: &Operand<String>, schema: &SchemaRef) -> Result<Operand<usize>, FilterError> {
@@ -248,13 +302,24 @@ fn find(name: &str, schema: &SchemaRef) -> Result<usize, FilterError> {
         return Ok(index);
     }
     let ends = |field: &str| field.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-    let mut endings = fields.iter().enumerate().filter(|(_, field)| ends(field.name()));
-    match (endings.next(), endings.next()) {
-        (Some((index, _)), None) => Ok(index),
-        _ => Err(FilterError::UnknownColumn {
-            name: name.to_owned(),
-            known: fields.iter().map(|field| field.name().clone()).collect(),
-        }),
+    let endings: Vec<usize> = (0..fields.len()).filter(|index| ends(fields[*index].name())).collect();
+    let names = || fields.iter().map(|field| field.name().as_str());
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    match endings.as_slice() {
+        [index] => Ok(*index),
+        [] => {
+            // What people type is the end of a wide answer's name.
+            let near = nearest(name, names(), |name| name.rsplit('.').next().unwrap_or(name));
+            Err(FilterError::UnknownColumn { name: name.to_owned(), near: owned(near), count: fields.len() })
+        }
+        several => {
+            let some = several.iter().take(SHOWN).map(|index| fields[*index].name().as_str()).collect();
+            Err(FilterError::AmbiguousColumn {
+                name: name.to_owned(),
+                some: owned(some),
+                count: several.len(),
+            })
+        }
     }
 }
 

@@ -170,9 +170,9 @@ impl QueryPlan {
     /// The same, of the rows that fulfil `filter` alone.
     ///
     /// # Errors
-    /// When the answer has no such column.
+    /// When the answer has no such column, or the reference no such contig.
     pub fn with_filter(mut self, filter: &Filter) -> Result<Self, FilterError> {
-        self.filter = Some(filter.bind(&self.schema)?);
+        self.filter = Some(filter.bind(&self.schema, self.store.assembly())?);
         Ok(self)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt32Type};
-use vestore_schema::{STATUS_COLUMN, Track};
+use vestore_schema::{Assembly, STATUS_COLUMN, Track};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::{ANSWER_COLUMNS, TRACKS_KEY};
@@ -55,9 +55,9 @@ impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> WideRows<R> {
     /// Of the variants that fulfil `filter` alone, whose columns are those of [`wide_schema`].
     ///
     /// # Errors
-    /// When the answer has no such column.
-    pub fn with_filter(mut self, filter: &Filter) -> Result<Self, FilterError> {
-        self.filter = Some(filter.bind(&self.schema)?);
+    /// When the answer has no such column, or `assembly` no such contig.
+    pub fn with_filter(mut self, filter: &Filter, assembly: &Assembly) -> Result<Self, FilterError> {
+        self.filter = Some(filter.bind(&self.schema, assembly)?);
         Ok(self)
     }
 

@@ -51,6 +51,17 @@ pub enum ReferenceError {
         /// The FASTA.
         path: PathBuf,
     },
+    /// Compressed or encoded in a way that is not read.
+    #[error(
+        "reference {path} is {name}, so it cannot be read at a position; convert it to a plain or `bgzip`ped FASTA",
+        path = path.display()
+    )]
+    Foreign {
+        /// The FASTA.
+        path: PathBuf,
+        /// What it is.
+        name: &'static str,
+    },
     /// There is no header line where one must be.
     #[error("{} is no FASTA: it begins with `{found}` where a line `>name` is due", path.display())]
     NotFasta {
@@ -60,7 +71,10 @@ pub enum ReferenceError {
         found: String,
     },
     /// A header without a name, or with one that is not UTF-8.
-    #[error("{}, line {line}: header `{header}` names no contig; write `>name`", path.display())]
+    #[error(
+        "{}, line {line}: header `{header}` names no contig; write `>name`, without control characters",
+        path.display()
+    )]
     BadName {
         /// The FASTA.
         path: PathBuf,

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::is_contig_name;
 use super::scan::MAX_HEADER;
+use crate::variants::BYTE_ORDER_MARK;
 
 /// One contig's line of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl Entry {
 
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
-        let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
+        let name = fields.next().filter(|name| is_contig_name(name))?.to_owned();
         let mut number = || fields.next()?.parse::<u64>().ok();
         let (length, offset, line_bases, line_width) = (number()?, number()?, number()?, number()?);
         let length = u32::try_from(length).ok().filter(|length| *length > 0)?;
@@ -95,6 +97,7 @@ pub(super) fn fits<E>(
 
 /// Whether `gap` is the end of a line, blank lines, and the header of `name`.
 fn is_header(gap: &[u8], name: &str, first: bool) -> bool {
+    let gap = if first { gap.strip_prefix(BYTE_ORDER_MARK).unwrap_or(gap) } else { gap };
     let Some(start) = gap.iter().position(|byte| !matches!(byte, b'\n' | b'\r')) else { return false };
     let Some(header) = gap[start..].strip_prefix(b">").and_then(|rest| rest.strip_suffix(b"\n")) else {
         return false;
@@ -138,6 +141,7 @@ mod tests {
             "a\t0\t7\t4\t5\nb\t2\t19\t2\t3\n",
             "a\t6\t7\t0\t1\nb\t2\t19\t2\t3\n",
             "a\t6\t99999999999999999\t4\t5\n",
+            "a\u{1b}\t6\t7\t4\t5\nb\t2\t19\t2\t3\n",
         ] {
             assert!(!fits_fasta(stale, FASTA), "{stale}");
         }

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha512};
 use vestore_schema::Contig;
 
 use super::index::Entry;
-use super::{ReferenceError, printable, upper_iupac};
+use super::{ReferenceError, is_contig_name, printable, upper_iupac};
+use crate::variants::BYTE_ORDER_MARK;
 
 /// The longest header line that is taken for one.
 pub(super) const MAX_HEADER: usize = 64 << 10;
@@ -101,7 +102,13 @@ impl<'a> Pass<'a> {
     }
 
     /// A line, or a piece of one when a buffer ended within it.
-    fn piece(&mut self, piece: &[u8]) -> Result<(), ReferenceError> {
+    fn piece(&mut self, mut piece: &[u8]) -> Result<(), ReferenceError> {
+        if self.offset == 0
+            && let Some(rest) = piece.strip_prefix(BYTE_ORDER_MARK)
+        {
+            self.offset = BYTE_ORDER_MARK.len() as u64;
+            piece = rest;
+        }
         if self.at_line_start && piece.first() == Some(&b'>') {
             self.close()?;
             self.header = Some(Vec::new());
@@ -134,7 +141,7 @@ impl<'a> Pass<'a> {
     fn open_contig(&mut self) -> Result<(), ReferenceError> {
         let header = self.header.take().unwrap_or_default();
         let word = header[1..].split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let name = std::str::from_utf8(word).ok().filter(|name| !name.is_empty()).ok_or_else(|| {
+        let name = std::str::from_utf8(word).ok().filter(|name| is_contig_name(name)).ok_or_else(|| {
             ReferenceError::BadName { path: self.path.into(), line: self.line, header: printable(&header) }
         })?;
         if !self.names.insert(name.to_owned()) {

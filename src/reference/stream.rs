@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::scan::MAX_HEADER;
-use super::{ReferenceError, printable, upper_iupac};
+use super::{ReferenceError, is_contig_name, printable, upper_iupac};
 use crate::variants::Input;
 
 /// A piece of a FASTA.
@@ -78,7 +78,7 @@ impl Place {
             self.close()?;
         }
         let word = header[1..].split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let name = std::str::from_utf8(word).ok().filter(|name| !name.is_empty()).ok_or_else(|| {
+        let name = std::str::from_utf8(word).ok().filter(|name| is_contig_name(name)).ok_or_else(|| {
             let header = printable(header.trim_ascii_end());
             ReferenceError::BadName { path: self.path.clone(), line: self.line, header }
         })?;
@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn every_base_comes_in_its_own_case_however_it_is_kept() {
         let text = b">a one\r\nACgt\r\nN\r\n\r\nAAAAAA\n>b\nryc";
-        for bytes in [text.to_vec(), gzip(text), bgzf(text)] {
+        let marked = [crate::variants::BYTE_ORDER_MARK, text].concat();
+        for bytes in [text.to_vec(), gzip(text), bgzf(text), marked.clone(), bgzf(&marked)] {
             assert_eq!(read(&bytes).unwrap(), "|a:ACgtNAAAAAA|b:ryc");
         }
         let long = [&b">a\n"[..], &b"acgT".repeat(100_000)].concat();
@@ -149,6 +150,7 @@ mod tests {
             (">a\nAC\nA-\n", "line 3: `-` is no base"),
             (">a\nA\rC\n", "line 2: `\\r` is no base"),
             ("> a\nAC\n", "line 1: header `> a` names no contig"),
+            (">a\u{1b}[31m\nAC\n", "line 1: header `>a\\u{1b}[31m` names no contig"),
         ] {
             let error =
                 read(text.as_bytes()).err().unwrap_or_else(|| panic!("{text:?} was taken")).to_string();

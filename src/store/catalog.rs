@@ -28,7 +28,7 @@ use super::medium::{Access, Guard, Lock, Medium, MediumFile};
 use super::overlay::Overlay;
 
 /// The catalog's file in a store.
-pub(super) const CATALOG: &str = "catalog.redb";
+pub(crate) const CATALOG: &str = "catalog.redb";
 /// The catalog of a store in the making.
 const UNFINISHED: &str = "catalog.redb.partial";
 /// Locked shared by readers of the catalog, exclusively by a commit.
@@ -389,6 +389,13 @@ impl CatalogWrite<'_> {
 
     pub(crate) fn put_model(&self, model: &Model) -> Result<(), StoreError> {
         self.put(MODELS, &model.name, model)
+    }
+
+    /// Forgets a model.
+    pub(crate) fn remove_model(&self, name: &str) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(MODELS).map_err(|error| self.catalog.failed(error))?;
+        table.remove(name).map_err(|error| self.catalog.failed(error))?;
+        Ok(())
     }
 
     pub(crate) fn put_track(&self, track: &Track) -> Result<(), StoreError> {

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{
-    EXTERNAL_MODEL, Model, Run, Segment, Study, StudyRun, Table, Track, check_name, segment_path,
-};
+use vestore_schema::{Model, Run, Segment, Study, StudyRun, Table, Track, check_name, segment_path};
 
 use super::Store;
 use super::error::StoreError;
@@ -108,6 +106,25 @@ impl Writer {
         })
     }
 
+    /// As [`Writer::commit`], of all segments of a track that is new, or has no rows: it comes with them or not at all.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub fn commit_track(&mut self, track: &Track, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
+        check_name(&track.name)?;
+        self.guarded(|writer| {
+            let next = writer.next_segment;
+            writer.store.catalog.write(|catalog| {
+                catalog.put_track(track)?;
+                for segment in segments {
+                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
+                }
+                catalog.put_next_segment(next)?;
+                catalog.put_run(run)
+            })
+        })
+    }
+
     /// Puts `new` segments in the place of `old` ones, in one durable transaction. The files of the old ones
     /// stay for a grace period, for readers of older snapshots.
     ///
@@ -177,31 +194,6 @@ impl Writer {
         self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_run(run)))
     }
 
-    /// Adds a model version. Adding the same again under the same name renews where its files lie.
-    ///
-    /// # Errors
-    /// When the name belongs to another model, or the model has another name.
-    pub fn put_model(&mut self, model: &Model) -> Result<(), StoreError> {
-        check_name(&model.name)?;
-        let conflict = |reason| Err(StoreError::Conflict { kind: "model", name: model.name.clone(), reason });
-        if model.name == EXTERNAL_MODEL {
-            return conflict("the name stands for the source of imported scores; choose another".to_owned());
-        }
-        for known in self.store.snapshot()?.models {
-            if known.name == model.name && known.id != model.id {
-                return conflict(format!(
-                    "the name belongs to another model (id {}, this one has {}); choose another name",
-                    known.id.short(),
-                    model.id.short()
-                ));
-            }
-            if known.name != model.name && known.id == model.id {
-                return conflict(format!("this model is in the store as `{}`; use that name", known.name));
-            }
-        }
-        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_model(model)))
-    }
-
     /// Adds a track, unless it is there already.
     ///
     /// # Errors
@@ -260,7 +252,7 @@ impl Writer {
 
     /// Runs `change` unless an earlier one failed: after a failed write or sync nobody knows what is on
     /// disk, and going on could name a file that is not.
-    fn guarded<T>(
+    pub(super) fn guarded<T>(
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -126,6 +126,14 @@ pub enum StoreError {
         /// What stands against it, and what to do.
         reason: String,
     },
+    /// A model that others depend on.
+    #[error("model `{name}` is in use by {}; remove {} first", users.join(", "), if users.len() == 1 { "it" } else { "them" })]
+    InUse {
+        /// The model.
+        name: String,
+        /// What names it: kind and name of each.
+        users: Vec<String>,
+    },
     /// Rows that break the order or the schema of their table.
     #[error("Arrow or Parquet refused the data of a segment: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),

@@ -81,7 +81,7 @@ pub trait Medium: Debug + Send + Sync {
     /// # Errors
     /// As the system reports.
     fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Guard>>;
-    /// Renames a file, replacing any at the new place.
+    /// Renames a file, replacing any at the new place, or a folder.
     ///
     /// # Errors
     /// As the system reports.
@@ -97,6 +97,11 @@ pub trait Medium: Debug + Send + Sync {
     /// As the system reports; `AlreadyExists` when something has the name, `NotFound` when the folder above is
     /// missing.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// As the system reports; `DirectoryNotEmpty` when it is not empty.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
     /// Returns once the names in a folder are durable.
     ///
     /// # Errors
@@ -154,6 +159,10 @@ impl Medium for Disk {
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         fs::create_dir(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

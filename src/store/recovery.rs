@@ -14,9 +14,9 @@ const GRACE: u64 = 600;
 /// Removes orphans, deletes retired files after their grace period, and gives the number of the next
 /// segment. Only the holder of the writer lock may call it.
 pub(crate) fn clean(store: &Store) -> Result<u64, StoreError> {
-    let (segments, retired, next) = store
-        .catalog
-        .read(|catalog| Ok((catalog.all_segments()?, catalog.retired()?, catalog.next_segment()?)))?;
+    let (segments, retired, next, models) = store.catalog.read(|catalog| {
+        Ok((catalog.all_segments()?, catalog.retired()?, catalog.next_segment()?, catalog.models()?))
+    })?;
     let now = store.medium.now();
     let (expired, waiting): (Vec<_>, Vec<_>) =
         retired.into_iter().partition(|(_, since)| now.saturating_sub(*since) >= GRACE);
@@ -26,6 +26,7 @@ pub(crate) fn clean(store: &Store) -> Result<u64, StoreError> {
     for table in Table::ALL {
         remove_unnamed(store, &store.root.join(table.as_str()), &named)?;
     }
+    store.remove_unnamed_copies(&models)?;
     if !expired.is_empty() {
         let paths: Vec<String> = expired.into_iter().map(|(path, _)| path).collect();
         store.catalog.write(|catalog| catalog.forget_retired(&paths))?;

@@ -24,6 +24,15 @@ pub enum Damage {
         /// What is wrong with the file.
         reason: String,
     },
+    /// The copy of a model is not what the catalog says: it can no longer score.
+    Model {
+        /// Name of the model.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The catalog itself: what it says is in doubt.
     Catalog {
         /// Its file.
@@ -31,7 +40,7 @@ pub enum Damage {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file that no catalog row names; the next writer removes it. Nothing is lost.
+    /// A file, or copy of a model, that no catalog row names; the next writer removes it. Nothing is lost.
     Orphan {
         /// The file.
         path: PathBuf,
@@ -39,7 +48,7 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// Whether rows are lost.
+    /// Whether rows, or the copy of a model, are lost.
     #[must_use]
     pub fn is_loss(&self) -> bool {
         !matches!(self, Self::Orphan { .. })
@@ -59,6 +68,11 @@ impl fmt::Display for Damage {
                 segment.first + 1,
                 segment.last + 1
             ),
+            Self::Model { name, path, reason } => write!(
+                f,
+                "{}: {reason}; the copy of model `{name}` is damaged: add it again from its checkpoint with --copy",
+                path.display()
+            ),
             Self::Catalog { path, reason } => {
                 write!(f, "{}: {reason}; restore it from a backup, or score into a new store", path.display())
             }
@@ -71,7 +85,7 @@ impl fmt::Display for Damage {
 
 impl Store {
     /// Reads the catalog with all checksums of its pages, and every record; then every segment: length, checksum, footer, order,
-    /// count and range of its rows; then looks for files without a row. `progress` is told the bytes read so far.
+    /// count and range of its rows; then the copies of models; then looks for files without a row. `progress` is told the bytes read so far.
     ///
     /// # Errors
     /// When the catalog cannot be read; damage to segments is no error but part of the answer.
@@ -96,6 +110,13 @@ impl Store {
             read += segment.bytes;
             progress(read);
         }
+        let models = self.snapshot()?.models;
+        for model in models.iter().filter(|model| model.copied) {
+            if let Some((path, reason)) = self.copy_damage(model) {
+                damage.push(Damage::Model { name: model.name.clone(), path, reason });
+            }
+        }
+        damage.extend(self.unnamed_copies(&models)?.into_iter().map(|path| Damage::Orphan { path }));
         let mut named: HashSet<PathBuf> =
             segments.iter().map(|segment| self.root().join(segment.path())).collect();
         let retired = self.catalog.read(|catalog| catalog.retired())?;

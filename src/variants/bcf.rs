@@ -2,15 +2,13 @@
 //! before everything that depends on what the header declares, and a damaged record must be an
 //! error of ours.
 
-use std::collections::HashMap;
-
+use super::header::VariantHeader;
 use super::input::{Input, InputError, LONGEST};
-use super::source::{Record, is_alternate_allele, is_reference_allele};
+use super::source::{Record, is_alternate_field, is_reference_field};
 
 pub(super) struct BcfRecords {
     input: Input,
-    /// Contig names by the number that records use.
-    contigs: HashMap<i32, String>,
+    pub(super) header: VariantHeader,
     /// CHROM to ALT and INFO of the record in hand.
     site: Vec<u8>,
     skipped: Vec<u8>,
@@ -61,6 +59,20 @@ impl<'a> Site<'a> {
     /// The next text: ID, then each allele. `None` when there is none.
     pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         take_text(&mut self.rest)
+    }
+
+    /// The numbers of its INFO fields, once all alleles are taken. `None` when it is too short for them.
+    pub(crate) fn field_keys(&mut self) -> Option<Vec<u32>> {
+        take_value(&mut self.rest)?; // FILTER
+        let mut keys = Vec::new();
+        for _ in 0..self.fields {
+            let mut padded = [0; 4];
+            let key = take_value(&mut self.rest)?;
+            padded.get_mut(..key.len())?.copy_from_slice(key);
+            keys.push(u32::from_le_bytes(padded));
+            take_value(&mut self.rest)?;
+        }
+        Some(keys)
     }
 }
 
@@ -116,9 +128,9 @@ impl BcfRecords {
     /// Reads the header.
     pub(super) fn new(mut input: Input) -> Result<Self, InputError> {
         let (_, text) = input.read_bcf_header()?;
-        let contigs = contig_numbers(&String::from_utf8_lossy(&text));
+        let header = VariantHeader::parse(&String::from_utf8_lossy(&text));
         input.count_records();
-        Ok(Self { input, contigs, site: Vec::new(), skipped: vec![0; 64 << 10] })
+        Ok(Self { input, header, site: Vec::new(), skipped: vec![0; 64 << 10] })
     }
 
     /// Reads the next record.
@@ -149,7 +161,7 @@ impl BcfRecords {
     fn parse(&self, record: &mut Record) -> Result<(), InputError> {
         let short = || self.input.malformed("record", &self.site, "is too short");
         let mut site = Site::read(&self.site).ok_or_else(short)?;
-        let name = self.contigs.get(&site.contig).ok_or_else(|| {
+        let name = self.header.contig_name(site.contig).ok_or_else(|| {
             let number = site.contig.to_string();
             self.input.malformed("CHROM", number.as_bytes(), "is no contig of the header")
         })?;
@@ -164,9 +176,9 @@ impl BcfRecords {
             let bytes = site.text().ok_or_else(short)?;
             let text = bytes.iter().map(|byte| char::from(*byte));
             match index {
-                0 if is_reference_allele(bytes) => record.reference.extend(text),
+                0 if is_reference_field(bytes) => record.reference.extend(text),
                 0 => return Err(self.input.malformed("REF", bytes, "is no reference allele")),
-                _ if is_alternate_allele(bytes) => {
+                _ if is_alternate_field(bytes) => {
                     if index > 1 {
                         record.alternates.push(',');
                     }
@@ -185,10 +197,18 @@ impl BcfRecords {
 
 /// Takes a typed string off the front of `bytes`.
 fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let kind = bytes.first()? & 15;
+    let text = take_value(bytes)?;
+    // A missing value has no type.
+    (kind == 7 || text.is_empty()).then_some(text)
+}
+
+/// Takes a typed value off the front of `bytes`.
+fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (&descriptor, rest) = bytes.split_first()?;
     *bytes = rest;
-    let length = match descriptor >> 4 {
-        // The length follows as a typed integer of 1, 2 or 4 bytes.
+    let count = match descriptor >> 4 {
+        // The count follows as a typed integer of 1, 2 or 4 bytes.
         15 => {
             let (&kind, rest) = bytes.split_first()?;
             let width = match kind {
@@ -203,28 +223,18 @@ fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
             padded[..width].copy_from_slice(number);
             u32::from_le_bytes(padded) as usize
         }
-        length => usize::from(length),
+        count => usize::from(count),
     };
-    // A missing value has no type.
-    if descriptor & 15 != 7 && length > 0 {
-        return None;
-    }
-    let (text, rest) = bytes.split_at_checked(length)?;
+    let width = match descriptor & 15 {
+        0 => 0,
+        1 | 7 => 1,
+        2 => 2,
+        3 | 5 => 4,
+        _ => return None,
+    };
+    let (value, rest) = bytes.split_at_checked(count.checked_mul(width)?)?;
     *bytes = rest;
-    Some(text)
-}
-
-/// The contigs of a header by number: `IDX` where it stands, else the order of their lines.
-pub(crate) fn contig_numbers(header: &str) -> HashMap<i32, String> {
-    let lines = header.lines().filter_map(|line| line.strip_prefix("##contig=<")?.strip_suffix('>'));
-    let field = |line: &str, key: &str| {
-        line.split(',').find_map(|field| field.trim().strip_prefix(key).map(str::to_owned))
-    };
-    let numbered = lines.enumerate().filter_map(|(order, line)| {
-        let number = field(line, "IDX=").and_then(|text| text.parse().ok()).unwrap_or(order as i32);
-        Some((number, field(line, "ID=")?))
-    });
-    numbered.collect()
+    Some(value)
 }
 
 #[cfg(test)]
@@ -281,12 +291,6 @@ mod tests {
             })
             .collect();
         assert_eq!(told, ["1 2 5 A C,<DEL>", "2 HLA-A*01:01 1 ACGTACGTACGTACGTACGT *", "3 2 7 G ."]);
-    }
-
-    #[test]
-    fn contig_numbers_follow_idx() {
-        let contigs = contig_numbers("##contig=<ID=a,length=5,IDX=7>\n##contig=<ID=b>\n");
-        assert_eq!((contigs[&7].as_str(), contigs[&1].as_str()), ("a", "b"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use noodles::bgzf;
 use thiserror::Error;
 
+use super::encoding::{BYTE_ORDER_MARK, Foreign, PROBE};
 use crate::reference::bgzf::{Compression, END_BLOCK};
 use crate::reference::printable;
 
@@ -25,6 +26,16 @@ pub enum InputError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// It is compressed or encoded in a way that is not read.
+    #[error("{} is {name}; {remedy}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        name: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// Reading failed, or the compressed data are damaged.
     #[error("cannot read {}, {unit} {number}{}", path.display(), remedy(source))]
@@ -102,46 +113,79 @@ pub(crate) struct Input {
     unit: &'static str,
     /// 1-based number of the line or record in hand; 0 before the first.
     number: u64,
+    /// Whether a byte order mark was taken off.
+    marked: bool,
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-`.
+    /// Opens a file, or standard input for `-`. This is where all text comes in: gzip and BGZF are decompressed, a
+    /// byte order mark is taken off, and what is compressed or encoded otherwise is refused.
     pub(crate) fn open(path: &Path) -> Result<Self, InputError> {
-        let raw: Box<dyn Read + Send> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(path).map_err(|source| InputError::Open { path: path.into(), source })?)
-        };
-        Self::decompress(path, raw)
+        if path == Path::new("-") {
+            return Self::decompress(path, Box::new(io::stdin()));
+        }
+        Self::open_as(path, path)
+    }
+
+    /// Opens the file at `place`; messages call it `path`.
+    pub(crate) fn open_as(path: &Path, place: &Path) -> Result<Self, InputError> {
+        let file = File::open(place).map_err(|source| InputError::Open { path: path.into(), source })?;
+        Self::decompress(path, Box::new(file))
     }
 
     /// Takes over an open stream; `path` is only for messages.
     pub(super) fn decompress(path: &Path, mut raw: Box<dyn Read + Send>) -> Result<Self, InputError> {
-        let mut input = Self { path: path.into(), stream: Box::new(io::empty()), unit: "line", number: 0 };
+        let mut input =
+            Self { path: path.into(), stream: Box::new(io::empty()), unit: "line", number: 0, marked: false };
         let mut head = Vec::with_capacity(Compression::PROBE);
         (&mut raw)
             .take(Compression::PROBE as u64)
             .read_to_end(&mut head)
             .map_err(|source| input.failed(source))?;
         let compression = Compression::of(&head);
+        input.refuse_foreign(&head, false)?;
         let whole = BufReader::with_capacity(64 << 10, Cursor::new(head).chain(raw));
         input.stream = match compression {
             Compression::None => Box::new(whole),
             Compression::Gzip => Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(whole))),
             Compression::Bgzf => Box::new(bgzf::io::Reader::new(Ending { inner: whole, tail: Vec::new() })),
         };
+        let head = input.peek(PROBE)?;
+        input.refuse_foreign(&head, compression != Compression::None)?;
+        if head.starts_with(BYTE_ORDER_MARK) {
+            input.read_exact(&mut [0; BYTE_ORDER_MARK.len()])?;
+            input.marked = true;
+        }
         Ok(input)
+    }
+
+    fn refuse_foreign(&self, head: &[u8], inner: bool) -> Result<(), InputError> {
+        match Foreign::of(head, inner) {
+            None => Ok(()),
+            Some(Foreign { name, remedy }) => {
+                Err(InputError::Foreign { path: self.path.clone(), name, remedy })
+            }
+        }
+    }
+
+    /// The next bytes, at most `most` of them; nothing is consumed.
+    fn peek(&mut self, most: usize) -> Result<Vec<u8>, InputError> {
+        let mut head = Vec::with_capacity(most);
+        let read = (&mut self.stream).take(most as u64).read_to_end(&mut head);
+        read.map_err(|source| self.failed(source))?;
+        let rest = std::mem::replace(&mut self.stream, Box::new(io::empty()));
+        self.stream = Box::new(Cursor::new(head.clone()).chain(rest));
+        Ok(head)
+    }
+
+    /// Whether the data began with a byte order mark, which was taken off.
+    pub(crate) fn was_marked(&self) -> bool {
+        self.marked
     }
 
     /// Whether the data begin with `magic`; nothing is consumed.
     pub(crate) fn begins_with(&mut self, magic: &[u8]) -> Result<bool, InputError> {
-        let mut head = Vec::with_capacity(magic.len());
-        let read = (&mut self.stream).take(magic.len() as u64).read_to_end(&mut head);
-        read.map_err(|source| self.failed(source))?;
-        let found = head == magic;
-        let rest = std::mem::replace(&mut self.stream, Box::new(io::empty()));
-        self.stream = Box::new(Cursor::new(head).chain(rest));
-        Ok(found)
+        Ok(self.peek(magic.len())? == magic)
     }
 
     /// Counts in records from here on.
@@ -380,6 +424,27 @@ mod tests {
         assert_eq!(lines(bgzf(b""), 2).unwrap(), [""; 0]);
         let two = [gzip(b"a\nb\n"), gzip(b"c\n")].concat();
         assert_eq!(lines(two, 2).unwrap(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_off_and_foreign_files_are_refused_by_name() {
+        let text = b"\xef\xbb\xbf1\t5\n";
+        for bytes in [text.to_vec(), gzip(text), bgzf(text)] {
+            assert_eq!(lines(bytes, 9).unwrap(), ["1\t5"]);
+        }
+        let xz = b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46";
+        for bytes in [xz.to_vec(), gzip(xz), bgzf(xz)] {
+            let error = lines(bytes, 9).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "x.vcf is compressed with xz; decompress it, or pipe it in: `xz -dc X | vestore … -`"
+            );
+        }
+        let wide: Vec<u8> = "1\t5\tA\tC\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(
+            lines(gzip(&wide), 9).unwrap_err().to_string().contains("encoded as UTF-16; convert it: `iconv")
+        );
+        assert!(lines(gzip(&bgzf(b"1\t5\n")), 9).unwrap_err().to_string().contains("compressed twice"));
     }
 
     #[test]

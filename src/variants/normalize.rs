@@ -4,6 +4,7 @@ use std::fmt;
 
 use vestore_schema::{Region, Status, Variant};
 
+use super::source::{is_alternate_allele, is_reference_allele};
 use crate::reference::{Reference, ReferenceError, upper_iupac};
 
 /// One alternate allele as a file has it, its contig resolved.
@@ -48,6 +49,10 @@ pub enum Rejection {
     EmptyAllele,
     /// Both alleles are the same.
     SameAlleles,
+    /// The reference allele is `.`: a block of a gVCF that states none.
+    MissingReference,
+    /// An allele that VCF does not allow.
+    InvalidAllele,
 }
 
 impl Rejection {
@@ -60,6 +65,8 @@ impl Rejection {
             Self::OverrunsContig => "overruns_contig",
             Self::EmptyAllele => "empty_allele",
             Self::SameAlleles => "same_alleles",
+            Self::MissingReference => "missing_reference",
+            Self::InvalidAllele => "invalid_allele",
         }
     }
 }
@@ -84,8 +91,16 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     if allele.position == 0 || allele.position > u64::from(length) {
         return rejected(Rejection::OutsideContig);
     }
-    if allele.reference.is_empty() || allele.alternate.is_empty() {
+    // A dash is how other formats write that an allele has no base.
+    if [allele.reference, allele.alternate].iter().any(|allele| matches!(*allele, "" | "-")) {
         return rejected(Rejection::EmptyAllele);
+    }
+    if allele.reference == "." {
+        return rejected(Rejection::MissingReference);
+    }
+    if !is_reference_allele(allele.reference.as_bytes()) || !is_alternate_allele(allele.alternate.as_bytes())
+    {
+        return rejected(Rejection::InvalidAllele);
     }
     let start = (allele.position - 1) as u32;
     if allele.reference.len() as u64 > u64::from(length - start) {

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::normalize::Rejection;
+use crate::export::visible;
+use crate::output::{Output, OutputError, OutputRules};
 
 /// Unknown contigs that are counted one by one; further ones are counted together.
 const NAMED_CONTIGS: usize = 20;
+
+/// First line of a listing, by which it is known: a later run of the command may replace it.
+const HEADER: &str = "file\tline\tcontig\tposition\treference\talternate\treason";
 
 /// The listing cannot be written.
 #[derive(Debug, Error)]
@@ -53,12 +57,16 @@ pub struct Report {
     pub normalized: u64,
     /// Rows dropped because an earlier one has the same normal form.
     pub duplicates: u64,
+    /// Rows of a variant that has another score already.
+    pub conflicts: u64,
+    /// The first of them, in words.
+    first_conflict: Option<String>,
     /// Bases left out of saturation because they are not A, C, G, T.
     pub non_acgt_bases: u64,
     rejected: BTreeMap<Rejection, u64>,
     statuses: BTreeMap<Status, u64>,
     unknown_contigs: BTreeMap<String, u64>,
-    listing: Option<(PathBuf, BufWriter<File>)>,
+    listing: Option<(PathBuf, Output)>,
 }
 
 impl Report {
@@ -68,16 +76,15 @@ impl Report {
         Self::default()
     }
 
-    /// Counts, and lists to a TSV file: `file line contig position reference alternate reason`.
+    /// Counts, and lists to a TSV file: `file line contig position reference alternate reason`. The file appears
+    /// under its name once [`Report::finish`] was called; an earlier listing there is replaced.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn with_listing(path: &Path) -> Result<Self, ReportError> {
-        let mut report = Self::default();
-        let file = File::create(path).map_err(|source| ReportError { path: path.into(), source })?;
-        report.listing = Some((path.into(), BufWriter::new(file)));
-        report.list(format_args!("file\tline\tcontig\tposition\treference\talternate\treason"))?;
-        Ok(report)
+    /// The file cannot be written, or is something else than a listing.
+    pub fn with_listing(path: &Path, rules: &OutputRules<'_>) -> Result<Self, OutputError> {
+        let mut output = Output::report(path, HEADER, rules)?;
+        writeln!(output, "{HEADER}").map_err(OutputError::io(path))?;
+        Ok(Self { listing: Some((path.into(), output)), ..Self::default() })
     }
 
     /// Counts and lists an allele or region that is no row.
@@ -134,21 +141,45 @@ impl Report {
         self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))
     }
 
+    /// Counts and lists a row of a variant that has another score already; `describe` says both. File and line are
+    /// empty: by then rows are sorted.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn conflict(
+        &mut self,
+        variant: &Variant,
+        assembly: &Assembly,
+        describe: impl FnOnce() -> String,
+    ) -> Result<(), ReportError> {
+        self.conflicts += 1;
+        self.first_conflict.get_or_insert_with(describe);
+        let contig = &assembly.contig(variant.contig).name;
+        let Variant { position, reference, alternate, .. } = variant;
+        self.list(format_args!(
+            "\t\t{contig}\t{}\t{reference}\t{alternate}\tconflicting_duplicate",
+            position + 1
+        ))
+    }
+
+    /// The first row that [`Report::conflict`] took, in words.
+    #[must_use]
+    pub fn first_conflict(&self) -> Option<&str> {
+        self.first_conflict.as_deref()
+    }
+
     /// How many alleles read have this status; duplicates are among them.
     #[must_use]
     pub fn status(&self, status: Status) -> u64 {
         self.statuses.get(&status).copied().unwrap_or_default()
     }
 
-    /// Writes out the rest of the listing. Dropping the report instead may lose the end of it.
+    /// Gives the listing its name; nothing more is listed. Dropping the report instead leaves no listing.
     ///
     /// # Errors
     /// The listing cannot be written.
-    pub fn finish(&mut self) -> Result<(), ReportError> {
-        match &mut self.listing {
-            Some((path, file)) => file.flush().map_err(|source| ReportError { path: path.clone(), source }),
-            None => Ok(()),
-        }
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        self.listing.take().map_or(Ok(()), |(_, output)| output.finish())
     }
 
     /// The counts as lines of text, leaving out what did not occur.
@@ -173,7 +204,7 @@ impl Report {
             line(*count, &format!("left out: {rejection}"));
         }
         for (contig, count) in &self.unknown_contigs {
-            line(*count, &format!("of them on contig `{contig}`, which the reference lacks"));
+            line(*count, &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
         }
         let mismatches = self.status(Status::RefMismatch);
         if mismatches * 2 > self.records {
@@ -185,8 +216,12 @@ impl Report {
     }
 
     fn list_allele(&mut self, listed: &Listed<'_>, reason: &str) -> Result<(), ReportError> {
+        if self.listing.is_none() {
+            return Ok(());
+        }
         let Listed { path, line, contig, position, reference, alternate } = listed;
-        let path = path.display();
+        let (path, contig) = (visible(&path.to_string_lossy()).into_owned(), visible(contig));
+        let (reference, alternate) = (visible(reference), visible(alternate));
         self.list(format_args!("{path}\t{line}\t{contig}\t{position}\t{reference}\t{alternate}\t{reason}"))
     }
 
@@ -208,7 +243,7 @@ mod tests {
     fn everything_is_counted_listed_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.tsv");
-        let mut report = Report::with_listing(&path).unwrap();
+        let mut report = Report::with_listing(&path, &OutputRules::default()).unwrap();
         report.records = 3;
         let listed = |contig| Listed {
             path: Path::new("x.vcf"),
@@ -234,6 +269,11 @@ mod tests {
             "3 records read\n1 alleles that cannot be scored: symbolic\n2 left out: unknown_contig\n\
              2 of them on contig `z`, which the reference lacks\n"
         );
-        assert!(Report::with_listing(folder.path()).unwrap_err().to_string().contains("cannot write report"));
+        // The same command may run again; any other file stays.
+        drop(Report::with_listing(&path, &OutputRules::default()).unwrap());
+        std::fs::write(&path, "file\tline\n").unwrap();
+        let error = Report::with_listing(&path, &OutputRules::default()).unwrap_err();
+        assert!(matches!(error, OutputError::Exists { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "file\tline\n");
     }
 }

@@ -1,5 +1,5 @@
 //! Sorting planned variants in bounded memory: what does not fit is spilled as sorted runs, which
-//! are then merged. Rows of the same variant become one.
+//! are then merged. Rows of the same variant become one, except where all are kept.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -35,6 +35,8 @@ pub(crate) struct Sort {
     keys: Vec<Key>,
     spilled: Option<Spilled>,
     duplicates: u64,
+    /// Whether rows of the same variant are all kept.
+    repeats: bool,
 }
 
 struct Spilled {
@@ -47,7 +49,20 @@ struct Spilled {
 impl Sort {
     /// Sorts in about `memory` bytes, spilling to a folder of its own in `folder`.
     pub(crate) fn new(memory: usize, folder: PathBuf) -> Self {
-        Self { memory, folder, bytes: Vec::new(), keys: Vec::new(), spilled: None, duplicates: 0 }
+        Self {
+            memory,
+            folder,
+            bytes: Vec::new(),
+            keys: Vec::new(),
+            spilled: None,
+            duplicates: 0,
+            repeats: false,
+        }
+    }
+
+    /// As [`Sort::new`], and keeps all rows of the same variant: scorable ones first, then as they came.
+    pub(crate) fn with_repeats(memory: usize, folder: PathBuf) -> Self {
+        Self { repeats: true, ..Self::new(memory, folder) }
     }
 
     /// Adds a row.
@@ -82,6 +97,9 @@ impl Sort {
         self.keys.sort_unstable_by(|a, b| {
             a.place.cmp(&b.place).then_with(|| row(a).compare(row(b))).then_with(|| a.offset.cmp(&b.offset))
         });
+        if self.repeats {
+            return;
+        }
         let before = self.keys.len();
         self.keys.dedup_by(|later, first| {
             later.place == first.place && row(later).compare_variant(row(first)) == Ordering::Equal
@@ -141,14 +159,14 @@ impl Sort {
             // Neighbours are merged, so that the order in which equal rows came is kept.
             for group in runs.chunks(FAN_IN) {
                 let mut writer = RowWriter::create(spilled.path(), frame_size)?;
-                self.duplicates += merge(group, |row| writer.push(row))?;
+                self.duplicates += merge(group, self.repeats, |row| writer.push(row))?;
                 merged.push(writer.finish()?);
                 remove(group)?;
             }
             spilled.runs = merged;
         }
         let mut writer = RowWriter::create(spilled.path(), frame_size)?;
-        self.duplicates += merge(&spilled.runs, |row| {
+        self.duplicates += merge(&spilled.runs, self.repeats, |row| {
             digest.update(row.bytes());
             writer.push(row)
         })?;
@@ -209,9 +227,10 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// Gives the rows of all runs in order, one for each variant; returns how many were left out.
+/// Gives the rows of all runs in order, one for each variant unless all are kept; returns how many were left out.
 fn merge(
     runs: &[RowFile],
+    repeats: bool,
     mut give: impl FnMut(Row<'_>) -> Result<(), SpillError>,
 ) -> Result<u64, SpillError> {
     let mut readers: Vec<RowReader> = runs.iter().map(|run| run.read(0)).collect::<Result<_, _>>()?;
@@ -225,7 +244,7 @@ fn merge(
     let mut duplicates = 0;
     while let Some(mut head) = heads.peek_mut() {
         let row = Row::first_of(&head.row);
-        if !last.is_empty() && Row::first_of(&last).compare_variant(row) == Ordering::Equal {
+        if !repeats && !last.is_empty() && Row::first_of(&last).compare_variant(row) == Ordering::Equal {
             duplicates += 1;
         } else {
             give(row)?;
@@ -395,6 +414,33 @@ mod tests {
             assert_eq!(spilled.digest(), in_memory.digest());
             assert_eq!(spilled.duplicates(), in_memory.duplicates());
             assert_eq!(spilled.len(), wanted.len() as u64);
+        }
+    }
+
+    #[test]
+    fn repeats_are_kept_in_their_order_when_asked_for() {
+        let rows: Vec<_> = rows(13, 4000).into_iter().chain(self::rows(13, 4000)).collect();
+        let mut wanted: Vec<(Variant, Option<Status>, f32)> = rows
+            .iter()
+            .enumerate()
+            .map(|(at, (variant, status))| (variant.clone(), *status, at as f32))
+            .collect();
+        wanted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.is_some().cmp(&b.1.is_some())));
+        for memory in [64 << 20, 64 << 10, 4 << 10] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut sort = Sort::with_repeats(memory, folder.path().into());
+            for (at, (variant, status)) in rows.iter().enumerate() {
+                sort.push_valued(variant, *status, &[at as f32]).unwrap();
+            }
+            let mut read = sort.finish().unwrap().read(0).unwrap();
+            for (variant, status, value) in &wanted {
+                assert_eq!(
+                    read.next_valued().unwrap(),
+                    Some((variant.clone(), *status, vec![*value])),
+                    "{memory}"
+                );
+            }
+            assert!(read.next_valued().unwrap().is_none());
         }
     }
 

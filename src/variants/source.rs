@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::bcf::BcfRecords;
+use super::header::VariantHeader;
 use super::input::{Input, InputError};
 use super::vcf::VcfRecords;
 
@@ -49,8 +50,16 @@ impl VariantSource {
         Ok(Self(if input.begins_with(b"BCF")? {
             Format::Bcf(BcfRecords::new(input)?)
         } else {
-            Format::Vcf(VcfRecords::new(input))
+            Format::Vcf(VcfRecords::new(input)?)
         }))
+    }
+
+    /// What the header declares; nothing where there is none.
+    pub(crate) fn header(&self) -> &VariantHeader {
+        match &self.0 {
+            Format::Vcf(records) => &records.header,
+            Format::Bcf(records) => &records.header,
+        }
     }
 
     /// Reads the next record into `record`; `false` at the end.
@@ -63,6 +72,16 @@ impl VariantSource {
             Format::Bcf(records) => records.read(record),
         }
     }
+}
+
+/// Whether `bytes` can stand where a REF does: letters, or `.` or `-` where none is stated.
+pub(super) fn is_reference_field(bytes: &[u8]) -> bool {
+    matches!(bytes, b"." | b"-") || is_reference_allele(bytes)
+}
+
+/// Whether `bytes` can stand where an ALT does.
+pub(super) fn is_alternate_field(bytes: &[u8]) -> bool {
+    bytes == b"-" || is_alternate_allele(bytes)
 }
 
 /// Whether `bytes` can be a REF: letters.

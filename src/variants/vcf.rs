@@ -1,36 +1,58 @@
 //! VCF text. Only CHROM, POS, REF and ALT are looked at, so whatever a header fails to declare or a
 //! column holds beyond them cannot stop a file from being read.
 
+use super::header::VariantHeader;
 use super::input::{Input, InputError};
-use super::source::{Record, is_alternate_allele, is_reference_allele};
+use super::source::{Record, is_alternate_field, is_reference_field};
 
 /// Columns that are read: CHROM, POS, ID, REF, ALT.
 const COLUMNS: usize = 5;
 
+/// The most bytes of a header.
+const LONGEST_HEADER: usize = 256 << 20;
+
 pub(super) struct VcfRecords {
     input: Input,
+    pub(super) header: VariantHeader,
     line: Vec<u8>,
+    /// Whether `line` is a record that is not yet handed out.
+    waiting: bool,
 }
 
 impl VcfRecords {
-    pub(super) fn new(input: Input) -> Self {
-        Self { input, line: Vec::new() }
+    /// Reads the header, if there is one.
+    pub(super) fn new(input: Input) -> Result<Self, InputError> {
+        let mut records = Self { input, header: VariantHeader::default(), line: Vec::new(), waiting: false };
+        let mut bytes = 0;
+        while records.input.read_line(&mut records.line, COLUMNS)? {
+            match records.line.first() {
+                None => {}
+                Some(b'#') => {
+                    if records.input.number() == 1 {
+                        records.input.check_line_ends(&records.line)?;
+                    }
+                    bytes += records.line.len();
+                    if bytes > LONGEST_HEADER {
+                        return Err(records.input.malformed("header", b"", "is longer than 256 MiB"));
+                    }
+                    records.header.add(&String::from_utf8_lossy(&records.line));
+                }
+                Some(_) => {
+                    records.waiting = true;
+                    break;
+                }
+            }
+        }
+        Ok(records)
     }
 
-    /// Reads the next data line; header and blank lines are passed over.
+    /// Reads the next data line; comments and blank lines are passed over.
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
-        loop {
-            let more = self.input.read_line(&mut self.line, COLUMNS)?;
-            if self.input.number() == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
-                // Some editors put a byte order mark before the text.
-                self.line.drain(..3);
+        while !std::mem::take(&mut self.waiting) {
+            if !self.input.read_line(&mut self.line, COLUMNS)? {
+                return Ok(false);
             }
-            match self.line.first() {
-                _ if !more => return Ok(false),
-                Some(b'#') if self.input.number() == 1 => self.input.check_line_ends(&self.line)?,
-                None | Some(b'#') => {}
-                Some(_) => break,
-            }
+            self.waiting = !matches!(self.line.first(), None | Some(b'#'));
         }
         self.parse(record)?;
         Ok(true)
@@ -53,10 +75,10 @@ impl VcfRecords {
         let Some(position) = number.and_then(|text| text.parse::<u64>().ok()) else {
             return malformed("POS", position, "is no position; a whole number from 1 is due");
         };
-        if !is_reference_allele(reference) {
+        if !is_reference_field(reference) {
             return malformed("REF", reference, "is no reference allele; bases are due");
         }
-        if !alternates.split(|byte| *byte == b',').all(is_alternate_allele) {
+        if !alternates.split(|byte| *byte == b',').all(is_alternate_field) {
             return malformed(
                 "ALT",
                 alternates,
@@ -84,7 +106,7 @@ mod tests {
 
     fn read(text: &[u8]) -> Result<Vec<Record>, InputError> {
         let input = Input::decompress(Path::new("x.vcf"), Box::new(Cursor::new(text.to_vec())))?;
-        let mut records = VcfRecords::new(input);
+        let mut records = VcfRecords::new(input)?;
         let mut found = Vec::new();
         let mut record = Record::default();
         while records.read(&mut record)? {

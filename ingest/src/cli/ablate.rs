@@ -4,14 +4,14 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, ensure};
-use vestore::{Store, StoreError};
+use anyhow::{anyhow, ensure};
+use vestore::{Output, OutputRules, Store, StoreError};
 use vestore_ingest::{Figure, Summary, plot, summarize};
 use vestore_schema::AblatedPart;
 
 use super::score::execute;
 use super::scoring::{Scoring, Task};
-use super::{Usage, say};
+use super::{Usage, interrupt, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -73,7 +73,11 @@ fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
         let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
         ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));
     }
+    interrupt::end_at_once()?;
     let store = Store::open(&arguments.store)?;
+    let inputs = [store.reference().to_owned()];
+    let rules = OutputRules { force: arguments.scoring.force, inputs: &inputs };
+    let drawing = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
     let tracks = store.snapshot()?.tracks;
     let track = tracks.iter().find(|track| track.name == name).ok_or_else(|| {
         let known = tracks.iter().map(|track| track.name.clone()).collect();
@@ -85,10 +89,10 @@ fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
         SummaryFormat::Table => table(&summary),
     };
     writeln!(stdout().lock(), "{text}")?;
-    if let Some(path) = &arguments.plot {
-        plot(&summary, path)
-            .map_err(|error| anyhow!("{error}"))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    if let (Some(path), Some(mut drawing)) = (&arguments.plot, drawing) {
+        let svg = plot(&summary).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
+        drawing.write_all(svg.as_bytes())?;
+        drawing.finish()?;
         say(format_args!("drawn into {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)

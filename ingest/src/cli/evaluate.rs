@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, ensure};
-use vestore::{Reference, Store, StoreError};
+use vestore::{Output, OutputRules, Reference, Store, StoreError};
 use vestore_ingest::{
     Baseline, Bootstrap, Comparison, ComparisonRow, FeatureKind, GroupBy, Labels, Metric, Probe,
     ScoredColumn, Split, TaskKind, plot_curves, stored_scores,
@@ -17,7 +17,7 @@ use vestore_ingest::{
 
 use super::labels::LabelArguments;
 use super::split::SplitArguments;
-use super::{Usage, say};
+use super::{Usage, interrupt, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -69,6 +69,9 @@ pub(super) struct Arguments {
     /// Draw ROC and precision-recall curves into an SVG file too
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Replace the plot if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -123,14 +126,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));
     }
     let by = arguments.by.iter().map(|text| group_by(text)).collect::<anyhow::Result<Vec<GroupBy>>>()?;
+    interrupt::end_at_once()?;
     let store = Store::open(&arguments.store)?;
+    let inputs = [arguments.labels.clone(), store.reference().to_owned()];
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let plot = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
     let sources =
         arguments.track.iter().map(|text| source(text, &store)).collect::<anyhow::Result<Vec<Source>>>()?;
     let mut reference = Reference::open(store.reference()).with_context(|| {
         format!("normalizing variants needs the reference of this store, {}", store.reference().display())
     })?;
     reference.check(store.assembly())?;
-    let rules = arguments.label.rules();
+    let rules = arguments.label.rules()?;
     let split =
         (arguments.split.are_given() || !arguments.probe.is_empty()).then(|| arguments.split.options());
     let mut labels =
@@ -190,8 +197,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Format::Table => table(&comparison.rows()),
     };
     stdout().lock().write_all(text.as_bytes())?;
-    if let Some(path) = &arguments.plot {
-        draw(&comparison, path)?;
+    if let (Some(path), Some(plot)) = (&arguments.plot, plot) {
+        draw(&comparison, path, plot)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -310,7 +317,7 @@ impl Source {
 }
 
 /// Draws the curves of all columns over all variants.
-fn draw(comparison: &Comparison<'_>, path: &std::path::Path) -> anyhow::Result<()> {
+fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output) -> anyhow::Result<()> {
     let places: Vec<usize> = (0..comparison.labels.labels.len()).collect();
     let mut curves = Vec::new();
     for column in comparison.columns {
@@ -320,9 +327,9 @@ fn draw(comparison: &Comparison<'_>, path: &std::path::Path) -> anyhow::Result<(
         }
     }
     ensure!(!curves.is_empty(), "there is no curve to draw: it takes positives and negatives");
-    plot_curves(&curves, path)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let svg = plot_curves(&curves).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
+    output.write_all(svg.as_bytes())?;
+    output.finish()?;
     say(format_args!("drawn into {}", path.display()));
     Ok(())
 }

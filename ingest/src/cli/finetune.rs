@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde_json::json;
-use vestore::Store;
+use vestore::{Store, check_output_folder};
 use vestore_ingest::{
     Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningMethod, TuningPlan, describe,
     finetune, record_of, source_of,
 };
-use vestore_schema::{Model, check_name};
+use vestore_schema::Model;
 
 use super::machine::MachineArguments;
-use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
+use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, check_free, model};
 use super::{interrupt, say, typed};
 
 #[derive(clap::Args)]
@@ -47,13 +47,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    check_name(&arguments.name)?;
+    let store = Store::open(&arguments.store)?;
+    check_free(&store, &arguments.name, &arguments.output)?;
+    let parent = model(&store, &arguments.model)?;
+    let source = source_of(&store, &parent);
+    let inputs: Vec<PathBuf> = arguments.data.inputs().chain([source.checkpoint.clone()]).collect();
+    check_output_folder(&arguments.output, &inputs)?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
-    let store = Store::open(&arguments.store)?;
-    let parent = model(&store, &arguments.model)?;
     let windows = arguments.data.read(&store, &parent)?;
-    let source = source_of(&store, &parent);
     let plan = arguments.tuning.plan(arguments.method, arguments.seed);
     let data = TuningData {
         task: windows.task,

@@ -27,12 +27,22 @@ pub(super) fn watch() -> anyhow::Result<Arc<Interrupt>> {
             ));
             return;
         }
-        #[expect(unsafe_code, reason = "the threads of libtorch must not be torn down under their work")]
-        // SAFETY: ends the process as a kill would, which the store and the training state are made for.
-        unsafe {
-            libc::_exit(CODE.into());
-        }
+        end();
     };
     ctrlc::set_handler(stop).context("cannot watch for interrupts")?;
     Ok(interrupt)
+}
+
+/// Ends a command that has nothing to finish when the user wants to stop; half-written outputs go.
+pub(super) fn end_at_once() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| end()).context("cannot watch for interrupts")
+}
+
+fn end() -> ! {
+    vestore::remove_unfinished_outputs();
+    #[expect(unsafe_code, reason = "the threads of libtorch must not be torn down under their work")]
+    // SAFETY: ends the process as a kill would, which the store and the training state are made for.
+    unsafe {
+        libc::_exit(CODE.into())
+    }
 }

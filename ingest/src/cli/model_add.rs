@@ -1,12 +1,11 @@
 //! `vestore model add`
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use vestore::{Snapshot, Store, StoreError};
-use vestore_ingest::{ModelSource, ablated_tracks, describe, record_of, summarize};
+use vestore::{Snapshot, Store, StoreError, Writer, check_model};
+use vestore_ingest::{ModelSource, ablated_tracks, describe, model_files, record_of, source_of, summarize};
 use vestore_schema::{Digest, Model, Track, check_name};
 
 use super::{Usage, say, typed};
@@ -44,7 +43,7 @@ pub(super) struct Arguments {
     /// it was trained on
     #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapter")]
     adapter_layers: AdapterLayers,
-    /// Keep a copy of the files in the store
+    /// Keep a copy of the files in the store: configuration, tokenizer, weights, code, card and licence
     #[arg(long)]
     copy: bool,
 }
@@ -74,30 +73,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "the prefix `{prefix}` of all weights, left by a wrapper around the model, is left out"
         ));
     }
-    let id = Digest::from(description.id);
-    let mut writer = store.writer(&typed())?;
-    let folder = format!("models/{id}");
     let text = |path: &Path| -> anyhow::Result<String> {
         let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
         path.to_str()
             .map(str::to_owned)
             .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
     };
-    let (checkpoint, adapter) = if arguments.copy {
-        copy_folder(&source.checkpoint, &store.root().join(&folder).join("checkpoint"))?;
-        if let Some(adapter) = &source.adapter {
-            copy_folder(adapter, &store.root().join(&folder).join("adapter"))?;
-        }
-        (format!("{folder}/checkpoint"), source.adapter.as_ref().map(|_| format!("{folder}/adapter")))
-    } else {
-        (text(&source.checkpoint)?, source.adapter.as_deref().map(text).transpose()?)
-    };
-    let model = Model {
-        adapter_layers: source.adapter_layers,
-        copied: arguments.copy,
+    let adapter = source.adapter.as_deref().map(text).transpose()?;
+    let mut model = Model {
+        adapter_layers: source.adapter_layers.clone(),
         parent,
         pruned_by,
-        ..record_of(&arguments.name, description, checkpoint, adapter)
+        ..record_of(&arguments.name, description, text(&source.checkpoint)?, adapter)
     };
     if let (Some(base), Some(adapter)) = (&model.adapter_base, &source.adapter) {
         say(format_args!(
@@ -106,6 +93,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             adapter.display(),
             source.checkpoint.display()
         ));
+    }
+    let mut writer = store.writer(&typed())?;
+    let known = store.snapshot()?.models;
+    // Before anything is copied.
+    check_model(&model, &known)?;
+    let lender = arguments
+        .adapter
+        .is_none()
+        .then(|| known.iter().find(|other| Some(&other.name) == model.parent.as_ref()));
+    if arguments.copy {
+        let kept =
+            known.iter().find(|known| known.name == model.name && known.copied && !known.files.is_empty());
+        match kept.filter(|kept| store.copy_damage(kept).is_none()) {
+            Some(kept) => {
+                keep_copy(&mut model, kept);
+                say(format_args!("{}: the store has a whole copy of its files already", model.name));
+            }
+            None => copy(&mut writer, &source, &mut model)?,
+        }
+    } else if let Some(lender) = lender.flatten().filter(|lender| lender.copied) {
+        // The same files with other layers: the store stays whole when it is moved.
+        keep_copy(&mut model, lender);
     }
     writer.put_model(&model)?;
     let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));
@@ -135,7 +144,7 @@ fn source(
                 snapshot.models.iter().find(|model| model.name == *name).ok_or_else(|| {
                     StoreError::Unknown { kind: "model", name: name.clone(), known: known() }
                 })?;
-            (vestore_ingest::source_of(store, parent), Some(parent))
+            (source_of(store, parent), Some(parent))
         }
         (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),
     };
@@ -226,15 +235,29 @@ fn parse_layers(text: &str) -> Option<Vec<u32>> {
     Some(layers)
 }
 
-/// Copies the files of a folder, none of its folders.
-fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
-        let path = entry.with_context(|| format!("cannot list {}", from.display()))?.path();
-        if let (true, Some(name)) = (path.is_file(), path.file_name()) {
-            fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
-        }
-    }
+/// Names the copy that the store has of another record of the same files.
+fn keep_copy(model: &mut Model, kept: &Model) {
+    model.copied = true;
+    model.checkpoint.clone_from(&kept.checkpoint);
+    model.adapter.clone_from(&kept.adapter);
+    model.files.clone_from(&kept.files);
+}
+
+/// Copies the model's files into the store, and checks that the copy is the same model.
+fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow::Result<()> {
+    let copied = writer.copy_model(model.id, &model_files(source)?)?;
+    let place = |part: &str| format!("{}/{part}", copied.folder);
+    model.copied = true;
+    model.checkpoint = place("checkpoint");
+    model.adapter = model.adapter.as_ref().map(|_| place("adapter"));
+    model.files.clone_from(&copied.files);
+    let found = describe(&source_of(writer.store(), model))?;
+    ensure!(
+        Digest::from(found.id) == model.id,
+        "the copy of model `{}` is another model than its source: the files changed while they were copied; give the \
+         same command again",
+        model.name
+    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use vestore::{Report, read_bed};
+use vestore::{Report, check_output_folder, read_bed};
 use vestore_ingest::{
     AdamWOptions, Alleles, Decay, Genome, LengthWarmup, Pretrained, PretrainingData, PretrainingPlan,
     PretrainingRun, Schedule, Stretches, TrainingResult, pretrain,
@@ -140,6 +140,9 @@ impl Settings {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut inputs: Vec<PathBuf> = arguments.fasta.iter().chain(&arguments.alleles).cloned().collect();
+    inputs.push(arguments.config.clone());
+    check_output_folder(&arguments.output, &inputs)?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;

@@ -54,7 +54,9 @@ pub(super) fn execute(
     let (job, track) = (prepared.job(), &prepared.track);
     let pending = job.pending()?;
     let stored = prepared.variants() - pending;
-    report.finish()?;
+    if pending == 0 {
+        report.finish()?;
+    }
     if pending == 0 && stored == 0 {
         say(format_args!("nothing to do: no variant of the input is one of this reference"));
         return Ok(ExitCode::SUCCESS);
@@ -72,6 +74,7 @@ pub(super) fn execute(
     }
     let models = prepared.load()?;
     let Some(writer) = &mut writer else {
+        report.finish()?;
         return tell_estimate(&job, &models[0], stored);
     };
     let depth = models[0].depth() as u64;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{
-    Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
+    OutputRules, Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track,
+    read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter,
@@ -67,6 +68,9 @@ pub(super) struct Scoring {
     /// List what was rejected or carries no score, as TSV
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Replace the file of --report, or of --plot, whatever it is; a report of this command is replaced anyway
+    #[arg(long)]
+    pub(super) force: bool,
     /// No progress
     #[arg(long)]
     pub(super) quiet: bool,
@@ -133,6 +137,14 @@ impl Scoring {
         self.variants.is_some() || !self.region.is_empty() || self.bed.is_some()
     }
 
+    /// The files that the command reads.
+    fn inputs(&self, store: &Store, model: &ModelRecord) -> Vec<PathBuf> {
+        let source = source_of(store, model);
+        let named = [&self.variants, &self.bed].into_iter().flatten().cloned();
+        let folders = [Some(source.checkpoint), source.adapter].into_iter().flatten();
+        named.chain(folders).chain([store.reference().to_owned()]).collect()
+    }
+
     /// Opens the store, settles the track, takes the right to write and reads the variants.
     pub(super) fn prepare(&self, store: &Path, model: &str, task: Task) -> anyhow::Result<Prepared> {
         let store = Store::open(store)?;
@@ -177,7 +189,10 @@ impl Scoring {
             Reference::open(store.reference()).context("scoring needs the reference of this store")?;
         reference.check(store.assembly())?;
         let mut report = match &self.report {
-            Some(path) => Report::with_listing(path)?,
+            Some(path) => {
+                let inputs = self.inputs(&store, &record);
+                Report::with_listing(path, &OutputRules { force: self.force, inputs: &inputs })?
+            }
             None => Report::new(),
         };
         let plan = plan(self, &store, &mut reference, &mut report)?;

@@ -1,14 +1,14 @@
 //! `vestore study context`
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use vestore::{Record, VariantSource};
+use vestore::{Output, OutputRules, Record, VariantSource};
 use vestore_ingest::{ContextModel, Genome, MAX_ORDER, Stretches};
 
+use super::interrupt;
 use super::pretrain::{parse_regions, read_genome};
 use super::say;
 
@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// TSV to write: `vestore import` takes it with --columns `context_llr`
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 /// What was written and what was not.
@@ -40,13 +43,16 @@ struct Counts {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    interrupt::end_at_once()?;
+    let inputs: Vec<PathBuf> = arguments.fasta.iter().chain([&arguments.variants]).cloned().collect();
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let mut output = Output::create(Some(&arguments.output), &rules)?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = parse_regions(&arguments.held_out, &genome)?;
     let model = ContextModel::count(&genome, &Stretches::new(&genome, &[], &held_out), arguments.order);
     let told = || format!("cannot write {}", arguments.output.display());
-    let mut output = BufWriter::new(File::create(&arguments.output).with_context(told)?);
     let counts = write(&model, &genome, &arguments.variants, &mut output).with_context(told)?;
-    output.flush().with_context(told)?;
+    output.finish()?;
     say(format_args!(
         "{} log-odds written; left out: {} alleles that are no SNVs, {} where the bases around are not known or REF \
          is another",

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
-use vestore::{Store, Writer};
+use vestore::{Store, Writer, check_output_folder};
 use vestore_ingest::{
     Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, finetune, rank_layers,
     source_of, threads, tuning_metrics, verdicts,
@@ -61,6 +61,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
     let parent = model(&store, &arguments.model)?;
     ensure!(parent.kept_layers.len() > 1, "model `{}` has one layer; there is nothing to study", parent.name);
+    let inputs: Vec<PathBuf> = arguments.data.inputs().collect();
+    check_output_folder(&arguments.output, &inputs)?;
     let windows = arguments.data.read(&store, &parent)?;
     let mut session = Session {
         writer: store.writer(&typed())?,
@@ -133,7 +135,11 @@ fn begun(
         );
         return Ok(known);
     }
-    for variation in [Variation::Baseline, Variation::WithoutUnfavourable, Variation::CornerstonesOnly] {
+    let methods = arguments.compare.iter().map(|method| Variation::Method {
+        method: arguments.tuning.plan(*method, 1).method.as_str().to_owned(),
+    });
+    let derived = [Variation::Baseline, Variation::WithoutUnfavourable, Variation::CornerstonesOnly];
+    for variation in derived.into_iter().chain(methods) {
         let name = model_name(&arguments.name, &variation);
         let taken = store.snapshot()?.models.iter().any(|model| model.name == name);
         ensure!(!taken, "a model of the store is called `{name}` already; give the study another --name");

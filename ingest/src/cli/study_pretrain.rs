@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde_json::json;
+use vestore::check_output_folder;
 use vestore_ingest::{
     Alleles, Device, Genome, Kind, Losses, MaskedOptions, Model, ModelSource, Part, Pretrained,
     PretrainingData, PretrainingPlan, PretrainingRun, Stretches, masked_losses, pretrain,
@@ -62,6 +63,9 @@ const PARTS: [(&str, Part); 3] =
     [("all", Part::All), ("outside repeats", Part::Unique), ("inside repeats", Part::Repeats)];
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut inputs: Vec<PathBuf> = arguments.fasta.iter().chain(&arguments.alleles).cloned().collect();
+    inputs.push(arguments.config.clone());
+    check_output_folder(&arguments.output, &inputs)?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;

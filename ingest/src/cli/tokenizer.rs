@@ -1,11 +1,13 @@
 //! `vestore tokenizer train`
 
 use std::cell::Cell;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
+use vestore::{Output, OutputRules, check_output_folder};
 use vestore_ingest::{Progress, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer};
 
 use super::{interrupt, say};
@@ -33,6 +35,9 @@ pub(super) struct Arguments {
     /// Folder for tokenizer.json and `tokenizer_config.json`, and meanwhile for 4 bytes a base
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+    /// Replace the two files if they exist
+    #[arg(long)]
+    force: bool,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -47,8 +52,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         kept_pairs: KEPT_PAIRS,
     };
     let folder = &arguments.output;
+    check_output_folder(folder, &arguments.inputs)?;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let rules = OutputRules { force: arguments.force, inputs: &arguments.inputs };
+    let create = |name: &str| Output::create(Some(&folder.join(name)), &rules);
+    let outputs = TrainedTokenizer::FILES.iter().map(|name| create(name)).collect::<Result<Vec<_>, _>>()?;
     let stop = interrupt::watch()?;
     let started = Instant::now();
     let progress = Progress::new("tokens", 0, u64::from(arguments.vocabulary), arguments.quiet);
@@ -64,7 +73,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         other => other?,
     };
-    trained.save(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
+    for (mut output, text) in outputs.into_iter().zip(trained.files()?) {
+        output.write_all(text.as_bytes())?;
+        output.finish()?;
+    }
     tell(&trained, arguments, started);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! What `vestore train finetune` and `vestore study layers` share: the labelled data, and how a model is tuned to
 //! it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use vestore::{Reference, Store, StoreError};
 use vestore_ingest::{
     AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Task, TuningInput,
-    TuningMethod, TuningPlan, TuningTask, WindowCutter,
+    TuningMethod, TuningPlan, TuningTask, WindowCutter, is_trained,
 };
-use vestore_schema::Model;
+use vestore_schema::{EXTERNAL_MODEL, Model, check_name};
 
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
@@ -74,7 +74,7 @@ impl DataArguments {
             format!("windows are cut from the reference of this store, {}", store.reference().display())
         })?;
         reference.check(store.assembly())?;
-        let rules = self.label.rules();
+        let rules = self.label.rules()?;
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         say(format_args!("{}: {}", path.display(), data.counts));
         let limit = model.max_window().unwrap_or(u32::MAX);
@@ -103,6 +103,13 @@ impl DataArguments {
         }
         ensure!(edge < data.inputs.len() as u64, "no variant has a window of {window} bp on its contig");
         Ok(gathered(&data, Some(&windows), Some(window)))
+    }
+}
+
+impl DataArguments {
+    /// The files that are read.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = PathBuf> {
+        [&self.labels, &self.sequences].into_iter().flatten().cloned()
     }
 }
 
@@ -277,6 +284,21 @@ impl TuningArguments {
             bf16: self.dtype == TrainingDtype::Bf16,
         }
     }
+}
+
+/// Refuses a name that another model of the store has, before hours of training. A training that is whole in `output`
+/// is the exception: the same command may be repeated, and its model is compared.
+pub(super) fn check_free(store: &Store, name: &str, output: &Path) -> anyhow::Result<()> {
+    check_name(name)?;
+    let taken = name == EXTERNAL_MODEL || store.snapshot()?.models.iter().any(|model| model.name == name);
+    if taken && !is_trained(output) {
+        let reason =
+            "the name is taken; choose another --name, or free it with `vestore model rename` or `remove`";
+        return Err(
+            StoreError::Conflict { kind: "model", name: name.to_owned(), reason: reason.to_owned() }.into()
+        );
+    }
+    Ok(())
 }
 
 /// The model of a store by name.

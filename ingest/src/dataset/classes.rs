@@ -9,6 +9,10 @@ use super::{DatasetError, LabelText, Task, TaskKind, number};
 /// The most classes; a column of more is rather no label.
 const MOST_CLASSES: usize = 1000;
 
+/// The largest number that is learnt. A head that gives it multiplies weights with the spread of the labels and sums
+/// up, which must stay within float32 (3.4e38).
+const LARGEST: f64 = 1e30;
+
 /// Labels as they stand, each text once.
 #[derive(Default)]
 pub(super) struct LabelTexts {
@@ -75,6 +79,11 @@ impl LabelTexts {
             },
         };
         if regression {
+            let large = |number: &Option<f64>| number.is_some_and(|number| number.abs() > LARGEST);
+            if let Some(at) = numbers.iter().position(large) {
+                let (value, line) = self.texts[at].clone();
+                return Err(DatasetError::TooLarge { path: path.into(), line, value });
+            }
             let number = |place: &usize| numbers[*place].unwrap_or_default();
             return Ok((Task::Regression, self.rows.iter().map(number).collect()));
         }

@@ -33,6 +33,19 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
     },
+    /// A number that a model cannot give.
+    #[error(
+        "{}, line {line}: label `{value}` is beyond float32; expected a number from -1e30 to 1e30: rescale the labels",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// 1-based.
+        line: u64,
+        /// What stands there.
+        value: String,
+    },
     /// More classes than a label has.
     #[error(
         "{} has {classes} different labels; name the column of the class, or, if labels are numbers, make the task \

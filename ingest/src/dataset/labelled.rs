@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use vestore::{Allele, LabelledRow, LabelledRows, Normalized, Reference, Rejection, normalize};
+use vestore::{Allele, KeyColumns, LabelledRow, LabelledRows, Normalized, Reference, Rejection, normalize};
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::{DatasetError, LabelCounts};
@@ -17,6 +17,8 @@ pub struct LabelRules {
     pub positive: Vec<String>,
     /// Texts that mean 0.
     pub negative: Vec<String>,
+    /// Columns that name the variant, where that is not left to their usual names.
+    pub keys: KeyColumns,
 }
 
 /// A label as it stands, or as the rules read it.
@@ -62,8 +64,6 @@ pub(crate) struct LabelledVariants<'a> {
     reference: &'a mut Reference,
     contigs: HashMap<String, Option<u32>>,
     row: LabelledRow,
-    /// The next alternate of the row in hand.
-    next: usize,
     /// What became of the rows so far; repeats are not counted here.
     pub(crate) counts: LabelCounts,
 }
@@ -78,36 +78,25 @@ impl<'a> LabelledVariants<'a> {
         reference: &'a mut Reference,
     ) -> Result<Self, DatasetError> {
         let columns: Vec<&str> = std::iter::once(rules.column.as_str()).chain(more.iter().copied()).collect();
-        let rows = LabelledRows::open(path, &columns)?;
+        let rows = LabelledRows::open(path, &rules.keys, &columns)?;
         let (contigs, row, counts) = (HashMap::new(), LabelledRow::default(), LabelCounts::default());
-        Ok(Self { rows, rules, assembly, reference, contigs, row, next: 0, counts })
+        Ok(Self { rows, rules, assembly, reference, contigs, row, counts })
     }
 
     /// The next one that has a label and is a variant of this reference; the others are counted.
     pub(crate) fn next(&mut self) -> Result<Option<LabelledVariant>, DatasetError> {
-        loop {
-            if self.next == self.row.alternates.len() {
-                self.next = 0;
-                if !self.rows.read(&mut self.row)? {
-                    self.row.alternates.clear();
-                    return Ok(None);
-                }
-            }
-            let at = self.next;
-            self.next += 1;
-            if let Some(found) = self.alternate(at)? {
+        while self.rows.read(&mut self.row)? {
+            if let Some(found) = self.alternate()? {
                 return Ok(Some(found));
             }
         }
+        Ok(None)
     }
 
-    fn alternate(&mut self, at: usize) -> Result<Option<LabelledVariant>, DatasetError> {
+    fn alternate(&mut self) -> Result<Option<LabelledVariant>, DatasetError> {
         self.counts.variants += 1;
         let row = &self.row;
-        let several: Vec<&str> = row.values[0].split(',').collect();
-        // A field may have a value for each alternate.
-        let each = row.alternates.len() > 1 && several.len() == row.alternates.len();
-        let text = if each { several[at] } else { row.values[0].as_str() };
+        let text = row.values[0].as_str();
         if is_missing(text) {
             self.counts.unlabelled += 1;
             return Ok(None);
@@ -128,7 +117,7 @@ impl<'a> LabelledVariants<'a> {
         let normalized = match contig {
             None => Normalized::Rejected(Rejection::UnknownContig),
             Some(contig) => {
-                let (position, alternate) = (row.position, row.alternates[at].as_str());
+                let (position, alternate) = (row.position, row.alternate.as_str());
                 let allele = Allele { contig, position, reference: &row.reference, alternate };
                 normalize(allele, self.reference)?
             }

@@ -391,7 +391,7 @@ fn wrong_values_are_told_with_their_line_and_remedy() {
         ("seq,kind\nACGT,a\n,b\n", None, "line 3: sequence `` is empty"),
         ("seq,kind\nACGT,a\nAC-GT,b\n", None, "line 3: sequence `AC-GT` is no DNA"),
         (long.as_str(), None, "is longer than 1,000,000 bases"),
-        ("seq,kind\nACGT\n", None, "line 2: text `ACGT` has too few columns"),
+        ("seq,kind\nACGT\n", None, "line 2: 1 column; the header has 2"),
         ("seq,class\nACGT,a\n", None, "no column `kind`; it has seq, class"),
         ("seq,kind\nACGT,1\nACGT,2\nACGT,b\n", None, "line 4: label `b` is no number"),
         ("seq,kind\nACGT,a\nACGT,b\n", Some(TaskKind::Regression), "line 2: label `a` is no number"),

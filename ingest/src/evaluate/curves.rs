@@ -1,7 +1,6 @@
 //! ROC and precision-recall curves as an SVG picture.
 
 use std::error::Error;
-use std::path::Path;
 
 use plotters::prelude::*;
 
@@ -14,14 +13,15 @@ const SIZE: (u32, u32) = (1120, 600);
 /// average precision takes them, with a faint line at the precision of a score without information.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn plot_curves(curves: &[(String, Curves)], path: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// When the drawing library refuses.
+pub fn plot_curves(curves: &[(String, Curves)]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let text = |error: Box<dyn Error>| -> Box<dyn Error + Send + Sync> { error.to_string().into() };
-    draw(curves, path).map_err(text)
+    draw(curves).map_err(text)
 }
 
-fn draw(curves: &[(String, Curves)], path: &Path) -> Result<(), Box<dyn Error>> {
-    let area = SVGBackend::new(path, SIZE).into_drawing_area();
+fn draw(curves: &[(String, Curves)]) -> Result<String, Box<dyn Error>> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let panels = area.split_evenly((1, 2));
     for (panel, ranks) in panels.iter().zip([true, false]) {
@@ -54,7 +54,8 @@ fn draw(curves: &[(String, Curves)], path: &Path) -> Result<(), Box<dyn Error>> 
             .draw()?;
     }
     area.present()?;
-    Ok(())
+    drop((panels, area));
+    Ok(svg)
 }
 
 /// Each precision from the recall before it to its own.

@@ -55,6 +55,23 @@ pub enum CheckpointError {
         #[source]
         source: PickleError,
     },
+    /// A link that leads out of the folder.
+    #[error(
+        "`{}` is a link to another place: `{}`; put a copy of the file in its place if it belongs to the model",
+        file.display(), target.display()
+    )]
+    Link {
+        /// The link.
+        file: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A folder, pipe or device where a file is expected.
+    #[error("not a plain file: `{}`; remove it, or replace it with the file that it stands for", file.display())]
+    NotPlain {
+        /// Its path.
+        file: PathBuf,
+    },
     /// A JSON file that is none.
     #[error("`{}` is not valid JSON of the expected form ({reason})", file.display())]
     Json {
@@ -205,12 +222,14 @@ impl Mapped {
 pub(crate) struct Checkpoint {
     files: Vec<Mapped>,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Which shard holds what.
+    index: Option<PathBuf>,
 }
 
 impl Checkpoint {
     /// A checkpoint without weights, for a model that is yet to be trained.
     pub(crate) fn empty() -> Self {
-        Self { files: Vec::new(), tensors: BTreeMap::new() }
+        Self { files: Vec::new(), tensors: BTreeMap::new(), index: None }
     }
 
     /// Opens `<stem>.safetensors` or `<bin_stem>.bin` in `directory`, whole or in shards;
@@ -228,13 +247,22 @@ impl Checkpoint {
                 expected: names.to_vec(),
             });
         };
-        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new() };
+        let mut checkpoint = Self::empty();
         if found.ends_with(".index.json") {
+            checkpoint.index = Some(directory.join(found));
             checkpoint.shards(directory, found)?;
         } else {
             checkpoint.file(directory.join(found))?;
         }
         Ok(checkpoint)
+    }
+
+    /// Names of its files, and of the index that names them.
+    pub(crate) fn file_names(&self) -> Vec<String> {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let mut names: Vec<String> = self.files.iter().filter_map(|file| name(&file.path)).collect();
+        names.extend(self.index.as_deref().and_then(name));
+        names
     }
 
     /// Adds the tensors of one file.

@@ -100,6 +100,7 @@ mod tests {
             max_tokens: Some(2048),
             license: None,
             note: None,
+            files: Vec::new(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The profile of a model: what each layer does to a score, as an SVG picture.
 
 use std::error::Error;
-use std::path::Path;
 
 use plotters::coord::types::RangedCoordu32;
 use plotters::prelude::*;
@@ -17,14 +16,15 @@ type Pick = fn(&LayerSummary) -> Option<Figure>;
 /// Draws the mean magnitude of the change and the rank correlation, with their intervals, over the layers.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn plot(summary: &Summary, path: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// When the drawing library refuses.
+pub fn plot(summary: &Summary) -> Result<String, Box<dyn Error + Send + Sync>> {
     let text = |error: Box<dyn Error>| -> Box<dyn Error + Send + Sync> { error.to_string().into() };
-    draw(summary, path).map_err(text)
+    draw(summary).map_err(text)
 }
 
-fn draw(summary: &Summary, path: &Path) -> Result<(), Box<dyn Error>> {
-    let area = SVGBackend::new(path, SIZE).into_drawing_area();
+fn draw(summary: &Summary) -> Result<String, Box<dyn Error>> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let title =
         format!("{}: {} without each layer, {} variants", summary.track, summary.column, summary.variants);
@@ -57,5 +57,6 @@ fn draw(summary: &Summary, path: &Path) -> Result<(), Box<dyn Error>> {
         )?;
     }
     area.present()?;
-    Ok(())
+    drop((panels, area));
+    Ok(svg)
 }

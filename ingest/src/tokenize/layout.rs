@@ -1,9 +1,5 @@
 //! The files of a byte-pair tokenizer as DNABERT-2 publishes them.
 
-use std::fs;
-use std::io;
-use std::path::Path;
-
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -45,12 +41,18 @@ fn by_id<S: Serializer>(tokens: &[String], serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_map(tokens.iter().zip(0_u32..))
 }
 
-/// Writes tokenizer.json and `tokenizer_config.json` into `folder`: [`SPECIAL`], [`BASES`] and what `merges`
-/// make of them are the `tokens`, and a text is `[CLS]`, its tokens, `[SEP]`.
+/// Names of the files of [`byte_pair_files`].
+pub(crate) const BYTE_PAIR_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+
+/// The texts of [`BYTE_PAIR_FILES`]: [`SPECIAL`], [`BASES`] and what `merges` make of them are the `tokens`, and a
+/// text is `[CLS]`, its tokens, `[SEP]`.
 ///
 /// # Errors
-/// When a file cannot be written.
-pub(crate) fn write_byte_pairs(folder: &Path, tokens: &[String], merges: &[[String; 2]]) -> io::Result<()> {
+/// When a token cannot be written as JSON.
+pub(crate) fn byte_pair_files(
+    tokens: &[String],
+    merges: &[[String; 2]],
+) -> Result<[String; 2], serde_json::Error> {
     let added = SPECIAL.iter().enumerate().map(|(id, content)| {
         json!({ "id": id, "content": content, "special": true, "single_word": false, "lstrip": false,
                 "rstrip": false, "normalized": false })
@@ -86,9 +88,8 @@ pub(crate) fn write_byte_pairs(folder: &Path, tokens: &[String], merges: &[[Stri
             merges: merges.iter().map(|pair| pair.join(" ")).collect(),
         },
     };
-    fs::write(folder.join("tokenizer.json"), serde_json::to_string_pretty(&file)?)?;
     let [unknown, class, separator, padding, mask] = SPECIAL;
     let config = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "unk_token": unknown, "cls_token": class,
                          "sep_token": separator, "pad_token": padding, "mask_token": mask });
-    fs::write(folder.join("tokenizer_config.json"), serde_json::to_string_pretty(&config)?)
+    Ok([serde_json::to_string_pretty(&file)?, serde_json::to_string_pretty(&config)?])
 }

@@ -28,7 +28,7 @@ pub use self::corpus::CorpusCounts;
 use self::pairs::{Pair, Pairs};
 use self::pass::{Batch, Count, Pass};
 use self::spill::Spill;
-use super::layout::{BASES, SPECIAL, write_byte_pairs};
+use super::layout::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
 
 /// A token's id. The id of `[UNK]`, which no base has, stands between two words.
 type Token = u32;
@@ -67,12 +67,15 @@ pub struct TrainedTokenizer {
 }
 
 impl TrainedTokenizer {
-    /// Writes tokenizer.json and `tokenizer_config.json`, in DNABERT-2's layout, into `folder`.
+    /// Names of its files, in DNABERT-2's layout.
+    pub const FILES: [&str; 2] = BYTE_PAIR_FILES;
+
+    /// The texts of its files.
     ///
     /// # Errors
-    /// When a file cannot be written.
-    pub fn save(&self, folder: &Path) -> io::Result<()> {
-        write_byte_pairs(folder, &self.tokens, &self.merges)
+    /// When a token cannot be written as JSON.
+    pub fn files(&self) -> Result<[String; 2], serde_json::Error> {
+        byte_pair_files(&self.tokens, &self.merges)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use vestore::{ImportError, LabelledRow, LabelledRows};
+use vestore::{ImportError, KeyColumns, LabelledRow, LabelledRows};
 use vestore_schema::Region;
 
 use super::genome::Genome;
@@ -85,10 +85,15 @@ impl Alleles {
     /// # Errors
     /// When the file cannot be read, a record lacks frequencies, or nothing fits.
     pub fn read(&mut self, file: &Path, genome: &Genome) -> Result<(), AllelesError> {
-        let mut rows = LabelledRows::open(file, &["AF"])?;
-        let (mut record, mut found) = (LabelledRow::default(), Self::default());
-        while rows.read(&mut record)? {
-            found.add(&record, file, genome)?;
+        let mut rows = LabelledRows::open(file, &KeyColumns::default(), &["AF"])?;
+        let (mut row, mut record, mut found) = (LabelledRow::default(), Vec::new(), Self::default());
+        while rows.read(&mut row)? {
+            let of = row.of;
+            record.push(std::mem::take(&mut row));
+            if record.len() == of {
+                found.add(&record, file, genome)?;
+                record.clear();
+            }
         }
         let AlleleCounts { used, not_bases, unknown_contig, ref_mismatch } = found.counts;
         if used == 0 {
@@ -126,7 +131,9 @@ impl Alleles {
         self.counts
     }
 
-    fn add(&mut self, record: &LabelledRow, file: &Path, genome: &Genome) -> Result<(), AllelesError> {
+    /// Adds the alternates of one record.
+    fn add(&mut self, alleles: &[LabelledRow], file: &Path, genome: &Genome) -> Result<(), AllelesError> {
+        let Some(record) = alleles.first() else { return Ok(()) };
         let Some(contig) = genome.assembly().resolve(&record.contig) else {
             self.counts.unknown_contig += 1;
             return Ok(());
@@ -144,16 +151,16 @@ impl Alleles {
             self.counts.ref_mismatch += 1;
             return Ok(());
         }
-        let frequencies = frequencies(record).ok_or_else(|| AllelesError::Frequency {
+        let frequencies = frequencies(alleles).ok_or_else(|| AllelesError::Frequency {
             file: file.to_owned(),
             line: record.line,
-            alternates: record.alternates.len(),
+            alternates: record.of,
             found: record.values.join(","),
         })?;
         let mut alternates = Vec::new();
         let mut below = 0.0;
-        for (alternate, frequency) in record.alternates.iter().zip(frequencies) {
-            let bases = alternate.to_ascii_uppercase().into_bytes();
+        for (allele, frequency) in alleles.iter().zip(frequencies) {
+            let bases = allele.alternate.to_ascii_uppercase().into_bytes();
             if bases.iter().all(|base| b"ACGT".contains(base)) {
                 below += frequency;
                 alternates.push((below, bases));
@@ -212,15 +219,13 @@ impl Alleles {
     }
 }
 
-/// The frequency of each alternate allele of a record.
-fn frequencies(record: &LabelledRow) -> Option<Vec<f64>> {
-    let found: Vec<f64> = record
-        .values
-        .first()?
-        .split(',')
-        .map(|text| text.parse().ok().filter(|frequency| (0.0..=1.0).contains(frequency)))
-        .collect::<Option<_>>()?;
-    (found.len() == record.alternates.len()).then_some(found)
+/// The frequency of each alternate allele of a record; `None` where one is missing or shared.
+fn frequencies(alleles: &[LabelledRow]) -> Option<Vec<f64>> {
+    let frequency = |allele: &LabelledRow| {
+        let text = allele.values.first().filter(|_| !allele.shared)?;
+        text.parse().ok().filter(|frequency| (0.0..=1.0).contains(frequency))
+    };
+    alleles.iter().map(frequency).collect()
 }
 
 #[cfg(test)]
@@ -282,7 +287,7 @@ mod tests {
     fn frequencies_must_be_there() {
         let (_directory, genome, vcf) = fixture("a\t2\t.\tC\tT,G\t.\t.\tAF=0.5\n");
         let error = read(&vcf, &genome).expect_err("one frequency").to_string();
-        assert!(error.contains("line 3") && error.contains("AF is `0.5`"), "{error}");
+        assert!(error.contains("line 3: INFO field `AF` has 1 value; expected 2"), "{error}");
         let (_directory, genome, vcf) = fixture("a\t2\t.\tG\tT\t.\t.\tAF=0.5\n");
         assert!(read(&vcf, &genome).expect_err("no match").to_string().contains("1 have"));
     }

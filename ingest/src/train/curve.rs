@@ -1,7 +1,6 @@
 //! The loss of a training over its steps, as an SVG picture.
 
 use std::error::Error;
-use std::path::Path;
 
 use plotters::prelude::*;
 
@@ -13,18 +12,18 @@ const SIZE: (u32, u32) = (960, 540);
 /// Draws the losses of the training windows and of the held-out ones.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the drawing library refuses.
 pub(crate) fn plot_losses(
-    file: &Path,
     losses: &[LossPoint],
     held_out: &[LossPoint],
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+) -> Result<String, Box<dyn Error + Send + Sync>> {
     let text = |error: Box<dyn Error>| -> Box<dyn Error + Send + Sync> { error.to_string().into() };
-    draw(file, losses, held_out).map_err(text)
+    draw(losses, held_out).map_err(text)
 }
 
-fn draw(file: &Path, losses: &[LossPoint], held_out: &[LossPoint]) -> Result<(), Box<dyn Error>> {
-    let area = SVGBackend::new(file, SIZE).into_drawing_area();
+fn draw(losses: &[LossPoint], held_out: &[LossPoint]) -> Result<String, Box<dyn Error>> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let all = || losses.iter().chain(held_out);
     let last = all().map(|point| point.step).max().unwrap_or(1).max(1);
@@ -58,5 +57,6 @@ fn draw(file: &Path, losses: &[LossPoint], held_out: &[LossPoint]) -> Result<(),
         .border_style(BLACK.mix(0.3))
         .draw()?;
     area.present()?;
-    Ok(())
+    drop((chart, area));
+    Ok(svg)
 }

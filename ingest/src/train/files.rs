@@ -14,12 +14,14 @@ use thiserror::Error;
 
 use super::curve::plot_losses;
 use super::initial::initial_weights;
+use super::lock::FolderLock;
 use super::network::Network;
 use super::pretrain::TrainingResult;
 use super::state::{LossPoint, StateError, difference, replace, write_tensors};
 use crate::model::checkpoint::{Checkpoint, CheckpointError};
 use crate::model::describe;
 use crate::model::error::ModelError;
+use crate::model::files::plain_file;
 use crate::model::identity::hexadecimal;
 use crate::model::source::ModelSource;
 use crate::synthetic::write_safetensors;
@@ -44,10 +46,23 @@ pub enum FilesError {
         source: io::Error,
     },
     /// The folder holds something else.
-    #[error("`{}` holds a checkpoint that no training here wrote; give another --output", output.display())]
+    #[error(
+        "`{}` holds `{name}`, which no training here wrote and which would be overwritten; give another --output",
+        output.display()
+    )]
     Occupied {
         /// The folder.
         output: PathBuf,
+        /// The first such file.
+        name: String,
+    },
+    /// Another process trains there.
+    #[error("`{}` is being trained by {holder}; wait for it to end, or give another --output", output.display())]
+    Locked {
+        /// The folder.
+        output: PathBuf,
+        /// Command, process, host.
+        holder: String,
     },
     /// The folder holds the model of another training.
     #[error(
@@ -76,13 +91,27 @@ pub enum FilesError {
     State(#[from] StateError),
 }
 
-/// Refuses a folder that holds a model of somebody else: one without a record of its training, or its state.
+/// Further files that a training writes.
+const WRITTEN: [&str; 3] = ["adapter_config.json", "README.md", CURVE];
+
+/// The picture of the losses.
+const CURVE: &str = "loss.svg";
+
+/// Whether a folder holds a model that was trained here and is whole.
+#[must_use]
+pub fn is_trained(output: &Path) -> bool {
+    output.join(RECORD).is_file()
+}
+
+/// Refuses a folder that holds files of somebody else which a training would overwrite: one without a record of its
+/// training, or its state.
 pub(crate) fn check_vacant(output: &Path, working: &Path) -> Result<(), FilesError> {
     let ours = output.join(RECORD).exists() || working.exists();
     let model = |name: std::ffi::OsString| {
         let name = name.to_string_lossy().into_owned();
-        let weights = [".safetensors", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end));
-        weights || name == "config.json" || name == "adapter_config.json"
+        let weights = [".safetensors", ".bin", ".pt", ".pth", ".py"].iter().any(|end| name.ends_with(end));
+        let written = weights || COPIED.iter().chain(&WRITTEN).any(|own| *own == name);
+        written.then_some(name)
     };
     let io = |source| FilesError::Io { file: output.to_owned(), source };
     let entries = match std::fs::read_dir(output) {
@@ -91,8 +120,8 @@ pub(crate) fn check_vacant(output: &Path, working: &Path) -> Result<(), FilesErr
         Err(error) => return Err(io(error)),
     };
     for entry in entries {
-        if model(entry.map_err(io)?.file_name()) && !ours {
-            return Err(FilesError::Occupied { output: output.to_owned() });
+        if let (Some(name), false) = (model(entry.map_err(io)?.file_name()), ours) {
+            return Err(FilesError::Occupied { output: output.to_owned(), name });
         }
     }
     Ok(())
@@ -111,7 +140,7 @@ pub(crate) fn finished<T: DeserializeOwned>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(FilesError::Io { file, source }),
     };
-    let occupied = || FilesError::Occupied { output: output.to_owned() };
+    let occupied = || FilesError::Occupied { output: output.to_owned(), name: RECORD.to_owned() };
     let found: Value = serde_json::from_slice(&text).map_err(|_| occupied())?;
     let (Some(made), Some(result)) = (found.get("training"), found.get("result")) else {
         return Err(occupied());
@@ -143,15 +172,22 @@ pub(crate) fn finish<T: Serialize>(
     std::fs::remove_dir_all(working).map_err(io(working.to_owned()))
 }
 
+/// Copies a small file, durably.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), FilesError> {
+    let bytes = std::fs::read(from).map_err(|source| FilesError::Io { file: from.to_owned(), source })?;
+    replace(to, &bytes).map_err(|source| FilesError::Io { file: to.to_owned(), source })
+}
+
 /// Draws the losses of a training into `loss.svg`.
 pub(crate) fn draw_losses(
     output: &Path,
     losses: &[LossPoint],
     held_out: &[LossPoint],
 ) -> Result<(), FilesError> {
-    let file = output.join("loss.svg");
-    plot_losses(&file, losses, held_out)
-        .map_err(|error| FilesError::Curve { file: file.clone(), reason: error.to_string() })
+    let file = output.join(CURVE);
+    let svg = plot_losses(losses, held_out)
+        .map_err(|error| FilesError::Curve { file: file.clone(), reason: error.to_string() })?;
+    replace(&file, svg.as_bytes()).map_err(|source| FilesError::Io { file, source })
 }
 
 /// The folder of a training.
@@ -162,6 +198,8 @@ pub(crate) struct Files {
     /// The checkpoint to start from.
     start: PathBuf,
     digest: String,
+    /// Held until the training ends.
+    _lock: FolderLock,
 }
 
 impl Files {
@@ -177,11 +215,13 @@ impl Files {
         let mut hash = Sha256::new();
         let mut contents = Vec::new();
         for name in COPIED {
-            match std::fs::read(start.join(name)) {
-                Ok(bytes) => contents.push((name, bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && name != "config.json" => {}
-                Err(error) => return Err(io(&start.join(name))(error)),
-            }
+            let Some(file) = plain_file(start, name).map_err(ModelError::from)? else {
+                if name == "config.json" {
+                    return Err(io(&start.join(name))(io::ErrorKind::NotFound.into()));
+                }
+                continue;
+            };
+            contents.push((name, std::fs::read(&file).map_err(io(&file))?));
         }
         for (name, bytes) in &contents {
             hash.update(name.as_bytes());
@@ -195,7 +235,9 @@ impl Files {
         if trained {
             hash.update(describe(&ModelSource::new(start))?.id);
         }
+        let lock = FolderLock::take(output, &working)?;
         let files = Self {
+            _lock: lock,
             output: output.to_owned(),
             digest: hexadecimal(&hash.finalize()),
             start: if trained { start.to_owned() } else { working.clone() },
@@ -243,15 +285,10 @@ impl Files {
         record: &Value,
         result: &TrainingResult,
     ) -> Result<(), FilesError> {
-        let io = |file: &Path| {
-            let file = file.to_owned();
-            move |source| FilesError::Io { file, source }
-        };
         for name in COPIED {
             let from = self.working.join(name);
             if from.exists() {
-                let to = self.output.join(name);
-                std::fs::copy(&from, &to).map_err(io(&to))?;
+                copy(&from, &self.output.join(name))?;
             }
         }
         let weights: BTreeMap<String, &Tensor> =

@@ -11,6 +11,7 @@ use tch::Device;
 use super::examples::Example;
 use super::figures::{TuningFigure, figures};
 use super::files::{FilesError, check_vacant, draw_losses, finish, finished};
+use super::lock::FolderLock;
 use super::published;
 use super::tuning::{Tuned, TuningData, TuningError, TuningPlan, TuningResult, TuningRun, tune};
 use crate::model::describe;
@@ -76,13 +77,12 @@ pub fn finetune(
     // A record of an earlier training does not make the parent's own folder a place to write to.
     let place = |folder: &Path| folder.canonicalize().ok();
     if place(output).is_some_and(|output| Some(output) == place(&run.source.checkpoint)) {
-        return Err(FilesError::Occupied { output: output.to_owned() }.into());
+        return Err(FilesError::Occupied { output: output.to_owned(), name: "config.json".to_owned() }.into());
     }
+    let _lock = FolderLock::take(output, &working)?;
     if let Some(result) = finished(output, &working, &record)? {
         return Ok(Some(result));
     }
-    let io = |source| FilesError::Io { file: working.clone(), source };
-    std::fs::create_dir_all(&working).map_err(io)?;
     let Some((tuned, result)) = tuned(plan, data, run, &working, &record)? else { return Ok(None) };
     draw_losses(output, &result.tuning.losses, &result.tuning.validation)?;
     published::write(&tuned, run.source, run.classes, &working, output)?;
@@ -111,6 +111,11 @@ fn tuned(
     let said = |examples: &[Example]| tuned.objective.say(&tuned.network, examples, None);
     let validation = said(data.validation)?.predictions;
     let test = if run.test.is_empty() { Vec::new() } else { said(run.test)?.predictions };
+    // Scores are float32.
+    let finite = |row: &Vec<f64>| row.iter().all(|value| (*value as f32).is_finite());
+    if !validation.iter().chain(&test).all(finite) {
+        return Err(TuningError::NotFinite { what: "predictions" });
+    }
     let evaluation_seconds = started.elapsed().as_secs_f64();
     let measured = |predictions: &[Vec<f64>], examples: &[Example]| {
         if examples.is_empty() { Vec::new() } else { figures(data.task, predictions, examples) }

@@ -137,7 +137,7 @@ pub enum PretrainError {
     NoMask,
     /// The loss is no number any more.
     #[error(
-        "at step {step} the loss is {loss} and the gradient {gradient}; take a lower --learning-rate or a longer \
+        "at step {step} the loss is {loss} and the gradient {gradient}; use a lower --learning-rate or a longer \
          --warmup, with another --output"
     )]
     Diverged {
@@ -412,6 +412,9 @@ impl<'a> Training<'a> {
         for part in self.watched.chunks(16) {
             let loss: Tensor = tch::no_grad(|| self.network.masked_loss(part))?;
             sum += loss.f_double_value(&[])?;
+        }
+        if !sum.is_finite() {
+            return Err(PretrainError::Diverged { step, loss: sum, gradient: f64::NAN });
         }
         let weight: f64 =
             self.watched.iter().flat_map(|window| &window.weights).map(|weight| f64::from(*weight)).sum();

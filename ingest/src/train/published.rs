@@ -6,10 +6,10 @@ use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use super::examples::TuningTask;
-use super::files::{COPIED, FilesError};
+use super::files::{COPIED, FilesError, copy};
 use super::network::Network;
 use super::objective::Scale;
 use super::start::trunk;
@@ -17,6 +17,8 @@ use super::state::{replace, write_tensors};
 use super::tuning::{Tuned, TuningError};
 use crate::adapter::counted;
 use crate::model::blueprint::class_output;
+use crate::model::error::ModelError;
+use crate::model::files::{code, plain_file};
 use crate::model::source::{ModelSource, card_field};
 
 /// Writes the tuned model into `output`, which is there: an adapter's two files, or a checkpoint of the kept layers,
@@ -40,20 +42,19 @@ pub(super) fn write(
         let named: BTreeMap<String, &Tensor> =
             tensors.iter().map(|(name, tensor)| (trunk.published(name), tensor)).collect();
         let file = output.join("adapter_config.json");
-        std::fs::copy(working.join("adapter").join("adapter_config.json"), &file).map_err(io(&file))?;
+        copy(&working.join("adapter").join("adapter_config.json"), &file)?;
         let file = output.join("README.md");
         replace(&file, card(source, tuned, classes).as_bytes()).map_err(io(&file))?;
         write_tensors(&output.join("adapter_model.safetensors"), &named, metadata)?;
         return Ok(());
     }
-    for name in COPIED {
-        let from = source.checkpoint.join(name);
-        if from.exists() && name != "config.json" {
-            let to = output.join(name);
-            std::fs::copy(&from, &to).map_err(io(&to))?;
+    // With the code that a published configuration may name (`auto_map`): without it transformers cannot load it.
+    let code = code(&source.checkpoint).map_err(ModelError::from)?;
+    for name in COPIED.map(str::to_owned).into_iter().chain(code).filter(|name| name != "config.json") {
+        if let Some(from) = plain_file(&source.checkpoint, &name).map_err(ModelError::from)? {
+            copy(&from, &output.join(name))?;
         }
     }
-    copy_code(&source.checkpoint, output)?;
     let file = source.checkpoint.join("config.json");
     let text = std::fs::read(&file).map_err(io(&file))?;
     let config: Map<String, Value> = serde_json::from_slice(&text)
@@ -72,28 +73,12 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Copies the Python files that a published configuration may name (`auto_map`), without which transformers cannot
-/// load it. They are never run here.
-fn copy_code(checkpoint: &Path, output: &Path) -> Result<(), FilesError> {
-    let io = |file: &Path| {
-        let file = file.to_owned();
-        move |source| FilesError::Io { file, source }
-    };
-    for entry in std::fs::read_dir(checkpoint).map_err(io(checkpoint))? {
-        let from = entry.map_err(io(checkpoint))?.path();
-        if let (Some("py"), Some(name)) = (from.extension().and_then(|end| end.to_str()), from.file_name()) {
-            std::fs::copy(&from, output.join(name)).map_err(io(&from))?;
-        }
-    }
-    Ok(())
-}
-
-/// The weights, with a head that gives numbers in the labels' unit.
+/// The weights, with a head that gives numbers in the labels' unit; an error where one of them is not finite.
 fn scaled(
     network: &Network,
     tensors: &BTreeMap<String, Tensor>,
     scale: Scale,
-) -> Result<BTreeMap<String, Tensor>, TchError> {
+) -> Result<BTreeMap<String, Tensor>, TuningError> {
     let opened = network.opened();
     let (output, _) = class_output(opened.dialect, &opened.config, 0);
     tch::no_grad(|| {
@@ -103,6 +88,9 @@ fn scaled(
                 Some(".bias") => tensor.f_mul_scalar(scale.spread)?.f_add_scalar(scale.centre)?,
                 _ => tensor.shallow_clone(),
             };
+            if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+                return Err(TuningError::NotFinite { what: "weights" });
+            }
             Ok((name.clone(), tensor))
         };
         tensors.iter().map(one).collect()

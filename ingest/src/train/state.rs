@@ -179,13 +179,18 @@ pub(crate) fn write_tensors(
     replace(file, &bytes).map_err(|source| StateError::Io { file: file.to_owned(), source })
 }
 
-/// Writes a file so that a crash leaves the old one or the new one.
+/// Writes a file so that a crash leaves the old one or the new one. Whatever has the temporary name, a killed
+/// training's or a link, is removed, never written to; the folder is locked to one training.
 pub(crate) fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = folder.join(name);
-    let mut written = File::create(&partial)?;
+    match std::fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut written = File::create_new(&partial)?;
     written.write_all(bytes)?;
     written.sync_all()?;
     std::fs::rename(&partial, file)?;

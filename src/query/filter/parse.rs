@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Condition<String>, FilterError> {
     let mut parser = Parser { text, tokens, next: 0, depth: 0 };
     let condition = parser.any()?;
     if parser.next < parser.tokens.len() {
-        return Err(parser.due("`and`, `or` or the end is due"));
+        return Err(parser.due("expected `and`, `or` or the end"));
     }
     Ok(condition)
 }
@@ -46,7 +46,7 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, FilterError> {
             ')' => (1, Token::Close),
             '\'' | '"' | '`' => {
                 let Some(end) = rest[1..].find(first) else {
-                    return Err(malformed(text, "a closing quote is due", at));
+                    return Err(malformed(text, "expected a closing quote", at));
                 };
                 let inner = rest[1..=end].to_owned();
                 (end + 2, if first == '`' { Token::Name(inner) } else { Token::Text(inner) })
@@ -64,7 +64,7 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, FilterError> {
                 ];
                 match known.into_iter().find(|(sign, _)| rest.starts_with(sign)) {
                     Some((sign, comparison)) => (sign.len(), Token::Compare(comparison)),
-                    None => return Err(malformed(text, "a comparison such as `<` or `!=` is due", at)),
+                    None => return Err(malformed(text, "expected a comparison such as `<` or `!=`", at)),
                 }
             }
             '0'..='9' | '-' | '+' | '.' => {
@@ -78,7 +78,7 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, FilterError> {
                     .map_or(rest.len(), |(offset, _)| offset);
                 match rest[..length].parse::<f64>() {
                     Ok(number) if number.is_finite() => (length, Token::Number(number)),
-                    _ => return Err(malformed(text, "a number is due", at)),
+                    _ => return Err(malformed(text, "expected a number", at)),
                 }
             }
             _ if first.is_alphabetic() || first == '_' => {
@@ -86,7 +86,7 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, FilterError> {
                 let length = rest.find(|letter: char| !plain(letter)).unwrap_or(rest.len());
                 (length, Token::Word(rest[..length].to_owned()))
             }
-            _ => return Err(malformed(text, "a column, a number or a text in quotes is due", at)),
+            _ => return Err(malformed(text, "expected a column, a number or a text in quotes", at)),
         };
         tokens.push((at, token));
         at += length;
@@ -137,7 +137,7 @@ impl Parser<'_> {
     fn one(&mut self) -> Result<Condition<String>, FilterError> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(self.due("less nesting is due"));
+            return Err(self.due("expected less nesting"));
         }
         let condition = if self.word("not") {
             Condition::Not(Box::new(self.one()?))
@@ -145,7 +145,7 @@ impl Parser<'_> {
             self.next += 1;
             let inner = self.any()?;
             if self.peek() != Some(&Token::Close) {
-                return Err(self.due("`)` is due"));
+                return Err(self.due("expected `)`"));
             }
             self.next += 1;
             inner
@@ -163,13 +163,13 @@ impl Parser<'_> {
         {
             let not = self.word("not");
             if !self.word("null") {
-                return Err(self.due("`null` is due"));
+                return Err(self.due("expected `null`"));
             }
             let condition = Condition::IsNull(name.clone());
             return Ok(if not { Condition::Not(Box::new(condition)) } else { condition });
         }
         let Some(Token::Compare(comparison)) = self.peek() else {
-            return Err(self.due("a comparison such as `<` or `!=` is due"));
+            return Err(self.due("expected a comparison such as `<` or `!=`"));
         };
         let comparison = *comparison;
         self.next += 1;
@@ -183,7 +183,7 @@ impl Parser<'_> {
             Some(Token::Name(name)) => Operand::Column(name.clone()),
             Some(Token::Text(text)) => Operand::Text(text.clone()),
             Some(Token::Number(number)) => Operand::Number(*number),
-            _ => return Err(self.due("a column, a number or a text in quotes is due")),
+            _ => return Err(self.due("expected a column, a number or a text in quotes")),
         };
         self.next += 1;
         Ok(operand)

@@ -2,11 +2,13 @@ use std::sync::Arc;
 
 use arrow::array::{Float32Array, RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::{Field, Schema};
+use vestore_schema::Contig;
 
 use super::*;
 
 fn batch() -> RecordBatch {
     let schema = Schema::new(vec![
+        Field::new("contig", DataType::Utf8, false),
         Field::new("position", DataType::UInt32, false),
         Field::new("status", DataType::Utf8, false),
         Field::new("a.llr", DataType::Float32, true),
@@ -16,6 +18,7 @@ fn batch() -> RecordBatch {
     RecordBatch::try_new(
         Arc::new(schema),
         vec![
+            Arc::new(StringArray::from(vec!["chr1", "chr1", "chr2", "chrM"])),
             Arc::new(UInt32Array::from(vec![1, 2, 3, 4])),
             Arc::new(StringArray::from(vec!["scored", "scored", "non_acgt", "scored"])),
             Arc::new(Float32Array::from(vec![Some(-4.0), Some(0.1), None, Some(-3.0)])),
@@ -26,9 +29,14 @@ fn batch() -> RecordBatch {
     .unwrap()
 }
 
+fn assembly() -> Assembly {
+    let contig = |name: &str| Contig { name: name.to_owned(), length: 100, digest: String::new() };
+    Assembly { name: None, contigs: ["chr1", "chr2", "chrM"].map(contig).to_vec() }
+}
+
 fn wanted(text: &str) -> Vec<u32> {
     let batch = batch();
-    let mask = Filter::parse(text).unwrap().bind(&batch.schema()).unwrap().wanted(&batch);
+    let mask = Filter::parse(text).unwrap().bind(&batch.schema(), &assembly()).unwrap().wanted(&batch);
     (1..).zip(mask.iter()).filter(|(_, wanted)| *wanted == Some(true)).map(|(number, _)| number).collect()
 }
 
@@ -49,6 +57,10 @@ fn conditions_choose_rows_and_missing_compares_as_false() {
         ("not (position < 2 or position > 3)", vec![2, 3]),
         ("a.llr<-3.5e0", vec![1]),
         ("status<>'scored'", vec![3]),
+        ("contig = 'chr1'", vec![1, 2]),
+        ("contig = '1'", vec![1, 2]),
+        ("contig != '1'", vec![3, 4]),
+        ("'MT' = contig or contig = \"2\"", vec![3, 4]),
     ] {
         assert_eq!(wanted(text), rows, "{text}");
     }
@@ -86,9 +98,17 @@ fn nothing_malformed_is_a_condition() {
 #[test]
 fn unknown_and_unlike_columns_are_told() {
     let schema = batch().schema();
-    let error = |text: &str| Filter::parse(text).unwrap().bind(&schema).unwrap_err().to_string();
-    assert!(error("nope < 3").contains("position, status, a.llr, a.cosine, b.llr"));
-    assert!(error("llr < 3").contains("no column `llr`"), "two columns end so");
+    let error = |text: &str| Filter::parse(text).unwrap().bind(&schema, &assembly()).unwrap_err().to_string();
+    let nope = error("cosin < 3");
+    assert!(nope.contains("unknown column `cosin`") && nope.contains("6 columns are a.cosine"), "{nope}");
+    let several = error("llr < 3");
+    assert!(
+        several.contains("ambiguous column `llr`: 2 columns") && several.contains("a.llr, b.llr"),
+        "{several}"
+    );
+    let contig = error("contig = 'chr3'");
+    assert!(contig.contains("unknown contig `chr3`") && contig.contains("chr1"), "{contig}");
+    assert!(error("contig = 1").contains("in quotes"));
     assert!(error("status < 3").contains("cannot be compared"));
 }
 
@@ -96,7 +116,7 @@ fn unknown_and_unlike_columns_are_told() {
 fn bounds_are_what_every_wanted_row_fulfils() {
     let filter =
         Filter::parse("3 > a.llr and (position = 7 or cosine < 1) and position != 5 and not b.llr < 1");
-    let filter = filter.unwrap().bind(&batch().schema()).unwrap();
+    let filter = filter.unwrap().bind(&batch().schema(), &assembly()).unwrap();
     let bounds = filter.bounds();
     assert_eq!(bounds.iter().map(|bound| bound.column).collect::<Vec<_>>(), ["a.llr", "position"]);
     assert!(bounds[0].can_hold(2.0, 9.0) && !bounds[0].can_hold(3.0, 9.0));

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::fixture::{Random, bgzf, data_file, gzip, random_bases};
+use crate::output::OutputRules;
 
 struct Made {
     plan: Plan,
@@ -122,7 +123,7 @@ fn every_allele_is_a_row_a_duplicate_or_a_rejection() {
     std::fs::write(&path, lines.join("\n")).unwrap();
     let listing = folder.path().join("report.tsv");
     let assembly = reference.survey().unwrap();
-    let mut report = Report::with_listing(&listing).unwrap();
+    let mut report = Report::with_listing(&listing, &OutputRules::default()).unwrap();
     let options = PlanOptions::default();
     let plan = Plan::from_file(&path, &mut reference, &assembly, &options, &mut report).unwrap();
     report.finish().unwrap();

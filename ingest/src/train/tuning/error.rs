@@ -68,7 +68,9 @@ pub enum TuningError {
         bases: usize,
     },
     /// The loss is no number any more.
-    #[error("at step {step} the loss is {loss} and the gradient {gradient}; take a lower learning rate")]
+    #[error(
+        "at step {step} the loss is {loss} and the gradient {gradient}; use a lower --learning-rate, with another --output"
+    )]
     Diverged {
         /// Steps made.
         step: u64,
@@ -76,6 +78,15 @@ pub enum TuningError {
         loss: f64,
         /// The gradient's length.
         gradient: f64,
+    },
+    /// A tuned model that cannot score.
+    #[error(
+        "the {what} of the tuned model are not finite numbers, and nothing was written; use a lower --learning-rate, or \
+         labels of a smaller range"
+    )]
+    NotFinite {
+        /// `weights` or `predictions`.
+        what: &'static str,
     },
     /// The model cannot be opened or computed.
     #[error(transparent)]

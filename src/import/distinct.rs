@@ -1,0 +1,154 @@
+//! Rows of one variant become one.
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Float32Type, UInt32Type};
+use vestore_schema::{Assembly, Status, Variant};
+
+use super::ImportError;
+use super::rows::Normalizer;
+use crate::store::{ScoreRow, StoreError, round};
+
+/// Which of several scores of one variant counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duplicates {
+    /// The one that comes first in the file.
+    #[default]
+    First,
+    /// None: they are an error.
+    Fail,
+    /// Their mean, column by column, over the rows that have a score.
+    Mean,
+}
+
+impl Duplicates {
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Fail => "fail",
+            Self::Mean => "mean",
+        }
+    }
+}
+
+/// The rows of `batch`, which is in order, each variant once: the first of its scored rows, else the first. Scores
+/// that differ are only counted here; a mean of them needs the sort.
+pub(super) fn distinct(
+    batch: RecordBatch,
+    contig: u32,
+    normalizer: &mut Normalizer<'_>,
+) -> Result<RecordBatch, ImportError> {
+    let positions: &[u32] = batch.column(0).as_primitive::<UInt32Type>().values();
+    let [references, alternates] = [1, 2].map(|column| batch.column(column).as_string::<i32>());
+    let same = |a: usize, b: usize| {
+        positions[a] == positions[b]
+            && references.value(a) == references.value(b)
+            && alternates.value(a) == alternates.value(b)
+    };
+    if (1..positions.len()).all(|row| !same(row - 1, row)) {
+        return Ok(batch);
+    }
+    let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();
+    let scored = |row: usize| statuses.value(row) == Status::Scored.as_str();
+    let scores: Vec<_> = batch.columns()[3..batch.num_columns() - 1]
+        .iter()
+        .map(|column| column.as_primitive::<Float32Type>())
+        .collect();
+    let values = |row: usize| -> Vec<Option<f32>> {
+        scores.iter().map(|scores| scores.is_valid(row).then(|| scores.value(row))).collect()
+    };
+    let mut kept: Vec<u32> = Vec::with_capacity(positions.len());
+    let mut from = 0;
+    while from < positions.len() {
+        let end = (from + 1..positions.len()).find(|row| !same(from, *row)).unwrap_or(positions.len());
+        let first = (from..end).find(|row| scored(*row)).unwrap_or(from);
+        kept.push(first as u32);
+        for row in (from..end).filter(|row| *row != first) {
+            let variant = || Variant {
+                contig,
+                position: positions[row] - 1,
+                reference: references.value(row).into(),
+                alternate: alternates.value(row).into(),
+            };
+            if statuses.value(row) == statuses.value(first) && values(row) == values(first) {
+                normalizer.report.duplicates += 1;
+            } else if normalizer.duplicates == Duplicates::Mean {
+                return Err(ImportError::Unsorted);
+            } else {
+                normalizer.conflict(&variant(), [&values(first), &values(row)])?;
+            }
+        }
+        from = end;
+    }
+    Ok(take_record_batch(&batch, &UInt32Array::from(kept)).map_err(StoreError::from)?)
+}
+
+/// Rows that come in order and become one for each variant.
+pub(super) struct Group {
+    row: ScoreRow,
+    /// Of each column, the sum and the number of the scores.
+    sums: Vec<(f64, u32)>,
+    conflicting: bool,
+}
+
+impl Group {
+    pub(super) fn new(row: ScoreRow) -> Self {
+        let sums =
+            row.values.iter().map(|value| value.map_or((0.0, 0), |value| (f64::from(value), 1))).collect();
+        Self { row, sums, conflicting: false }
+    }
+
+    pub(super) fn holds(&self, variant: &Variant) -> bool {
+        self.row.variant == *variant
+    }
+
+    /// Takes another row of the same variant, which comes later.
+    pub(super) fn add(&mut self, row: &ScoreRow, normalizer: &mut Normalizer<'_>) -> Result<(), ImportError> {
+        let rounded = |value: &Option<f32>| match normalizer.step {
+            Some(step) => value.map(|value| round(value, step)),
+            None => *value,
+        };
+        let equal = self.row.status == row.status
+            && self.row.values.iter().map(rounded).eq(row.values.iter().map(rounded));
+        if equal {
+            normalizer.report.duplicates += 1;
+        } else {
+            self.conflicting = true;
+            normalizer.conflict(&row.variant, [&self.row.values, &row.values])?;
+        }
+        for ((sum, count), value) in self.sums.iter_mut().zip(&row.values) {
+            if let Some(value) = value {
+                *sum += f64::from(*value);
+                *count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The row that counts.
+    pub(super) fn finish(mut self, duplicates: Duplicates) -> ScoreRow {
+        if self.conflicting && duplicates == Duplicates::Mean {
+            let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| (sum / f64::from(count)) as f32);
+            self.row.values = self.sums.iter().map(mean).collect();
+        }
+        self.row
+    }
+}
+
+/// A variant for messages.
+pub(super) fn variant_name(variant: &Variant, assembly: &Assembly) -> String {
+    let Variant { position, reference, alternate, .. } = variant;
+    format!("{}-{}-{reference}-{alternate}", assembly.contig(variant.contig).name, position + 1)
+}
+
+/// Scores for messages.
+pub(super) fn score_names(rows: [&[Option<f32>]; 2]) -> String {
+    let row = |values: &[Option<f32>]| {
+        let names =
+            values.iter().map(|value| value.map_or_else(|| "none".to_owned(), |value| value.to_string()));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    format!("{} and {}", row(rows[0]), row(rows[1]))
+}

@@ -1,0 +1,133 @@
+//! What a file is that is not read as text, told from its first bytes, never from its name.
+
+/// Before UTF-8 text; some editors put it there.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A form of a file that is not read, and how to turn it into one that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    pub(crate) name: &'static str,
+    pub(crate) remedy: &'static str,
+}
+
+/// Number of first bytes that decide.
+pub(crate) const PROBE: usize = 18;
+
+const XZ: Foreign = Foreign {
+    name: "compressed with xz",
+    remedy: "decompress it, or pipe it in: `xz -dc X | vestore … -`",
+};
+const BZIP2: Foreign = Foreign {
+    name: "compressed with bzip2",
+    remedy: "decompress it, or pipe it in: `bzip2 -dc X | vestore … -`",
+};
+const ZSTD: Foreign = Foreign {
+    name: "compressed with zstd",
+    remedy: "decompress it, or pipe it in: `zstd -dc X | vestore … -`",
+};
+const LZ4: Foreign = Foreign {
+    name: "compressed with lz4",
+    remedy: "decompress it, or pipe it in: `lz4 -dc X | vestore … -`",
+};
+const LZIP: Foreign = Foreign {
+    name: "compressed with lzip",
+    remedy: "decompress it, or pipe it in: `lzip -dc X | vestore … -`",
+};
+const COMPRESS: Foreign = Foreign {
+    name: "compressed with compress",
+    remedy: "decompress it, or pipe it in: `gzip -dc X | vestore … -`",
+};
+const ZIP: Foreign = Foreign {
+    name: "a zip archive or a spreadsheet",
+    remedy: "unpack it, or pipe one of its files in: `unzip -p X NAME | vestore … -`; save a spreadsheet as CSV",
+};
+const SEVEN_ZIP: Foreign = Foreign { name: "a 7z archive", remedy: "unpack it: `7z x X`" };
+const TWICE: Foreign = Foreign {
+    name: "compressed twice with gzip",
+    remedy: "decompress it once, or pipe it in: `gzip -dc X | vestore … -`",
+};
+const UTF_16: Foreign =
+    Foreign { name: "encoded as UTF-16", remedy: "convert it: `iconv -f UTF-16 -t UTF-8 X > Y`" };
+const UTF_32: Foreign =
+    Foreign { name: "encoded as UTF-32", remedy: "convert it: `iconv -f UTF-32 -t UTF-8 X > Y`" };
+const PARQUET: Foreign =
+    Foreign { name: "a Parquet file", remedy: "give text; `vestore import` alone reads Parquet" };
+const ARROW: Foreign = Foreign { name: "an Arrow file", remedy: "convert it to Parquet or text" };
+const BAM: Foreign = Foreign { name: "a BAM file", remedy: "give variants, regions or a table" };
+
+impl Foreign {
+    /// What a stream that begins with `head` is, when it is not read. `inner` says that it has been decompressed.
+    pub(crate) fn of(head: &[u8], inner: bool) -> Option<Self> {
+        let known: [(&[u8], Self); 17] = [
+            (b"\xfd7zXZ\0", XZ),
+            (b"\x28\xb5\x2f\xfd", ZSTD),
+            (b"\x04\x22\x4d\x18", LZ4),
+            (b"LZIP\x01", LZIP),
+            (b"\x1f\x9d", COMPRESS),
+            (b"PK\x03\x04", ZIP),
+            (b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
+            // Those of four bytes first: one of two bytes begins one of them.
+            (b"\xff\xfe\0\0", UTF_32),
+            (b"\0\0\xfe\xff", UTF_32),
+            (b"\xff\xfe", UTF_16),
+            (b"\xfe\xff", UTF_16),
+            (b"PAR1", PARQUET),
+            (b"ARROW1\0", ARROW),
+            (b"BAM\x01", BAM),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ZIP),
+            (b"\x50\x2a\x4d\x18", ZSTD),
+            (b"\x1f\x8b\x08", TWICE),
+        ];
+        let known = &known[..known.len() - usize::from(!inner)];
+        if let Some((_, found)) = known.iter().find(|(magic, _)| head.starts_with(magic)) {
+            return Some(*found);
+        }
+        if head.starts_with(b"BZh")
+            && matches!(head.get(4..10), Some(b"1AY&SY" | b"\x17\x72\x45\x38\x50\x90"))
+        {
+            return Some(BZIP2);
+        }
+        // Without a mark: of ASCII letters, every second byte is 0, or three of four.
+        match head.get(..8)?.iter().map(|byte| *byte == 0).collect::<Vec<_>>()[..] {
+            [false, true, true, true, false, true, true, true]
+            | [true, true, true, false, true, true, true, false] => Some(UTF_32),
+            [false, true, false, true, false, true, false, true]
+            | [true, false, true, false, true, false, true, false] => Some(UTF_16),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_files_are_known_by_their_first_bytes() {
+        let name = |head: &[u8]| Foreign::of(head, false).map(|found| found.name);
+        let wide = |text: &str, little: bool| -> Vec<u8> {
+            text.encode_utf16()
+                .flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() })
+                .collect()
+        };
+        assert_eq!(name(&wide("\u{feff}chr1\t5", true)), Some("encoded as UTF-16"));
+        assert_eq!(name(&wide("chr1\t5", true)), Some("encoded as UTF-16"));
+        assert_eq!(name(&wide("chr1\t5", false)), Some("encoded as UTF-16"));
+        assert_eq!(name(b"\xff\xfe\0\0c\0\0\0h\0\0\0"), Some("encoded as UTF-32"));
+        assert_eq!(name(b"c\0\0\0h\0\0\0r\0\0\0"), Some("encoded as UTF-32"));
+        assert_eq!(name(b"BZh91AY&SY\0\0"), Some("compressed with bzip2"));
+        assert_eq!(name(&zstd::encode_all(&b"chr1\t5\n"[..], 1).unwrap()), Some("compressed with zstd"));
+        assert_eq!(Foreign::of(b"\x1f\x8b\x08\x04", true), Some(TWICE));
+        for own in [
+            b"\x1f\x8b\x08\x04\0\0\0\0".as_slice(),
+            b"BZh9\t5\tA\tC\t.\t.",
+            b"##fileformat",
+            b"",
+            b">1",
+            b"BCF\x02\x02\0\0\0\0",
+            b"\xef\xbb\xbfchr1",
+        ] {
+            assert_eq!(name(own), None, "{own:?}");
+        }
+    }
+}
