@@ -2,9 +2,13 @@
 
 pub(crate) mod bgzf;
 mod bytes;
+mod cache;
+mod check;
+mod copy;
 mod error;
 mod index;
 mod scan;
+mod stamp;
 mod stream;
 
 use std::collections::VecDeque;
@@ -14,13 +18,16 @@ use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vestore_schema::{Assembly, Region};
+use vestore_schema::{Assembly, Contig, Region};
 
 use self::bgzf::{Blocks, Compression};
 use self::bytes::Bytes;
+use self::check::Check;
+pub(crate) use self::copy::copy_reference;
 pub use self::error::ReferenceError;
 use self::index::Entry;
 use self::scan::{Scan, SequenceDigest};
+use self::stamp::{Stamp, Stamps};
 pub use self::stream::{FastaPiece, read_fasta};
 use crate::variants::Foreign;
 
@@ -41,12 +48,17 @@ pub struct Reference {
     /// The contigs with their digests, once a pass has computed them.
     assembly: Option<Assembly>,
     unsaved_indexes: bool,
+    stamps: Stamps,
+    /// Of a reference that must be a store's: what its bases must be.
+    check: Option<Arc<Check>>,
+    /// How often indexes had been renewed when those of this handle were read.
+    generation: u32,
 }
 
 impl Reference {
     /// Opens a FASTA. Indexes (`.fai`, and `.gzi` for BGZF) that are missing, older than the FASTA
     /// or do not fit it are built and written beside it; where that folder cannot be written they
-    /// stay in memory.
+    /// stay in memory. Bases are taken as they are; see [`Reference::open_checked`].
     ///
     /// # Errors
     /// The file cannot be read, is truncated, is gzip but not BGZF, or is no FASTA that can be
@@ -54,17 +66,21 @@ impl Reference {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ReferenceError> {
         let path = path.into();
         let cannot_open = |source| ReferenceError::Open { path: path.clone(), source };
-        let mut file = File::open(&path).map_err(cannot_open)?;
-        if !file.metadata().map_err(cannot_open)?.is_file() {
+        // Asked before it is opened, which would wait for the other end of a pipe.
+        if !path.metadata().map_err(cannot_open)?.is_file() {
             return Err(ReferenceError::NoFile { path });
         }
+        let mut file = File::open(&path).map_err(cannot_open)?;
+        let fasta = Stamp::of(&file.metadata().map_err(cannot_open)?);
+        let mut stamps = Stamps { fasta, fai: None, gzi: None };
         let mut unsaved_indexes = false;
         let bytes = match probe(&path, &mut file)? {
             Compression::Gzip => return Err(ReferenceError::PlainGzip { path }),
             Compression::None => Bytes::plain(file).map_err(|source| ReferenceError::read(&path, source))?,
             Compression::Bgzf => {
-                let (blocks, saved) = blocks(&path, &mut file)?;
-                unsaved_indexes |= !saved;
+                let (blocks, stamp) = blocks(&path, &mut file)?;
+                unsaved_indexes |= stamp.is_none();
+                stamps.gzi = stamp;
                 Bytes::bgzf(file, Arc::new(blocks))
             }
         };
@@ -74,23 +90,67 @@ impl Reference {
             cache: VecDeque::with_capacity(BLOCKS),
             assembly: None,
             unsaved_indexes,
+            stamps,
+            check: None,
+            generation: 0,
             path,
         };
-        if let Some(entries) = reference.fitting_index() {
+        if let Some((entries, stamp)) = reference.fitting_index() {
             reference.entries = entries.into();
+            reference.stamps.fai = Some(stamp);
         } else {
-            reference.rebuild()?;
+            reference.renew_indexes()?;
         }
         Ok(reference)
+    }
+
+    /// Opens a FASTA that must hold the contigs of `assembly`, in its order. Names and lengths are compared at
+    /// once, and each contig's digest before its first base is used: once for all handles that come of this one,
+    /// and not at all where an earlier run of the same user did so and neither the FASTA nor its indexes have
+    /// changed since, as far as size, times and inode tell.
+    ///
+    /// # Errors
+    /// As for [`Reference::open`]; [`ReferenceError::OtherAssembly`] for other names or lengths. Every later call
+    /// that reads bases fails with [`ReferenceError::OtherBases`] where a digest differs.
+    pub fn open_checked(path: impl Into<PathBuf>, assembly: &Assembly) -> Result<Self, ReferenceError> {
+        let mut reference = Self::open(path)?;
+        reference.check(assembly)?;
+        let check = Check::new(assembly, &reference.path, &reference.stamps);
+        // An index that had to be built took a pass over all bases.
+        for (number, contig) in reference.assembly.iter().flat_map(|found| &found.contigs).enumerate() {
+            if check.wanted(number as u32) == Some(contig) {
+                check.found_right(number as u32, &reference.stamps);
+            }
+        }
+        reference.check = Some(Arc::new(check));
+        Ok(reference)
+    }
+
+    /// Digests the whole FASTA, whatever earlier runs found, and compares it with `assembly`. A user's later runs
+    /// need not do so again.
+    ///
+    /// # Errors
+    /// As for [`Reference::open_checked`], of which the first contig that differs is named.
+    pub fn check_whole(&mut self, assembly: &Assembly) -> Result<(), ReferenceError> {
+        self.check(assembly)?;
+        let found = self.survey()?;
+        for (wanted, found) in assembly.contigs.iter().zip(&found.contigs) {
+            if wanted.digest != found.digest {
+                return Err(self.other_bases(wanted, &found.digest));
+            }
+        }
+        let check = Check::new(assembly, &self.path, &self.stamps);
+        (0..assembly.contigs.len()).for_each(|contig| check.found_right(contig as u32, &self.stamps));
+        self.check = Some(Arc::new(check));
+        Ok(())
     }
 
     /// Another handle on the same FASTA, for another thread or a second place of reading.
     ///
     /// # Errors
-    /// The file cannot be opened again.
+    /// The file cannot be opened again, or is another one by now.
     pub fn reopen(&self) -> Result<Self, ReferenceError> {
-        let file = File::open(&self.path)
-            .map_err(|source| ReferenceError::Open { path: self.path.clone(), source })?;
+        let file = self.open_again()?;
         let bytes = match &self.bytes {
             Bytes::Plain { .. } => {
                 Bytes::plain(file).map_err(|source| ReferenceError::read(&self.path, source))?
@@ -104,7 +164,20 @@ impl Reference {
             cache: VecDeque::with_capacity(BLOCKS),
             assembly: self.assembly.clone(),
             unsaved_indexes: self.unsaved_indexes,
+            stamps: self.stamps,
+            check: self.check.clone(),
+            generation: self.generation,
         })
+    }
+
+    /// The FASTA once more, which must still be the one that was opened.
+    fn open_again(&self) -> Result<File, ReferenceError> {
+        let failed = |source| ReferenceError::Open { path: self.path.clone(), source };
+        let file = File::open(&self.path).map_err(failed)?;
+        if !Stamp::of(&file.metadata().map_err(failed)?).same_content(&self.stamps.fasta) {
+            return Err(ReferenceError::Changed { path: self.path.clone() });
+        }
+        Ok(file)
     }
 
     /// The FASTA.
@@ -139,12 +212,7 @@ impl Reference {
     /// As for [`Reference::open`].
     pub fn survey(&mut self) -> Result<Assembly, ReferenceError> {
         if self.assembly.is_none() {
-            let scan = self.scan()?;
-            if same_places(&scan.entries, &self.entries) {
-                self.assembly = Some(Assembly { name: None, contigs: scan.contigs });
-            } else {
-                self.adopt(scan);
-            }
+            self.renew_indexes()?;
         }
         Ok(self.assembly.clone().unwrap_or_default())
     }
@@ -174,6 +242,9 @@ impl Reference {
                 end: region.end,
                 length,
             });
+        }
+        if region.start < region.end {
+            self.ensure_right(region.contig)?;
         }
         let mut at = region.start;
         while at < region.end {
@@ -226,6 +297,42 @@ impl Reference {
         Ok(digest.finish())
     }
 
+    /// Of a checked reference: digests a contig that no handle has read yet.
+    fn ensure_right(&mut self, contig: u32) -> Result<(), ReferenceError> {
+        let Some(check) = self.check.clone() else { return Ok(()) };
+        if self.generation == check.generation() && check.is_right(contig) {
+            return Ok(());
+        }
+        let _turn = check.turn();
+        if self.generation != check.generation() {
+            // Another handle found the indexes wrong.
+            self.renew_indexes()?;
+            self.generation = check.generation();
+        }
+        let Some(wanted) = check.wanted(contig).filter(|_| !check.is_right(contig)) else { return Ok(()) };
+        let mut found = self.digest(contig);
+        // An index may be wrong and fit all the same.
+        if !matches!(&found, Ok(found) if *found == wanted.digest) && self.renew_indexes()? {
+            self.generation = check.renew();
+            found = self.digest(contig);
+        }
+        let found = found?;
+        if found != wanted.digest {
+            return Err(self.other_bases(wanted, &found));
+        }
+        check.found_right(contig, &self.stamps);
+        Ok(())
+    }
+
+    fn other_bases(&self, wanted: &Contig, found: &str) -> ReferenceError {
+        ReferenceError::OtherBases {
+            path: self.path.clone(),
+            contig: wanted.name.clone(),
+            found: found.to_owned(),
+            wanted: wanted.digest.clone(),
+        }
+    }
+
     fn entry(&self, contig: u32) -> Result<&Entry, ReferenceError> {
         self.entries.get(contig as usize).ok_or_else(|| ReferenceError::NoSuchContig {
             path: self.path.clone(),
@@ -260,47 +367,69 @@ impl Reference {
         for base in &mut block {
             *base = upper_iupac(*base);
         }
-        if block.len() != bases as usize || block.contains(&0) {
+        let now = self.bytes.file().metadata().map_err(|source| ReferenceError::read(&self.path, source))?;
+        let same = Stamp::of(&now).same_content(&self.stamps.fasta);
+        if !same || block.len() != bases as usize || block.contains(&0) {
             return Err(ReferenceError::Changed { path: self.path.clone() });
         }
         Ok(block)
     }
 
     /// The index beside the FASTA, when there is one that is not older and fits.
-    fn fitting_index(&mut self) -> Option<Vec<Entry>> {
-        let path = beside(&self.path, ".fai");
-        let text = std::fs::read_to_string(&path).ok().filter(|_| !is_older(&path, &self.path))?;
-        let entries = index::parse(&text)?;
+    fn fitting_index(&mut self) -> Option<(Vec<Entry>, Stamp)> {
+        // A FASTA has two bytes for each contig at the least, and a line of the index is bounded by its header.
+        let limit = self.bytes.size().saturating_mul(64);
+        let (bytes, stamp) = read_index(&self.path, ".fai", limit).ok()??;
+        let entries = index::parse(std::str::from_utf8(&bytes).ok()?)?;
         let size = self.bytes.size();
         let fits = index::fits(&entries, size, |offset, bytes| self.bytes.read(offset, bytes));
-        fits.unwrap_or(false).then_some(entries)
+        fits.unwrap_or(false).then_some((entries, stamp))
     }
 
-    fn rebuild(&mut self) -> Result<(), ReferenceError> {
+    /// Builds the indexes from the FASTA, and writes those beside it that differ from the ones in use; whether any
+    /// did. The pass also yields all digests.
+    fn renew_indexes(&mut self) -> Result<bool, ReferenceError> {
+        let mut renewed = false;
+        if let Bytes::Bgzf { blocks, .. } = &self.bytes {
+            let mut file = self.open_again()?;
+            let walked =
+                Blocks::walk(&mut file).map_err(|source| ReferenceError::read(&self.path, source))?;
+            if walked != **blocks {
+                renewed = true;
+                self.stamps.gzi = write_beside(&self.path, ".gzi", &walked.to_bytes()).ok();
+                self.unsaved_indexes |= self.stamps.gzi.is_none();
+                self.bytes = Bytes::bgzf(file, Arc::new(walked));
+            }
+        }
         let scan = self.scan()?;
-        self.adopt(scan);
-        Ok(())
-    }
-
-    /// Takes over what a pass found, and writes the index beside the FASTA when that is possible.
-    fn adopt(&mut self, scan: Scan) {
-        let saved = write_beside(&self.path, ".fai", index::to_text(&scan.entries).as_bytes()).is_ok();
-        self.unsaved_indexes |= !saved;
-        self.entries = scan.entries.into();
+        if !same_places(&scan.entries, &self.entries) {
+            renewed = true;
+            self.stamps.fai = write_beside(&self.path, ".fai", index::to_text(&scan.entries).as_bytes()).ok();
+            self.unsaved_indexes |= self.stamps.fai.is_none();
+            self.entries = scan.entries.into();
+        }
         self.assembly = Some(Assembly { name: None, contigs: scan.contigs });
-        self.cache.clear();
+        if renewed {
+            self.cache.clear();
+        }
+        Ok(renewed)
     }
 
     fn scan(&self) -> Result<Scan, ReferenceError> {
-        let file = File::open(&self.path)
-            .map_err(|source| ReferenceError::Open { path: self.path.clone(), source })?;
-        match self.bytes {
+        let file = self.open_again()?;
+        let handle = file.try_clone().map_err(|source| ReferenceError::read(&self.path, source))?;
+        let scan = match self.bytes {
             Bytes::Plain { .. } => scan::scan(&self.path, BufReader::with_capacity(1 << 20, file)),
             Bytes::Bgzf { .. } => {
                 let reader = noodles::bgzf::io::Reader::new(BufReader::with_capacity(1 << 20, file));
                 scan::scan(&self.path, reader)
             }
+        }?;
+        let now = handle.metadata().map_err(|source| ReferenceError::read(&self.path, source))?;
+        if !Stamp::of(&now).same_content(&self.stamps.fasta) {
+            return Err(ReferenceError::Changed { path: self.path.clone() });
         }
+        Ok(scan)
     }
 }
 
@@ -335,18 +464,35 @@ fn probe(path: &Path, file: &mut File) -> Result<Compression, ReferenceError> {
     }
 }
 
-/// The block table of a BGZF file, and whether it lies beside it.
-fn blocks(path: &Path, file: &mut File) -> Result<(Blocks, bool), ReferenceError> {
-    let index = beside(path, ".gzi");
-    if index.exists() && !is_older(&index, path) {
-        let read = Blocks::read(&index, file).map_err(|source| ReferenceError::read(&index, source))?;
-        if let Some(blocks) = read {
-            return Ok((blocks, true));
+/// The block table of a BGZF file, and the stamp of the file beside it that holds it.
+fn blocks(path: &Path, file: &mut File) -> Result<(Blocks, Option<Stamp>), ReferenceError> {
+    // A block has 26 bytes at the least, an entry 16.
+    let limit = file.metadata().map_err(|source| ReferenceError::read(path, source))?.len();
+    let index = read_index(path, ".gzi", limit).map_err(|source| ReferenceError::read(path, source))?;
+    if let Some((bytes, stamp)) = index {
+        let fitting = Blocks::read(&bytes, file).map_err(|source| ReferenceError::read(path, source))?;
+        if let Some(blocks) = fitting {
+            return Ok((blocks, Some(stamp)));
         }
     }
     let blocks = Blocks::walk(file).map_err(|source| ReferenceError::read(path, source))?;
-    let saved = write_beside(path, ".gzi", &blocks.to_bytes()).is_ok();
-    Ok((blocks, saved))
+    let stamp = write_beside(path, ".gzi", &blocks.to_bytes()).ok();
+    Ok((blocks, stamp))
+}
+
+/// The index beside a FASTA, of at most `limit` bytes; `None` where it is missing, older or too large to be one.
+fn read_index(path: &Path, ending: &str, limit: u64) -> io::Result<Option<(Vec<u8>, Stamp)>> {
+    let index = beside(path, ending);
+    // A pipe would keep us waiting.
+    if !index.metadata().is_ok_and(|metadata| metadata.is_file()) || is_older(&index, path) {
+        return Ok(None);
+    }
+    let file = File::open(&index)?;
+    // Taken before it is read: a later change shows.
+    let stamp = Stamp::of(&file.metadata()?);
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some((bytes, stamp)))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -361,7 +507,7 @@ fn is_older(index: &Path, fasta: &Path) -> bool {
 }
 
 /// Writes an index under a temporary name and renames it, so that nobody reads half of one.
-fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> io::Result<()> {
+fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> io::Result<Stamp> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A folder marked read-only stays as it is, even where the system would let us write.
     if folder.metadata()?.permissions().readonly() {
@@ -376,8 +522,7 @@ fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> io::Result<()> {
     }
     let mut file = builder.prefix(".index").tempfile_in(folder)?;
     file.write_all(bytes)?;
-    file.persist(beside(path, ending))?;
-    Ok(())
+    Ok(Stamp::of(&file.persist(beside(path, ending))?.metadata()?))
 }
 
 /// The upper-case form of an IUPAC base letter, 0 for anything else.

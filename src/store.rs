@@ -12,6 +12,7 @@ mod medium;
 mod models;
 mod overlay;
 mod recovery;
+mod reference;
 mod rows;
 mod segment;
 mod verify;
@@ -45,6 +46,8 @@ pub struct Store {
     medium: Arc<dyn Medium>,
     catalog: Catalog,
     record: Arc<StoreRecord>,
+    /// Where the reference is read from instead of where the record says.
+    elsewhere: Option<PathBuf>,
 }
 
 /// What the catalog said at one moment, without the segments.
@@ -62,19 +65,50 @@ impl Store {
     /// # Errors
     /// When something is there already or the system refuses.
     pub fn create(root: &Path, medium: Arc<dyn Medium>, record: StoreRecord) -> Result<Self, StoreError> {
+        Self::claim(root, medium.as_ref())?;
+        Self::finish(root, medium, record)
+    }
+
+    /// An error when a store cannot be made at `root` because something is there already.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], or the system refuses.
+    pub fn check_free(root: &Path, medium: &dyn Medium) -> Result<(), StoreError> {
         let exists = || StoreError::Exists { path: root.to_owned() };
         let there = match medium.list(root) {
             Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(exists()),
             there => there.map_err(StoreError::io("list", root))?,
         };
         // What an `init` that was cut short leaves is no store and may be used.
-        if !there.iter().all(|(path, is_folder)| !is_folder && catalog::is_unfinished(path)) {
-            return Err(exists());
+        for (path, is_folder) in there {
+            let free = if is_folder {
+                reference::is_unfinished_copy(&path, medium).map_err(StoreError::io("list", &path))?
+            } else {
+                catalog::is_unfinished(&path)
+            };
+            if !free {
+                return Err(exists());
+            }
         }
-        folders::make_root(medium.as_ref(), root)?;
+        Ok(())
+    }
+
+    /// Makes the folder of a new store, without what an `init` that was cut short left.
+    fn claim(root: &Path, medium: &dyn Medium) -> Result<(), StoreError> {
+        Self::check_free(root, medium)?;
+        for (path, is_folder) in medium.list(root).map_err(StoreError::io("list", root))? {
+            if is_folder {
+                reference::remove_unfinished_copy(&path, medium)?;
+            }
+        }
+        folders::make_root(medium, root)
+    }
+
+    /// Makes the catalog, with which a store begins to be one.
+    fn finish(root: &Path, medium: Arc<dyn Medium>, record: StoreRecord) -> Result<Self, StoreError> {
         let catalog = Catalog::new(root, Arc::clone(&medium));
         catalog.create(&record)?;
-        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record) })
+        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record), elsewhere: None })
     }
 
     /// Opens the store at `root` on this machine's disk.
@@ -102,7 +136,7 @@ impl Store {
         }
         let catalog = Catalog::new(root, Arc::clone(&medium));
         let record = catalog.read(|catalog| catalog.store())?;
-        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record) })
+        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record), elsewhere: None })
     }
 
     /// Its folder.
@@ -115,12 +149,6 @@ impl Store {
     #[must_use]
     pub fn assembly(&self) -> &Assembly {
         &self.record.assembly
-    }
-
-    /// Where the reference lay when the store was made.
-    #[must_use]
-    pub fn reference(&self) -> &Path {
-        Path::new(&self.record.reference)
     }
 
     /// Where a model's checkpoint or adapter lies.

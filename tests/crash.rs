@@ -37,7 +37,7 @@ impl Ground {
         let fasta = folder.path().join("genome.fa");
         let bases = crate::programs::genome(&fasta);
         let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
-        let record = StoreRecord { reference: fasta.to_str().unwrap().to_owned(), assembly };
+        let record = StoreRecord { reference: fasta.to_str().unwrap().to_owned(), copied: false, assembly };
         Self { folder, bases, record }
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn assembly(names: &[&str]) -> Assembly {
 
 /// A new store over [`assembly`].
 pub(crate) fn new_store(root: &Path, names: &[&str]) -> Store {
-    let record = StoreRecord { reference: "nowhere.fa".to_owned(), assembly: assembly(names) };
+    let record = StoreRecord { reference: "nowhere.fa".to_owned(), copied: false, assembly: assembly(names) };
     Store::create(root, Arc::new(Disk), record).unwrap()
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn genome_store(folder: &Path) -> (Store, Vec<u8>) {
     let fasta = folder.join("genome.fa");
     let bases = crate::programs::genome(&fasta);
     let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
-    let record = StoreRecord { reference: fasta.to_str().unwrap().to_owned(), assembly };
+    let record = StoreRecord { reference: fasta.to_str().unwrap().to_owned(), copied: false, assembly };
     (Store::create(&folder.join("store"), Arc::new(Disk), record).unwrap(), bases)
 }
 

@@ -41,8 +41,11 @@ pub const NEXT_SEGMENT: &str = "next_segment";
 /// What a store is about: one reference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
-    /// Where the reference lay when the store was made, absolute.
+    /// Where the reference lies: absolute, or relative to the store where it is `copied`.
     pub reference: String,
+    /// Whether the reference is a copy inside the store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copied: bool,
     /// Its contigs with their digests.
     pub assembly: Assembly,
 }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 
 /// Bytes of a BGZF block's header, which end with its size.
 const HEADER: usize = 18;
@@ -59,23 +58,50 @@ pub(super) struct Start {
 /// The starts of all blocks, and the size of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blocks {
+    /// The first one's begins both file and data.
     starts: Vec<Start>,
+    /// Bytes of data.
     size: u64,
+    /// Bytes of the file.
+    end: u64,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self { starts: vec![Start::default()], size: 0, end: 0 }
+    }
 }
 
 impl Blocks {
+    /// Adds the blocks of `compressed`, which come next in a file that is being written.
+    ///
+    /// # Panics
+    /// When they are no whole blocks, which is a bug.
+    pub(super) fn push(&mut self, mut compressed: &[u8]) {
+        while !compressed.is_empty() {
+            let size = block_size(compressed).expect("a BGZF block; this is a bug") as usize;
+            let (block, rest) = compressed.split_at(size);
+            let data = block.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            if self.size > 0 {
+                self.starts.push(Start { compressed: self.end, data: self.size });
+            }
+            self.end += size as u64;
+            self.size += u64::from(data);
+            compressed = rest;
+        }
+    }
+
     /// Finds the blocks by hopping from header to header; nothing is decompressed.
     ///
     /// # Errors
     /// `UnexpectedEof` when the file is truncated, `InvalidData` when a block is no BGZF block.
     pub(super) fn walk(file: &mut File) -> io::Result<Self> {
-        Self { starts: vec![Start::default()], size: 0 }.walk_on(file)
+        Self::default().walk_on(file)
     }
 
-    /// Reads a `.gzi` file and checks it against `file`: its last block must lead to the file's end.
-    /// `None` when it does not fit.
-    pub(super) fn read(path: &Path, file: &mut File) -> io::Result<Option<Self>> {
-        let bytes = std::fs::read(path)?;
+    /// Reads the bytes of a `.gzi` file and checks it against `file`: its last block must lead to the file's
+    /// end. `None` when it does not fit.
+    pub(super) fn read(bytes: &[u8], file: &mut File) -> io::Result<Option<Self>> {
         let (words, rest) = bytes.as_chunks::<8>();
         let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let Some((&count, words)) = words.split_first() else { return Ok(None) };
@@ -91,7 +117,7 @@ impl Blocks {
         if !rising {
             return Ok(None);
         }
-        match (Self { starts, size: 0 }).walk_on(file) {
+        match (Self { starts, ..Self::default() }).walk_on(file) {
             Ok(blocks) => Ok(Some(blocks)),
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
@@ -132,8 +158,11 @@ impl Blocks {
         let mut last_was_empty = false;
         loop {
             if at.compressed == length && last_was_empty {
-                self.size = at.data;
+                (self.size, self.end) = (at.data, at.compressed);
                 return Ok(self);
+            }
+            if at.compressed > length {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             file.seek(SeekFrom::Start(at.compressed))?;
             file.read_exact(&mut head)?;
@@ -141,14 +170,18 @@ impl Blocks {
                 io::Error::new(io::ErrorKind::InvalidData, format!("no BGZF block at byte {}", at.compressed))
             })?;
             let mut data_size = [0; 4];
-            file.seek(SeekFrom::Start(at.compressed + size - 4))?;
+            file.seek(SeekFrom::Current((size - HEADER as u64 - 4) as i64))?;
             file.read_exact(&mut data_size)?;
             let data_size = u64::from(u32::from_le_bytes(data_size));
             if data_size > 0 && self.starts.last() != Some(&at) {
                 self.starts.push(at);
             }
             last_was_empty = data_size == 0;
-            at = Start { compressed: at.compressed + size, data: at.data + data_size };
+            let next = (at.compressed.checked_add(size), at.data.checked_add(data_size));
+            let (Some(compressed), Some(data)) = next else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "blocks beyond any file's end"));
+            };
+            at = Start { compressed, data };
         }
     }
 }
@@ -183,16 +216,23 @@ mod tests {
         let blocks = Blocks::walk(&mut file).unwrap();
         assert_eq!(blocks.size(), 200_000);
         assert!(blocks.starts.len() > 2);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.gzi");
-        std::fs::write(&path, blocks.to_bytes()).unwrap();
-        assert_eq!(Blocks::read(&path, &mut file).unwrap(), Some(blocks.clone()));
+        assert_eq!(Blocks::read(&blocks.to_bytes(), &mut file).unwrap(), Some(blocks.clone()));
         assert_eq!(blocks.holding(0), Start::default());
         assert_eq!(blocks.holding(blocks.starts[1].data), blocks.starts[1]);
         assert_eq!(blocks.holding(blocks.starts[1].data - 1), blocks.starts[0]);
-        for stale in [&b""[..], &[1, 0, 0, 0, 0, 0, 0, 0], &[7; 24]] {
-            std::fs::write(&path, stale).unwrap();
-            assert_eq!(Blocks::read(&path, &mut file).unwrap(), None);
+        // Some lead beyond what a file, or a number, can hold.
+        let overflowing = |compressed: u64, data: u64| {
+            let mut bytes = 1_u64.to_le_bytes().to_vec();
+            bytes.extend(compressed.to_le_bytes().into_iter().chain(data.to_le_bytes()));
+            bytes
+        };
+        let beyond = [(u64::MAX, 5), (u64::MAX - 20, u64::MAX), (blocks.starts[1].compressed, u64::MAX)];
+        let beyond = beyond.map(|(compressed, data)| overflowing(compressed, data));
+        for stale in [&b""[..], &[1, 0, 0, 0, 0, 0, 0, 0], &[7; 24]]
+            .into_iter()
+            .chain(beyond.iter().map(Vec::as_slice))
+        {
+            assert_eq!(Blocks::read(stale, &mut file).unwrap(), None);
         }
     }
 

@@ -45,6 +45,14 @@ impl Bytes {
         }
     }
 
+    /// The open FASTA.
+    pub(super) fn file(&self) -> &File {
+        match self {
+            Self::Plain { file, .. } => file,
+            Self::Bgzf { reader, .. } => reader.get_ref(),
+        }
+    }
+
     /// Uncompressed size.
     pub(super) fn size(&self) -> u64 {
         match self {

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+/// What to do about a reference that is not the store's.
+const REMEDY: &str = "name the FASTA that the store was made with: `vestore reference set STORE FILE`, or \
+                      `--reference FILE` for one command";
+
 /// Why a FASTA cannot serve as the reference, or not for this request.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -150,7 +154,7 @@ pub enum ReferenceError {
         found: String,
     },
     /// The bases read are not those that were indexed.
-    #[error("reference {} has changed since it was opened; start again", path.display())]
+    #[error("reference {} has changed since it was opened; run the command again", path.display())]
     Changed {
         /// The FASTA.
         path: PathBuf,
@@ -179,10 +183,38 @@ pub enum ReferenceError {
         /// How many there are.
         contigs: usize,
     },
+    /// The FASTA of a store is not where the store says.
+    #[error("the reference of this store is missing: {}; {REMEDY}", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// What a store names as its reference is not a FASTA. Its content is not shown: the store may be a
+    /// stranger's, and the file another one's.
+    #[error("{}, which this store names as its reference, is not a FASTA; {REMEDY}", path.display())]
+    NotTheReference {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A contig of the right name and length with other bases.
+    #[error(
+        "contig `{contig}` of reference {} is not that of the store: its digest is {found}, the store has \
+         {wanted}; {REMEDY}",
+        path.display()
+    )]
+    OtherBases {
+        /// The FASTA.
+        path: PathBuf,
+        /// Name of the contig.
+        contig: String,
+        /// Refget digest of its bases.
+        found: String,
+        /// Refget digest in the store.
+        wanted: String,
+    },
     /// The FASTA is not that of the store.
     #[error(
-        "reference {} has {found} where the store has {wanted}; give the FASTA that the store was \
-         made with",
+        "reference {} has {found} where the store has {wanted}; {REMEDY}",
         path.display()
     )]
     OtherAssembly {
@@ -196,6 +228,18 @@ pub enum ReferenceError {
 }
 
 impl ReferenceError {
+    /// The error of the file that a store names, of which nothing is shown but its path.
+    pub(crate) fn of_store(self) -> Self {
+        match self {
+            Self::Open { path, source } if source.kind() == io::ErrorKind::NotFound => Self::Missing { path },
+            Self::NotFasta { path, .. }
+            | Self::BadName { path, .. }
+            | Self::DuplicateName { path, .. }
+            | Self::InvalidBase { path, .. } => Self::NotTheReference { path },
+            other => other,
+        }
+    }
+
     /// A failed read of `path`.
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::UnexpectedEof {

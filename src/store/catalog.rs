@@ -387,6 +387,10 @@ impl CatalogWrite<'_> {
         Ok(())
     }
 
+    pub(crate) fn put_store(&self, record: &StoreRecord) -> Result<(), StoreError> {
+        self.put(META, STORE, record)
+    }
+
     pub(crate) fn put_model(&self, model: &Model) -> Result<(), StoreError> {
         self.put(MODELS, &model.name, model)
     }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{Model, Run, Segment, Study, StudyRun, Table, Track, check_name, segment_path};
+use vestore_schema::{
+    Model, Run, Segment, StoreRecord, Study, StudyRun, Table, Track, check_name, segment_path,
+};
 
 use super::Store;
 use super::error::StoreError;
@@ -184,6 +186,20 @@ impl Writer {
         let contig = self.store.record.assembly.resolve(&segment.contig);
         let unknown = || format!("the reference has no contig {}", segment.contig);
         contig.ok_or_else(|| self.store.catalog.broken(&segment.path(), unknown()))
+    }
+
+    /// Records where the reference lies from now on. Whether it is the store's is for the caller to check.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_reference(&mut self, path: &str) -> Result<(), StoreError> {
+        self.guarded(|writer| {
+            let reference = path.to_owned();
+            let record = StoreRecord { reference, copied: false, ..(*writer.store.record).clone() };
+            writer.store.catalog.write(|catalog| catalog.put_store(&record))?;
+            writer.store.record = Arc::new(record);
+            Ok(())
+        })
     }
 
     /// Records a run.

@@ -11,6 +11,9 @@ use vestore_schema::{NameError, VersionError};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// The reference that is to be copied cannot be read.
+    #[error(transparent)]
+    Reference(#[from] crate::reference::ReferenceError),
     /// The system refused a call.
     #[error("cannot {action} {}: {reason}{}", path.display(), remedy(reason))]
     Io {
