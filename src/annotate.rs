@@ -19,7 +19,10 @@ use crate::export::{InfoField, write_score};
 use crate::query::QueryPlan;
 use crate::reference::{Reference, ReferenceError};
 use crate::store::StoreError;
-use crate::variants::{BYTE_ORDER_MARK, Contigs, HeaderLine, Input, InputError, PlanError};
+use crate::variants::{
+    BYTE_ORDER_MARK, Contigs, HeaderLine, Input, InputError, PlanError, RefCheck, RefMismatch, RefMismatchError,
+    VariantHeader,
+};
 
 /// Bytes of lines that are looked up together.
 const CHUNK: usize = 8 << 20;
@@ -40,6 +43,9 @@ pub enum AnnotateError {
     /// No record is on a contig of the reference.
     #[error(transparent)]
     Contigs(Box<PlanError>),
+    /// Reference alleles are not what the reference has.
+    #[error(transparent)]
+    RefMismatch(#[from] RefMismatchError),
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -106,7 +112,7 @@ impl fmt::Display for VariantForm {
 }
 
 /// What became of the records of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotated {
     /// Records read.
     pub records: u64,
@@ -116,6 +122,8 @@ pub struct Annotated {
     pub found: u64,
     /// Records on contigs that the reference lacks.
     pub unknown_contigs: u64,
+    /// What people should know even where it is no error, such as reference alleles that differ.
+    pub warnings: Vec<String>,
 }
 
 /// Copies the VCF or BCF `input` (plain, BGZF or gzip; `-` is standard input) to `out`, uncompressed and in the
@@ -123,15 +131,17 @@ pub struct Annotated {
 /// to INFO. Added is an INFO field per track and score column of
 /// `plan`, a plan of everything: a value for each alternate allele, `.` where there is none. Alleles are
 /// normalized to be looked up and written as they were. Records may come in any order; sorted ones are answered
-/// faster.
+/// faster. Reference alleles are compared with the reference, where it is there, and judged chunk by chunk: what was
+/// written before an error must be thrown away.
 ///
 /// # Errors
 /// When the file cannot be read, is in another form, declares one of the fields already, or has records and
-/// none on a known contig; when the store, the reference or the output fails.
+/// none on a known contig; when its reference alleles are not acceptable under `policy`; when the store, the reference or the output fails.
 pub fn annotate<W: Write + Send>(
     plan: &QueryPlan,
     input: &Path,
     wanted: Option<VariantForm>,
+    policy: RefMismatch,
     mut out: W,
 ) -> Result<Annotated, AnnotateError> {
     let mut source = Input::open(input)?;
@@ -159,8 +169,9 @@ pub fn annotate<W: Write + Send>(
             }
             out.flush()
         });
-        let start = Start { bcf: header.as_ref(), marked };
-        let annotated = join(plan, input, &fields, &start, &from_reader, &to_writer, &to_reader);
+        let check = RefCheck::new(policy, input);
+        let work = Work { plan, path: input, fields: &fields, bcf: header.as_ref(), marked };
+        let annotated = join(&work, check, &from_reader, &to_writer, &to_reader);
         drop(to_writer);
         drop(from_reader);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -193,9 +204,12 @@ fn read(
     }
 }
 
-/// What comes before the lines or records.
-struct Start<'a> {
-    /// The header of a BCF.
+/// What is annotated with what.
+struct Work<'a> {
+    plan: &'a QueryPlan,
+    path: &'a Path,
+    fields: &'a [InfoField],
+    /// Of BCF, its header.
     bcf: Option<&'a bcf::Header>,
     /// Whether there was a byte order mark.
     marked: bool,
@@ -203,25 +217,27 @@ struct Start<'a> {
 
 /// Looks up the lines, or the records of BCF, of `chunks` and hands them on annotated.
 fn join(
-    plan: &QueryPlan,
-    path: &Path,
-    fields: &[InfoField],
-    start: &Start<'_>,
+    work: &Work<'_>,
+    mut check: RefCheck,
     chunks: &Receiver<Result<Vec<u8>, InputError>>,
     out: &SyncSender<Vec<u8>>,
     used: &SyncSender<Vec<u8>>,
 ) -> Result<Annotated, AnnotateError> {
+    let Work { plan, path, fields, bcf, marked } = *work;
     let keys: Vec<Vec<u8>> = fields.iter().map(|field| format!("{}=", field.id).into_bytes()).collect();
     let mut contigs = Contigs::new(plan.store().assembly());
-    let mut reference = LazyReference { plan, opened: None };
+    let mut reference = LazyReference { plan, opened: None, missing: None };
     let mut lookup = Lookup::new(plan, fields);
     let mut chunk = Chunk::default();
     let mut annotated = Annotated::default();
     let (mut in_header, mut lines_before) = (true, 0);
-    let bcf = start.bcf;
-    let before = bcf.map_or(if start.marked { BYTE_ORDER_MARK } else { b"" }, |header| &header.bytes);
+    let mut declared = VariantHeader::default();
+    let before = bcf.map_or(if marked { BYTE_ORDER_MARK } else { b"" }, |header| &header.bytes);
     if !before.is_empty() && out.send(before.to_vec()).is_err() {
         return Ok(annotated); // The writer says why.
+    }
+    if let Some(header) = bcf {
+        annotated.warnings = declare(path, &header.declared, &mut contigs, &mut reference)?;
     }
     let finders: Vec<Finder<'_>> = fields.iter().map(|field| Finder::new(&field.id)).collect();
     for lines in chunks {
@@ -229,23 +245,33 @@ fn join(
         let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
         let mut from = 0;
         if let Some(header) = bcf {
-            chunk.parse_bcf(path, &lines, annotated.records, header, &mut contigs, &mut reference)?;
+            chunk.parse_bcf(path, &lines, annotated.records, header, &mut contigs)?;
+            let before = annotated.records;
+            chunk.settle(&mut reference, &mut check, |_, record| before + u64::from(record) + 1)?;
         } else {
             if in_header {
-                from = header(path, &lines, fields, &mut text)?;
+                from = header(path, &lines, fields, &mut declared, &mut text)?;
                 in_header = from == lines.len();
+                if !in_header {
+                    annotated.warnings = declare(path, &declared, &mut contigs, &mut reference)?;
+                }
             }
-            chunk.parse(path, &lines, from, lines_before, &mut contigs, &mut reference)?;
+            chunk.parse(path, &lines, from, lines_before, &mut contigs)?;
+            let newlines = |part: &[u8]| memchr::memchr_iter(b'\n', part).count() as u64;
             for record in &chunk.records {
                 let info = &lines[record.info.clone()];
                 if let Some(field) = finders.iter().position(|finder| has_field(info, finder)) {
-                    let before = memchr::memchr_iter(b'\n', &lines[..record.info.start]).count() as u64;
-                    let (number, id) = (lines_before + before + 1, fields[field].id.clone());
+                    let number = lines_before + newlines(&lines[..record.info.start]) + 1;
+                    let id = fields[field].id.clone();
                     return Err(AnnotateError::KeyTaken { path: path.into(), unit: "line", number, id });
                 }
             }
-            lines_before += memchr::memchr_iter(b'\n', &lines).count() as u64;
+            chunk.settle(&mut reference, &mut check, |chunk, record| {
+                lines_before + newlines(&lines[..chunk.records[record as usize].info.start]) + 1
+            })?;
+            lines_before += newlines(&lines);
         }
+        check.finish()?;
         chunk.sort();
         lookup.fill(&mut chunk)?;
         annotated.records += chunk.records.len() as u64;
@@ -263,25 +289,58 @@ fn join(
         let _ = used.try_send(lines);
     }
     contigs.check_any_known(path).map_err(|error| AnnotateError::Contigs(Box::new(error)))?;
+    annotated.warnings.extend(check.warning());
+    annotated.warnings.extend(reference.missing);
     Ok(annotated)
 }
 
-/// The reference, opened when the first allele must be normalized: SNVs never are.
+/// Takes in what a header says of contigs; gives what is to be said about it.
+fn declare(
+    path: &Path,
+    header: &VariantHeader,
+    contigs: &mut Contigs<'_>,
+    reference: &mut LazyReference<'_>,
+) -> Result<Vec<String>, AnnotateError> {
+    let reference = reference.to_compare(header.contigs.is_empty())?;
+    Ok(contigs.declare(path, &header.contigs, reference)?)
+}
+
+/// The reference, opened when it is first needed.
 struct LazyReference<'a> {
     plan: &'a QueryPlan,
     opened: Option<Reference>,
+    /// Why nothing can be compared with it, as a warning.
+    missing: Option<String>,
 }
 
 impl LazyReference<'_> {
+    /// To normalize alleles, which cannot be done without.
     fn get(&mut self) -> Result<&mut Reference, ReferenceError> {
         match &mut self.opened {
             Some(reference) => Ok(reference),
-            none => {
-                let reference = Reference::open(self.plan.store().reference())?;
-                reference.check(self.plan.store().assembly())?;
-                Ok(none.insert(reference))
+            none => Ok(none.insert(self.plan.store().open_reference()?)),
+        }
+    }
+
+    /// To compare reference alleles, which is left out where there is no reference, or `nothing` to compare.
+    fn to_compare(&mut self, nothing: bool) -> Result<Option<&mut Reference>, ReferenceError> {
+        if nothing || self.missing.is_some() {
+            return Ok(None);
+        }
+        if self.opened.is_none() {
+            match self.plan.store().open_reference() {
+                Err(error @ ReferenceError::Missing { .. }) => {
+                    self.missing = Some(format!("reference alleles were not checked: {error}"));
+                    return Ok(None);
+                }
+                opened => self.opened = Some(opened?),
             }
         }
+        Ok(self.opened.as_mut())
+    }
+
+    fn contig_name(&self, contig: u32) -> &str {
+        &self.plan.store().assembly().contig(contig).name
     }
 }
 
@@ -291,6 +350,7 @@ fn header(
     path: &Path,
     lines: &[u8],
     fields: &[InfoField],
+    found: &mut VariantHeader,
     text: &mut Vec<u8>,
 ) -> Result<usize, AnnotateError> {
     let mut at = 0;
@@ -299,6 +359,7 @@ fn header(
         let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);
         let line = &lines[at..end];
         let declared = String::from_utf8_lossy(line);
+        found.add(declared.trim_end());
         if let Some(declared) = HeaderLine::parse(&declared).filter(|line| line.kind == "INFO")
             && let Some(field) = fields.iter().find(|field| declared.get("ID") == Some(field.id.as_str()))
         {

@@ -15,6 +15,7 @@ mod model;
 mod output;
 mod places;
 mod query;
+mod reference;
 mod run;
 mod study;
 mod track;
@@ -86,6 +87,9 @@ enum Verb {
     /// List and show the runs that wrote rows
     #[command(subcommand)]
     Run(run::Verb),
+    /// Say where the reference genome of a store lies
+    #[command(subcommand)]
+    Reference(reference::Verb),
 }
 
 /// Runs the program.
@@ -114,6 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Compact(arguments) => compact::run(&arguments),
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
+        Verb::Reference(verb) => reference::run(&verb),
     };
     match done {
         Ok(code) => code,

@@ -11,6 +11,7 @@ mod ordered;
 mod pass;
 mod records;
 mod rows;
+mod sorted;
 mod source;
 mod start;
 mod table;
@@ -28,13 +29,14 @@ pub use self::distinct::Duplicates;
 pub use self::error::ImportError;
 pub use self::keys::KeyColumns;
 pub use self::labelled::{LabelledRow, LabelledRows};
-use self::pass::{Made, pass};
+use self::pass::{Made, Order, pass};
+use self::sorted::SortedBlocks;
 use self::source::Source;
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
 use crate::output::OutputRules;
 use crate::store::{Store, check_track};
-use crate::variants::Report;
+use crate::variants::{HeaderContig, RefMismatch, Report};
 
 /// How a file is imported.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +58,8 @@ pub struct ImportOptions {
     pub precision: Option<String>,
     /// Folder for temporary files; the system's without one.
     pub spill_folder: Option<PathBuf>,
+    /// What to do when reference alleles differ.
+    pub ref_mismatch: RefMismatch,
 }
 
 impl ImportOptions {
@@ -95,6 +99,8 @@ pub(crate) struct Block {
 enum Blocks {
     Parquet(Box<ParquetBlocks>),
     Text(Box<TextBlocks>),
+    /// Of one of the others, in the order of the reference.
+    Sorted(Box<SortedBlocks>),
 }
 
 impl Blocks {
@@ -114,6 +120,15 @@ impl Blocks {
         match self {
             Self::Parquet(blocks) => &blocks.columns,
             Self::Text(blocks) => &blocks.columns,
+            Self::Sorted(_) => &[],
+        }
+    }
+
+    /// The contigs that a VCF's header declares.
+    fn contigs(&self) -> &[HeaderContig] {
+        match self {
+            Self::Text(blocks) => &blocks.contigs,
+            Self::Parquet(_) | Self::Sorted(_) => &[],
         }
     }
 
@@ -121,6 +136,7 @@ impl Blocks {
         match self {
             Self::Parquet(blocks) => blocks.next(),
             Self::Text(blocks) => blocks.next(),
+            Self::Sorted(blocks) => blocks.next(),
         }
     }
 }
@@ -152,7 +168,7 @@ pub fn import(
     let external = External { source: digest, columns: from, keys: keys.named(), duplicates: policy };
     let track = Track::of_file(name, external, names, options.precision.clone())?;
     let started = now();
-    let mut sorted = false;
+    let mut order = Order::AsItIs;
     loop {
         let mut writer = store.writer(purpose)?;
         let held: u64 = store
@@ -170,9 +186,10 @@ pub fn import(
             return Err(ImportError::Present { name: track.name, rows: held });
         }
         let blocks = Blocks::open(&source, &keys, &chosen)?;
-        match pass(&mut writer, &track, path, blocks, options, sorted, &progress) {
-            // The writer that is opened anew removes what the hopeful pass wrote.
-            Err(ImportError::Unsorted) if !sorted => sorted = true,
+        match pass(&mut writer, &track, path, blocks, options, order, &progress) {
+            // The writer that is opened anew removes what an optimistic pass wrote.
+            Err(ImportError::Unsorted) if order == Order::AsItIs => order = Order::Sorted,
+            Err(ImportError::Unsorted) if order == Order::Sorted => order = Order::SortedTwice,
             Err(error) => return Err(error),
             Ok((segments, made)) => {
                 let rows = segments.iter().map(|segment| segment.rows).sum();
@@ -199,6 +216,7 @@ pub fn import(
                 }
                 writer.commit_track(&track, &segments, &run)?;
                 let Made { report, without_score } = made;
+                let sorted = order != Order::AsItIs;
                 return Ok(Imported { track, rows, without_score, sorted, report });
             }
         }

@@ -18,6 +18,7 @@ use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use md5::{Digest as _, Md5};
 use vestore_schema::{Assembly, Contig, Region};
 
 use self::bgzf::{Blocks, Compression};
@@ -53,6 +54,9 @@ pub struct Reference {
     check: Option<Arc<Check>>,
     /// How often indexes had been renewed when those of this handle were read.
     generation: u32,
+    /// Blocks that were read from the file.
+    #[cfg(test)]
+    blocks_read: u64,
 }
 
 impl Reference {
@@ -93,6 +97,8 @@ impl Reference {
             stamps,
             check: None,
             generation: 0,
+            #[cfg(test)]
+            blocks_read: 0,
             path,
         };
         if let Some((entries, stamp)) = reference.fitting_index() {
@@ -167,6 +173,8 @@ impl Reference {
             stamps: self.stamps,
             check: self.check.clone(),
             generation: self.generation,
+            #[cfg(test)]
+            blocks_read: 0,
         })
     }
 
@@ -297,6 +305,17 @@ impl Reference {
         Ok(digest.finish())
     }
 
+    /// MD5 of a contig's upper-case bases, as hexadecimal digits: what VCF and SAM headers identify contigs by.
+    pub(crate) fn md5(&mut self, contig: u32) -> Result<String, ReferenceError> {
+        self.ensure_right(contig)?;
+        let length = self.entry(contig)?.length;
+        let mut digest = Md5::new();
+        for block in 0..length.div_ceil(BLOCK) {
+            digest.update(self.block(contig, block)?);
+        }
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Of a checked reference: digests a contig that no handle has read yet.
     fn ensure_right(&mut self, contig: u32) -> Result<(), ReferenceError> {
         let Some(check) = self.check.clone() else { return Ok(()) };
@@ -333,6 +352,11 @@ impl Reference {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn blocks_read(&self) -> u64 {
+        self.blocks_read
+    }
+
     fn entry(&self, contig: u32) -> Result<&Entry, ReferenceError> {
         self.entries.get(contig as usize).ok_or_else(|| ReferenceError::NoSuchContig {
             path: self.path.clone(),
@@ -348,6 +372,10 @@ impl Reference {
             self.cache.swap(0, at);
         } else {
             let block = self.read_block(contig, number)?;
+            #[cfg(test)]
+            {
+                self.blocks_read += 1;
+            }
             self.cache.truncate(BLOCKS - 1);
             self.cache.push_front((key, block));
         }
@@ -394,7 +422,7 @@ impl Reference {
             let mut file = self.open_again()?;
             let walked =
                 Blocks::walk(&mut file).map_err(|source| ReferenceError::read(&self.path, source))?;
-            if walked != **blocks {
+            if !walked.leads_where(blocks) {
                 renewed = true;
                 self.stamps.gzi = write_beside(&self.path, ".gzi", &walked.to_bytes()).ok();
                 self.unsaved_indexes |= self.stamps.gzi.is_none();

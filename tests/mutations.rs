@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use vestore::{
-    FastaPiece, Filter, ImportError, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record,
+    FastaPiece, Filter, ImportError, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record, RefMismatch,
     Reference, ReferenceError, Report, Request, Store, VariantSource, annotate, import, read_bed, read_fasta,
 };
 use vestore_schema::{Region, Variant};
@@ -287,7 +287,7 @@ fn files_to_annotate() {
     let path = folder.path().join("hostile.vcf");
     hand_in(&[VCF], 400, |bytes| {
         fs::write(&path, bytes).unwrap();
-        if let Err(error) = annotate(&plan, &path, None, Vec::new()) {
+        if let Err(error) = annotate(&plan, &path, None, RefMismatch::Skip, Vec::new()) {
             assert!(!error.to_string().is_empty());
         }
     });

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use vestore::{
-    Allele, AnnotateError, Normalized, QueryPlan, Reference, Request, ScoreRow, Store, VariantForm, annotate,
-    normalize,
+    Allele, AnnotateError, Normalized, QueryPlan, RefMismatch, Reference, Request, ScoreRow, Store, VariantForm,
+    annotate, normalize,
 };
 use vestore_schema::{ScoreKind, Status, Track, Variant};
 
@@ -135,7 +135,7 @@ fn values_are_right_and_every_other_byte_is_kept() {
     let path = folder.path().join("in.vcf");
     fs::write(&path, format!("{HEADER}{NAMES}{before}")).unwrap();
     let mut text = Vec::new();
-    let annotated = annotate(&plan, &path, None, &mut text).unwrap();
+    let annotated = annotate(&plan, &path, None, RefMismatch::Skip, &mut text).unwrap();
     assert_eq!(annotated.records, 3000);
     assert!(annotated.found > 500 && annotated.unknown_contigs > 50, "{annotated:?}");
     let text = String::from_utf8(text).unwrap();
@@ -154,7 +154,7 @@ fn values_are_right_and_every_other_byte_is_kept() {
     let plain = folder.path().join("plain.vcf");
     fs::write(&plain, format!("{HEADER}{NAMES}{}", before.trim_end())).unwrap();
     let mut text = Vec::new();
-    annotate(&plan, &plain, Some(VariantForm::Vcf), &mut text).unwrap();
+    annotate(&plan, &plain, Some(VariantForm::Vcf), RefMismatch::Skip, &mut text).unwrap();
     assert!(String::from_utf8(text).unwrap().ends_with(after.trim_end()));
 }
 
@@ -168,7 +168,7 @@ fn fields_that_are_there_and_foreign_files_are_refused() {
     let path = folder.path().join("in.vcf");
     let refuse = |text: &str| {
         fs::write(&path, text).unwrap();
-        annotate(&plan, &path, None, std::io::sink()).unwrap_err()
+        annotate(&plan, &path, None, RefMismatch::Skip, std::io::sink()).unwrap_err()
     };
     let declared = "##INFO=<ID=first_llr_grid,Number=A,Type=Float,Description=\"\">\n";
     assert!(matches!(refuse(&format!("{HEADER}{declared}{NAMES}")), AnnotateError::FieldTaken { .. }));
@@ -179,7 +179,7 @@ fn fields_that_are_there_and_foreign_files_are_refused() {
     assert!(error.contains("line 5") && error.contains("`x`"), "{error}");
     assert!(refuse("1\t5\t.\tA\n").to_string().contains("line 1"));
     let vcf = fs::write(&path, format!("{HEADER}{NAMES}")).map(|()| path.as_path()).unwrap();
-    let error = annotate(&plan, vcf, Some(VariantForm::Bcf), std::io::sink()).unwrap_err().to_string();
+    let error = annotate(&plan, vcf, Some(VariantForm::Bcf), RefMismatch::Skip, std::io::sink()).unwrap_err().to_string();
     assert!(
         error.contains("is VCF, and the output is to be BCF") && error.contains("bcftools view"),
         "{error}"
@@ -337,7 +337,7 @@ fn bcftools_reads_what_was_annotated() {
     }
     fs::write(&path, text).unwrap();
     let out = folder.path().join("out.vcf");
-    let annotated = annotate(&plan, &path, None, fs::File::create(&out).unwrap()).unwrap();
+    let annotated = annotate(&plan, &path, None, RefMismatch::Skip, fs::File::create(&out).unwrap()).unwrap();
     // More rows than a batch of a segment holds, each asked for.
     assert!(store.all_segments().unwrap().iter().any(|segment| segment.rows > 9000));
     assert_eq!(annotated.found, model.len() as u64);
@@ -388,8 +388,8 @@ fn annotated_bcf_is_the_annotated_vcf() {
     let roundtrip = folder.path().join("roundtrip.vcf");
     fs::write(&roundtrip, printed(&bcf)).unwrap();
     let (as_text, as_bcf) = (folder.path().join("out.vcf"), folder.path().join("out.bcf"));
-    let from_text = annotate(&plan, &roundtrip, None, fs::File::create(&as_text).unwrap()).unwrap();
-    let from_bcf = annotate(&plan, &bcf, Some(VariantForm::Bcf), fs::File::create(&as_bcf).unwrap()).unwrap();
+    let from_text = annotate(&plan, &roundtrip, None, RefMismatch::Skip, fs::File::create(&as_text).unwrap()).unwrap();
+    let from_bcf = annotate(&plan, &bcf, Some(VariantForm::Bcf), RefMismatch::Skip, fs::File::create(&as_bcf).unwrap()).unwrap();
     assert_eq!(from_text, from_bcf);
     assert!(from_bcf.found > 500 && from_bcf.records == 3001, "{from_bcf:?}");
     let records = |text: String| {

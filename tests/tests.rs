@@ -24,6 +24,8 @@ mod probe;
 mod processes;
 mod programs;
 mod recipes;
+mod ref_mismatch;
+mod reference;
 mod rescore;
 mod store;
 mod store_annotate;

@@ -177,7 +177,7 @@ fn put_record(catalog: &Path, which: u8, json: &[u8]) {
 pub fn annotate(path: &Path) {
     static PLAN: LazyLock<QueryPlan> =
         LazyLock::new(|| QueryPlan::new(&STORE, &Request::default()).expect("a plan"));
-    drop(vestore::annotate(&PLAN, path, None, Vec::new()));
+    drop(vestore::annotate(&PLAN, path, None, vestore::RefMismatch::Skip, Vec::new()));
 }
 
 /// A small model of the given family in a folder of its own.

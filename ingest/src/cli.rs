@@ -8,6 +8,7 @@ mod labels;
 mod machine;
 mod model_add;
 mod pretrain;
+mod reference;
 mod rescore;
 mod score;
 mod scoring;
@@ -139,6 +140,11 @@ struct Usage(String);
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 fn say(text: fmt::Arguments<'_>) {
     eprintln!("{}", vestore::visible_lines(&text.to_string()));
+}
+
+/// Prints warnings, also where everything else is to be quiet.
+fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
 }
 
 /// The command line as people typed it, for notes to other processes.

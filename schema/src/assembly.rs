@@ -1,5 +1,7 @@
 //! The contigs of one reference, and how people's names for them are matched.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::locus::Region;
@@ -41,16 +43,14 @@ impl Assembly {
         Region { contig: index, start: 0, end: self.contig(index).length }
     }
 
-    /// Finds a contig by name: as spelled, else with or without `chr`, else M for MT and back.
+    /// Finds a contig by name: as spelled, else the one whose name differs by `chr` alone, else M for MT and back.
+    /// For many names, [`ContigNames`] is faster.
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<u32> {
-        let exact = self.contigs.iter().position(|contig| contig.name == name);
-        exact
-            .or_else(|| {
-                let wanted = bare(name);
-                self.contigs.iter().position(|contig| bare(&contig.name) == wanted)
-            })
-            .map(|index| index as u32)
+        let ranked = self.contigs.iter().zip(0..).filter_map(|(contig, index)| {
+            likeness(&contig.name, name).map(|likeness| (likeness, index))
+        });
+        ranked.min().map(|(_, index)| index)
     }
 
     /// Up to three contig names that look like `name`, nearest first, for error messages.
@@ -74,13 +74,64 @@ pub fn nearest<'a>(
     ranked.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
+/// The contigs of an assembly by name, for looking up many.
+pub struct ContigNames<'a> {
+    assembly: &'a Assembly,
+    exact: HashMap<&'a str, u32>,
+    /// By what naming styles have in common, in FASTA order.
+    alike: HashMap<&'a str, Vec<u32>>,
+}
+
+impl<'a> ContigNames<'a> {
+    /// The names of `assembly`.
+    #[must_use]
+    pub fn new(assembly: &'a Assembly) -> Self {
+        let (mut exact, mut alike) = (HashMap::new(), HashMap::<_, Vec<u32>>::new());
+        for (contig, index) in assembly.contigs.iter().zip(0..) {
+            exact.entry(contig.name.as_str()).or_insert(index);
+            alike.entry(bare(&contig.name)).or_default().push(index);
+        }
+        Self { assembly, exact, alike }
+    }
+
+    /// As [`Assembly::resolve`].
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<u32> {
+        self.exact.get(name).copied().or_else(|| self.candidates(name).first().copied())
+    }
+
+    /// All contigs that `name` can mean, the likeliest first: as spelled, then with or without `chr`, then M for MT
+    /// and back.
+    #[must_use]
+    pub fn candidates(&self, name: &str) -> Vec<u32> {
+        let mut found = self.alike.get(bare(name)).cloned().unwrap_or_default();
+        found.sort_by_key(|index| likeness(&self.assembly.contig(*index).name, name));
+        found
+    }
+}
+
+/// How much two contig names are alike, 0 for equal ones; `None` when they mean different contigs.
+fn likeness(known: &str, name: &str) -> Option<u8> {
+    if known == name {
+        Some(0)
+    } else if without_chr(known) == without_chr(name) {
+        Some(1)
+    } else {
+        (bare(known) == bare(name)).then_some(2)
+    }
+}
+
 /// A contig name without what differs between naming styles: no `chr`, and `MT` for `M`.
 fn bare(name: &str) -> &str {
-    let rest = match name.get(..3) {
+    let rest = without_chr(name);
+    if rest == "M" { "MT" } else { rest }
+}
+
+fn without_chr(name: &str) -> &str {
+    match name.get(..3) {
         Some(prefix) if prefix.eq_ignore_ascii_case("chr") && name.len() > 3 => &name[3..],
         _ => name,
-    };
-    if rest == "M" { "MT" } else { rest }
+    }
 }
 
 /// Levenshtein distance.
@@ -124,6 +175,20 @@ mod tests {
         assert_eq!(grch38.resolve("2"), None);
         assert_eq!(assembly(&["MT", "1"]).resolve("chrM"), Some(0));
         assert_eq!(assembly(&["chr1", "1"]).resolve("1"), Some(1));
+    }
+
+    #[test]
+    fn the_name_that_differs_by_chr_alone_comes_before_m_for_mt() {
+        let hg19 = assembly(&["chr1", "chrM", "chrMT", "M"]);
+        let names = ContigNames::new(&hg19);
+        for (name, candidates) in
+            [("MT", vec![2, 1, 3]), ("M", vec![3, 1, 2]), ("chrMT", vec![2, 1, 3]), ("CHRM", vec![1, 3, 2])]
+        {
+            assert_eq!(names.candidates(name), candidates, "{name}");
+            assert_eq!(names.resolve(name), Some(candidates[0]), "{name}");
+            assert_eq!(hg19.resolve(name), Some(candidates[0]), "{name}");
+        }
+        assert_eq!((names.resolve("1"), names.resolve("2"), names.candidates("2").len()), (Some(0), None, 0));
     }
 
     #[test]

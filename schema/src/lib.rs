@@ -13,7 +13,7 @@ mod track;
 mod variant;
 mod version;
 
-pub use assembly::{Assembly, Contig, nearest};
+pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::chunk::{Chunk, Record};
-use super::{AnnotateError, LazyReference};
+use super::AnnotateError;
 use crate::export::InfoField;
 use crate::variants::{Contigs, InputError, RECORD_LENGTHS, Site, VariantHeader, record_lengths};
 
@@ -18,7 +18,7 @@ const FLOAT: u8 = 5;
 
 /// What the header says, and what it says once the fields are declared.
 pub(super) struct Header {
-    declared: VariantHeader,
+    pub(super) declared: VariantHeader,
     /// The number of each field in the dictionary of strings, as a typed value.
     keys: Vec<Vec<u8>>,
     /// Fields whose id a FILTER or FORMAT has: records may have them without a declaration.
@@ -88,7 +88,6 @@ impl Chunk {
         before: u64,
         header: &Header,
         contigs: &mut Contigs<'_>,
-        reference: &mut LazyReference<'_>,
     ) -> Result<(), AnnotateError> {
         self.clear();
         let mut at = 0;
@@ -115,9 +114,10 @@ impl Chunk {
             site.text().ok_or_else(short)?; // ID
             let old = if site.alleles > 0 { site.text().ok_or_else(short)? } else { b"" };
             let first = self.alleles as u32;
+            self.site(contig, position, old);
             for _ in 1..site.alleles {
                 let new = site.text().ok_or_else(short)?;
-                self.allele(contig, position, old, new, reference)?
+                self.allele(contig, position, old, new)
                     .then_some(())
                     .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;
             }

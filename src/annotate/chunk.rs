@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::{AnnotateError, LazyReference};
 use crate::reference::printable;
-use crate::variants::{Allele, Contigs, InputError, Normalized, normalize};
+use crate::variants::{
+    Allele, Contigs, InputError, Normalized, RefCheck, RefComparison, compare_reference, normalize,
+};
 
 /// Columns before INFO.
 pub(super) const BEFORE_INFO: usize = 7;
@@ -46,6 +48,20 @@ impl Wanted {
     }
 }
 
+/// The reference allele of a record on a known contig, or a pair of alleles that must be normalized.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    contig: u32,
+    /// 1-based.
+    position: u64,
+    /// Where the alleles lie among the raw ones of the chunk.
+    alleles: u32,
+    reference: u32,
+    alternate: u32,
+    /// Number of the record, or of the allele, in the chunk.
+    number: u32,
+}
+
 /// The records of some lines. Its vectors are used again for the next lines.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
@@ -54,6 +70,12 @@ pub(super) struct Chunk {
     pub(super) wanted: Vec<Wanted>,
     pub(super) alleles: u64,
     pub(super) unknown_contigs: u64,
+    /// Reference alleles to compare with the reference.
+    sites: Vec<Place>,
+    /// Alleles to normalize.
+    unsettled: Vec<Place>,
+    /// Alleles as the file has them.
+    raw: Vec<u8>,
     bases: Vec<u8>,
     /// For each allele, the values of all fields; NaN where there is none.
     values: Vec<f32>,
@@ -70,7 +92,6 @@ impl Chunk {
         from: usize,
         lines_before: u64,
         contigs: &mut Contigs<'_>,
-        reference: &mut LazyReference<'_>,
     ) -> Result<(), AnnotateError> {
         self.clear();
         let mut at = from;
@@ -120,9 +141,10 @@ impl Chunk {
                 .ok_or_else(|| malformed("POS", digits, "is no position; a whole number is due"))?;
             let (old, new) = (&line[tabs[2] + 1..tabs[3]], &line[tabs[3] + 1..tabs[4]]);
             let first = self.alleles as u32;
+            self.site(last.1, position, old);
             if new != b"." {
                 for alternate in new.split(|byte| *byte == b',') {
-                    if !self.allele(last.1, position, old, alternate, reference)? {
+                    if !self.allele(last.1, position, old, alternate) {
                         return Err(malformed("ALT", new, "is no alternate allele"));
                     }
                 }
@@ -138,35 +160,101 @@ impl Chunk {
         self.records.clear();
         self.wanted.clear();
         self.bases.clear();
+        self.raw.clear();
+        self.sites.clear();
+        self.unsettled.clear();
         (self.alleles, self.unknown_contigs) = (0, 0);
     }
 
+    /// Takes down the reference allele of the record in hand, which is not yet among the records.
+    pub(super) fn site(&mut self, contig: Option<u32>, position: u64, old: &[u8]) {
+        if let Some(contig) = contig {
+            let place = self.place(contig, position, old, b"", self.records.len() as u32);
+            self.sites.push(place);
+        }
+    }
+
     /// Takes down an alternate allele of the record in hand; `false` when it is no text.
-    pub(super) fn allele(
-        &mut self,
-        contig: Option<u32>,
-        position: u64,
-        old: &[u8],
-        new: &[u8],
-        reference: &mut LazyReference<'_>,
-    ) -> Result<bool, AnnotateError> {
+    pub(super) fn allele(&mut self, contig: Option<u32>, position: u64, old: &[u8], new: &[u8]) -> bool {
         let number = self.alleles as u32;
         self.alleles += 1;
-        let Some(contig) = contig else { return Ok(true) };
+        let Some(contig) = contig else { return true };
         if old.len() == 1 && new.len() == 1 {
             // A reference allele that contradicts the reference has no scored row.
             self.want(contig, position, old, new, number);
-            return Ok(true);
+            return true;
         }
-        let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
-            return Ok(false);
-        };
-        let input = Allele { contig, position, reference: old, alternate: new };
-        if let Normalized::Row { variant, .. } = normalize(input, reference.get()?)? {
-            let position = u64::from(variant.position) + 1;
-            self.want(contig, position, variant.reference.as_bytes(), variant.alternate.as_bytes(), number);
+        if std::str::from_utf8(old).is_err() || std::str::from_utf8(new).is_err() {
+            return false;
         }
-        Ok(true)
+        let place = self.place(contig, position, old, new, number);
+        self.unsettled.push(place);
+        true
+    }
+
+    fn place(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], number: u32) -> Place {
+        let alleles = self.raw.len() as u32;
+        self.raw.extend_from_slice(old);
+        self.raw.extend_from_slice(new);
+        Place { contig, position, alleles, reference: old.len() as u32, alternate: new.len() as u32, number }
+    }
+
+    /// Compares reference alleles and normalizes what must be, both in the order of the reference, whatever order
+    /// the records have. `line` gives the line of a record of the chunk.
+    pub(super) fn settle(
+        &mut self,
+        reference: &mut LazyReference<'_>,
+        check: &mut RefCheck,
+        line: impl Fn(&Self, u32) -> u64,
+    ) -> Result<(), AnnotateError> {
+        let order = |place: &Place| (place.contig, place.position);
+        let mut sites = std::mem::take(&mut self.sites);
+        if !sites.is_sorted_by_key(order) {
+            sites.sort_by_key(order);
+        }
+        let (mut bases, mut differing) = (Vec::new(), Vec::new());
+        if let Some(reference) = reference.to_compare(sites.is_empty())? {
+            for site in &sites {
+                let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
+                let compared = compare_reference(site.contig, site.position, stated, reference, &mut bases)?;
+                match compared {
+                    Some(RefComparison::Other(found)) => differing.push((*site, found.to_vec())),
+                    Some(comparison) => check.count(comparison, 0, "", site.position, stated)?,
+                    None => {}
+                }
+            }
+        }
+        differing.sort_by_key(|(site, _)| site.number);
+        for (site, found) in differing {
+            let stated = String::from_utf8_lossy(self.raw(&site).0).into_owned();
+            let contig = reference.contig_name(site.contig).to_owned();
+            let line = line(self, site.number);
+            check.count(RefComparison::Other(&found), line, &contig, site.position, &stated)?;
+        }
+        self.sites = sites;
+        let mut unsettled = std::mem::take(&mut self.unsettled);
+        if !unsettled.is_sorted_by_key(order) {
+            unsettled.sort_by_key(order);
+        }
+        for place in &unsettled {
+            let (old, new) = self.raw(place);
+            let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+            let Place { contig, position, .. } = *place;
+            let input = Allele { contig, position, reference: text(old), alternate: text(new) };
+            if let Normalized::Row { variant, .. } = normalize(input, reference.get()?)? {
+                let (old, new) = (variant.reference.as_bytes(), variant.alternate.as_bytes());
+                self.want(contig, u64::from(variant.position) + 1, old, new, place.number);
+            }
+        }
+        self.unsettled = unsettled;
+        Ok(())
+    }
+
+    /// Reference and alternate allele of a place, as the file has them.
+    fn raw(&self, place: &Place) -> (&[u8], &[u8]) {
+        let start = place.alleles as usize;
+        let middle = start + place.reference as usize;
+        (&self.raw[start..middle], &self.raw[middle..middle + place.alternate as usize])
     }
 
     fn want(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], allele: u32) {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use noodles::bgzf;
-use vestore::{FileForm, FileFormat, Output, OutputRules, QueryPlan, Request, Store, VariantForm, annotate};
+use vestore::{FileForm, FileFormat, Output, OutputRules, QueryPlan, Request, VariantForm, annotate};
 
 use super::Usage;
-use super::output::{inputs, say};
+use super::output::{inputs, say, warn};
+use super::reference::{RefMismatchArguments, ReferenceArguments};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -26,6 +27,10 @@ pub(super) struct Arguments {
     /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    ref_mismatch: RefMismatchArguments,
+    #[command(flatten)]
+    reference: ReferenceArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -37,22 +42,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(FileFormat::Bcf) => Some(VariantForm::Bcf),
         _ => return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .vcf.bgz, .bcf")).into()),
     };
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reference.open(&arguments.store)?;
     let request = Request { tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
     let inputs = inputs(&store, [Some(arguments.input.as_path())]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let policy = arguments.ref_mismatch.ref_mismatch;
     let mut output = Output::create(Some(&arguments.output), &rules)?;
     let annotated = if form.compressed || wanted == Some(VariantForm::Bcf) {
         let workers = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let mut zipped = bgzf::io::MultithreadedWriter::with_worker_count(workers, output);
-        let annotated = annotate(&plan, &arguments.input, wanted, &mut zipped)?;
+        let annotated = annotate(&plan, &arguments.input, wanted, policy, &mut zipped)?;
         output = zipped.finish()?;
         annotated
     } else {
-        annotate(&plan, &arguments.input, wanted, &mut output)?
+        annotate(&plan, &arguments.input, wanted, policy, &mut output)?
     };
     output.finish()?;
+    warn(&annotated.warnings);
     say(format_args!(
         "{} records, {} alternate alleles, of which {} have a row",
         annotated.records, annotated.alleles, annotated.found

@@ -10,7 +10,8 @@ use vestore_schema::{Model, Region, Track, Variant};
 
 use super::Usage;
 use super::output::{print, say};
-use super::places::{Places, open_reference};
+use super::places::Places;
+use super::reference::ReferenceArguments;
 
 /// Bases shown on each side of the variant.
 const SHOWN: u32 = 20;
@@ -24,10 +25,12 @@ pub(super) struct Arguments {
     /// Name of the track
     #[arg(long, value_name = "NAME")]
     track: String,
+    #[command(flatten)]
+    reference: ReferenceArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reference.open(&arguments.store)?;
     let places = Places::read(&store, std::slice::from_ref(&arguments.variant), None, None)?;
     let [variant] = places.variants.as_slice() else {
         return Err(Usage(format!("`{}` is no variant; write `17-43044295-G-A`", arguments.variant)).into());
@@ -110,7 +113,7 @@ fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()>
             variant.position - start + 1
         ),
     )?;
-    let mut reference = open_reference(store)?;
+    let mut reference = store.open_reference()?;
     let end = (variant.position + variant.reference.len() as u32).min(length);
     let mut bases = |start: u32, end: u32| -> anyhow::Result<String> {
         let bases = reference.fetch(Region { contig: variant.contig, start, end })?;

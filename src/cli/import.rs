@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
-use vestore::{Duplicates, ImportOptions, Store, import};
+use vestore::{Duplicates, ImportOptions, import};
 
 use super::Usage;
-use super::output::{inputs, say};
+use super::output::{inputs, say, warn};
+use super::reference::{RefMismatchArguments, ReferenceArguments};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -35,7 +36,11 @@ pub(super) struct Arguments {
     /// Replace the file of --report even if it is not a report
     #[arg(long)]
     force: bool,
-    /// No progress
+    #[command(flatten)]
+    ref_mismatch: RefMismatchArguments,
+    #[command(flatten)]
+    reference: ReferenceArguments,
+    /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
 }
@@ -63,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     {
         return Err(Usage(format!("`{step}` is no precision; write a positive step such as 0.001")).into());
     }
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reference.open(&arguments.store)?;
     let split = |text: &String| match text.split_once('=') {
         Some((name, from)) => (name.to_owned(), from.to_owned()),
         None => (text.clone(), text.clone()),
@@ -76,6 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         inputs: inputs(&store, [Some(arguments.file.as_path())]),
         precision: arguments.precision.clone(),
         spill_folder: None,
+        ref_mismatch: arguments.ref_mismatch.ref_mismatch,
     };
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let purpose = format!("vestore import {} --track {}", arguments.store.display(), arguments.track);
@@ -85,6 +91,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let done = done?;
+    warn(&done.report.warnings);
     say(format_args!("{}", done.report.summary().trim_end()));
     if let Some(first) = done.report.first_conflict() {
         let count = done.report.conflicts;

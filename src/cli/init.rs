@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use vestore::{Disk, Reference, Store};
 use vestore_schema::StoreRecord;
 
 use super::output::say;
+use super::reference::absolute;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -20,22 +20,29 @@ pub(super) struct Arguments {
     /// What the reference is called, such as `GRCh38`
     #[arg(long, value_name = "NAME")]
     assembly: Option<String>,
+    /// Keep a copy of the reference in the store (BGZF), so that the store can be moved by itself
+    #[arg(long)]
+    copy: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if arguments.store.exists() {
-        let is_empty = arguments.store.read_dir().is_ok_and(|mut entries| entries.next().is_none());
-        anyhow::ensure!(is_empty, vestore::StoreError::Exists { path: arguments.store.clone() });
-    }
+    Store::check_free(&arguments.store, &Disk)?;
     let mut reference = Reference::open(&arguments.reference)?;
     let mut assembly = reference.survey()?;
+    // Later commands need not digest it again.
+    reference.check_whole(&assembly)?;
     assembly.name.clone_from(&arguments.assembly);
-    let path =
-        std::path::absolute(&arguments.reference).context("cannot make the reference's path absolute")?;
-    let path = path.to_str().context("the reference's path is not valid UTF-8; rename it")?.to_owned();
+    let path = absolute(&arguments.reference)?;
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
     let contigs = assembly.contigs.len();
-    Store::create(&arguments.store, Arc::new(Disk), StoreRecord { reference: path, assembly })?;
+    let record = StoreRecord { reference: path, copied: false, assembly };
+    if arguments.copy {
+        let store = Store::create_with_copy(&arguments.store, Arc::new(Disk), record, &mut reference)?;
+        Reference::open(store.reference())?.check_whole(store.assembly())?;
+        say(format_args!("the reference was copied to {}", store.reference().display()));
+    } else {
+        Store::create(&arguments.store, Arc::new(Disk), record)?;
+    }
     say(format_args!("{}: a store for {contigs} contigs, {bases} bases", arguments.store.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,11 @@ pub(super) fn say(text: fmt::Arguments<'_>) {
     eprintln!("{}", vestore::visible_lines(&text.to_string()));
 }
 
+/// Prints warnings, also where everything else is to be quiet.
+pub(super) fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+}
+
 /// Prints a line of data.
 pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", vestore::visible_lines(&text.to_string()))

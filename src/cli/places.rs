@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use vestore::{Allele, Normalized, Plan, PlanOptions, Reference, Report, Store, normalize, read_bed};
+use vestore::{Allele, Normalized, Plan, PlanOptions, RefMismatch, Report, Store, normalize, read_bed};
 use vestore_schema::{Assembly, LocusError, Region, Variant};
 
-use super::output::say;
+use super::output::{say, warn};
 
 /// Regions and variants, as asked.
 #[derive(Default)]
@@ -23,7 +22,7 @@ impl Places {
         store: &Store,
         typed: &[String],
         bed: Option<&Path>,
-        variants: Option<&Path>,
+        variants: Option<(&Path, RefMismatch)>,
     ) -> anyhow::Result<Self> {
         let assembly = store.assembly();
         let asked = !typed.is_empty() || bed.is_some() || variants.is_some();
@@ -40,10 +39,11 @@ impl Places {
             places.regions.extend(read_bed(bed, assembly, &mut report)?);
             tell(&report);
         }
-        if let Some(path) = variants {
-            let mut reference = open_reference(store)?;
+        if let Some((path, ref_mismatch)) = variants {
+            let mut reference = store.open_reference()?;
             let mut report = Report::new();
-            let plan = Plan::from_file(path, &mut reference, assembly, &PlanOptions::default(), &mut report)?;
+            let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
+            let plan = Plan::from_file(path, &mut reference, assembly, &options, &mut report)?;
             for row in plan.rows()? {
                 places.variants.push(row?.variant);
             }
@@ -67,7 +67,7 @@ fn parse(text: &str, assembly: &Assembly) -> Result<Place, LocusError> {
 
 /// The stored form of a typed variant; one that contradicts the reference is asked for as typed.
 fn normal_form(store: &Store, variant: Variant) -> anyhow::Result<Variant> {
-    let mut reference = open_reference(store)?;
+    let mut reference = store.open_reference()?;
     let allele = Allele {
         contig: variant.contig,
         position: u64::from(variant.position) + 1,
@@ -82,18 +82,9 @@ fn normal_form(store: &Store, variant: Variant) -> anyhow::Result<Variant> {
 
 /// Says what of a file could not be asked for.
 fn tell(report: &Report) {
+    warn(&report.warnings);
     let summary = report.summary();
     if report.has_rejected() {
         say(format_args!("{}", summary.trim_end()));
     }
-}
-
-/// The reference that the store was made for.
-pub(super) fn open_reference(store: &Store) -> anyhow::Result<Reference> {
-    let path = store.reference();
-    let reference = Reference::open(path).with_context(|| {
-        format!("normalizing variants needs the reference of this store, {}", path.display())
-    })?;
-    reference.check(store.assembly())?;
-    Ok(reference)
 }

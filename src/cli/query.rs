@@ -15,6 +15,7 @@ use vestore_schema::{Table, Variant};
 use super::Usage;
 use super::output::{Text, inputs, print, say};
 use super::places::Places;
+use super::reference::{RefMismatchArguments, ReferenceArguments};
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -31,6 +32,10 @@ pub(super) struct Arguments {
     /// Variants from a VCF or BCF file
     #[arg(long, value_name = "FILE")]
     variants: Option<PathBuf>,
+    #[command(flatten)]
+    ref_mismatch: RefMismatchArguments,
+    #[command(flatten)]
+    reference: ReferenceArguments,
     /// Only tracks of this model; may be repeated
     #[arg(long, value_name = "NAME")]
     model: Vec<String>,
@@ -137,7 +142,7 @@ fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (format, compressed) = form(arguments)?;
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reference.open(&arguments.store)?;
     let inputs = inputs(&store, [arguments.bed.as_deref(), arguments.variants.as_deref()]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let output = Output::create(arguments.output.as_deref(), &rules)?;
@@ -147,8 +152,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         QueryFormat::Parquet if printed => output.refuse_terminal("Parquet")?,
         _ => {}
     }
-    let places =
-        Places::read(&store, &arguments.places, arguments.bed.as_deref(), arguments.variants.as_deref())?;
+    let variants = arguments.variants.as_deref().map(|path| (path, arguments.ref_mismatch.ref_mismatch));
+    let places = Places::read(&store, &arguments.places, arguments.bed.as_deref(), variants)?;
     let mut missing: HashSet<Variant> = places.variants.iter().cloned().collect();
     let request = Request {
         regions: places.regions,

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use vestore::{Damage, Store};
+use vestore::{Damage, ReferenceError, Store};
 use vestore_schema::Segment;
 
 use super::engine;
 use super::output::{print, say};
+use super::reference::ReferenceArguments;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -23,13 +24,15 @@ pub(super) struct Arguments {
     /// Imported tracks have no model and are left out
     #[arg(long, value_name = "N")]
     rescore: Option<u64>,
-    /// No progress bar
+    #[command(flatten)]
+    reference: ReferenceArguments,
+    /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reference.open(&arguments.store)?;
     // Whoever drops is the one writer, so that nothing changes between looking and dropping.
     let purpose = format!("vestore verify {} --drop-damaged", arguments.store.display());
     let mut writer = arguments.drop_damaged.then(|| store.writer(&purpose)).transpose()?;
@@ -48,6 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         segments.len(),
         damage.len() - lost
     ));
+    let reference_differs = !check_reference(&store, arguments.reference.file().is_some())?;
     // By track: what was imported comes from a file, what was scored from a run.
     let mut damaged: BTreeMap<String, Vec<Segment>> = BTreeMap::new();
     for found in damage {
@@ -77,13 +81,37 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     drop(writer);
     match arguments.rescore {
-        _ if left > 0 => Ok(ExitCode::FAILURE),
+        _ if left > 0 || reference_differs => Ok(ExitCode::FAILURE),
         None => Ok(ExitCode::SUCCESS),
         Some(count) => {
             let mut words: Vec<OsString> = vec![arguments.store.clone().into()];
             words.extend(["--rescore".into(), count.to_string().into()]);
+            words.extend(
+                arguments.reference.file().into_iter().flat_map(|file| ["--reference".into(), file.into()]),
+            );
             words.extend(arguments.quiet.then(|| "--quiet".into()));
             engine::run(&["verify".into()], words)
         }
     }
+}
+
+/// Digests the whole reference and says what is wrong with it; whether nothing is. A missing one is no damage: rows
+/// can be queried without it. One that was `given` must be there.
+fn check_reference(store: &Store, given: bool) -> anyhow::Result<bool> {
+    let checked = store.open_reference().and_then(|mut reference| reference.check_whole(store.assembly()));
+    match checked {
+        Ok(()) => {
+            let contigs = store.assembly().contigs.len();
+            let plural = if contigs == 1 { "contig" } else { "contigs" };
+            say(format_args!("reference {}: {contigs} {plural} checked", store.reference().display()));
+        }
+        Err(missing @ (ReferenceError::Missing { .. } | ReferenceError::Open { .. })) if !given => {
+            say(format_args!("remark: the reference was not checked: {:#}", anyhow::Error::from(missing)));
+        }
+        Err(error) => {
+            print(format_args!("{:#}", anyhow::Error::from(error)))?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

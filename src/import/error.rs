@@ -9,7 +9,7 @@ use vestore_schema::NameError;
 use crate::output::OutputError;
 use crate::reference::ReferenceError;
 use crate::store::StoreError;
-use crate::variants::{InputError, PlanError, ReportError, SpillError};
+use crate::variants::{InputError, PlanError, RefMismatchError, ReportError, SpillError};
 
 /// Why a file could not be imported.
 #[derive(Debug, Error)]
@@ -208,6 +208,9 @@ pub enum ImportError {
     /// No row is on a contig of the reference.
     #[error(transparent)]
     Contigs(Box<PlanError>),
+    /// Reference alleles are not what the reference has.
+    #[error(transparent)]
+    RefMismatch(#[from] RefMismatchError),
     /// Counting failed.
     #[error(transparent)]
     Report(#[from] ReportError),

@@ -10,6 +10,8 @@ use super::keys::KeyColumns;
 use super::records::{Cells, Record, Records, malformed};
 use super::start::{Layout, Start, column_place};
 use super::text::{INFO, VCF, vcf_columns};
+use crate::reference::{Reference, ReferenceError};
+use crate::variants::{Contigs, HeaderContig};
 
 /// One alternate allele of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct LabelledRows {
     kind: Kind,
     /// Alternates of the record in hand.
     waiting: VecDeque<LabelledRow>,
+    /// Of a VCF, those that its header declares.
+    contigs: Vec<HeaderContig>,
     cells: Cells,
 }
 
@@ -55,7 +59,7 @@ impl LabelledRows {
     /// # Errors
     /// The file cannot be read, has no header, or lacks a column.
     pub fn open(path: &Path, keys: &KeyColumns, columns: &[&str]) -> Result<Self, ImportError> {
-        let mut records = Records::open(path, path)?;
+        let (mut records, mut contigs) = (Records::open(path, path)?, Vec::new());
         let fits = |names: &[String]| keys.places(path, names).is_ok();
         let kind = match Start::read(&mut records, fits)? {
             Start::Nothing => {
@@ -64,6 +68,7 @@ impl LabelledRows {
             }
             Start::Vcf(header) => {
                 keys.check_vcf(path)?;
+                contigs.clone_from(&header.contigs);
                 let known: Vec<String> = header.infos.iter().map(|info| info.id.clone()).collect();
                 let field = |name: &&str| {
                     column_place(path, &known, name)?;
@@ -77,7 +82,21 @@ impl LabelledRows {
                 layout,
             },
         };
-        Ok(Self { path: path.into(), records, kind, waiting: VecDeque::new(), cells: Cells::default() })
+        let (waiting, cells) = (VecDeque::new(), Cells::default());
+        Ok(Self { path: path.into(), records, kind, waiting, contigs, cells })
+    }
+
+    /// Lets `contigs` know what the header of a VCF declares; gives warnings about lengths that are not those of the
+    /// reference.
+    ///
+    /// # Errors
+    /// The reference cannot be read.
+    pub fn declare(
+        &self,
+        contigs: &mut Contigs<'_>,
+        reference: &mut Reference,
+    ) -> Result<Vec<String>, ReferenceError> {
+        contigs.declare(&self.path, &self.contigs, Some(reference))
     }
 
     /// Reads the next alternate allele into `row`; `false` at the end.

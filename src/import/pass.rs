@@ -11,8 +11,8 @@ use vestore_schema::{Segment, Status, Table, Track};
 use super::distinct::{Group, distinct};
 use super::ordered::Ordered;
 use super::rows::Normalizer;
+use super::sorted::SortedBlocks;
 use super::{Blocks, ImportError, ImportOptions};
-use crate::reference::Reference;
 use crate::store::{ScoreRow, Store, StoreError, Writer, score_batch};
 use crate::variants::{Contigs, Report, Sort};
 
@@ -22,6 +22,20 @@ const SEGMENT_ROWS: usize = 1 << 20;
 const BATCH_ROWS: usize = 8192;
 /// Bytes that sorting may take.
 const SORT_MEMORY: usize = 256 << 20;
+
+/// Rows that lie farther than this behind one before them are sorted first: each might cost a read of the reference.
+const FAR: u64 = 64 << 10;
+
+/// The order in which rows are taken to the reference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// That of the file, as long as its rows are nearly in order.
+    AsItIs,
+    /// Sorted as they stand.
+    Sorted,
+    /// Sorted as they stand, and once more when they are normalized: an indel may move far.
+    SortedTwice,
+}
 
 /// What the thread that makes rows counted.
 pub(super) struct Made {
@@ -39,14 +53,14 @@ pub(super) fn pass(
     path: &Path,
     blocks: Blocks,
     options: &ImportOptions,
-    sort: bool,
+    order: Order,
     progress: &(impl Fn(u64) + Send + Sync),
 ) -> Result<(Vec<Segment>, Made), ImportError> {
     let store = writer.store().clone();
     thread::scope(|scope| {
         let (to_writer, batches) = sync_channel::<Handed>(4);
         let maker = scope.spawn(move || -> Result<Made, ImportError> {
-            let made = make(&store, track, path, blocks, options, sort, progress, &to_writer);
+            let made = make(&store, track, path, blocks, options, order, progress, &to_writer);
             if let Err(error) = made {
                 let _ = to_writer.send(Err(error));
                 return Err(ImportError::Unsorted);
@@ -118,21 +132,32 @@ fn make(
     path: &Path,
     mut blocks: Blocks,
     options: &ImportOptions,
-    sort: bool,
+    order: Order,
     progress: &(impl Fn(u64) + Send + Sync),
     out: &SyncSender<Handed>,
 ) -> Result<Made, ImportError> {
-    let reference = Reference::open(store.reference())?;
-    reference.check(store.assembly())?;
-    let mut contigs = Contigs::new(store.assembly());
+    let mut reference = store.open_reference()?;
+    let assembly = store.assembly();
+    let mut contigs = Contigs::new(assembly);
+    let warnings = contigs.declare(path, blocks.contigs(), Some(&mut reference))?;
     let report = match &options.report {
         Some(path) => Report::with_listing(path, &options.report_rules())?,
         None => Report::new(),
     };
-    let mut normalizer =
-        Normalizer::new(track, path, store.assembly(), reference, options.duplicates, report);
+    let mut normalizer = Normalizer::new(track, path, assembly, reference, options, report);
+    normalizer.report.warnings = warnings;
     let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
-    let mut sorter = sort.then(|| Sort::with_repeats(SORT_MEMORY, folder));
+    let twice = order == Order::SortedTwice;
+    let memory = if twice { SORT_MEMORY / 2 } else { SORT_MEMORY };
+    let mut sorter = twice.then(|| Sort::with_repeats(memory, folder.clone()));
+    if order != Order::AsItIs {
+        let sort = Sort::with_repeats(memory, folder);
+        let sorted =
+            SortedBlocks::read(&mut blocks, assembly, &mut contigs, &mut normalizer, sort, progress)?;
+        blocks = Blocks::Sorted(Box::new(sorted));
+    }
+    // The contig in hand and the highest position on it so far.
+    let mut highest = (u32::MAX, 0);
     let mut ordered: Option<Ordered> = None;
     let mut left: HashSet<u32> = HashSet::new();
     // The other side is gone when it failed, and says so itself.
@@ -165,15 +190,29 @@ fn make(
                     return Err(ImportError::Unsorted);
                 }
             }
+            if highest.0 != contig {
+                highest = (contig, 0);
+            }
+            let length = u64::from(assembly.contig(contig).length);
+            for position in block.positions[range.clone()].iter().filter(|position| **position <= length) {
+                if position + FAR < highest.1 {
+                    return Err(ImportError::Unsorted);
+                }
+                highest.1 = highest.1.max(*position);
+            }
             let batch = normalizer.batch(&block, range, contig)?;
             let ordered = ordered.get_or_insert_with(|| Ordered::new(contig));
             for batch in ordered.push(batch)? {
                 send(contig, distinct(batch, contig, &mut normalizer)?);
             }
         }
-        progress(normalizer.report.records);
+        if order == Order::AsItIs {
+            progress(normalizer.report.records);
+        }
     }
     contigs.check_any_known(path).map_err(|error| ImportError::Contigs(Box::new(error)))?;
+    normalizer.check.finish()?;
+    normalizer.report.warnings.extend(normalizer.check.warning());
     if let Some((of, batch)) = ordered.and_then(Ordered::finish) {
         send(of, distinct(batch, of, &mut normalizer)?);
     }

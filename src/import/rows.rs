@@ -8,10 +8,12 @@ use arrow::array::{Array, ArrayRef, Float32Array, RecordBatch, StringArray, UInt
 use vestore_schema::{Assembly, Region, Status, Track, Variant, scores_schema};
 
 use super::distinct::{Duplicates, score_names, variant_name};
-use super::{Block, ImportError};
+use super::{Block, ImportError, ImportOptions};
 use crate::reference::Reference;
 use crate::store::{ScoreRow, StoreError, round, score_batch};
-use crate::variants::{Allele, Listed, Normalized, Rejection, Report, normalize};
+use crate::variants::{
+    Allele, Listed, Normalized, RefCheck, Rejection, Report, compare_reference, normalize,
+};
 
 /// Bases that are read from the reference at once.
 const STRETCH: u32 = 64 << 10;
@@ -26,6 +28,9 @@ pub(super) struct Normalizer<'a> {
     pub(super) duplicates: Duplicates,
     pub(super) report: Report,
     pub(super) without_score: u64,
+    pub(super) check: RefCheck,
+    /// Line of the record that was compared last.
+    compared: u64,
     /// Bases of `stretch`.
     bases: Vec<u8>,
     stretch: Region,
@@ -37,7 +42,7 @@ impl<'a> Normalizer<'a> {
         path: &Path,
         assembly: &'a Assembly,
         reference: Reference,
-        duplicates: Duplicates,
+        options: &ImportOptions,
         report: Report,
     ) -> Self {
         Self {
@@ -45,10 +50,12 @@ impl<'a> Normalizer<'a> {
             path: path.into(),
             assembly,
             reference,
-            duplicates,
+            duplicates: options.duplicates,
             step: track.recipe.precision.as_deref().and_then(|step| step.parse().ok()),
             report,
             without_score: 0,
+            check: RefCheck::new(options.ref_mismatch, path),
+            compared: 0,
             bases: Vec::new(),
             stretch: Region { contig: u32::MAX, start: 0, end: 0 },
         }
@@ -98,6 +105,7 @@ impl<'a> Normalizer<'a> {
         contig: u32,
     ) -> Result<RecordBatch, ImportError> {
         if self.is_plain(block, range.clone(), contig)? {
+            self.check.agree(range.len() as u64);
             return Ok(self.plain(block, &range)?);
         }
         let mut rows = self.rows(block, range, contig)?;
@@ -179,6 +187,7 @@ impl<'a> Normalizer<'a> {
         contig: u32,
     ) -> Result<Vec<ScoreRow>, ImportError> {
         let mut rows = Vec::with_capacity(range.len());
+        let mut bases = Vec::new();
         for row in range {
             let (position, reference, alternate) =
                 (block.positions[row], block.references.value(row), block.alternates.value(row));
@@ -191,6 +200,13 @@ impl<'a> Normalizer<'a> {
                 reference,
                 alternate,
             };
+            let compared =
+                compare_reference(contig, position, reference, &mut self.reference, &mut bases)?;
+            // A record of several alternates is one.
+            let is_next = std::mem::replace(&mut self.compared, block.lines[row]) != block.lines[row];
+            if let Some(comparison) = compared.filter(|_| is_next) {
+                self.check.count(comparison, block.lines[row], listed.contig, position, reference)?;
+            }
             let (variant, status) = match normalize(allele, &mut self.reference)? {
                 Normalized::Rejected(rejection) => {
                     self.report.reject(&listed, rejection)?;

@@ -12,7 +12,7 @@ use super::records::{CHUNK, Cells, Record, Records, malformed};
 use super::start::{Layout, Start, is_index};
 use super::{Block, ImportError, Source};
 use crate::reference::printable;
-use crate::variants::InfoNumber;
+use crate::variants::{HeaderContig, InfoNumber};
 
 /// Rows that decide which columns hold numbers, when nobody names them.
 const SAMPLE: usize = 1000;
@@ -33,6 +33,8 @@ pub(super) struct TextBlocks {
     records: Records,
     kind: Kind,
     pub(super) columns: Vec<(String, String)>,
+    /// Of a VCF, those that its header declares.
+    pub(super) contigs: Vec<HeaderContig>,
     cells: Cells,
 }
 
@@ -45,11 +47,12 @@ impl TextBlocks {
         let path = source.path.as_path();
         let mut records = Records::open(path, source.place())?;
         let same = |name: &String| (name.clone(), name.clone());
-        let mut columns = columns.to_vec();
+        let (mut columns, mut contigs) = (columns.to_vec(), Vec::new());
         let kind = match Start::read(&mut records, |names| keys.places(path, names).is_ok())? {
             Start::Nothing => return Err(ImportError::NoScores { path: path.into() }),
             Start::Vcf(header) => {
                 keys.check_vcf(path)?;
+                contigs.clone_from(&header.contigs);
                 if columns.is_empty() {
                     let one = |number| matches!(number, InfoNumber::PerAlternate | InfoNumber::Count(1));
                     let numbers = header.infos.iter().filter(|info| info.numeric && one(info.number));
@@ -78,7 +81,7 @@ impl TextBlocks {
         if columns.is_empty() {
             return Err(ImportError::NoScores { path: path.into() });
         }
-        Ok(Self { path: path.into(), records, kind, columns, cells: Cells::default() })
+        Ok(Self { path: path.into(), records, kind, columns, contigs, cells: Cells::default() })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {

@@ -139,6 +139,15 @@ impl Blocks {
         bytes
     }
 
+    /// Whether both tables find the same data. Some tools list blocks without data, too.
+    pub(super) fn leads_where(&self, other: &Self) -> bool {
+        fn filled(blocks: &Blocks) -> impl Iterator<Item = &Start> {
+            let next = blocks.starts.iter().skip(1).map(|start| start.data).chain([blocks.size]);
+            blocks.starts.iter().zip(next).filter(|(start, next)| start.data < *next).map(|(start, _)| start)
+        }
+        self.size == other.size && filled(self).eq(filled(other))
+    }
+
     /// Bytes of data in all blocks.
     pub(super) fn size(&self) -> u64 {
         self.size

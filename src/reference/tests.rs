@@ -160,6 +160,114 @@ fn another_assembly_is_told_apart() {
 }
 
 #[test]
+fn a_block_table_that_lies_is_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.fa.gz");
+    let bases = random_bases(&mut Random::new(9), 400_000);
+    std::fs::write(&path, bgzf(&fasta(&[("a", &bases), ("b", &bases)], 60))).unwrap();
+    let mut reference = Reference::open(&path).unwrap();
+    let assembly = reference.survey().unwrap();
+    let table = beside(&path, ".gzi");
+    let right = std::fs::read(&table).unwrap();
+    let words = right.len() / 8;
+    // Offsets of the data (each second word from the third on) that keep rising: of one block, of all, of the last.
+    let shift = |from: usize, to: usize, by: u64| {
+        let mut bytes = right.clone();
+        for word in (from..to).step_by(2) {
+            let at = word * 8..word * 8 + 8;
+            let value = u64::from_le_bytes(bytes[at.clone()].try_into().unwrap());
+            bytes[at].copy_from_slice(&(value + by).to_le_bytes());
+        }
+        bytes
+    };
+    for lie in [shift(4, 5, 7), shift(2, words, 61), shift(words - 1, words, 1), shift(2, words, u64::MAX - 2_000_000)] {
+        assert_ne!(lie, right);
+        std::fs::write(&table, &lie).unwrap();
+        let mut other = Reference::open_checked(&path, &assembly).unwrap();
+        let mut third = other.reopen().unwrap();
+        for contig in [1, 0] {
+            let found = other.fetch(region(contig, 100, 399_000)).unwrap();
+            assert!(found == bases[100..399_000]);
+            assert!(third.fetch(region(contig, 100, 399_000)).unwrap() == found);
+        }
+        // And what is not checked against an assembly.
+        std::fs::write(&table, &lie).unwrap();
+        let mut surveyed = Reference::open(&path).unwrap();
+        assert_eq!(surveyed.survey().unwrap(), assembly);
+        assert!(surveyed.fetch(region(1, 0, 400_000)).unwrap() == bases);
+        assert_eq!(std::fs::read(&table).unwrap(), right);
+    }
+}
+
+#[test]
+fn checked_bases_are_those_of_the_assembly_or_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, compress) in [("x.fa", false), ("x.fa.gz", true)] {
+        let path = folder.path().join(name);
+        let bases = random_bases(&mut Random::new(4), 300_000);
+        let store = |bases: &[u8]| {
+            let text = fasta(&[("a", b"ACGT"), ("b", bases)], 60);
+            std::fs::write(&path, if compress { bgzf(&text) } else { text }).unwrap();
+        };
+        store(&bases);
+        let assembly = Reference::open(&path).unwrap().survey().unwrap();
+        let mut other = bases.clone();
+        other[299_999] = if other[299_999] == b'A' { b'C' } else { b'A' };
+        store(&other);
+        let mut reference = Reference::open_checked(&path, &assembly).unwrap();
+        assert_eq!(reference.fetch(region(0, 0, 4)).unwrap(), b"ACGT");
+        let mut handle = reference.reopen().unwrap();
+        for reader in [&mut reference, &mut handle] {
+            // No base of it, however far from the one that differs.
+            let error = reader.fetch(region(1, 5, 6)).unwrap_err();
+            assert!(matches!(&error, ReferenceError::OtherBases { contig, .. } if contig == "b"), "{error}");
+            assert_eq!(reader.fetch(region(1, 5, 5)).unwrap(), b"");
+        }
+        assert!(reference.check_whole(&assembly).is_err());
+        store(&bases.to_ascii_lowercase());
+        let mut reference = Reference::open_checked(&path, &assembly).unwrap();
+        assert_eq!(reference.fetch(region(1, 5, 9)).unwrap(), bases[5..9]);
+        // A handle on another file, and a file rewritten under an open handle.
+        store(&[&bases[..], b"A"].concat());
+        assert!(matches!(reference.reopen(), Err(ReferenceError::Changed { .. })));
+    }
+}
+
+#[test]
+fn digests_are_kept_under_the_stamps_of_the_files_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.fa");
+    std::fs::write(&path, b">a\nACGT\n>b\nGG\n").unwrap();
+    let stamps = Reference::open(&path).unwrap().stamps;
+    let cache = super::cache::DigestCache::of(&path).unwrap();
+    let digests: std::collections::BTreeMap<String, String> = [("a".to_owned(), "SQ.x".to_owned())].into();
+    // The times of files move in steps, so what has just changed is not kept.
+    while !stamps.are_settled() {
+        cache.write(&stamps, digests.clone()).unwrap();
+        assert!(stamps.are_settled() || cache.read(&stamps).is_empty());
+        std::thread::yield_now();
+    }
+    cache.write(&stamps, digests.clone()).unwrap();
+    assert_eq!(cache.read(&stamps), digests);
+    age(&path, 5);
+    let aged = Reference::open(&path).unwrap().stamps;
+    assert!(aged != stamps && cache.read(&aged).is_empty());
+    // A digest of another run that is wrong is found out: the cache saves work and proves nothing.
+    let assembly = Reference::open(&path).unwrap().survey().unwrap();
+    let mut reference = Reference::open_checked(&path, &assembly).unwrap();
+    assert_eq!(reference.fetch(region(0, 0, 4)).unwrap(), b"ACGT");
+}
+
+#[test]
+fn md5_is_that_of_sam_headers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.fa");
+    std::fs::write(&path, b">a\nacg\ntAC\n").unwrap();
+    // `printf ACGTAC | md5sum`
+    assert_eq!(Reference::open(&path).unwrap().md5(0).unwrap(), "1617b7d879d437fa4c87da5875264b14");
+}
+
+#[test]
 fn real_genomes_open_with_the_indexes_they_came_with() {
     let Some(path) = data_file("genome/GRCh38.mini.fa.gz") else { return };
     let mut reference = Reference::open(&path).unwrap();

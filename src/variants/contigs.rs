@@ -3,16 +3,23 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use vestore_schema::Assembly;
+use vestore_schema::{Assembly, ContigNames};
 
+use super::header::HeaderContig;
 use super::plan::PlanError;
+use crate::reference::{Reference, ReferenceError};
 
 /// Names that are remembered; beyond that a file is no genome file any more, and memory is bounded.
 const REMEMBERED: usize = 100_000;
+/// Contradicting lengths that a warning spells out.
+const SPELLED_OUT: usize = 3;
 
-/// Resolves names, and remembers whether any was known.
-pub(crate) struct Contigs<'a> {
+/// Resolves the contig names of one file, and remembers whether any was known.
+pub struct Contigs<'a> {
     assembly: &'a Assembly,
+    names: ContigNames<'a>,
+    /// What the file's header says of ambiguous names.
+    declared: HashMap<String, u32>,
     known: HashMap<String, Option<u32>>,
     any_known: bool,
     /// The first unknown name.
@@ -20,16 +27,81 @@ pub(crate) struct Contigs<'a> {
 }
 
 impl<'a> Contigs<'a> {
-    pub(crate) fn new(assembly: &'a Assembly) -> Self {
-        Self { assembly, known: HashMap::new(), any_known: false, unknown: None }
+    /// Names mean contigs of `assembly`.
+    #[must_use]
+    pub fn new(assembly: &'a Assembly) -> Self {
+        Self {
+            assembly,
+            names: ContigNames::new(assembly),
+            declared: HashMap::new(),
+            known: HashMap::new(),
+            any_known: false,
+            unknown: None,
+        }
     }
 
-    /// The index of the contig that `name` names.
-    pub(crate) fn resolve(&mut self, name: &str) -> Option<u32> {
+    /// Takes in what a header declares. Where several contigs can be meant by a name, its MD5 decides, which needs
+    /// the `reference`, or its length. Gives warnings about lengths that are not those of the reference.
+    pub(crate) fn declare(
+        &mut self,
+        path: &Path,
+        contigs: &[HeaderContig],
+        mut reference: Option<&mut Reference>,
+    ) -> Result<Vec<String>, ReferenceError> {
+        let mut differing = Vec::new();
+        for declared in contigs {
+            let candidates = self.names.candidates(&declared.name);
+            let Some(&likeliest) = candidates.first() else { continue };
+            let length = |contig: u32| u64::from(self.assembly.contig(contig).length);
+            let mut meant = None;
+            if candidates.len() > 1 {
+                if let (Some(md5), Some(reference)) = (&declared.md5, reference.as_deref_mut()) {
+                    for candidate in &candidates {
+                        if reference.md5(*candidate)?.eq_ignore_ascii_case(md5) {
+                            meant = Some(*candidate);
+                            break;
+                        }
+                    }
+                }
+                if meant.is_none() && self.assembly.contig(likeliest).name != declared.name {
+                    meant = candidates.iter().copied().find(|contig| declared.length == Some(length(*contig)));
+                }
+            }
+            let contig = meant.unwrap_or(likeliest);
+            self.declared.insert(declared.name.clone(), contig);
+            if let Some(stated) = declared.length.filter(|stated| *stated != length(contig)) {
+                differing.push((declared.name.as_str(), stated, contig));
+            }
+        }
+        Ok(self.length_warning(path, &differing).into_iter().collect())
+    }
+
+    fn length_warning(&self, path: &Path, differing: &[(&str, u64, u32)]) -> Option<String> {
+        let spell = |(name, stated, contig): &(&str, u64, u32)| {
+            let known = self.assembly.contig(*contig);
+            format!("`{name}` of {stated} bases, where contig `{}` of the reference has {}", known.name, known.length)
+        };
+        let spelled: Vec<String> = differing.iter().take(SPELLED_OUT).map(spell).collect();
+        let more = match differing.len().saturating_sub(SPELLED_OUT) {
+            0 => String::new(),
+            1 => ", and 1 more contig that differs".to_owned(),
+            more => format!(", and {more} more contigs that differ"),
+        };
+        (!spelled.is_empty()).then(|| {
+            format!(
+                "{}: its header declares contig {}{more}; is it the same assembly?",
+                path.display(),
+                spelled.join(", contig ")
+            )
+        })
+    }
+
+    /// The index of the contig that `name` means.
+    pub fn resolve(&mut self, name: &str) -> Option<u32> {
         if let Some(index) = self.known.get(name) {
             return *index;
         }
-        let index = self.assembly.resolve(name);
+        let index = self.declared.get(name).copied().or_else(|| self.names.resolve(name));
         if index.is_some() {
             self.any_known = true;
         } else if self.unknown.is_none() {
@@ -43,7 +115,10 @@ impl<'a> Contigs<'a> {
     }
 
     /// An error when names were asked for and none was known.
-    pub(crate) fn check_any_known(&self, path: &Path) -> Result<(), PlanError> {
+    ///
+    /// # Errors
+    /// [`PlanError::NoKnownContig`].
+    pub fn check_any_known(&self, path: &Path) -> Result<(), PlanError> {
         match &self.unknown {
             Some(contig) if !self.any_known => Err(PlanError::NoKnownContig {
                 path: path.into(),

@@ -172,7 +172,7 @@ fn is_acgt(base: u8) -> bool {
 
 /// Whether two upper-case letters can stand for the same base. A letter that is no IUPAC base can
 /// stand for anything: it makes an allele unscorable, not wrong.
-fn compatible(stated: u8, found: u8) -> bool {
+pub(super) fn compatible(stated: u8, found: u8) -> bool {
     fn bases(letter: u8) -> u8 {
         match upper_iupac(letter) {
             b'A' => 0b0001,

@@ -8,10 +8,12 @@ use vestore_schema::{Assembly, Region, Status, Variant};
 
 use super::contigs::Contigs;
 use super::input::InputError;
-use super::normalize::{Allele, Normalized, Rejection, normalize};
+use super::normalize::Normalized;
+use super::ref_check::{RefCheck, RefMismatch, RefMismatchError};
 use super::report::{Listed, Report, ReportError};
 use super::rows::SpillError;
 use super::saturation::{Saturation, SaturationRows};
+use super::sites::{HELD_RECORDS, RecordSite, normalize_sites};
 use super::sort::{Sort, Sorted, SortedRows};
 use super::source::{Record, VariantSource};
 use crate::reference::{Reference, ReferenceError};
@@ -47,40 +49,13 @@ pub enum PlanError {
         /// The first contigs of the reference.
         known: Vec<String>,
     },
-    /// A reference allele is not what the reference has, and that was to be an error.
-    #[error(
-        "{}, line {line}: the reference allele of {contig}:{position} is `{stated}`, the reference has \
-         `{found}`; check the assembly, or keep such records unscored with `--ref-mismatch skip`",
-        path.display()
-    )]
-    RefMismatch {
-        /// The input.
-        path: PathBuf,
-        /// 1-based line, or ordinal of a BCF record.
-        line: u64,
-        /// Name of the contig.
-        contig: String,
-        /// 1-based.
-        position: u64,
-        /// REF of the input.
-        stated: String,
-        /// The bases of the reference.
-        found: String,
-    },
+    /// Reference alleles are not what the reference has.
+    #[error(transparent)]
+    RefMismatch(#[from] RefMismatchError),
 }
 
 fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// What to do with a record whose reference allele is not what the reference has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RefMismatch {
-    /// Keep it as a row of status `ref_mismatch`.
-    #[default]
-    Skip,
-    /// Stop with an error.
-    Fail,
 }
 
 /// How a plan is made from a file.
@@ -96,7 +71,7 @@ pub struct PlanOptions {
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { ref_mismatch: RefMismatch::Skip, spill_folder: std::env::temp_dir(), memory: 64 << 20 }
+        Self { ref_mismatch: RefMismatch::Auto, spill_folder: std::env::temp_dir(), memory: 64 << 20 }
     }
 }
 
@@ -123,12 +98,12 @@ enum Kind {
 impl Plan {
     /// Reads a VCF or BCF (`-` for standard input), splits records, normalizes every allele against
     /// the reference, sorts, and drops duplicates. What cannot be scored is a row with a status or
-    /// is counted in `report`.
+    /// is counted in `report`, which also holds warnings.
     ///
     /// # Errors
     /// The reference is not `assembly`; the file cannot be read or parsed, or has records and none
-    /// on a known contig; a reference allele differs and that is to be an error; temporary files or
-    /// the report cannot be written.
+    /// on a known contig; it is of another assembly, or a reference allele differs and that is to be an
+    /// error; temporary files or the report cannot be written.
     pub fn from_file(
         path: &Path,
         reference: &mut Reference,
@@ -139,43 +114,51 @@ impl Plan {
         reference.check(assembly)?;
         let mut source = VariantSource::open(path)?;
         let mut contigs = Contigs::new(assembly);
+        report.warnings.extend(contigs.declare(path, &source.header().contigs, Some(reference))?);
+        let mut check = RefCheck::new(options.ref_mismatch, path);
         let mut sort = Sort::new(options.memory, options.spill_folder.clone());
-        let mut record = Record::default();
-        while source.read(&mut record)? {
-            report.records += 1;
-            report.split += u64::from(record.alternates.contains(','));
-            let contig = contigs.resolve(&record.contig);
-            for alternate in record.alternates() {
-                let listed = Listed {
-                    path,
-                    line: record.number,
-                    contig: &record.contig,
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let held = hold(&mut source, &mut records)?;
+            if held == 0 {
+                break;
+            }
+            let sites: Vec<RecordSite<'_>> = records[..held]
+                .iter()
+                .map(|record| RecordSite {
+                    contig: contigs.resolve(&record.contig),
                     position: record.position,
                     reference: &record.reference,
-                    alternate,
-                };
-                let Some(contig) = contig else {
-                    report.reject(&listed, Rejection::UnknownContig)?;
-                    continue;
-                };
-                let allele =
-                    Allele { contig, position: record.position, reference: &record.reference, alternate };
-                match normalize(allele, reference)? {
-                    Normalized::Rejected(rejection) => report.reject(&listed, rejection)?,
-                    Normalized::Row { variant, status, changed } => {
-                        report.normalized += u64::from(changed);
-                        if let Some(status) = status {
-                            if status == Status::RefMismatch && options.ref_mismatch == RefMismatch::Fail {
-                                return Err(mismatch(&listed, &variant, reference)?);
+                    alternates: record.alternates().collect(),
+                })
+                .collect();
+            let found = normalize_sites(&sites, reference)?;
+            for ((record, site), found) in records.iter().zip(&sites).zip(found) {
+                report.records += 1;
+                report.split += u64::from(site.alternates.len() > 1);
+                let Record { number: line, contig, position, reference, .. } = record;
+                if let Some(comparison) = found.comparison() {
+                    check.count(comparison, *line, contig, *position, reference)?;
+                }
+                for (alternate, found) in site.alternates.iter().zip(found.alleles) {
+                    let listed =
+                        Listed { path, line: *line, contig, position: *position, reference, alternate };
+                    match found {
+                        Normalized::Rejected(rejection) => report.reject(&listed, rejection)?,
+                        Normalized::Row { variant, status, changed } => {
+                            report.normalized += u64::from(changed);
+                            if let Some(status) = status {
+                                report.unscorable(&listed, status)?;
                             }
-                            report.unscorable(&listed, status)?;
+                            sort.push(&variant, status)?;
                         }
-                        sort.push(&variant, status)?;
                     }
                 }
             }
         }
         contigs.check_any_known(path)?;
+        check.finish()?;
+        report.warnings.extend(check.warning());
         let sorted = sort.finish()?;
         report.duplicates += sorted.duplicates();
         Ok(Self(Kind::Sorted(sorted)))
@@ -249,22 +232,21 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// The error of an allele that differs from the reference.
-fn mismatch(
-    listed: &Listed<'_>,
-    variant: &Variant,
-    reference: &mut Reference,
-) -> Result<PlanError, ReferenceError> {
-    let (contig, start) = (variant.contig, variant.position);
-    let bases = reference.fetch(Region { contig, start, end: start + variant.reference.len() as u32 })?;
-    Ok(PlanError::RefMismatch {
-        path: listed.path.into(),
-        line: listed.line,
-        contig: listed.contig.to_owned(),
-        position: listed.position,
-        stated: crate::reference::printable(listed.reference.as_bytes()),
-        found: crate::reference::printable(&bases),
-    })
+/// Reads the next records, about [`HELD_RECORDS`] bytes of them, over the first of `records`; gives their number.
+fn hold(source: &mut VariantSource, records: &mut Vec<Record>) -> Result<usize, InputError> {
+    let (mut held, mut bytes) = (0, 0);
+    while bytes < HELD_RECORDS {
+        if held == records.len() {
+            records.push(Record::default());
+        }
+        let record = &mut records[held];
+        if !source.read(record)? {
+            break;
+        }
+        bytes += size_of::<Record>() + record.contig.len() + record.reference.len() + record.alternates.len();
+        held += 1;
+    }
+    Ok(held)
 }
 
 /// Reads the rows of a [`Plan`], which it keeps alive.

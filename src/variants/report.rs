@@ -61,6 +61,9 @@ pub struct Report {
     pub conflicts: u64,
     /// The first of them, in words.
     first_conflict: Option<String>,
+    /// What people should know even where it is no error, such as reference alleles that differ; it is told also
+    /// when counts are not.
+    pub warnings: Vec<String>,
     /// Bases left out of saturation because they are not A, C, G, T.
     pub non_acgt_bases: u64,
     rejected: BTreeMap<Rejection, u64>,
@@ -205,12 +208,6 @@ impl Report {
         }
         for (contig, count) in &self.unknown_contigs {
             line(*count, &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
-        }
-        let mismatches = self.status(Status::RefMismatch);
-        if mismatches * 2 > self.records {
-            text.push_str(
-                "most reference alleles differ from the reference: is the file on another assembly?\n",
-            );
         }
         text
     }

@@ -1,5 +1,6 @@
 //! Planned variants as bytes: how they are ordered, hashed, and kept in files of compressed frames.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -34,13 +35,24 @@ impl SpillError {
 /// lengths, alleles.
 pub(super) fn encode(variant: &Variant, status: Option<Status>, bytes: &mut Vec<u8>) {
     let code = status.and_then(|status| Status::ALL.iter().position(|known| *known == status));
-    bytes.extend_from_slice(&variant.contig.to_le_bytes());
-    bytes.extend_from_slice(&variant.position.to_le_bytes());
-    bytes.push(code.map_or(0, |code| code as u8 + 1));
-    bytes.extend_from_slice(&(variant.reference.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&(variant.alternate.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(variant.reference.as_bytes());
-    bytes.extend_from_slice(variant.alternate.as_bytes());
+    let code = code.map_or(0, |code| code as u8 + 1);
+    encode_parts(variant.contig, variant.position, code, (&variant.reference, &variant.alternate), bytes);
+}
+
+fn encode_parts(
+    contig: u32,
+    position: u32,
+    code: u8,
+    (reference, alternate): (&str, &str),
+    bytes: &mut Vec<u8>,
+) {
+    bytes.extend_from_slice(&contig.to_le_bytes());
+    bytes.extend_from_slice(&position.to_le_bytes());
+    bytes.push(code);
+    bytes.extend_from_slice(&(reference.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&(alternate.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(reference.as_bytes());
+    bytes.extend_from_slice(alternate.as_bytes());
 }
 
 /// Set in the status byte of a row that ends with values.
@@ -57,9 +69,28 @@ pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &
     }
 }
 
+/// A row as a file has it at a line, not yet normalized, with values. The line stands before them, in place of two.
+pub(super) fn encode_raw(
+    contig: u32,
+    position: u32,
+    alleles: (&str, &str),
+    line: u64,
+    values: &[f32],
+    bytes: &mut Vec<u8>,
+) {
+    let start = bytes.len();
+    encode_parts(contig, position, 0, alleles, bytes);
+    bytes[start + 8] |= VALUED;
+    bytes.extend_from_slice(&(values.len() as u16 + 2).to_le_bytes());
+    bytes.extend_from_slice(&line.to_le_bytes());
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// One encoded row, borrowed from the bytes that begin with it.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a>(&'a [u8]);
+pub(crate) struct Row<'a>(&'a [u8]);
 
 impl<'a> Row<'a> {
     /// The row that `bytes`, which [`encode`] made, begin with.
@@ -77,9 +108,32 @@ impl<'a> Row<'a> {
     }
 
     /// The values behind the alleles.
-    pub(super) fn values(self) -> Vec<f32> {
+    pub(crate) fn values(self) -> impl Iterator<Item = f32> {
         let (words, _) = self.0.get(self.alleles_end() + 2..).unwrap_or_default().as_chunks::<4>();
-        words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+        words.iter().map(|word| f32::from_le_bytes(*word))
+    }
+
+    /// The line and the values of a row that [`encode_raw`] made.
+    pub(crate) fn line_and_values(self) -> (u64, impl Iterator<Item = f32>) {
+        let at = self.alleles_end() + 2;
+        let line = self.0[at..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        (line, self.values().skip(2))
+    }
+
+    pub(crate) fn contig(self) -> u32 {
+        self.word(0)
+    }
+
+    pub(crate) fn position(self) -> u32 {
+        self.word(4)
+    }
+
+    pub(crate) fn reference_text(self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.reference())
+    }
+
+    pub(crate) fn alternate_text(self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.alternate())
     }
 
     pub(super) fn bytes(self) -> &'a [u8] {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vestore_schema::{Status, Variant};
 
-use super::rows::{Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_valued};
+use super::rows::{Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_raw, encode_valued};
 
 /// Runs that are merged at once.
 const FAN_IN: usize = 64;
@@ -81,6 +81,20 @@ impl Sort {
     ) -> Result<(), SpillError> {
         let offset = self.bytes.len();
         encode_valued(variant, status, values, &mut self.bytes);
+        self.pushed(offset)
+    }
+
+    /// Adds a row as a file has it at a line, with values.
+    pub(crate) fn push_raw(
+        &mut self,
+        contig: u32,
+        position: u32,
+        alleles: (&str, &str),
+        line: u64,
+        values: &[f32],
+    ) -> Result<(), SpillError> {
+        let offset = self.bytes.len();
+        encode_raw(contig, position, alleles, line, values, &mut self.bytes);
         self.pushed(offset)
     }
 
@@ -314,19 +328,23 @@ pub(crate) struct SortedRows {
 type ValuedRow = (Variant, Option<Status>, Vec<f32>);
 
 impl SortedRows {
-    /// The next row with the values that it was pushed with.
-    pub(crate) fn next_valued(&mut self) -> Result<Option<ValuedRow>, SpillError> {
-        let whole = |row: Row<'_>| {
-            let (variant, status) = row.decode();
-            (variant, status, row.values())
-        };
+    /// Hands the next row to `take`.
+    pub(crate) fn take_row<T>(&mut self, take: impl FnOnce(Row<'_>) -> T) -> Result<Option<T>, SpillError> {
         if let Some(reader) = &mut self.reader {
-            return Ok(reader.next()?.map(whole));
+            return Ok(reader.next()?.map(take));
         }
         let Rows::Memory { bytes, keys } = &*self.rows else { return Ok(None) };
         let key = keys.get(self.next);
         self.next += usize::from(key.is_some());
-        Ok(key.map(|key| whole(Row::first_of(&bytes[key.offset..]))))
+        Ok(key.map(|key| take(Row::first_of(&bytes[key.offset..]))))
+    }
+
+    /// The next row with the values that it was pushed with.
+    pub(crate) fn next_valued(&mut self) -> Result<Option<ValuedRow>, SpillError> {
+        self.take_row(|row| {
+            let (variant, status) = row.decode();
+            (variant, status, row.values().collect())
+        })
     }
 }
 
@@ -334,13 +352,7 @@ impl Iterator for SortedRows {
     type Item = Result<(Variant, Option<Status>), SpillError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(reader) = &mut self.reader {
-            return reader.next().map(|row| row.map(Row::decode)).transpose();
-        }
-        let Rows::Memory { bytes, keys } = &*self.rows else { return None };
-        let key = keys.get(self.next)?;
-        self.next += 1;
-        Some(Ok(Row::first_of(&bytes[key.offset..]).decode()))
+        self.take_row(|row| row.decode()).transpose()
     }
 }
 

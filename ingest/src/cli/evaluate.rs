@@ -17,7 +17,8 @@ use vestore_ingest::{
 
 use super::labels::LabelArguments;
 use super::split::SplitArguments;
-use super::{Usage, interrupt, say};
+use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::{Usage, interrupt, say, warn};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -72,6 +73,10 @@ pub(super) struct Arguments {
     /// Replace the plot if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    ref_mismatch: RefMismatchArguments,
+    #[command(flatten)]
+    reference: ReferenceArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -127,21 +132,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let by = arguments.by.iter().map(|text| group_by(text)).collect::<anyhow::Result<Vec<GroupBy>>>()?;
     interrupt::end_at_once()?;
-    let store = Store::open(&arguments.store)?;
-    let inputs = [arguments.labels.clone(), store.reference().to_owned()];
+    let store = arguments.reference.open(&arguments.store)?;
+    let inputs = [arguments.labels.clone(), store.reference()];
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let plot = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
     let sources =
         arguments.track.iter().map(|text| source(text, &store)).collect::<anyhow::Result<Vec<Source>>>()?;
-    let mut reference = Reference::open(store.reference()).with_context(|| {
-        format!("normalizing variants needs the reference of this store, {}", store.reference().display())
-    })?;
-    reference.check(store.assembly())?;
-    let rules = arguments.label.rules()?;
+    let mut reference = store.open_reference()?;
+    let rules = arguments.label.rules(arguments.ref_mismatch.ref_mismatch)?;
     let split =
         (arguments.split.are_given() || !arguments.probe.is_empty()).then(|| arguments.split.options());
     let mut labels =
         Labels::read(&arguments.labels, &rules, &by, split.as_ref(), store.assembly(), &mut reference)?;
+    warn(&labels.counts.warnings);
     say(format_args!("{}: {}", arguments.labels.display(), labels.counts));
     let classes = match arguments.label.task() {
         Some(TaskKind::Regression) => false,

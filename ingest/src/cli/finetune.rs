@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.data.reference.open(&arguments.store)?;
     check_free(&store, &arguments.name, &arguments.output)?;
     let parent = model(&store, &arguments.model)?;
     let source = source_of(&store, &parent);

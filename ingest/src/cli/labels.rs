@@ -1,6 +1,6 @@
 //! What of a file is a label, on the command line.
 
-use vestore::KeyColumns;
+use vestore::{KeyColumns, RefMismatch};
 use vestore_ingest::{LabelRules, TaskKind};
 
 use super::Usage;
@@ -33,7 +33,7 @@ enum TaskArgument {
 
 impl LabelArguments {
     /// What is read as which label.
-    pub(super) fn rules(&self) -> anyhow::Result<LabelRules> {
+    pub(super) fn rules(&self, ref_mismatch: RefMismatch) -> anyhow::Result<LabelRules> {
         let pair = |text: &String| {
             let (key, name) = text.split_once('=').unwrap_or((text, ""));
             (key.to_owned(), name.to_owned())
@@ -51,6 +51,7 @@ impl LabelArguments {
             column: self.label.clone(),
             positive: self.positive.clone(),
             negative: self.negative.clone(),
+            ref_mismatch,
         })
     }
 

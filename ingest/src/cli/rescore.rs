@@ -11,6 +11,7 @@ use vestore::{Reference, SegmentReader, Store};
 use vestore_ingest::{CPU_BATCH_TOKENS, Device, Kind, Recipe, WindowCutter, finish, prepare, run as compute};
 use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
 
+use super::reference::ReferenceArguments;
 use super::scoring::{grid_word, load};
 use super::{Usage, say};
 
@@ -21,6 +22,8 @@ pub(super) struct Arguments {
     /// Recompute this many rows with their models on the CPU and compare
     #[arg(long, value_name = "N")]
     rescore: u64,
+    #[command(flatten)]
+    reference: ReferenceArguments,
     /// No remarks but mismatches
     #[arg(long)]
     quiet: bool,
@@ -35,10 +38,8 @@ struct Stored {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ensure!(arguments.rescore > 0, Usage("--rescore must be at least 1".to_owned()));
-    let store = Store::open(&arguments.store)?;
-    let mut reference =
-        Reference::open(store.reference()).context("rescoring needs the reference of this store")?;
-    reference.check(store.assembly())?;
+    let store = arguments.reference.open(&arguments.store)?;
+    let mut reference = store.open_reference()?;
     let tracks = store.snapshot()?.tracks;
     let picked = pick(&store, &tracks, arguments.rescore)?;
     let (mut compared, mut mismatches) = (0, 0);

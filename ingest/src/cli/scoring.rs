@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{
-    OutputRules, Plan, PlanOptions, RefMismatch, Reference, Report, Store, StoreError, Writer, check_track,
-    read_bed,
+    OutputRules, Plan, PlanOptions, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter,
@@ -17,8 +16,9 @@ use vestore_schema::{
     Track,
 };
 
+use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::tuned::Tuned;
-use super::{Usage, interrupt, say, typed};
+use super::{Usage, interrupt, say, typed, warn};
 
 /// Window in bases when none is asked for.
 const WINDOW: u32 = 600;
@@ -58,10 +58,10 @@ pub(super) struct Scoring {
     /// Threads of the model; all cores by default
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
-    /// What to do with a variant whose reference allele is not the reference's: store it without a score, or
-    /// stop
-    #[arg(long, value_enum, default_value_t = RefMismatchArgument::Skip)]
-    ref_mismatch: RefMismatchArgument,
+    #[command(flatten)]
+    ref_mismatch: RefMismatchArguments,
+    #[command(flatten)]
+    reference: ReferenceArguments,
     /// Name of the track; `<model>.<kinds>.w<window>` by default
     #[arg(long, value_name = "NAME")]
     pub(super) track: Option<String>,
@@ -100,12 +100,6 @@ enum DtypeArgument {
     Bf16,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum RefMismatchArgument {
-    Skip,
-    Fail,
-}
-
 /// What is done with the variants.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
@@ -142,12 +136,12 @@ impl Scoring {
         let source = source_of(store, model);
         let named = [&self.variants, &self.bed].into_iter().flatten().cloned();
         let folders = [Some(source.checkpoint), source.adapter].into_iter().flatten();
-        named.chain(folders).chain([store.reference().to_owned()]).collect()
+        named.chain(folders).chain([store.reference()]).collect()
     }
 
     /// Opens the store, settles the track, takes the right to write and reads the variants.
     pub(super) fn prepare(&self, store: &Path, model: &str, task: Task) -> anyhow::Result<Prepared> {
-        let store = Store::open(store)?;
+        let store = self.reference.open(store)?;
         let snapshot = store.snapshot()?;
         let record = snapshot.models.iter().find(|known| known.name == model).cloned().ok_or_else(|| {
             let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
@@ -185,9 +179,7 @@ impl Scoring {
         // Told before the variants are read: a second writer need not wait for that.
         let dry_run = matches!(task, Task::Score { dry_run: true, .. });
         let writer = if dry_run { None } else { Some(store.writer(&typed())?) };
-        let mut reference =
-            Reference::open(store.reference()).context("scoring needs the reference of this store")?;
-        reference.check(store.assembly())?;
+        let mut reference = store.open_reference()?;
         let mut report = match &self.report {
             Some(path) => {
                 let inputs = self.inputs(&store, &record);
@@ -196,6 +188,7 @@ impl Scoring {
             None => Report::new(),
         };
         let plan = plan(self, &store, &mut reference, &mut report)?;
+        warn(&report.warnings);
         let summary = report.summary();
         if !self.quiet && !summary.is_empty() {
             say(format_args!("{}", summary.trim_end()));
@@ -343,10 +336,7 @@ fn plan(
 ) -> anyhow::Result<Plan> {
     let assembly = store.assembly();
     if let Some(path) = &arguments.variants {
-        let ref_mismatch = match arguments.ref_mismatch {
-            RefMismatchArgument::Skip => RefMismatch::Skip,
-            RefMismatchArgument::Fail => RefMismatch::Fail,
-        };
+        let ref_mismatch = arguments.ref_mismatch.ref_mismatch;
         let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
         return Ok(Plan::from_file(path, reference, assembly, &options, report)?);
     }

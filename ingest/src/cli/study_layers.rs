@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&model_name(&arguments.name, &Variation::WithoutUnfavourable))?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.data.reference.open(&arguments.store)?;
     let parent = model(&store, &arguments.model)?;
     ensure!(parent.kept_layers.len() > 1, "model `{}` has one layer; there is nothing to study", parent.name);
     let inputs: Vec<PathBuf> = arguments.data.inputs().collect();

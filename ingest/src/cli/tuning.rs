@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use vestore::{Reference, Store, StoreError};
+use vestore::{Store, StoreError};
 use vestore_ingest::{
     AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Task, TuningInput,
     TuningMethod, TuningPlan, TuningTask, WindowCutter, is_trained,
@@ -17,7 +17,8 @@ use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
 use super::scoring::StrandsArgument;
 use super::split::SplitArguments;
-use super::{Usage, say};
+use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::{Usage, say, warn};
 
 /// Window in bases when none is asked for.
 const WINDOW: u32 = 600;
@@ -43,6 +44,10 @@ pub(super) struct DataArguments {
     /// Window in bases around a variant; 600 by default, less where the model's limit is less
     #[arg(long, value_name = "BP", conflicts_with = "sequences")]
     window: Option<u32>,
+    #[command(flatten)]
+    ref_mismatch: RefMismatchArguments,
+    #[command(flatten)]
+    pub(super) reference: ReferenceArguments,
 }
 
 /// Labelled windows, by split.
@@ -70,12 +75,10 @@ impl DataArguments {
             return Ok(gathered(&data, None, None));
         }
         let path = self.labels.as_ref().context("clap sees to it that there are data; this is a bug")?;
-        let mut reference = Reference::open(store.reference()).with_context(|| {
-            format!("windows are cut from the reference of this store, {}", store.reference().display())
-        })?;
-        reference.check(store.assembly())?;
-        let rules = self.label.rules()?;
+        let mut reference = store.open_reference()?;
+        let rules = self.label.rules(self.ref_mismatch.ref_mismatch)?;
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
+        warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
         let limit = model.max_window().unwrap_or(u32::MAX);
         let window = self.window.unwrap_or(WINDOW.min(limit));

@@ -24,6 +24,8 @@ pub struct LabelCounts {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Taken ones that repeat an earlier one.
     pub repeated: u64,
+    /// What people should know even where it is no error, such as reference alleles that differ.
+    pub warnings: Vec<String>,
 }
 
 impl LabelCounts {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use vestore::{ImportError, ReferenceError};
+use vestore::{ImportError, RefMismatchError, ReferenceError};
 
 /// Why labelled data cannot be used.
 #[derive(Debug, Error)]
@@ -15,6 +15,9 @@ pub enum DatasetError {
     /// The reference cannot be read.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// Reference alleles are not what the reference has.
+    #[error(transparent)]
+    RefMismatch(#[from] RefMismatchError),
     /// A label that is no number.
     #[error("{}, line {line}: label `{value}` is no number; {remedy}", path.display())]
     NotANumber {

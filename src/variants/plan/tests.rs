@@ -137,7 +137,7 @@ fn every_allele_is_a_row_a_duplicate_or_a_rejection() {
     assert_eq!(std::fs::read_to_string(&listing).unwrap().lines().count(), 1 + 4 + 5);
     let options = PlanOptions { ref_mismatch: RefMismatch::Fail, ..options };
     let error = make(&path, &mut reference, &options).err().unwrap().to_string();
-    assert!(error.contains("line 6: the reference allele of 1:5 is"), "{error}");
+    assert!(error.contains("line 6: 1:5 has REF `"), "{error}");
 }
 
 #[test]
