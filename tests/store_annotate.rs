@@ -201,7 +201,7 @@ fn records_get_the_columns_that_they_lack() {
     let annotated = |text: &str| {
         fs::write(&path, text).unwrap();
         let mut out = Vec::new();
-        annotate(&plan, &path, None, &mut out).unwrap();
+        annotate(&plan, &path, None, RefMismatch::Skip, &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
         let (start, rest) = out.split_once("##INFO=<ID=first_llr_grid").unwrap();
         (start.to_owned(), rest.split_once('\n').unwrap().1.to_owned())
@@ -234,7 +234,7 @@ fn a_field_that_stands_in_a_record_undeclared_is_refused() {
             format!("{HEADER}{header}{NAMES}1\t5\t.\tA\tC\t.\t.\tDP=3\n1\t6\t.\tA\tC\t.\t.\t{info}\n"),
         )
         .unwrap();
-        annotate(&plan, &path, None, std::io::sink())
+        annotate(&plan, &path, None, RefMismatch::Skip, std::io::sink())
     };
     for info in
         ["first_llr_grid=9", "DP=1;first_llr_grid", "first_llr_grid;DP=1", "DP=1;first_llr_grid=1,2;X"]
@@ -261,7 +261,7 @@ fn real_files_keep_every_other_byte() {
     }
     let made = tempfile::tempdir().unwrap();
     let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
-    let record = vestore_schema::StoreRecord { reference: fasta.to_str().unwrap().to_owned(), assembly };
+    let record = vestore_schema::StoreRecord { reference: fasta.to_str().unwrap().to_owned(), copied: false, assembly };
     let store =
         Store::create(&made.path().join("store"), std::sync::Arc::new(vestore::Disk), record).unwrap();
     let table = made.path().join("t.tsv");
@@ -280,7 +280,7 @@ fn real_files_keep_every_other_byte() {
                 continue;
             }
             let mut out = Vec::new();
-            if annotate(&plan, &path, None, &mut out).is_err() {
+            if annotate(&plan, &path, None, RefMismatch::Skip, &mut out).is_err() {
                 continue; // Of another assembly, or not a VCF.
             }
             let mut before = Vec::new();

@@ -79,7 +79,7 @@ impl<'a> Contigs<'a> {
     fn length_warning(&self, path: &Path, differing: &[(&str, u64, u32)]) -> Option<String> {
         let spell = |(name, stated, contig): &(&str, u64, u32)| {
             let known = self.assembly.contig(*contig);
-            format!("`{name}` of {stated} bases, where contig `{}` of the reference has {}", known.name, known.length)
+            format!("`{name}` of length {stated}, contig `{}` of the reference has {}", known.name, known.length)
         };
         let spelled: Vec<String> = differing.iter().take(SPELLED_OUT).map(spell).collect();
         let more = match differing.len().saturating_sub(SPELLED_OUT) {
@@ -91,7 +91,7 @@ impl<'a> Contigs<'a> {
             format!(
                 "{}: its header declares contig {}{more}; is it the same assembly?",
                 path.display(),
-                spelled.join(", contig ")
+                spelled.join("; contig ")
             )
         })
     }
