@@ -20,8 +20,8 @@ use crate::query::QueryPlan;
 use crate::reference::{Reference, ReferenceError};
 use crate::store::StoreError;
 use crate::variants::{
-    BYTE_ORDER_MARK, Contigs, HeaderLine, Input, InputError, PlanError, RefCheck, RefMismatch, RefMismatchError,
-    VariantHeader,
+    BYTE_ORDER_MARK, Contigs, HeaderLine, Input, InputError, PlanError, RefCheck, RefMismatch,
+    RefMismatchError, VariantHeader,
 };
 
 /// Bytes of lines that are looked up together.

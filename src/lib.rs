@@ -42,7 +42,8 @@ pub use store::{
 };
 pub use study::study_report;
 pub use variants::{
-    Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError, PlanOptions,
-    Planned, PlannedRows, Record, RecordSite, RefCheck, RefComparison, RefDifference, RefMismatch, RefMismatchError,
-    Rejection, Report, ReportError, SpillError, VariantSource, normalize, normalize_sites, read_bed,
+    Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,
+    PlanOptions, Planned, PlannedRows, Record, RecordSite, RefCheck, RefComparison, RefDifference,
+    RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError, VariantSource, normalize,
+    normalize_sites, read_bed,
 };

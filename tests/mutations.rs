@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use vestore::{
-    FastaPiece, Filter, ImportError, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record, RefMismatch,
-    Reference, ReferenceError, Report, Request, Store, VariantSource, annotate, import, read_bed, read_fasta,
+    FastaPiece, Filter, ImportError, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record,
+    RefMismatch, Reference, ReferenceError, Report, Request, Store, VariantSource, annotate, import,
+    read_bed, read_fasta,
 };
 use vestore_schema::{Region, Variant};
 

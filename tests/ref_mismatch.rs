@@ -17,7 +17,9 @@ fn made(rows: usize, wrong: usize, beyond: usize, header: &str) -> Made {
     let (root, bases) = store(folder.path());
     let mut vcf = format!("##fileformat=VCFv4.2\n{header}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n");
     let mut table = String::from("CHROM\tPOS\tREF\tALT\tlabel\n");
-    let next = |base: u8, by: usize| b"ACGT"[(b"ACGT".iter().position(|known| *known == base).unwrap() + by) % 4] as char;
+    let next = |base: u8, by: usize| {
+        b"ACGT"[(b"ACGT".iter().position(|known| *known == base).unwrap() + by) % 4] as char
+    };
     for row in 0..rows + beyond {
         let at = if row < rows { 501 + row } else { 7000 + row };
         let base = bases.get(at - 1).copied().unwrap_or(b'A');
@@ -28,7 +30,10 @@ fn made(rows: usize, wrong: usize, beyond: usize, header: &str) -> Made {
     }
     fs::write(folder.path().join("x.vcf"), vcf).unwrap();
     fs::write(folder.path().join("x.tsv"), table).unwrap();
-    ok("score {} --model small --region chr1:501-540 --window 120 --device cpu --threads 1 --track t --quiet", &[&root]);
+    ok(
+        "score {} --model small --region chr1:501-540 --window 120 --device cpu --threads 1 --track t --quiet",
+        &[&root],
+    );
     Made { folder, root }
 }
 
@@ -41,8 +46,14 @@ impl Made {
     fn commands(&self) -> Vec<(&'static str, Vec<PathBuf>)> {
         let (root, vcf, table) = (self.root.clone(), self.path("x.vcf"), self.path("x.tsv"));
         vec![
-            ("score {} --model small --variants {} --window 120 --device cpu --threads 1 --track new --quiet", vec![root.clone(), vcf.clone()]),
-            ("ablate {} --model small --variants {} --score llr --window 120 --device cpu --threads 1 --track new --quiet", vec![root.clone(), vcf.clone()]),
+            (
+                "score {} --model small --variants {} --window 120 --device cpu --threads 1 --track new --quiet",
+                vec![root.clone(), vcf.clone()],
+            ),
+            (
+                "ablate {} --model small --variants {} --score llr --window 120 --device cpu --threads 1 --track new --quiet",
+                vec![root.clone(), vcf.clone()],
+            ),
             ("annotate {} {} {} --track t", vec![root.clone(), vcf.clone(), self.path("out.vcf")]),
             ("import {} --track new {} --quiet", vec![root.clone(), table.clone()]),
             ("evaluate {} --labels {} --track t", vec![root.clone(), table.clone()]),
@@ -86,7 +97,11 @@ fn more_than_a_fifth_of_ten_stops_every_command_before_it_writes() {
 
 #[test]
 fn a_fifth_or_fewer_than_ten_are_a_warning_that_quiet_does_not_hide() {
-    for (rows, wrong, told) in [(40, 8, "8 of 40 records on known contigs have"), (9, 9, "9 of 9 records"), (30, 1, "1 of 30 records on known contigs has")] {
+    for (rows, wrong, told) in [
+        (40, 8, "8 of 40 records on known contigs have"),
+        (9, 9, "9 of 9 records"),
+        (30, 1, "1 of 30 records on known contigs has"),
+    ] {
         let made = made(rows, wrong, 0, "");
         for (words, of) in made.commands() {
             let text = said(words, &paths(&of));
@@ -137,13 +152,20 @@ fn mt_is_the_contig_that_differs_by_chr_alone_unless_the_header_says_otherwise()
         let path = folder.path().join("x.vcf");
         let header = "##fileformat=VCFv4.2\n##INFO=<ID=s,Number=1,Type=Float>\n";
         let columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n";
-        fs::write(&path, format!("{header}##contig=<ID=MT{fields}>\n{columns}MT\t4\t.\t{reference}\tA\t.\t.\ts=1\n")).unwrap();
+        fs::write(
+            &path,
+            format!("{header}##contig=<ID=MT{fields}>\n{columns}MT\t4\t.\t{reference}\tA\t.\t.\ts=1\n"),
+        )
+        .unwrap();
         let track = format!("t{number}");
         ok(&format!("import {{}} --track {track} {{}}"), &[&root, &path]);
         let tsv = ok(&format!("query {{}} --track {track} --format tsv"), &[&root]);
         assert_eq!(tsv.lines().nth(1).unwrap().split('\t').next(), Some(contig), "{fields}: {tsv}");
         // A query by the file finds the same row.
-        assert_eq!(ok(&format!("query {{}} --track {track} --variants {{}} --count"), &[&root, &path]).trim(), "1");
+        assert_eq!(
+            ok(&format!("query {{}} --track {track} --variants {{}} --count"), &[&root, &path]).trim(),
+            "1"
+        );
     }
     assert_eq!(ok("query {} MT --count", &[&root]).trim(), "3");
     assert_eq!(ok("query {} M --count", &[&root]).trim(), "2");

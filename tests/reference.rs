@@ -67,7 +67,10 @@ impl Made {
         vec![
             (format!("score {{}} --model small --variants {{}} --track new {out}"), vec![root, variants]),
             (format!("score {{}} --model small --region chr1:2000-2003 --track new {out}"), vec![root]),
-            (format!("ablate {{}} --model small --variants {{}} --score llr --track new {out}"), vec![root, variants]),
+            (
+                format!("ablate {{}} --model small --variants {{}} --score llr --track new {out}"),
+                vec![root, variants],
+            ),
             ("query {} --variants {} --count".to_owned(), vec![root, variants]),
             ("query {} chr1-1200-AC-A --count".to_owned(), vec![root]),
             ("annotate {} {} -".to_owned(), vec![root, variants]),
@@ -144,7 +147,10 @@ fn what_was_checked_once_is_not_trusted_once_the_index_or_the_cache_is_forged() 
     // A file changed after it was cached, with its old time.
     fs::remove_file(&cache).unwrap();
     std::fs::create_dir(&cache).unwrap();
-    assert_eq!(count(&with_cache("query {} --variants {} --count", &[&made.root, &made.variants]).stdout), "12");
+    assert_eq!(
+        count(&with_cache("query {} --variants {} --count", &[&made.root, &made.variants]).stdout),
+        "12"
+    );
     rewrite(&made.fasta, |bytes| bytes[byte_of(3020)] = b'A');
     let output = with_cache("query {} --variants {} --count", &[&made.root, &made.variants]);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
@@ -163,11 +169,20 @@ fn a_reference_may_move() {
     let snvs = made.folder.path().join("snvs.vcf");
     let text = fs::read_to_string(&made.variants).unwrap();
     fs::write(&snvs, text.lines().take(13).collect::<Vec<_>>().join("\n") + "\n").unwrap();
-    assert!(said("annotate {} {} -", &[&made.root, &snvs]).contains("warning: reference alleles were not checked"));
+    assert!(
+        said("annotate {} {} -", &[&made.root, &snvs])
+            .contains("warning: reference alleles were not checked")
+    );
     let verified = said("verify {}", &[&made.root]);
-    assert!(verified.contains("remark: the reference was not checked") && verified.contains("0 damaged"), "{verified}");
+    assert!(
+        verified.contains("remark: the reference was not checked") && verified.contains("0 damaged"),
+        "{verified}"
+    );
     // For one command, then for good.
-    assert_eq!(ok("query {} --variants {} --reference {} --count", &[&made.root, &made.variants, &moved]).trim(), "12");
+    assert_eq!(
+        ok("query {} --variants {} --reference {} --count", &[&made.root, &made.variants, &moved]).trim(),
+        "12"
+    );
     fails(1, "query {} --variants {} --count", &[&made.root, &made.variants]);
     let wrong = made.folder.path().join("wrong.fa");
     let mut bytes = fs::read(&moved).unwrap();
@@ -204,7 +219,10 @@ fn a_copied_reference_moves_with_its_store() {
     ok("import {} --track x {}", &[&moved, &made.table]);
     let tsv = ok("query {} chr1 --format tsv", &[&moved]);
     assert_eq!(tsv.lines().count(), 13, "{tsv}");
-    assert!(tsv.lines().skip(1).all(|line| line.ends_with("\tscored\t0.5") || line.contains("\tscored\t")), "{tsv}");
+    assert!(
+        tsv.lines().skip(1).all(|line| line.ends_with("\tscored\t0.5") || line.contains("\tscored\t")),
+        "{tsv}"
+    );
     assert!(said("verify {}", &[&moved]).contains("3 contigs checked"));
     // Nothing outside is reached through a link.
     let (inside, outside) = (moved.join("reference/genome.fa.gz"), made.folder.path().join("outside.fa.gz"));

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use vestore::{
-    Allele, AnnotateError, Normalized, QueryPlan, RefMismatch, Reference, Request, ScoreRow, Store, VariantForm,
-    annotate, normalize,
+    Allele, AnnotateError, Normalized, QueryPlan, RefMismatch, Reference, Request, ScoreRow, Store,
+    VariantForm, annotate, normalize,
 };
 use vestore_schema::{ScoreKind, Status, Track, Variant};
 
@@ -179,7 +179,9 @@ fn fields_that_are_there_and_foreign_files_are_refused() {
     assert!(error.contains("line 5") && error.contains("`x`"), "{error}");
     assert!(refuse("1\t5\t.\tA\n").to_string().contains("line 1"));
     let vcf = fs::write(&path, format!("{HEADER}{NAMES}")).map(|()| path.as_path()).unwrap();
-    let error = annotate(&plan, vcf, Some(VariantForm::Bcf), RefMismatch::Skip, std::io::sink()).unwrap_err().to_string();
+    let error = annotate(&plan, vcf, Some(VariantForm::Bcf), RefMismatch::Skip, std::io::sink())
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("is VCF, and the output is to be BCF") && error.contains("bcftools view"),
         "{error}"
@@ -261,7 +263,11 @@ fn real_files_keep_every_other_byte() {
     }
     let made = tempfile::tempdir().unwrap();
     let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
-    let record = vestore_schema::StoreRecord { reference: fasta.to_str().unwrap().to_owned(), copied: false, assembly };
+    let record = vestore_schema::StoreRecord {
+        reference: fasta.to_str().unwrap().to_owned(),
+        copied: false,
+        assembly,
+    };
     let store =
         Store::create(&made.path().join("store"), std::sync::Arc::new(vestore::Disk), record).unwrap();
     let table = made.path().join("t.tsv");
@@ -388,8 +394,11 @@ fn annotated_bcf_is_the_annotated_vcf() {
     let roundtrip = folder.path().join("roundtrip.vcf");
     fs::write(&roundtrip, printed(&bcf)).unwrap();
     let (as_text, as_bcf) = (folder.path().join("out.vcf"), folder.path().join("out.bcf"));
-    let from_text = annotate(&plan, &roundtrip, None, RefMismatch::Skip, fs::File::create(&as_text).unwrap()).unwrap();
-    let from_bcf = annotate(&plan, &bcf, Some(VariantForm::Bcf), RefMismatch::Skip, fs::File::create(&as_bcf).unwrap()).unwrap();
+    let from_text =
+        annotate(&plan, &roundtrip, None, RefMismatch::Skip, fs::File::create(&as_text).unwrap()).unwrap();
+    let from_bcf =
+        annotate(&plan, &bcf, Some(VariantForm::Bcf), RefMismatch::Skip, fs::File::create(&as_bcf).unwrap())
+            .unwrap();
     assert_eq!(from_text, from_bcf);
     assert!(from_bcf.found > 500 && from_bcf.records == 3001, "{from_bcf:?}");
     let records = |text: String| {

@@ -267,7 +267,8 @@ fn long_store(folder: &std::path::Path) -> (Store, Vec<u8>) {
     let mut bases: Vec<u8> = (0..400_000).map(|_| b"ACGT"[random.below(4) as usize]).collect();
     bases[200_000..205_000].fill(b'A');
     let fasta = folder.join("long.fa");
-    fs::write(&fasta, [b">one\n".as_slice(), &bases, b"\n>two\n", &bases[..100_000], b"\n"].concat()).unwrap();
+    fs::write(&fasta, [b">one\n".as_slice(), &bases, b"\n>two\n", &bases[..100_000], b"\n"].concat())
+        .unwrap();
     let assembly = vestore::Reference::open(&fasta).unwrap().survey().unwrap();
     let reference = fasta.to_str().unwrap().to_owned();
     let record = vestore_schema::StoreRecord { reference, copied: false, assembly };
@@ -282,7 +283,8 @@ fn shuffled_rows_become_the_same_track_as_sorted_ones() {
     let mut lines: Vec<(String, usize, String)> = Vec::new();
     for row in 0..3000 {
         let contig = ["one", "chrone", "two", "nine"][random.below(4) as usize];
-        let at = random.below(99_000) as usize + if contig.ends_with("one") { 300_000 * (row % 2) } else { 0 };
+        let at =
+            random.below(99_000) as usize + if contig.ends_with("one") { 300_000 * (row % 2) } else { 0 };
         let length = 1 + random.below(12) as usize / 10;
         let old = String::from_utf8(bases[at..at + length].to_vec()).unwrap();
         let new = ["A", "C", "GG", "<DEL>"][random.below(4) as usize];
@@ -299,7 +301,8 @@ fn shuffled_rows_become_the_same_track_as_sorted_ones() {
     let write = |name: &str, lines: &[(String, usize, String)]| {
         let path = folder.path().join(name);
         let rows: Vec<&str> = lines.iter().map(|(_, _, line)| line.as_str()).collect();
-        fs::write(&path, format!("contig\tposition\treference\talternate\tx\n{}\n", rows.join("\n"))).unwrap();
+        fs::write(&path, format!("contig\tposition\treference\talternate\tx\n{}\n", rows.join("\n")))
+            .unwrap();
         path
     };
     let in_order = write("sorted.tsv", &lines);

@@ -114,7 +114,8 @@ impl Bench {
     ) -> anyhow::Result<Scored> {
         let source = ModelSource::new(self.checkpoint());
         let root = tempfile::tempdir()?;
-        let record = StoreRecord { reference: GENOME.to_owned(), copied: false, assembly: self.assembly.clone() };
+        let record =
+            StoreRecord { reference: GENOME.to_owned(), copied: false, assembly: self.assembly.clone() };
         let store = Store::create(&root.path().join("store"), Arc::new(Disk), record)?;
         let path = source.checkpoint.to_str().context("a path of UTF-8")?.to_owned();
         let record = record_of("model", describe(&source)?, path, None);

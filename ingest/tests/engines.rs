@@ -22,7 +22,11 @@ const GENOME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/mitochond
 fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, Vec<Vec<RecordBatch>>) {
     let source = ModelSource::new(checkpoint(folder, SyntheticFamily::NucleotideTransformerV2, None));
     let mut reference = Reference::open(GENOME).expect("a genome");
-    let record = StoreRecord { reference: GENOME.to_owned(), copied: false, assembly: reference.survey().expect("contigs") };
+    let record = StoreRecord {
+        reference: GENOME.to_owned(),
+        copied: false,
+        assembly: reference.survey().expect("contigs"),
+    };
     let store = Store::create(&folder.join("store"), Arc::new(Disk), record).expect("a store");
     let path = source.checkpoint.to_str().expect("UTF-8").to_owned();
     let record = record_of("nt", describe(&source).expect("a model"), path, None);

@@ -47,9 +47,11 @@ impl Assembly {
     /// For many names, [`ContigNames`] is faster.
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<u32> {
-        let ranked = self.contigs.iter().zip(0..).filter_map(|(contig, index)| {
-            likeness(&contig.name, name).map(|likeness| (likeness, index))
-        });
+        let ranked = self
+            .contigs
+            .iter()
+            .zip(0..)
+            .filter_map(|(contig, index)| likeness(&contig.name, name).map(|likeness| (likeness, index)));
         ranked.min().map(|(_, index)| index)
     }
 

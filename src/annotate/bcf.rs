@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::chunk::{Chunk, Record};
 use super::AnnotateError;
+use super::chunk::{Chunk, Record};
 use crate::export::InfoField;
 use crate::variants::{Contigs, InputError, RECORD_LENGTHS, Site, VariantHeader, record_lengths};
 

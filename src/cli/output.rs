@@ -28,7 +28,7 @@ pub(super) fn inputs<'a>(
     store: &'a Store,
     named: impl IntoIterator<Item = Option<&'a Path>>,
 ) -> Vec<PathBuf> {
-    named.into_iter().flatten().chain([store.reference()]).map(Path::to_owned).collect()
+    named.into_iter().flatten().map(Path::to_owned).chain([store.reference()]).collect()
 }
 
 /// Text on its way out, as it is or as BGZF.

@@ -220,7 +220,7 @@ pub enum ImportError {
     /// Temporary files of the sort failed.
     #[error(transparent)]
     Spill(#[from] SpillError),
-    /// Rows are not sorted. Only between the first, hopeful pass and the sort.
+    /// Rows are not sorted. Only between the first, optimistic pass and the sort.
     #[error("the rows are not sorted")]
     Unsorted,
 }

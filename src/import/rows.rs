@@ -200,8 +200,7 @@ impl<'a> Normalizer<'a> {
                 reference,
                 alternate,
             };
-            let compared =
-                compare_reference(contig, position, reference, &mut self.reference, &mut bases)?;
+            let compared = compare_reference(contig, position, reference, &mut self.reference, &mut bases)?;
             // A record of several alternates is one.
             let is_next = std::mem::replace(&mut self.compared, block.lines[row]) != block.lines[row];
             if let Some(comparison) = compared.filter(|_| is_next) {

@@ -93,6 +93,13 @@ impl SortedBlocks {
         }
         let values = values.iter_mut().map(Float32Builder::finish).collect();
         let (references, alternates) = (references.finish(), alternates.finish());
-        Ok((!positions.is_empty()).then_some(Block { contigs, lines, positions, references, alternates, values }))
+        Ok((!positions.is_empty()).then_some(Block {
+            contigs,
+            lines,
+            positions,
+            references,
+            alternates,
+            values,
+        }))
     }
 }

@@ -33,7 +33,14 @@ impl Check {
         // A digest that differs is computed anew: the cache can save work, not find fault.
         let is_right = |contig: &Contig| known.get(&contig.name).is_some_and(|found| *found == contig.digest);
         let right = wanted.iter().map(|contig| AtomicBool::new(is_right(contig))).collect();
-        Self { wanted, right, digesting: Mutex::new(()), generation: AtomicU32::new(0), cache, learnt: Mutex::new(None) }
+        Self {
+            wanted,
+            right,
+            digesting: Mutex::new(()),
+            generation: AtomicU32::new(0),
+            cache,
+            learnt: Mutex::new(None),
+        }
     }
 
     pub(super) fn is_right(&self, contig: u32) -> bool {

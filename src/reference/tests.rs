@@ -180,7 +180,12 @@ fn a_block_table_that_lies_is_built_anew() {
         }
         bytes
     };
-    for lie in [shift(4, 5, 7), shift(2, words, 61), shift(words - 1, words, 1), shift(2, words, u64::MAX - 2_000_000)] {
+    for lie in [
+        shift(4, 5, 7),
+        shift(2, words, 61),
+        shift(words - 1, words, 1),
+        shift(2, words, u64::MAX - 2_000_000),
+    ] {
         assert_ne!(lie, right);
         std::fs::write(&table, &lie).unwrap();
         let mut other = Reference::open_checked(&path, &assembly).unwrap();

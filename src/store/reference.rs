@@ -88,9 +88,12 @@ pub(super) fn is_unfinished_copy(path: &Path, medium: &dyn Medium) -> io::Result
     let ours = |path: &Path| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let name = name.strip_suffix(".partial").unwrap_or(name);
-        ENDINGS.iter().any(|ending| Path::new(COPY).file_name().and_then(OsStr::to_str).is_some_and(|copy| {
-            name.strip_prefix(copy) == Some(ending)
-        }))
+        ENDINGS.iter().any(|ending| {
+            Path::new(COPY)
+                .file_name()
+                .and_then(OsStr::to_str)
+                .is_some_and(|copy| name.strip_prefix(copy) == Some(ending))
+        })
     };
     Ok(medium.list(path)?.iter().all(|(path, is_folder)| !is_folder && ours(path)))
 }

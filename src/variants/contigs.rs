@@ -64,7 +64,8 @@ impl<'a> Contigs<'a> {
                     }
                 }
                 if meant.is_none() && self.assembly.contig(likeliest).name != declared.name {
-                    meant = candidates.iter().copied().find(|contig| declared.length == Some(length(*contig)));
+                    meant =
+                        candidates.iter().copied().find(|contig| declared.length == Some(length(*contig)));
                 }
             }
             let contig = meant.unwrap_or(likeliest);
@@ -79,7 +80,10 @@ impl<'a> Contigs<'a> {
     fn length_warning(&self, path: &Path, differing: &[(&str, u64, u32)]) -> Option<String> {
         let spell = |(name, stated, contig): &(&str, u64, u32)| {
             let known = self.assembly.contig(*contig);
-            format!("`{name}` of length {stated}, contig `{}` of the reference has {}", known.name, known.length)
+            format!(
+                "`{name}` of length {stated}, contig `{}` of the reference has {}",
+                known.name, known.length
+            )
         };
         let spelled: Vec<String> = differing.iter().take(SPELLED_OUT).map(spell).collect();
         let more = match differing.len().saturating_sub(SPELLED_OUT) {

@@ -246,6 +246,9 @@ mod tests {
         assert_eq!(check(RefMismatch::Auto, 7, 0, 0).warning(), None);
         let mut strict = RefCheck::new(RefMismatch::Fail, Path::new("x.vcf"));
         let error = strict.count(RefComparison::Other(b"G"), 12, "1", 7, "A").unwrap_err().to_string();
-        assert!(error.starts_with("x.vcf, line 12: 1:7 has REF `A`, the reference has `G`; check"), "{error}");
+        assert!(
+            error.starts_with("x.vcf, line 12: 1:7 has REF `A`, the reference has `G`; check"),
+            "{error}"
+        );
     }
 }

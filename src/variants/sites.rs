@@ -72,12 +72,13 @@ pub fn normalize_sites(
             found[at].alleles = vec![Normalized::Rejected(Rejection::UnknownContig); site.alternates.len()];
             continue;
         };
-        found[at].compared = match compare_reference(contig, site.position, site.reference, reference, &mut bases)? {
-            None => None,
-            Some(RefComparison::Same) => Some(Compared::Same),
-            Some(RefComparison::Unknown) => Some(Compared::Unknown),
-            Some(RefComparison::Other(bases)) => Some(Compared::Other(bases.into())),
-        };
+        found[at].compared =
+            match compare_reference(contig, site.position, site.reference, reference, &mut bases)? {
+                None => None,
+                Some(RefComparison::Same) => Some(Compared::Same),
+                Some(RefComparison::Unknown) => Some(Compared::Unknown),
+                Some(RefComparison::Other(bases)) => Some(Compared::Other(bases.into())),
+            };
         let allele = |alternate: &&str| {
             let allele = Allele { contig, position: site.position, reference: site.reference, alternate };
             normalize(allele, reference)

@@ -75,7 +75,7 @@ fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
     }
     interrupt::end_at_once()?;
     let store = Store::open(&arguments.store)?;
-    let inputs = [store.reference().to_owned()];
+    let inputs = [store.reference()];
     let rules = OutputRules { force: arguments.scoring.force, inputs: &inputs };
     let drawing = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
     let tracks = store.snapshot()?.tracks;

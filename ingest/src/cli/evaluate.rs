@@ -16,8 +16,8 @@ use vestore_ingest::{
 };
 
 use super::labels::LabelArguments;
-use super::split::SplitArguments;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::split::SplitArguments;
 use super::{Usage, interrupt, say, warn};
 
 #[derive(clap::Args)]

@@ -15,9 +15,9 @@ use vestore_schema::{EXTERNAL_MODEL, Model, check_name};
 
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
+use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::scoring::StrandsArgument;
 use super::split::SplitArguments;
-use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::{Usage, say, warn};
 
 /// Window in bases when none is asked for.

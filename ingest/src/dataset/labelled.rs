@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use vestore::{
-    Contigs, HELD_RECORDS, KeyColumns, LabelledRow, LabelledRows, Normalized, RecordSite, RefCheck, RefMismatch, Reference,
-    normalize_sites,
+    Contigs, HELD_RECORDS, KeyColumns, LabelledRow, LabelledRows, Normalized, RecordSite, RefCheck,
+    RefMismatch, Reference, normalize_sites,
 };
 use vestore_schema::{Assembly, Status, Variant};
 
@@ -138,7 +138,8 @@ impl<'a> LabelledVariants<'a> {
                 break;
             }
             let texts = row.values.iter().map(|text| text.len() + size_of::<String>());
-            bytes += size_of::<LabelledRow>() + row.reference.len() + row.alternate.len() + texts.sum::<usize>();
+            bytes +=
+                size_of::<LabelledRow>() + row.reference.len() + row.alternate.len() + texts.sum::<usize>();
             self.held += 1;
         }
         Ok(())
