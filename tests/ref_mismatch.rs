@@ -47,11 +47,11 @@ impl Made {
         let (root, vcf, table) = (self.root.clone(), self.path("x.vcf"), self.path("x.tsv"));
         vec![
             (
-                "score {} --model small --variants {} --window 120 --device cpu --threads 1 --track new --quiet",
+                "score {} --model small --variants {} --window 114 --device cpu --threads 1 --track new --quiet",
                 vec![root.clone(), vcf.clone()],
             ),
             (
-                "ablate {} --model small --variants {} --score llr --window 120 --device cpu --threads 1 --track new --quiet",
+                "ablate {} --model small --variants {} --score llr --window 114 --device cpu --threads 1 --track new --quiet",
                 vec![root.clone(), vcf.clone()],
             ),
             ("annotate {} {} {} --track t", vec![root.clone(), vcf.clone(), self.path("out.vcf")]),

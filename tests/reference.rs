@@ -63,7 +63,7 @@ impl Made {
     /// Every command that reads bases: words and paths.
     fn readers(&self) -> Vec<(String, Vec<&Path>)> {
         let Self { root, variants, labels, table, .. } = self;
-        let out = "--device cpu --threads 1 --window 120 --quiet";
+        let out = "--device cpu --threads 1 --window 114 --quiet";
         vec![
             (format!("score {{}} --model small --variants {{}} --track new {out}"), vec![root, variants]),
             (format!("score {{}} --model small --region chr1:2000-2003 --track new {out}"), vec![root]),
