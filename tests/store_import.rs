@@ -314,7 +314,7 @@ fn shuffled_rows_become_the_same_track_as_sorted_ones() {
         let options = ImportOptions { spill_folder: Some(folder.path().into()), ..ImportOptions::default() };
         let done = import(&store, track, path, &options, "test", |_| {}).unwrap();
         let rows: Vec<_> = stored(&store, track).into_iter().collect();
-        assert!(rows.len() > 1500 && done.sorted);
+        assert!(rows.len() > 1000 && done.sorted, "{} rows", rows.len());
         (rows.len(), done.report.records, done.without_score, done.report.normalized, rows)
     };
     let (a, b) = (outcome("a", &in_order), outcome("b", &shuffled));
