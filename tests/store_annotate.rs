@@ -400,7 +400,8 @@ fn annotated_bcf_is_the_annotated_vcf() {
         annotate(&plan, &bcf, Some(VariantForm::Bcf), RefMismatch::Skip, fs::File::create(&as_bcf).unwrap())
             .unwrap();
     // Warnings name the file.
-    let counts = |found: &vestore::Annotated| (found.records, found.alleles, found.found, found.unknown_contigs);
+    let counts =
+        |found: &vestore::Annotated| (found.records, found.alleles, found.found, found.unknown_contigs);
     assert_eq!(counts(&from_text), counts(&from_bcf));
     assert_eq!((from_text.warnings.len(), from_bcf.warnings.len()), (1, 1));
     assert!(from_bcf.found > 500 && from_bcf.records == 3001, "{from_bcf:?}");

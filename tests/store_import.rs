@@ -310,7 +310,7 @@ fn shuffled_rows_become_the_same_track_as_sorted_ones() {
         lines.swap(at, random.below(at as u64 + 1) as usize);
     }
     let shuffled = write("shuffled.tsv", &lines);
-    let mut outcome = |track: &str, path: &std::path::Path| {
+    let outcome = |track: &str, path: &std::path::Path| {
         let options = ImportOptions { spill_folder: Some(folder.path().into()), ..ImportOptions::default() };
         let done = import(&store, track, path, &options, "test", |_| {}).unwrap();
         let rows: Vec<_> = stored(&store, track).into_iter().collect();

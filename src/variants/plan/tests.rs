@@ -128,8 +128,8 @@ fn every_allele_is_a_row_a_duplicate_or_a_rejection() {
     let plan = Plan::from_file(&path, &mut reference, &assembly, &options, &mut report).unwrap();
     report.finish().unwrap();
     assert_eq!((plan.len(), report.duplicates, report.records), (7, 1, 11));
-    assert_eq!(report.rejected(Rejection::UnknownContig), 1);
-    assert_eq!(report.rejected(Rejection::OutsideContig), 2);
+    assert_eq!(report.rejected(crate::Rejection::UnknownContig), 1);
+    assert_eq!(report.rejected(crate::Rejection::OutsideContig), 2);
     assert_eq!(report.status(Status::UnsupportedAllele), 2);
     for status in [Status::Symbolic, Status::NonAcgt, Status::Breakend, Status::RefMismatch] {
         assert_eq!(report.status(status), 1, "{status}");
@@ -169,7 +169,7 @@ fn saturation_is_the_plan_of_a_file_with_every_snv() {
     let line = |at: usize| format!("1\t{}\t.\t{}\tT,G,C,A", at + 1, char::from(bases[at]));
     std::fs::write(&path, (100..300).map(line).collect::<Vec<_>>().join("\n")).unwrap();
     let made = make(&path, &mut reference, &PlanOptions::default()).unwrap();
-    assert_eq!(made.report.rejected(Rejection::SameAlleles), 200);
+    assert_eq!(made.report.rejected(crate::Rejection::SameAlleles), 200);
     let regions =
         vec![Region { contig: 0, start: 150, end: 300 }, Region { contig: 0, start: 100, end: 160 }];
     let plan = Plan::saturation(regions, &reference, &mut Report::new()).unwrap();
