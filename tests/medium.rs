@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vestore::{Access, Guard, Lock, Medium, MediumFile};
+use vestore::{Access, FileSystem, Guard, Lock, Medium, MediumFile};
 
 /// The piece of a write that reaches a disk whole or not at all.
 const SECTOR: usize = 512;
@@ -29,6 +29,8 @@ pub(crate) enum Call {
     Remove(PathBuf),
     CreateFolder(PathBuf),
     SyncFolder(PathBuf),
+    /// All of the file system.
+    SyncAll,
 }
 
 impl Call {
@@ -138,9 +140,15 @@ impl State {
             }
             Call::Rename(from, to) => {
                 let file = self.find(from)?;
-                let above = self.above(to)?;
-                let renaming = vec![(from.clone(), None), (to.clone(), Some(Node::File(file)))];
-                self.change_names(above, renaming);
+                let (old, new) = (self.above(from)?, self.above(to)?);
+                let (gone, come) = ((from.clone(), None), (to.clone(), Some(Node::File(file))));
+                if old == new {
+                    self.change_names(new, vec![gone, come]);
+                } else {
+                    // Each folder reaches the disk by itself: the file may be found under both names, or none.
+                    self.change_names(new, vec![come]);
+                    self.change_names(old, vec![gone]);
+                }
             }
             Call::Remove(path) => {
                 self.find(path)?;
@@ -153,6 +161,14 @@ impl State {
                     return Err(ErrorKind::AlreadyExists.into());
                 }
                 self.change_names(above, vec![(path.clone(), Some(Node::Folder))]);
+            }
+            Call::SyncAll => {
+                self.pending.clear();
+                self.durable = self.names.clone();
+                for content in &mut self.files {
+                    content.durable = Arc::clone(&content.live);
+                    content.pending.clear();
+                }
             }
             Call::SyncFolder(path) => {
                 let (done, left) =
@@ -384,6 +400,11 @@ impl Medium for MemoryDisk {
         self.change(Call::SyncFolder(path.to_owned()))
     }
 
+    fn watch(&self, _: &Path) -> io::Result<Option<Box<dyn FileSystem>>> {
+        drop(self.look()?);
+        Ok(Some(Box::new(self.clone())))
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
         let inner = self.look()?;
         let entries = inner.state.names.iter().filter(|(name, _)| name.parent() == Some(path));
@@ -392,6 +413,17 @@ impl Medium for MemoryDisk {
 
     fn now(&self) -> u64 {
         self.inner().now
+    }
+}
+
+impl FileSystem for MemoryDisk {
+    fn holds(&self, _: &Path) -> io::Result<bool> {
+        drop(self.look()?);
+        Ok(true)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.change(Call::SyncAll)
     }
 }
 

@@ -24,6 +24,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vestore::{Store, StoreError, Writer};
 use vestore_ingest::{PretrainError, TuningError};
 use vestore_schema::{LocusError, NameError};
 
@@ -138,6 +139,15 @@ struct Usage(String);
 #[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 fn say(text: fmt::Arguments<'_>) {
     eprintln!("{text}");
+}
+
+/// The right to write; says when that makes the store unreadable for older programs.
+fn writer(store: &Store) -> Result<Writer, StoreError> {
+    let writer = store.writer(&typed())?;
+    if let Some(notice) = store.format_notice() {
+        say(format_args!("{notice}"));
+    }
+    Ok(writer)
 }
 
 /// The command line as people typed it, for notes to other processes.

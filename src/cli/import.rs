@@ -46,6 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         precision: arguments.precision.clone(),
         spill_folder: None,
     };
+    super::note_format(&store);
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let purpose = format!("vestore import {} --track {}", arguments.store.display(), arguments.track);
     let done = import(&store, &arguments.track, &arguments.file, &options, &purpose, |rows| {

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vestore::{Damage, Store};
 use vestore_schema::Segment;
 
-use super::engine;
+use super::{engine, writer};
 use super::output::{print, say};
 
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
     // Whoever drops is the one writer, so that nothing changes between looking and dropping.
     let purpose = format!("vestore verify {} --drop-damaged", arguments.store.display());
-    let mut writer = arguments.drop_damaged.then(|| store.writer(&purpose)).transpose()?;
+    let mut writer = arguments.drop_damaged.then(|| writer(&store, &purpose)).transpose()?;
     let segments = store.all_segments()?;
     let bytes = segments.iter().map(|segment| segment.bytes).sum();
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
@@ -44,9 +44,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let lost = damage.iter().filter(|found| found.is_loss()).count();
     say(format_args!(
-        "{} segments, {bytes} bytes checked: {lost} damaged, {} orphans",
+        "{} segments, {bytes} bytes checked: {lost} damaged, {} orphans; {} retired",
         segments.len(),
-        damage.len() - lost
+        damage.len() - lost,
+        store.retired()?
     ));
     // By track: what was imported comes from a file, what was scored from a run.
     let mut damaged: BTreeMap<String, Vec<Segment>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use vestore::{Snapshot, Store, StoreError};
 use vestore_ingest::{ModelSource, ablated_tracks, describe, record_of, summarize};
 use vestore_schema::{Digest, Model, Track, check_name};
 
-use super::{Usage, say, typed};
+use super::{Usage, say, writer};
 
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("origin").required(true).args(["checkpoint", "from"])))]
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
     }
     let id = Digest::from(description.id);
-    let mut writer = store.writer(&typed())?;
+    let mut writer = writer(&store)?;
     let folder = format!("models/{id}");
     let text = |path: &Path| -> anyhow::Result<String> {
         let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;

@@ -17,7 +17,7 @@ use vestore_schema::{
 };
 
 use super::tuned::Tuned;
-use super::{Usage, interrupt, say, typed};
+use super::{Usage, interrupt, say, writer};
 
 /// Window in bases when none is asked for.
 const WINDOW: u32 = 600;
@@ -172,7 +172,7 @@ impl Scoring {
         let interrupted = interrupt::watch()?;
         // Told before the variants are read: a second writer need not wait for that.
         let dry_run = matches!(task, Task::Score { dry_run: true, .. });
-        let writer = if dry_run { None } else { Some(store.writer(&typed())?) };
+        let writer = if dry_run { None } else { Some(writer(&store)?) };
         let mut reference =
             Reference::open(store.reference()).context("scoring needs the reference of this store")?;
         reference.check(store.assembly())?;

@@ -20,7 +20,7 @@ use vestore_schema::{
 use super::finetune::{record, shown};
 use super::machine::MachineArguments;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
-use super::{interrupt, say, typed};
+use super::{interrupt, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ensure!(parent.kept_layers.len() > 1, "model `{}` has one layer; there is nothing to study", parent.name);
     let windows = arguments.data.read(&store, &parent)?;
     let mut session = Session {
-        writer: store.writer(&typed())?,
+        writer: writer(&store)?,
         study: begun(arguments, &store, &parent, &windows, device)?,
         arguments,
         store: &store,

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Int32Type, UInt8Type, UInt16Type, UInt32Type,
+    ArrowPrimitiveType, DataType, Float32Type, Int32Type,
 };
 
 use super::{BoundFilter, Comparison, Condition, Operand};
@@ -93,9 +93,7 @@ fn numbers(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
     }
     match column.data_type() {
         DataType::Float32 => Some(all(column.as_primitive::<Float32Type>())),
-        DataType::UInt32 => Some(all(column.as_primitive::<UInt32Type>())),
-        DataType::UInt16 => Some(all(column.as_primitive::<UInt16Type>())),
-        DataType::UInt8 => Some(all(column.as_primitive::<UInt8Type>())),
+        DataType::Int32 => Some(all(column.as_primitive::<Int32Type>())),
         _ => None,
     }
 }
