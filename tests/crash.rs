@@ -82,7 +82,12 @@ pub(crate) fn unit(number: u64, contig: u32, track: &Track, count: u32) -> Vec<S
 }
 
 /// Commits a unit as twenty segments, more than are synced one by one.
-pub(crate) fn commit_many(writer: &mut Writer, number: u64, contig: u32, track: &Track) -> Result<(), StoreError> {
+pub(crate) fn commit_many(
+    writer: &mut Writer,
+    number: u64,
+    contig: u32,
+    track: &Track,
+) -> Result<(), StoreError> {
     let mut segments = Vec::new();
     for rows in unit(number, contig, track, 40).chunks(2) {
         let batch = score_batch(track, rows);

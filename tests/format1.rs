@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use redb::ReadableTable;
-use sha2::{Digest as _, Sha256};
 use vestore::Store;
+use vestore_schema::Digest;
 use vestore_schema::catalog::{META, STORE};
 
 use crate::programs::{fails, ok, said, workspace};
@@ -23,7 +23,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
     }
 }
 
@@ -48,11 +52,11 @@ fn frozen(folder: &Path) -> PathBuf {
 /// The rows that the old program gave of its tracks.
 fn check_rows(store: &Path) {
     let wanted = fs::read_to_string(fixture("rows.tsv")).unwrap();
-    assert!(ok("query {} --track scored --track imported --format tsv", &[store]) == wanted);
+    assert!(ok("query {} --track imported --track scored --format tsv", &[store]) == wanted);
     let wanted = fs::read_to_string(fixture("ablation.tsv")).unwrap();
     assert_eq!(ok("query {} --ablation --format tsv", &[store]), wanted);
     let embeddings = ok("query {} --embeddings --format tsv", &[store]);
-    assert_eq!(format!("{:x}", Sha256::digest(embeddings)), EMBEDDINGS);
+    assert_eq!(Digest::of(embeddings.as_bytes()).to_string(), EMBEDDINGS);
     assert_eq!(ok("verify {} --quiet", &[store]), "");
 }
 
@@ -64,7 +68,8 @@ fn types(store: &Path) -> Vec<(String, String)> {
         let metadata = file.metadata().file_metadata();
         let columns = metadata.schema_descr().columns().iter();
         let integers = columns.filter(|column| ["position", "layer"].contains(&column.name()));
-        let kinds = integers.map(|column| format!("{:?} {:?}", column.physical_type(), column.logical_type_ref()));
+        let kinds =
+            integers.map(|column| format!("{:?} {:?}", column.physical_type(), column.logical_type_ref()));
         let keys = metadata.key_value_metadata().unwrap();
         let format = keys.iter().find(|key| key.key == "vestore.format").unwrap().value.clone().unwrap();
         (kinds.collect::<Vec<_>>().join(", "), format)
@@ -93,13 +98,15 @@ fn a_store_of_version_1_is_continued_and_upgraded() {
     let table = folder.path().join("more.tsv");
     let old = fs::read_to_string(fixture("rows.tsv")).unwrap();
     let lines = old.lines().filter(|line| line.contains("\timported\t"));
-    let lines: String = lines.map(|line| line.split('\t').take(4).collect::<Vec<_>>().join("\t") + "\t1\n").collect();
+    let lines: String =
+        lines.map(|line| line.split('\t').take(4).collect::<Vec<_>>().join("\t") + "\t1\n").collect();
     fs::write(&table, format!("contig\tposition\treference\talternate\tone\n{lines}")).unwrap();
     let told = said("import {} --track more {} --columns one --quiet", &[&store, &table]);
     assert!(told.contains("format version 1; the first change raises it to 2"), "{told}");
     check_rows(&store);
     assert!(ok("info {}", &[&store]).contains("format version 2"));
-    let (one, two): (Vec<_>, Vec<_>) = types(&store).into_iter().partition(|(_, format)| format.contains(":1,"));
+    let (one, two): (Vec<_>, Vec<_>) =
+        types(&store).into_iter().partition(|(_, format)| format.contains(":1,"));
     assert_eq!((one.len(), two.len()), (9, 4));
     assert!(two.iter().all(|(kinds, _)| kinds == "INT32 None"), "{two:?}");
 
@@ -111,7 +118,9 @@ fn a_store_of_version_1_is_continued_and_upgraded() {
     said("compact {} --upgrade --quiet", &[&store]);
     let upgraded = types(&store);
     assert_eq!(upgraded.len(), 13);
-    assert!(upgraded.iter().all(|(kinds, format)| format.contains(":2,") && !kinds.contains("is_signed: false")));
+    assert!(
+        upgraded.iter().all(|(kinds, format)| format.contains(":2,") && !kinds.contains("is_signed: false"))
+    );
     check_rows(&store);
     let told = fails(1, "track remove {} scored --run 1", &[&store]);
     assert!(told.contains("format version 1 did not record"), "{told}");
@@ -131,7 +140,9 @@ fn a_track_of_version_1_is_scored_on() {
     let rows = ok("query {} --track scored --format tsv", &[&store]);
     let wanted = fs::read_to_string(fixture("rows.tsv")).unwrap();
     let before: Vec<_> = wanted.lines().filter(|line| line.contains("\tscored\tscored\t")).collect();
-    assert!(before.len() == 10 && before.iter().all(|line| rows.contains(&line.trim_end_matches('\t')[..40])));
+    assert!(
+        before.len() == 10 && before.iter().all(|line| rows.contains(&line.trim_end_matches('\t')[..40]))
+    );
     assert_eq!(rows.lines().count(), 1 + 12 + 91);
     // Old and new segments of one contig become one.
     said("compact {} --quiet", &[&store]);

@@ -105,7 +105,9 @@ fn difficult_store(place: &std::path::Path) -> (Store, String) {
     let store = new_store(place, &CONTIGS);
     let mut writer = store.writer("test").unwrap();
     let mut wanted = String::new();
-    for (name, kind, contigs) in [("a", ScoreKind::Llr, &[0, 1][..]), ("b", ScoreKind::Distance, &[0, 1, 2][..])] {
+    for (name, kind, contigs) in
+        [("a", ScoreKind::Llr, &[0, 1][..]), ("b", ScoreKind::Distance, &[0, 1, 2][..])]
+    {
         let track = track(name, kind);
         writer.put_track(&track).unwrap();
         for contig in contigs {
@@ -161,7 +163,7 @@ fn contigs_stay_text_positions_signed_and_no_column_is_lost() {
                  hive_types_autocast=0)\").df()\n"
             ),
         ),
-        ("pandas, pyarrow.dataset", code(&export_recipe()).replace("\"hive\"", &format!("\"{place}\""))),
+        ("pandas, pyarrow.dataset", code(&export_recipe()).replace("(\"hive\"", &format!("(\"{place}\""))),
         (
             "polars, pandas, pyarrow",
             format!(
@@ -180,7 +182,8 @@ fn contigs_stay_text_positions_signed_and_no_column_is_lost() {
 /// The code of README.md that reads an export.
 fn export_recipe() -> String {
     let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
-    let block = readme.split("```python\n").find(|block| block.contains("pandas.read_parquet(\"hive\"")).unwrap();
+    let block =
+        readme.split("```python\n").find(|block| block.contains("pandas.read_parquet(\"hive\"")).unwrap();
     block.split("```").next().unwrap().to_owned()
 }
 

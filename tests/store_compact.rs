@@ -55,7 +55,11 @@ fn files(store: &Store) -> BTreeSet<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { drop(found.insert(path)) }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path);
+            }
         }
     }
     found

@@ -12,7 +12,8 @@ const SCORE: &str = "score {} --model small --window 96 --device cpu --track t -
 
 fn statuses(store: &Store, table: Table) -> Vec<(Status, u64)> {
     let segments = store.all_segments().unwrap();
-    let counts = segments.iter().filter(|segment| segment.table == table).flat_map(|segment| &segment.statuses);
+    let counts =
+        segments.iter().filter(|segment| segment.table == table).flat_map(|segment| &segment.statuses);
     let mut sums = std::collections::BTreeMap::new();
     for (status, count) in counts {
         *sums.entry(*status).or_insert(0) += count;
@@ -26,7 +27,10 @@ fn rows_of_a_run_go_and_come_back() {
     let (place, _) = crate::programs::store(folder.path());
     said(&format!("{SCORE} --region chr1:1001-1400"), &[&place]);
     said(&format!("{SCORE} --region chr1:1001-1900"), &[&place]);
-    said("score {} --model small --window 48 --device cpu --track u --quiet --region chr1:1001-1010", &[&place]);
+    said(
+        "score {} --model small --window 48 --device cpu --track u --quiet --region chr1:1001-1010",
+        &[&place],
+    );
     let whole = ok("query {} --track t --format tsv", &[&place]);
     let store = Store::open(&place).unwrap();
     let runs: Vec<_> = store.all_segments().unwrap().iter().map(|segment| segment.runs.clone()).collect();
@@ -43,9 +47,15 @@ fn rows_of_a_run_go_and_come_back() {
 
     for (words, reason) in [
         ("track remove {} t --run 9", "track `t` has no run 9; expected run 1, run 2, run 4"),
-        ("track remove {} t --run 3", "track `t` has no run 3, which wrote track `u`; expected run 1, run 2, run 4"),
+        (
+            "track remove {} t --run 3",
+            "track `t` has no run 3, which wrote track `u`; expected run 1, run 2, run 4",
+        ),
         ("track remove {} nothing --run 3", "the store has no track `nothing`; it has t, u"),
-        ("track remove {} t --status non_finite", "track `t` has no row of status `non_finite`; it has scored"),
+        (
+            "track remove {} t --status non_finite",
+            "track `t` has no row of status `non_finite`; it has scored",
+        ),
     ] {
         let told = fails(1, words, &[&place]);
         assert!(told.contains(reason), "{told}");
@@ -69,10 +79,8 @@ fn rows_of_a_status_go_from_every_table_and_come_back() {
     // Around a run of N, so that some rows have no score.
     let score = format!("{SCORE} --embeddings pooled --region chr1:2901-3100");
     said(&score, &[&place]);
-    let (whole, embeddings) = (
-        ok("query {} --format tsv", &[&place]),
-        ok("query {} --embeddings --format tsv", &[&place]),
-    );
+    let (whole, embeddings) =
+        (ok("query {} --format tsv", &[&place]), ok("query {} --embeddings --format tsv", &[&place]));
     let store = Store::open(&place).unwrap();
     let before = [Table::Scores, Table::Embeddings].map(|table| statuses(&store, table));
     let (status, count) = *before[0].iter().find(|(status, _)| *status != Status::Scored).unwrap();

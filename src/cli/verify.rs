@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vestore::{Damage, Store};
 use vestore_schema::Segment;
 
-use super::{engine, writer};
 use super::output::{print, say};
+use super::{engine, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

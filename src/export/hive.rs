@@ -26,7 +26,9 @@ pub fn write_hive(plan: &QueryPlan, models: &[Model], folder: &Path) -> Result<u
     // Not the dictionary columns of the answer: the path says contig and track, the footer the model.
     let fields = plan.schema().fields().iter().enumerate();
     let mut columns: Vec<usize> = fields
-        .filter(|(_, field)| !matches!(field.data_type(), DataType::Dictionary(..)) && field.name() != STATUS_COLUMN)
+        .filter(|(_, field)| {
+            !matches!(field.data_type(), DataType::Dictionary(..)) && field.name() != STATUS_COLUMN
+        })
         .map(|(index, _)| index)
         .collect();
     columns.push(plan.schema().index_of(STATUS_COLUMN)?);

@@ -79,7 +79,9 @@ impl Cursor {
         }
         let positions = self.batch.column(1).as_primitive::<Int32Type>().values();
         let alleles = [2, 3].map(|column| self.batch.column(column).as_string::<i32>());
-        let row = |row: usize| place(positions[row].cast_unsigned(), alleles.map(|alleles| alleles.value(row).as_bytes()));
+        let row = |row: usize| {
+            place(positions[row].cast_unsigned(), alleles.map(|alleles| alleles.value(row).as_bytes()))
+        };
         self.places.clear();
         self.places.extend((0..positions.len()).map(row));
     }

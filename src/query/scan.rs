@@ -189,9 +189,10 @@ fn hand_on(segment: &Segment, batch: RecordBatch) -> Result<RecordBatch, StoreEr
     let known = segment.first.cast_signed() + 1..=segment.last.cast_signed() + 1;
     match positions.iter().find(|position| !known.contains(position)) {
         None => Ok(batch),
-        Some(position) => {
-            Err(damaged(segment, &format!("a row is at position {position}, which the catalog does not name")))
-        }
+        Some(position) => Err(damaged(
+            segment,
+            &format!("a row is at position {position}, which the catalog does not name"),
+        )),
     }
 }
 

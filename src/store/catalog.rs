@@ -331,7 +331,8 @@ impl CatalogRead<'_> {
         let segment: Segment = self.catalog.decode(&name, bytes)?;
         let Segment { table, track, first, last, number, rows, bytes, .. } = &segment;
         let agrees = (table.as_str(), track.as_str(), *first, *number) == (key.0, key.1, key.3, key.4);
-        if agrees && first <= last && *last < i32::MAX.cast_unsigned() && *rows < 1 << 32 && *bytes < 1 << 48 {
+        if agrees && first <= last && *last < i32::MAX.cast_unsigned() && *rows < 1 << 32 && *bytes < 1 << 48
+        {
             return Ok(segment);
         }
         Err(self.catalog.broken(&name, "it is no segment that can stand there".to_owned()))
@@ -435,7 +436,8 @@ impl CatalogWrite<'_> {
     pub(crate) fn put_segments(&self, segments: &[(u32, Segment)]) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
         for (contig, segment) in segments {
-            let key = (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
+            let key =
+                (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
             let bytes = encode(&segment_key(key), segment);
             table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
         }
@@ -447,7 +449,8 @@ impl CatalogWrite<'_> {
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
         let mut retired = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;
         for (contig, segment) in segments {
-            let key = (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
+            let key =
+                (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
             table.remove(key).map_err(|error| self.catalog.failed(error))?;
             retired.insert(segment.path().as_str(), now).map_err(|error| self.catalog.failed(error))?;
         }

@@ -130,7 +130,8 @@ impl Writer {
         let mut feed = Feed { rows: plan.rows(), schema, rest: None };
         let (mut new, mut rows): (Vec<Segment>, u64) = (Vec::new(), 0);
         loop {
-            let part = Part { feed: &mut feed, left: usize::try_from(most_rows).unwrap_or(usize::MAX), last: None };
+            let part =
+                Part { feed: &mut feed, left: usize::try_from(most_rows).unwrap_or(usize::MAX), last: None };
             let Some(mut segment) = self.write(old[0].table, track, model, contig, part)? else { break };
             segment.runs = runs_within(old, segment.first, segment.last);
             rows += segment.rows;

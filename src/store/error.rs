@@ -222,7 +222,11 @@ fn runs(numbers: &[u64]) -> String {
         UNRECORDED_RUN => "runs that format version 1 did not record".to_owned(),
         number => format!("run {number}"),
     };
-    if numbers.is_empty() { "none yet".to_owned() } else { numbers.iter().map(text).collect::<Vec<_>>().join(", ") }
+    if numbers.is_empty() {
+        "none yet".to_owned()
+    } else {
+        numbers.iter().map(text).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Numbers of Linux for errors that have no name in `io::ErrorKind`.

@@ -23,7 +23,8 @@ pub(super) fn clean(store: &Store, files: &mut Files) -> Result<u64, StoreError>
         retired.into_iter().partition(|(_, since)| now.saturating_sub(*since) >= GRACE);
     let named: HashSet<PathBuf> = segments.iter().map(|segment| store.root.join(segment.path())).collect();
     let waiting: Vec<String> = waiting.into_iter().map(|(path, _)| path).collect();
-    let places: HashMap<PathBuf, &String> = waiting.iter().map(|path| (store.root.join(path), path)).collect();
+    let places: HashMap<PathBuf, &String> =
+        waiting.iter().map(|path| (store.root.join(path), path)).collect();
     let mut unmoved = Vec::new();
     for table in Table::ALL {
         for file in segment_files(store, &store.root.join(table.as_str()))? {

@@ -41,7 +41,8 @@ impl Writer {
         let (of_run, others): (Vec<&Segment>, Vec<&Segment>) =
             segments.iter().partition(|segment| segment.runs.contains(&number));
         let mut with: Vec<u64> = of_run.iter().flat_map(|segment| &segment.runs).copied().collect();
-        let unrecorded = |segment: &&Segment| segment.runs.is_empty() || segment.runs.contains(&UNRECORDED_RUN);
+        let unrecorded =
+            |segment: &&Segment| segment.runs.is_empty() || segment.runs.contains(&UNRECORDED_RUN);
         if of_run.is_empty() && run.rows > 0 && others.iter().any(unrecorded) {
             with.push(UNRECORDED_RUN);
         }
@@ -68,7 +69,8 @@ impl Writer {
         let old: Vec<Segment> =
             segments.iter().filter(|segment| segment.statuses.contains_key(&status)).cloned().collect();
         if old.is_empty() {
-            let mut known: Vec<Status> = segments.iter().flat_map(|segment| segment.statuses.keys()).copied().collect();
+            let mut known: Vec<Status> =
+                segments.iter().flat_map(|segment| segment.statuses.keys()).copied().collect();
             known.sort_unstable();
             known.dedup();
             return Err(StoreError::NoStatus { track: name.to_owned(), status, known });

@@ -112,7 +112,8 @@ impl Store {
         }
         let put_aside = segment_files(self, &self.root().join(RETIRED_FOLDER))?;
         // Asked after the folders, so that what a writer commits meanwhile is known.
-        let (later, retired) = self.catalog.read(|catalog| Ok((catalog.all_segments()?, catalog.retired()?)))?;
+        let (later, retired) =
+            self.catalog.read(|catalog| Ok((catalog.all_segments()?, catalog.retired()?)))?;
         let named: HashSet<PathBuf> =
             segments.iter().chain(&later).map(|segment| self.root().join(segment.path())).collect();
         let [retired, moved] = [|path: &str| path.to_owned(), retired_path].map(|place| {

@@ -48,7 +48,8 @@ impl<'a> Units<'a> {
         let mut variants: Box<dyn Iterator<Item = _> + 'a> = Box::new(job.plan.rows()?);
         let ahead = variants.next().transpose()?;
         let mut segments: HashMap<u32, [Vec<Segment>; 3]> = HashMap::new();
-        for segment in job.store.all_segments()?.into_iter().filter(|segment| segment.track == job.track.name) {
+        for segment in job.store.all_segments()?.into_iter().filter(|segment| segment.track == job.track.name)
+        {
             if let Some(contig) = job.store.contig_index(&segment.contig) {
                 let table = Table::ALL.iter().position(|table| *table == segment.table).unwrap_or_default();
                 segments.entry(contig).or_default()[table].push(segment);

@@ -1,9 +1,7 @@
 //! Which rows of a batch fulfil a condition.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Int32Type,
-};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Int32Type};
 
 use super::{BoundFilter, Comparison, Condition, Operand};
 

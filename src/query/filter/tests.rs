@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{Float32Array, RecordBatch, Int32Array, StringArray};
+use arrow::array::{Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
 
 use super::*;
