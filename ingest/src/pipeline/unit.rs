@@ -84,10 +84,8 @@ impl<'a> Units<'a> {
 
     /// Leaves out what the track has rows for.
     fn without_stored(&self, contig: u32, rows: Vec<Planned>) -> Result<Unit, PipelineError> {
-        let [scores, embeddings, ablation] = match self.segments.get(&contig) {
-            Some(tables) => tables.each_ref().map(Vec::as_slice),
-            None => [&[]; 3],
-        };
+        let tables = self.segments.get(&contig).map(|tables| tables.each_ref().map(Vec::as_slice));
+        let [scores, embeddings, ablation] = tables.unwrap_or_default();
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             return Ok(Unit { contig, rows: Vec::new() });
         };
