@@ -4,7 +4,7 @@ use vestore::{Request, Store, StoreError};
 use vestore_schema::{ScoreKind, Status, Table};
 
 use crate::crash::unit;
-use crate::programs::{fails, ok, said};
+use crate::programs::{fails, ok, said, vcf};
 use crate::store::answer;
 use crate::support::{new_store, run, track, write};
 
@@ -34,7 +34,7 @@ fn rows_of_a_run_go_and_come_back() {
     let whole = ok("query {} --track t --format tsv", &[&place]);
     let store = Store::open(&place).unwrap();
     let runs: Vec<_> = store.all_segments().unwrap().iter().map(|segment| segment.runs.clone()).collect();
-    assert_eq!(runs, [vec![1], vec![2], vec![2], vec![3]]);
+    assert_eq!(runs, [vec![1], vec![1], vec![2], vec![2], vec![3]]);
     let told = said("track remove {} t --run 2", &[&place]);
     assert!(told.contains("rows of run 2 removed from track t: 1500"), "{told}");
     let left = ok("query {} --track t --format tsv", &[&place]);
@@ -75,10 +75,17 @@ fn rows_of_a_run_go_and_come_back() {
 #[test]
 fn rows_of_a_status_go_from_every_table_and_come_back() {
     let folder = tempfile::tempdir().unwrap();
-    let (place, _) = crate::programs::store(folder.path());
-    // Around a run of N, so that some rows have no score.
-    let score = format!("{SCORE} --embeddings pooled --region chr1:2901-3100");
-    said(&score, &[&place]);
+    let (place, bases) = crate::programs::store(folder.path());
+    let variants = folder.path().join("v.vcf");
+    let record = |number: u32| {
+        let reference = char::from(bases[1000 + number as usize]);
+        let alternate = if reference == 'A' { "C" } else { "A" };
+        let alternate = if number.is_multiple_of(5) { "<DEL>" } else { alternate };
+        ("chr1", 1001 + number, reference.to_string(), alternate.to_owned())
+    };
+    vcf(&variants, &(0..60).map(record).collect::<Vec<_>>());
+    let score = format!("{SCORE} --embeddings pooled --variants {{}}");
+    said(&score, &[&place, &variants]);
     let (whole, embeddings) =
         (ok("query {} --format tsv", &[&place]), ok("query {} --embeddings --format tsv", &[&place]));
     let store = Store::open(&place).unwrap();
@@ -94,7 +101,7 @@ fn rows_of_a_status_go_from_every_table_and_come_back() {
     }
     assert!(store.all_segments().unwrap().iter().all(|segment| segment.runs == runs));
     assert_eq!(ok("verify {} --quiet", &[&place]), "");
-    said(&score, &[&place]);
+    said(&score, &[&place, &variants]);
     assert!(ok("query {} --format tsv", &[&place]) == whole);
     assert!(ok("query {} --embeddings --format tsv", &[&place]) == embeddings);
     // Nothing is left of a status that all rows have; the track stays.
