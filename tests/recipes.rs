@@ -1,6 +1,7 @@
 //! The recipes of README.md that read a store without vestore, run as they stand there, on a store with two
 //! tracks of different score kinds and a contig whose name is no plain word.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use arrow::ipc::reader::FileReader;
@@ -53,7 +54,8 @@ fn duckdb_reads_as_the_readme_says() {
 
 /// The lines of a recipe from the first that is code.
 fn code(recipe: &str) -> String {
-    recipe.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+    let lines: Vec<&str> = recipe.lines().filter(|line| !line.starts_with('#')).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
@@ -114,7 +116,7 @@ fn difficult_store(place: &std::path::Path) -> (Store, String) {
             let rows = unit(u64::from(*contig), *contig, &track, 20 + contig);
             let segment = write(&mut writer, &track, &rows);
             writer.commit(&[segment], &run(1, &track)).unwrap();
-            wanted += &format!("{name} {} {}\n", CONTIGS[*contig as usize], rows.len());
+            writeln!(wanted, "{name} {} {}", CONTIGS[*contig as usize], rows.len()).unwrap();
         }
     }
     drop(writer);

@@ -81,8 +81,9 @@ fn scoring_many_contigs_commits_them_together_and_resumes() {
     ok("init {} --reference {}", &[&store, &folder.path().join("genome.fa")]);
     ok("model add {} small --checkpoint {}", &[&store, &model]);
     let bed = folder.path().join("some.bed");
-    let lines = |range: std::ops::Range<u32>| -> String {
-        range.map(|number| format!("scaffold_{number}\t48\t52\n")).collect()
+    let lines = |range: std::ops::Range<u32>| {
+        let lines: Vec<String> = range.map(|number| format!("scaffold_{number}\t48\t52")).collect();
+        lines.join("\n") + "\n"
     };
     std::fs::write(&bed, lines(20..30)).unwrap();
     let score = "score {} --model small --window 60 --device cpu --track t --quiet --bed {}";

@@ -151,7 +151,7 @@ mod tests {
             let positions: Vec<i32> = (0..length).map(|number| number / 2 * 3).collect();
             for wanted in 0..70 {
                 let expected = positions.partition_point(|position| *position < wanted);
-                assert_eq!(gallop(&positions, wanted), expected, "{wanted} in {positions:?}");
+                assert_eq!(gallop(&positions, wanted.cast_unsigned()), expected, "{wanted} in {positions:?}");
             }
         }
     }
