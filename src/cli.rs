@@ -25,7 +25,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore::Store;
+use vestore::{Store, StoreError, Writer};
 use vestore_schema::{LocusError, NameError, Region};
 
 /// An embedded store for variant effects scored by genomic language models.
@@ -155,6 +155,20 @@ fn report(error: &anyhow::Error) -> ExitCode {
 /// The regions that people typed.
 fn regions(texts: &[String], store: &Store) -> Result<Vec<Region>, LocusError> {
     texts.iter().map(|text| Region::parse(text, store.assembly())).collect()
+}
+
+/// The right to write, for the command `purpose`; says when that makes the store unreadable for older programs.
+fn writer(store: &Store, purpose: &str) -> Result<Writer, StoreError> {
+    let writer = store.writer(purpose)?;
+    note_format(store);
+    Ok(writer)
+}
+
+/// Says that a change of the store raises its format, where it does.
+fn note_format(store: &Store) {
+    if let Some(notice) = store.format_notice() {
+        output::say(format_args!("{notice}"));
+    }
 }
 
 /// A command line that makes no sense although each of its parts does.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use serde::Serialize;
 use vestore_schema::Region;
 
@@ -111,7 +111,7 @@ pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) 
     let mut joined = Joined::new(rows(0).min(rows(second)) as usize);
     for part in &plan.parts {
         let contig = &store.assembly().contig(part.contig).name;
-        let plans = [plan.of(0, part.contig), plan.of(second, part.contig)];
+        let plans = [plan.of(0, part), plan.of(second, part)];
         // Each track is read by a thread of its own.
         thread::scope(|scope| {
             let [first, second] = plans.each_ref().map(|plan| {
@@ -240,7 +240,7 @@ impl Joined {
             let (reference, alternate) = columns.alleles(row);
             let mover = Mover {
                 contig: contig.to_owned(),
-                position: columns.positions[row],
+                position: columns.positions[row].cast_unsigned(),
                 reference: reference.to_owned(),
                 alternate: alternate.to_owned(),
                 scores,
@@ -306,7 +306,7 @@ impl PartialEq for Ranking {
 impl Eq for Ranking {}
 
 struct Columns<'a> {
-    positions: &'a [u32],
+    positions: &'a [i32],
     references: &'a arrow::array::StringArray,
     alternates: &'a arrow::array::StringArray,
     scores: &'a arrow::array::Float32Array,
@@ -315,7 +315,7 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(batch: &'a RecordBatch) -> Self {
         Self {
-            positions: batch.column(1).as_primitive::<UInt32Type>().values(),
+            positions: batch.column(1).as_primitive::<Int32Type>().values(),
             references: batch.column(2).as_string(),
             alternates: batch.column(3).as_string(),
             scores: batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>(),

@@ -37,7 +37,7 @@ pub fn answer_schema(tracks: &[Track]) -> SchemaRef {
 #[must_use]
 pub(crate) fn ablation_answer_schema(tracks: &[Track]) -> SchemaRef {
     let mut fields = score_fields(tracks);
-    fields.insert(0, Field::new(LAYER_COLUMN, DataType::UInt32, false));
+    fields.insert(0, Field::new(LAYER_COLUMN, DataType::Int32, false));
     with_answer_columns(fields, tracks)
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn embeddings_answer_schema(tracks: &[Track], hidden: u32) -> SchemaR
 fn with_answer_columns(values: Vec<Field>, tracks: &[Track]) -> SchemaRef {
     let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let types =
-        [name.clone(), DataType::UInt32, DataType::Utf8, DataType::Utf8, name.clone(), name, DataType::Utf8];
+        [name.clone(), DataType::Int32, DataType::Utf8, DataType::Utf8, name.clone(), name, DataType::Utf8];
     let mut fields: Vec<Field> =
         ANSWER_COLUMNS.iter().zip(types).map(|(column, kind)| Field::new(*column, kind, false)).collect();
     fields.extend(values);

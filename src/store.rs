@@ -6,6 +6,7 @@ mod commit;
 mod compact;
 mod copies;
 mod error;
+mod files;
 mod folders;
 mod keys;
 mod medium;
@@ -13,21 +14,26 @@ mod models;
 mod overlay;
 mod recovery;
 mod reference;
+mod remove;
 mod rows;
 mod segment;
 mod verify;
 
-use std::io::ErrorKind;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vestore_schema::{Assembly, Model, Run, Segment, StoreRecord, Study, StudyRun, Table, Track};
+use vestore_schema::{
+    Assembly, FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Study, StudyRun, Table, Track,
+    retired_path,
+};
 
 pub use commit::{Writer, check_track};
 pub use compact::Compacted;
 pub use copies::ModelCopy;
 pub use error::StoreError;
-pub use medium::{Access, Disk, Guard, Lock, Medium, MediumFile};
+pub use medium::{Access, Disk, FileSystem, Guard, Lock, Medium, MediumFile};
 pub use models::check_model;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
@@ -48,6 +54,9 @@ pub struct Store {
     record: Arc<StoreRecord>,
     /// Where the reference is read from instead of where the record says.
     elsewhere: Option<PathBuf>,
+    /// Indices of the contigs by their names.
+    contigs: Arc<HashMap<String, u32>>,
+    format: Format,
 }
 
 /// What the catalog said at one moment, without the segments.
@@ -106,9 +115,10 @@ impl Store {
 
     /// Makes the catalog, with which a store begins to be one.
     fn finish(root: &Path, medium: Arc<dyn Medium>, record: StoreRecord) -> Result<Self, StoreError> {
+        check_contigs(&record.assembly)?;
         let catalog = Catalog::new(root, Arc::clone(&medium));
         catalog.create(&record)?;
-        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record), elsewhere: None })
+        Ok(Self::new(root, medium, catalog, record, Format::default()))
     }
 
     /// Opens the store at `root` on this machine's disk.
@@ -135,8 +145,28 @@ impl Store {
             });
         }
         let catalog = Catalog::new(root, Arc::clone(&medium));
-        let record = catalog.read(|catalog| catalog.store())?;
-        Ok(Self { root: root.to_owned(), medium, catalog, record: Arc::new(record), elsewhere: None })
+        let (record, format) = catalog.read(|catalog| Ok((catalog.store()?, catalog.format()?)))?;
+        Ok(Self::new(root, medium, catalog, record, format))
+    }
+
+    fn new(
+        root: &Path,
+        medium: Arc<dyn Medium>,
+        catalog: Catalog,
+        record: StoreRecord,
+        format: Format,
+    ) -> Self {
+        let names = record.assembly.contigs.iter().map(|contig| contig.name.clone());
+        let contigs = Arc::new(names.zip(0..).collect());
+        Self {
+            root: root.to_owned(),
+            medium,
+            catalog,
+            record: Arc::new(record),
+            elsewhere: None,
+            contigs,
+            format,
+        }
     }
 
     /// Its folder.
@@ -145,10 +175,34 @@ impl Store {
         &self.root
     }
 
+    /// Its format when it was opened.
+    #[must_use]
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// What people should know before the store is changed: that older programs cannot read it any more.
+    #[must_use]
+    pub fn format_notice(&self) -> Option<String> {
+        let (found, store) = (self.format.version, self.root.display());
+        (found < FORMAT_VERSION).then(|| {
+            format!(
+                "{store} has format version {found}; the first change raises it to {FORMAT_VERSION}, which older \
+                 versions of vestore cannot read"
+            )
+        })
+    }
+
     /// The contigs of its reference.
     #[must_use]
     pub fn assembly(&self) -> &Assembly {
         &self.record.assembly
+    }
+
+    /// The index of the contig that the reference spells `name`.
+    #[must_use]
+    pub fn contig_index(&self, name: &str) -> Option<u32> {
+        self.contigs.get(name).copied()
     }
 
     /// Where a model's checkpoint or adapter lies.
@@ -228,8 +282,16 @@ impl Store {
         Writer::open(self, purpose)
     }
 
-    pub(crate) fn medium(&self) -> &Arc<dyn Medium> {
-        &self.medium
+    /// Opens the file of a segment of this snapshot of the catalog or an older one: what was retired since lies
+    /// elsewhere.
+    pub(crate) fn open_segment(&self, segment: &Segment) -> io::Result<Box<dyn MediumFile>> {
+        let path = segment.path();
+        match self.medium.open(&self.root.join(&path), Access::Read) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.medium.open(&self.root.join(retired_path(&path)), Access::Read)
+            }
+            file => file,
+        }
     }
 
     /// Models, tracks, and the segments that `wanted` asks for, of one and the same moment.
@@ -245,5 +307,15 @@ impl Store {
             let snapshot = Snapshot { models: catalog.models()?, tracks: catalog.tracks()? };
             plan(&snapshot, &|track, contig, start, end| catalog.segments(table, track, contig, start, end))
         })
+    }
+}
+
+/// Longest contig, in bases: positions are signed 32-bit integers.
+const LONGEST_CONTIG: u32 = i32::MAX.cast_unsigned();
+
+fn check_contigs(assembly: &Assembly) -> Result<(), StoreError> {
+    match assembly.contigs.iter().find(|contig| contig.length > LONGEST_CONTIG) {
+        None => Ok(()),
+        Some(contig) => Err(StoreError::ContigTooLong { contig: contig.name.clone(), length: contig.length }),
     }
 }

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vestore::{Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Writer, import};
-use vestore_schema::{ScoreKind, Status, StoreRecord, Study, StudyRun, Track, Variant};
+use vestore::{
+    Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Writer, import, score_batch,
+};
+use vestore_schema::{ScoreKind, Status, StoreRecord, Study, StudyRun, Table, Track, Variant};
 
 use crate::medium::{MemoryDisk, State};
 use crate::store::{Answer, answer};
@@ -79,6 +81,21 @@ pub(crate) fn unit(number: u64, contig: u32, track: &Track, count: u32) -> Vec<S
     (0..count).map(row).collect()
 }
 
+/// Commits a unit as twenty segments, more than are synced one by one.
+pub(crate) fn commit_many(
+    writer: &mut Writer,
+    number: u64,
+    contig: u32,
+    track: &Track,
+) -> Result<(), StoreError> {
+    let mut segments = Vec::new();
+    for rows in unit(number, contig, track, 40).chunks(2) {
+        let batch = score_batch(track, rows);
+        segments.extend(writer.write(Table::Scores, track, None, contig, [batch])?);
+    }
+    writer.commit(&segments, &run(number, track))
+}
+
 fn commit(writer: &mut Writer, number: u64, contig: u32, track: &Track) {
     let segment = write(writer, track, &unit(number, contig, track, 40));
     writer.commit(&[segment], &run(number, track)).unwrap();
@@ -110,7 +127,11 @@ fn script(ground: &Ground, disk: &MemoryDisk) -> Vec<Rest> {
     let store = ground.create(disk).unwrap();
     let (first, second) = (track("first", ScoreKind::LlrGrid), track("second", ScoreKind::Llr));
     let mut rests = Vec::new();
-    let mut rest = || rests.push((disk.log().len(), held(&store)));
+    let mut rest = || {
+        rests.push((disk.log().len(), held(&store)));
+        // Also nothing that only a reader without the catalog would see.
+        assert_eq!(store.verify(|_| {}).unwrap(), []);
+    };
     let mut writer = store.writer("script").unwrap();
     writer.put_track(&first).unwrap();
     writer.put_track(&second).unwrap();
@@ -131,6 +152,12 @@ fn script(ground: &Ground, disk: &MemoryDisk) -> Vec<Rest> {
     import(&store, "others", &table, &ImportOptions::default(), "script", |_| {}).unwrap();
     rest();
     let mut writer = store.writer("script").unwrap();
+    commit_many(&mut writer, 7, 1, &first).unwrap();
+    rest();
+    writer.remove_status("first", Status::NonAcgt).unwrap();
+    rest();
+    writer.remove_run("first", 7).unwrap();
+    rest();
     writer.remove_track("second").unwrap();
     rest();
     writer.remove_study("study").unwrap();

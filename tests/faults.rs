@@ -2,9 +2,9 @@
 
 use anyhow::Context;
 use vestore::{Damage, ImportOptions, Store, StoreError, import};
-use vestore_schema::ScoreKind;
+use vestore_schema::{ScoreKind, Status};
 
-use crate::crash::{Ground, empty_disk, open, rows, unit};
+use crate::crash::{Ground, commit_many, empty_disk, open, rows, unit};
 use crate::medium::{Fault, MemoryDisk};
 use crate::store::Answer;
 use crate::support::{Random, model, run, track, write};
@@ -20,7 +20,7 @@ const FAULTS: [(Fault, &str); 4] = [
 /// One change of a store, as a user's command makes it.
 type Step = fn(&Ground, &Store) -> anyhow::Result<()>;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 10] = [
     ("score", |_, store| {
         let track = track("first", ScoreKind::LlrGrid);
         let mut writer = store.writer("test")?;
@@ -70,6 +70,19 @@ const STEPS: [(&str, Step); 7] = [
     ("remove a model", |_, store| match store.writer("test")?.remove_model("copied") {
         Err(StoreError::Unknown { .. }) => Ok(()),
         done => Ok(done?),
+    }),
+    ("remove a status", |_, store| match store.writer("test")?.remove_status("first", Status::NonAcgt) {
+        Err(StoreError::NoStatus { .. }) => Ok(()),
+        done => Ok(done.map(|_| ())?),
+    }),
+    ("remove a run", |_, store| {
+        store.writer("test")?.remove_run("first", 2)?;
+        Ok(())
+    }),
+    ("many segments", |_, store| {
+        let track = track("first", ScoreKind::LlrGrid);
+        commit_many(&mut store.writer("test")?, 4, 1, &track)?;
+        Ok(())
     }),
 ];
 

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vestore::{Access, Guard, Lock, Medium, MediumFile};
+use vestore::{Access, FileSystem, Guard, Lock, Medium, MediumFile};
 
 /// The piece of a write that reaches a disk whole or not at all.
 const SECTOR: usize = 512;
@@ -30,6 +30,8 @@ pub(crate) enum Call {
     CreateFolder(PathBuf),
     RemoveFolder(PathBuf),
     SyncFolder(PathBuf),
+    /// All of the file system.
+    SyncAll,
 }
 
 impl Call {
@@ -138,18 +140,26 @@ impl State {
                 content.pending.clear();
             }
             Call::Rename(from, to) => {
-                let above = self.above(to)?;
+                let (old, new) = (self.above(from)?, self.above(to)?);
                 // What lies in a folder goes with it.
-                let mut renaming = Vec::new();
+                let (mut gone, mut come) = (Vec::new(), Vec::new());
                 for (path, node) in self.names.iter().filter(|(path, _)| path.starts_with(from)) {
                     let inside = path.strip_prefix(from).unwrap();
                     let moved = if path == from { to.clone() } else { to.join(inside) };
-                    renaming.extend([(path.clone(), None), (moved, Some(*node))]);
+                    gone.push((path.clone(), None));
+                    come.push((moved, Some(*node)));
                 }
-                if renaming.is_empty() {
+                if gone.is_empty() {
                     return Err(ErrorKind::NotFound.into());
                 }
-                self.change_names(above, renaming);
+                if old == new {
+                    gone.extend(come);
+                    self.change_names(new, gone);
+                } else {
+                    // Each folder reaches the disk by itself: the file may be found under both names, or none.
+                    self.change_names(new, come);
+                    self.change_names(old, gone);
+                }
             }
             Call::Remove(path) => {
                 self.find(path)?;
@@ -169,6 +179,14 @@ impl State {
                     return Err(ErrorKind::DirectoryNotEmpty.into());
                 }
                 self.change_names(above, vec![(path.clone(), None)]);
+            }
+            Call::SyncAll => {
+                self.pending.clear();
+                self.durable = self.names.clone();
+                for content in &mut self.files {
+                    content.durable = Arc::clone(&content.live);
+                    content.pending.clear();
+                }
             }
             Call::SyncFolder(path) => {
                 let (done, left) =
@@ -404,6 +422,11 @@ impl Medium for MemoryDisk {
         self.change(Call::SyncFolder(path.to_owned()))
     }
 
+    fn watch(&self, _: &Path) -> io::Result<Option<Box<dyn FileSystem>>> {
+        drop(self.look()?);
+        Ok(Some(Box::new(self.clone())))
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
         let inner = self.look()?;
         let entries = inner.state.names.iter().filter(|(name, _)| name.parent() == Some(path));
@@ -412,6 +435,17 @@ impl Medium for MemoryDisk {
 
     fn now(&self) -> u64 {
         self.inner().now
+    }
+}
+
+impl FileSystem for MemoryDisk {
+    fn holds(&self, _: &Path) -> io::Result<bool> {
+        drop(self.look()?);
+        Ok(true)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.change(Call::SyncAll)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vestore::{Damage, ImportOptions, QueryPlan, Request, ScoreRow, Store, StoreError, import, score_batch};
-use vestore_schema::{Region, ScoreKind, Table, Track, Variant};
+use vestore_schema::{Region, ScoreKind, Status, Table, Track, Variant};
 
 use crate::crash::{Ground, empty_disk, open, rows, unit};
 use crate::medium::{Fault, MemoryDisk};
@@ -29,6 +29,16 @@ enum Event {
     Remove {
         track: u8,
     },
+    /// The rows without a score are taken out of a track.
+    RemoveStatus {
+        track: u8,
+    },
+    /// A unit's rows are taken out again, unless they stand in one segment with others.
+    RemoveRun {
+        track: u8,
+        contig: u8,
+        unit: u8,
+    },
     Import,
     /// Rows of a stretch are read.
     Query {
@@ -53,7 +63,7 @@ enum Event {
 
 fn random_event(random: &mut Random) -> Event {
     let mut below = |limit: u64| random.below(limit) as u8;
-    match below(20) {
+    match below(22) {
         0..7 => Event::Commit { track: below(2), contig: below(2), unit: below(8) },
         7 => Event::Abandon { track: below(2), contig: below(2), unit: below(8) },
         8..10 => Event::Compact,
@@ -66,6 +76,8 @@ fn random_event(random: &mut Random) -> Event {
         },
         15 => Event::Wait { seconds: 200 + u16::from(below(250)) * 2 },
         16..18 => Event::Crash { seed: below(250) },
+        18 => Event::RemoveStatus { track: below(3) },
+        19 => Event::RemoveRun { track: below(2), contig: below(2), unit: below(8) },
         _ => Event::Fail { call: u16::from(below(150)), errno: [28, 5, 24, 0][below(4) as usize] },
     }
 }
@@ -74,6 +86,11 @@ const NAMES: [&str; 3] = ["first", "second", "others"];
 
 fn track_of(number: u8) -> Track {
     track(NAMES[number as usize], if number == 0 { ScoreKind::LlrGrid } else { ScoreKind::Llr })
+}
+
+/// The number of the run that commits a unit.
+fn run_of(track: u8, contig: u8, unit: u8) -> u64 {
+    1 + u64::from(track) * 16 + u64::from(contig) * 8 + u64::from(unit)
 }
 
 /// What the store should hold: by track name, its rows.
@@ -122,10 +139,10 @@ fn imported(store: &Store, table: &std::path::Path) -> Vec<ScoreRow> {
 fn perform(event: Event, store: &Store, ground: &Ground, model: &Model) -> anyhow::Result<bool> {
     match event {
         Event::Commit { track, contig, unit: number } | Event::Abandon { track, contig, unit: number } => {
-            let name = NAMES[track as usize];
+            let (name, track_number) = (NAMES[track as usize], track);
             let track = track_of(track);
             let rows = unit(u64::from(number), u32::from(contig), &track, 30);
-            if model.get(name).is_some_and(|held| held.contains_key(&rows[0].variant)) {
+            if model.get(name).is_some_and(|held| rows.iter().any(|row| held.contains_key(&row.variant))) {
                 return Ok(false);
             }
             let mut writer = store.writer("test")?;
@@ -135,7 +152,7 @@ fn perform(event: Event, store: &Store, ground: &Ground, model: &Model) -> anyho
             if matches!(event, Event::Abandon { .. }) {
                 return Ok(false);
             }
-            writer.commit(&[segment.unwrap()], &run(u64::from(number), &track))?;
+            writer.commit(&[segment.unwrap()], &run(run_of(track_number, contig, number), &track))?;
         }
         Event::Compact => {
             store.writer("test")?.compact(|_| {})?;
@@ -144,6 +161,20 @@ fn perform(event: Event, store: &Store, ground: &Ground, model: &Model) -> anyho
             Err(StoreError::Unknown { .. }) => return Ok(false),
             done => drop(done?),
         },
+        Event::RemoveStatus { track } => {
+            match store.writer("test")?.remove_status(NAMES[track as usize], Status::NonAcgt) {
+                Err(StoreError::Unknown { .. } | StoreError::NoStatus { .. }) => return Ok(false),
+                done => drop(done?),
+            }
+        }
+        Event::RemoveRun { track, contig, unit } => {
+            match store.writer("test")?.remove_run(NAMES[track as usize], run_of(track, contig, unit)) {
+                Err(
+                    StoreError::Unknown { .. } | StoreError::RunOfTrack { .. } | StoreError::SharedRun { .. },
+                ) => return Ok(false),
+                done => drop(done?),
+            }
+        }
         Event::Import => {
             if model.get(NAMES[2]).is_some_and(|held| !held.is_empty()) {
                 return Ok(false);
@@ -181,6 +212,16 @@ fn after(event: Event, mut model: Model, store: &Store, ground: &Ground) -> Mode
             insert(&mut model, NAMES[track as usize], rows);
         }
         Event::Remove { track } => drop(model.remove(NAMES[track as usize])),
+        Event::RemoveStatus { track } => {
+            let status = Status::NonAcgt.as_str();
+            model.entry(NAMES[track as usize]).or_default().retain(|_, (_, held)| held != status);
+        }
+        Event::RemoveRun { track, contig, unit: number } => {
+            let track_rows = model.entry(NAMES[track as usize]).or_default();
+            for row in unit(u64::from(number), u32::from(contig), &track_of(track), 30) {
+                track_rows.remove(&row.variant);
+            }
+        }
         Event::Import => insert(&mut model, NAMES[2], imported(store, &ground.table(300, 25))),
         _ => {}
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use vestore::{Access, Disk, Guard, Lock, Medium, MediumFile, Store, score_batch};
+use vestore::{Access, Disk, FileSystem, Guard, Lock, Medium, MediumFile, Store, score_batch};
 use vestore_schema::{ScoreKind, Table};
 
 use crate::crash::unit;
@@ -146,6 +146,10 @@ impl Medium for SlowNote {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         Disk.sync_folder(path)
+    }
+
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn FileSystem>>> {
+        Disk.watch(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {

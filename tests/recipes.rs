@@ -1,15 +1,18 @@
 //! The recipes of README.md that read a store without vestore, run as they stand there, on a store with two
 //! tracks of different score kinds and a contig whose name is no plain word.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use arrow::ipc::reader::FileReader;
-use vestore::{Format, QueryPlan, Request, Store, write_rows};
-use vestore_schema::Region;
+use vestore::{Format, QueryPlan, Request, Store, write_hive, write_rows};
+use vestore_schema::{Region, ScoreKind};
 
+use crate::crash::unit;
 use crate::programs::workspace;
 use crate::store::{answer, random_store};
 use crate::store_export::python;
+use crate::support::{new_store, run, track, write};
 
 /// The code under "Read it elsewhere" in `language` that contains `word`, with the store at `store`.
 fn recipe(language: &str, word: &str, store: &Store) -> String {
@@ -49,34 +52,141 @@ fn duckdb_reads_as_the_readme_says() {
     }
 }
 
+/// The lines of a recipe from the first that is code.
+fn code(recipe: &str) -> String {
+    let lines: Vec<&str> = recipe.lines().filter(|line| !line.starts_with('#')).collect();
+    lines.join("\n") + "\n"
+}
+
 #[test]
-fn polars_and_pyarrow_read_as_the_readme_says() {
+fn polars_reads_as_the_readme_says() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 52);
-    let recipe = recipe("python", "polars", &store);
-    let (here, all) = counts(&store);
-    let line = |start: &str| recipe.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    let recipe = code(&recipe("python", "polars.concat", &store));
     let program = format!(
-        "import glob, polars\n\
-         rows = {}.collect()\n\
+        "{recipe}rows = rows.collect()\n\
          here = rows.filter((polars.col('contig') == 'HLA-A*01:01') & polars.col('position').is_between(1000, 9000))\n\
-         print(len(here), len(rows), 'llr' in rows.columns and 'cosine' in rows.columns)\n",
-        line("polars.")
+         print(len(here), len(rows), 'llr' in rows.columns and 'cosine' in rows.columns)\n"
     );
+    let (here, all) = counts(&store);
     if let Some(found) = python("polars", &program, &[]) {
         assert_eq!(found, format!("{here} {all} True\n"));
     }
+}
+
+#[test]
+fn pyarrow_and_pandas_read_as_the_readme_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 55);
+    let recipe = code(&recipe("python", "unify_schemas", &store));
+    let (here, all) = counts(&store);
     let program = format!(
-        "import pyarrow, pyarrow.dataset\n\
-         {}\n\
+        "{}\n\
          rows = rows.to_table().to_pylist()\n\
          print('llr' in rows[0] and 'cosine' in rows[0])\n\
          print(sum(row['contig'] == 'HLA-A*01:01' and 1000 <= row['position'] <= 9000 for row in rows), len(rows))\n",
-        recipe.lines().filter(|line| line.starts_with("rows = ")).collect::<Vec<_>>().join("\n")
+        recipe.lines().filter(|line| !line.starts_with("frame")).collect::<Vec<_>>().join("\n")
     );
     if let Some(found) = python("pyarrow.dataset", &program, &[]) {
         assert_eq!(found, format!("True\n{here} {all}\n"));
     }
+    let program = format!(
+        "{}print(((frame.position >= 1000) & (frame.position <= 9000)).sum(), 'llr' in frame, 'cosine' in frame)\n",
+        recipe.replace("\"chr17\"", "\"HLA-A*01:01\"")
+    );
+    if let Some(found) = python("pandas, pyarrow.dataset", &program, &[]) {
+        assert_eq!(found, format!("{here} True True\n"));
+    }
+}
+
+/// Names of contigs that look like numbers, and one that does not.
+const CONTIGS: [&str; 3] = ["01", "2", "X"];
+
+/// Rows by track and contig, of a store whose tracks have other columns, each row at a position of its own.
+fn difficult_store(place: &std::path::Path) -> (Store, String) {
+    let store = new_store(place, &CONTIGS);
+    let mut writer = store.writer("test").unwrap();
+    let mut wanted = String::new();
+    for (name, kind, contigs) in
+        [("a", ScoreKind::Llr, &[0, 1][..]), ("b", ScoreKind::Distance, &[0, 1, 2][..])]
+    {
+        let track = track(name, kind);
+        writer.put_track(&track).unwrap();
+        for contig in contigs {
+            let rows = unit(u64::from(*contig), *contig, &track, 20 + contig);
+            let segment = write(&mut writer, &track, &rows);
+            writer.commit(&[segment], &run(1, &track)).unwrap();
+            writeln!(wanted, "{name} {} {}", CONTIGS[*contig as usize], rows.len()).unwrap();
+        }
+    }
+    drop(writer);
+    (store, wanted)
+}
+
+/// What every program says of a frame or table `rows`, turned into one of pandas.
+const COUNT: &str = "counts = frame.groupby(['track', 'contig'], observed=True).size()\n\
+    print(''.join(f'{track} {contig} {count}\\n' for (track, contig), count in counts.items()), end='')\n\
+    print(sorted(c for c in frame.columns if c in ('llr', 'cosine', 'track', 'contig')), frame.position.dtype)\n\
+    first = frame.sort_values('position').position\n\
+    print((first.iloc[0] - first.iloc[-1]) < 0, (first - first.iloc[-1]).max())\n";
+
+#[test]
+fn contigs_stay_text_positions_signed_and_no_column_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, wanted) = difficult_store(&folder.path().join("s"));
+    let hive = folder.path().join("hive");
+    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
+    write_hive(&plan, &[], &hive).unwrap();
+    let wanted = format!("{wanted}['contig', 'cosine', 'llr', 'track'] int32\nTrue 0\n");
+    let place = hive.to_str().unwrap();
+    let sql = recipe("sql", "read_parquet", &store);
+    let sql = sql.replace("where contig = 'chr17' and position between 43044295 and 43125483", "");
+    let programs = [
+        ("duckdb, pandas", format!("import duckdb\nframe = duckdb.sql(\"\"\"{sql}\"\"\").df()\n")),
+        (
+            "pandas, pyarrow.dataset",
+            format!(
+                "{}frame = rows.to_table().to_pandas()\n",
+                code(&recipe("python", "unify_schemas", &store)).replace("frame =", "one =")
+            ),
+        ),
+        (
+            "polars, pandas, pyarrow",
+            format!(
+                "{}frame = rows.collect().to_pandas()\n",
+                code(&recipe("python", "polars.concat", &store))
+            ),
+        ),
+        // The export needs no care for columns.
+        (
+            "duckdb, pandas",
+            format!(
+                "import duckdb\nframe = duckdb.sql(\"from read_parquet('{place}/**/*.parquet', hive_partitioning=true, \
+                 hive_types_autocast=0)\").df()\n"
+            ),
+        ),
+        ("pandas, pyarrow.dataset", code(&export_recipe()).replace("(\"hive\"", &format!("(\"{place}\""))),
+        (
+            "polars, pandas, pyarrow",
+            format!(
+                "import polars\nframe = polars.read_parquet('{place}/**/*.parquet', hive_partitioning=True, \
+                 hive_schema={{'track': polars.String, 'contig': polars.String}}).to_pandas()\n"
+            ),
+        ),
+    ];
+    for (modules, program) in programs {
+        if let Some(found) = python(modules, &format!("{program}{COUNT}"), &[]) {
+            assert_eq!(found, wanted, "{program}");
+        }
+    }
+}
+
+/// The code of README.md that reads an export.
+fn export_recipe() -> String {
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let block =
+        readme.split("```python\n").find(|block| block.contains("pandas.read_parquet(\"hive\"")).unwrap();
+    block.split("```").next().unwrap().to_owned()
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Compaction and removal, beside readers.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use vestore::{QueryPlan, Request, Store};
+use vestore_schema::retired_path;
 
 use crate::store::{answer, random_store, rows_of};
 
@@ -38,11 +42,27 @@ fn large_segments_are_cut_without_losing_a_row() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 54);
     let before = answer(&store, &Request::default());
-    store.writer("test").unwrap().compact_to(1234, |_| {}).unwrap();
+    store.writer("test").unwrap().compact_to(1234, false, |_| {}).unwrap();
     let segments = store.all_segments().unwrap();
     assert!(segments.len() > 20 && segments.iter().all(|segment| segment.rows <= 1234));
     assert!(answer(&store, &Request::default()) == before);
     assert!(store.verify(|_| {}).unwrap().is_empty());
+}
+
+/// The files that programs without the catalog read.
+fn files(store: &Store) -> BTreeSet<PathBuf> {
+    let (mut folders, mut found) = (vec![store.root().join("scores")], BTreeSet::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+    found
 }
 
 /// Makes everything that was retired look as if that had been `seconds` ago.
@@ -74,11 +94,10 @@ fn retired_files_go_after_the_grace_period_and_not_before() {
     let old = store.all_segments().unwrap();
     store.writer("test").unwrap().compact(|_| {}).unwrap();
     let new = store.all_segments().unwrap();
-    let merged: Vec<_> = old
-        .iter()
-        .filter(|segment| !new.contains(segment))
-        .map(|segment| store.root().join(segment.path()))
-        .collect();
+    let merged = old.iter().filter(|segment| !new.contains(segment));
+    let merged: Vec<_> = merged.map(|segment| store.root().join(retired_path(&segment.path()))).collect();
+    assert!(files(&store) == new.iter().map(|segment| store.root().join(segment.path())).collect());
+    assert_eq!(store.retired().unwrap(), merged.len() as u64);
     age(&store, 500);
     drop(store.writer("test").unwrap());
     assert!(merged.iter().all(|path| path.exists()));

@@ -25,6 +25,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vestore::{Store, StoreError, Writer};
 use vestore_ingest::{PretrainError, TuningError};
 use vestore_schema::{LocusError, NameError};
 
@@ -145,6 +146,15 @@ fn say(text: fmt::Arguments<'_>) {
 /// Prints warnings, also where everything else is to be quiet.
 fn warn(warnings: &[String]) {
     warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+}
+
+/// The right to write; says when that makes the store unreadable for older programs.
+fn writer(store: &Store) -> Result<Writer, StoreError> {
+    let writer = store.writer(&typed())?;
+    if let Some(notice) = store.format_notice() {
+        say(format_args!("{notice}"));
+    }
+    Ok(writer)
 }
 
 /// The command line as people typed it, for notes to other processes.

@@ -6,11 +6,12 @@ mod ablation;
 mod compute;
 mod cost;
 mod estimate;
+mod group;
 mod interrupt;
 mod progress;
 mod unit;
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -33,6 +34,7 @@ pub use interrupt::Interrupt;
 pub use progress::Progress;
 
 use compute::{Computed, Engine, Numbers};
+use group::Group;
 use unit::{Unit, Units};
 
 /// Why scoring stopped. What was committed before is whole and stays.
@@ -268,10 +270,38 @@ impl Job<'_> {
         report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
+        let mut group = Group::new(self.unit());
+        let outcome = self.write_units(from_engines, &mut group, writer, run, report, progress);
+        // Whole units, also when a later one failed.
+        let committed = group.commit(writer, run);
+        let outcome = outcome?;
+        committed?;
+        Ok(outcome)
+    }
+
+    fn write_units(
+        &self,
+        from_engines: &[Receiver<Computed>],
+        group: &mut Group,
+        writer: &mut Writer,
+        run: &mut Run,
+        report: &mut Report,
+        progress: &Progress,
+    ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
         // Taken in turn as they were dealt, so that rows are committed in the order of the plan.
         for from_engine in from_engines.iter().cycle() {
-            let Ok(Computed { prepared, launched }) = from_engine.recv() else { break };
+            let waited = group.left().map(|left| from_engine.recv_timeout(left));
+            let computed = match waited {
+                Some(Ok(computed)) => Ok(computed),
+                Some(Err(RecvTimeoutError::Disconnected)) => break,
+                Some(Err(RecvTimeoutError::Timeout)) => {
+                    group.commit(writer, run)?;
+                    from_engine.recv()
+                }
+                None => from_engine.recv(),
+            };
+            let Ok(Computed { prepared, launched }) = computed else { break };
             let started = Instant::now();
             let Prepared { unit, statuses, work } = prepared;
             let Numbers { outputs, mut ablation } = launched.read(&work)?;
@@ -315,7 +345,7 @@ impl Job<'_> {
             if !rows.ablation.is_empty() {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
-            writer.commit(&segments, run)?;
+            group.push(segments, count as usize, writer, run)?;
             outcome.stages.writing += started.elapsed();
             progress.advance(count);
         }

@@ -18,19 +18,19 @@ pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
 pub use model::{Model, ModelFile, TokenizerKind};
-pub use segment::{Segment, Table, Tail, segment_path};
+pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use study::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
     Variation, mean_and_deviation,
 };
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
-    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, check_segment_format, embedding_type,
-    embeddings_schema, scores_schema, segment_metadata,
+    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema, row_schema,
+    scores_schema, segment_format, segment_metadata,
 };
 pub use track::{
     AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind,
     Strands, Track, check_name,
 };
 pub use variant::{Status, Variant};
-pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, VersionError};
+pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

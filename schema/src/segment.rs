@@ -42,6 +42,9 @@ impl Table {
     }
 }
 
+/// The folder of retired segments in a store, which nobody reads but those with an older snapshot.
+pub const RETIRED_FOLDER: &str = "retired";
+
 /// A segment as the catalog records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
@@ -67,7 +70,14 @@ pub struct Segment {
     pub tail: Tail,
     /// Rows per status.
     pub statuses: BTreeMap<Status, u64>,
+    /// Numbers of the runs that committed its rows, ascending; [`UNRECORDED_RUN`] stands for those of version 1,
+    /// as no number does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<u64>,
 }
+
+/// Stands among the runs of a segment for runs before format version 2, which segments did not record.
+pub const UNRECORDED_RUN: u64 = 0;
 
 /// The end of a segment's file: page index and footer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +102,12 @@ impl Segment {
 pub fn segment_path(table: Table, track: &str, contig: &str, number: u64) -> String {
     let (track, contig) = (partition_value(track), partition_value(contig));
     format!("{}/track={track}/contig={contig}/{number:012}.parquet", table.as_str())
+}
+
+/// Where the file of a segment lies once no table names it any more, relative to the store, from where it lay.
+#[must_use]
+pub fn retired_path(path: &str) -> String {
+    format!("{RETIRED_FOLDER}/{path}")
 }
 
 /// A partition value as it stands in a path: percent-encoded outside `[A-Za-z0-9._-]`.

@@ -33,7 +33,7 @@ pub const STATUS_COLUMN: &str = "status";
 #[must_use]
 pub fn scores_schema(columns: &[String]) -> SchemaRef {
     let mut fields = vec![
-        Field::new(KEY_COLUMNS[0], DataType::UInt32, false),
+        Field::new(KEY_COLUMNS[0], DataType::Int32, false),
         Field::new(KEY_COLUMNS[1], DataType::Utf8, false),
         Field::new(KEY_COLUMNS[2], DataType::Utf8, false),
     ];
@@ -71,8 +71,44 @@ pub const LAYER_COLUMN: &str = "layer";
 #[must_use]
 pub fn ablation_schema(columns: &[String]) -> SchemaRef {
     let mut fields = scores_schema(columns).fields().to_vec();
-    fields.insert(KEY_COLUMNS.len(), Arc::new(Field::new(LAYER_COLUMN, DataType::UInt32, false)));
+    fields.insert(KEY_COLUMNS.len(), Arc::new(Field::new(LAYER_COLUMN, DataType::Int32, false)));
     Arc::new(Schema::new(fields))
+}
+
+/// The schema of a segment's rows as they are handed on, from that of its file: the integers of version 1 are
+/// unsigned, later ones signed, as rows are.
+///
+/// # Errors
+/// What is wrong with the columns, when a segment of `table` cannot have them.
+pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<SchemaRef, String> {
+    let integer = if format.version == 1 { DataType::UInt32 } else { DataType::Int32 };
+    let mut keys = vec![(KEY_COLUMNS[0], &integer)];
+    keys.extend([KEY_COLUMNS[1], KEY_COLUMNS[2]].map(|name| (name, &DataType::Utf8)));
+    keys.extend((table == Table::Ablation).then_some((LAYER_COLUMN, &integer)));
+    let status = (STATUS_COLUMN, &DataType::Utf8);
+    let values = keys.len()..file.fields().len().max(keys.len() + 1) - 1;
+    let is_number = |kind: &DataType| match (table, kind) {
+        (Table::Embeddings, DataType::FixedSizeList(item, _)) => *item.data_type() == DataType::Float32,
+        (Table::Embeddings, _) => false,
+        (_, kind) => *kind == DataType::Float32,
+    };
+    let at = |index: usize| {
+        file.fields().get(index).map(|field| (field.name().as_str(), field.data_type(), field.is_nullable()))
+    };
+    for (index, (name, kind)) in keys.iter().copied().enumerate().chain([(values.end, status)]) {
+        if at(index) != Some((name, kind, false)) {
+            return Err(format!("column {} is not `{name}` of type {kind}, without nulls", index + 1));
+        }
+    }
+    let fields = file.fields().iter().enumerate().map(|(index, field)| match field.data_type() {
+        DataType::UInt32 => Ok(Arc::new(field.as_ref().clone().with_data_type(DataType::Int32))),
+        kind if values.contains(&index) && !is_number(kind) => {
+            Err(format!("column `{}` is of type {kind}, which no {} have", field.name(), table.as_str()))
+        }
+        _ => Ok(Arc::clone(field)),
+    });
+    let fields = fields.collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(Schema::new(fields).with_metadata(file.metadata().clone())))
 }
 
 /// What the footer of a segment says, so that a file copied out of the store still tells what it is.
@@ -94,12 +130,14 @@ pub fn segment_metadata(
     metadata
 }
 
-/// Refuses a segment whose footer names a format that this program does not know.
+/// The format that the footer of a segment names.
 ///
 /// # Errors
 /// When the version or a feature is unknown. A footer without the key is version 0.
-pub fn check_segment_format(what: &str, metadata: &Metadata) -> Result<(), VersionError> {
+pub fn segment_format(what: &str, metadata: &Metadata) -> Result<Format, VersionError> {
     let unknown = Format { version: 0, features: Vec::new() };
     let said = metadata.get(FORMAT_KEY).and_then(|text| serde_json::from_str(text).ok());
-    said.unwrap_or(unknown).check(what)
+    let format = said.unwrap_or(unknown);
+    format.check(what)?;
+    Ok(format)
 }

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Version of the format that this program writes and reads. See FORMAT.md, version history.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the format that this program writes. See FORMAT.md, version history.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// Oldest version that this program reads; stores of every later one stay readable.
+pub const OLDEST_VERSION: u32 = 1;
 
 /// Feature flags that this program knows. A store with another flag is refused.
 pub const KNOWN_FEATURES: [&str; 0] = [];
@@ -30,8 +33,8 @@ impl Default for Format {
 pub enum VersionError {
     /// Written in another version.
     #[error(
-        "{what} has format version {found}, this vestore reads version {FORMAT_VERSION}; \
-         use the vestore that wrote it, or score into a new store"
+        "{what} has format version {found}; this vestore reads versions {OLDEST_VERSION} to {FORMAT_VERSION}: use the \
+         vestore that wrote it, or score into a new store"
     )]
     Version {
         /// Store or segment.
@@ -61,7 +64,7 @@ impl Format {
     /// When the version or a feature is unknown.
     pub fn check(&self, what: &str) -> Result<(), VersionError> {
         let (what, found) = (what.to_owned(), self.version);
-        if found != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&found) {
             return Err(VersionError::Version { what, found });
         }
         match self.features.iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())) {
@@ -76,12 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_versions_and_unknown_features_are_refused_with_both_versions() {
-        assert!(Format::default().check("store").is_ok());
-        let later = Format { version: 2, features: vec![] }.check("store x").unwrap_err().to_string();
-        assert!(later.contains("version 2") && later.contains("version 1"), "{later}");
+    fn unknown_versions_and_unknown_features_are_refused_with_both_versions() {
+        assert!((1..=2).all(|version| Format { version, features: vec![] }.check("store").is_ok()));
+        for version in [0, 3] {
+            let other = Format { version, features: vec![] }.check("store x").unwrap_err().to_string();
+            let known = "this vestore reads versions 1 to 2";
+            assert!(other.contains(&format!("version {version};")) && other.contains(known), "{other}");
+        }
         let flagged =
-            Format { version: 1, features: vec!["zones".into()] }.check("s").unwrap_err().to_string();
-        assert!(flagged.contains("`zones`") && flagged.contains("version 1"), "{flagged}");
+            Format { version: 2, features: vec!["zones".into()] }.check("s").unwrap_err().to_string();
+        assert!(flagged.contains("`zones`") && flagged.contains("version 2"), "{flagged}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use vestore_schema::Segment;
 
 use super::chunk::{Chunk, Wanted};
@@ -97,7 +97,7 @@ fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
 /// Takes over the values of the rows of `batch` that are `wanted`; gives how many of `wanted` come before
 /// the end of the batch.
 fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &mut Chunk) -> usize {
-    let positions: &[u32] = batch.column(0).as_primitive::<UInt32Type>().values();
+    let positions: &[i32] = batch.column(0).as_primitive::<Int32Type>().values();
     let (references, alternates) = (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
     let scores: Vec<&Float32Array> =
         batch.columns()[KEYS..].iter().map(|column| column.as_primitive::<Float32Type>()).collect();
@@ -106,7 +106,7 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
         row += gallop(&positions[row..], wanted.position());
         let key = chunk.alleles(*wanted);
         let here = |row: usize| {
-            positions[row] == wanted.position()
+            positions[row].cast_unsigned() == wanted.position()
                 && (references.value(row).as_bytes(), alternates.value(row).as_bytes()) < key
         };
         while row < positions.len() && here(row) {
@@ -115,7 +115,7 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
         if row == positions.len() {
             return number;
         }
-        let found = positions[row] == wanted.position()
+        let found = positions[row].cast_unsigned() == wanted.position()
             && (references.value(row).as_bytes(), alternates.value(row).as_bytes()) == key;
         if found {
             chunk.set_found(wanted.allele);
@@ -130,14 +130,15 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
 }
 
 /// How many of the sorted `positions` are less than `wanted`, which is likely near.
-fn gallop(positions: &[u32], wanted: u32) -> usize {
+fn gallop(positions: &[i32], wanted: u32) -> usize {
+    let before = |position: i32| position.cast_unsigned() < wanted;
     let mut step = 1;
-    while step < positions.len() && positions[step - 1] < wanted {
+    while step < positions.len() && before(positions[step - 1]) {
         step *= 2;
     }
     let end = step.min(positions.len());
     let from = step / 2;
-    from + positions[from..end].partition_point(|position| *position < wanted)
+    from + positions[from..end].partition_point(|position| before(*position))
 }
 
 #[cfg(test)]
@@ -146,11 +147,11 @@ mod tests {
 
     #[test]
     fn galloping_equals_a_search() {
-        for length in 0..40_u32 {
-            let positions: Vec<u32> = (0..length).map(|number| number / 2 * 3).collect();
+        for length in 0..40_i32 {
+            let positions: Vec<i32> = (0..length).map(|number| number / 2 * 3).collect();
             for wanted in 0..70 {
                 let expected = positions.partition_point(|position| *position < wanted);
-                assert_eq!(gallop(&positions, wanted), expected, "{wanted} in {positions:?}");
+                assert_eq!(gallop(&positions, wanted.cast_unsigned()), expected, "{wanted} in {positions:?}");
             }
         }
     }

@@ -7,11 +7,15 @@ use indicatif::ProgressBar;
 use vestore::Store;
 
 use super::output::say;
+use super::writer;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    /// Also rewrite segments of older format versions
+    #[arg(long)]
+    upgrade: bool,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -19,12 +23,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
-    let mut writer = store.writer(&format!("vestore compact {}", arguments.store.display()))?;
+    let mut writer = writer(&store, &format!("vestore compact {}", arguments.store.display()))?;
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-    let done = writer.compact(|rows| {
+    let progress = |rows: u64| {
         bar.set_message(format!("{rows} rows merged"));
         bar.tick();
-    });
+    };
+    let done = if arguments.upgrade { writer.upgrade(progress) } else { writer.compact(progress) };
     bar.finish_and_clear();
     let done = done?;
     say(format_args!(
@@ -32,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         done.before, done.rows, done.bytes_before, done.after, done.bytes_after
     ));
     if done.before > 0 {
-        say(format_args!("the first writer after ten minutes deletes the merged ones"));
+        say(format_args!("old files are deleted by the first write after 10 minutes"));
     }
     Ok(ExitCode::SUCCESS)
 }

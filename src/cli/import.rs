@@ -83,6 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         spill_folder: None,
         ref_mismatch: arguments.ref_mismatch.ref_mismatch,
     };
+    super::note_format(&store);
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let purpose = format!("vestore import {} --track {}", arguments.store.display(), arguments.track);
     let done = import(&store, &arguments.track, &arguments.file, &options, &purpose, |rows| {

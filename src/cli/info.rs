@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::Store;
-use vestore_schema::{FORMAT_VERSION, Segment, Status, Table};
+use vestore_schema::{Segment, Status, Table};
 
 use super::output::print;
 
@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (snapshot, segments, runs) = (store.snapshot()?, store.all_segments()?, store.runs()?);
     let assembly = store.assembly();
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
-    print(format_args!("store       {}, format version {FORMAT_VERSION}", store.root().display()))?;
+    print(format_args!("store       {}, format version {}", store.root().display(), store.format().version))?;
     let name = assembly.name.as_deref().unwrap_or("unnamed assembly");
     print(format_args!("reference   {name}: {} contigs, {bases} bases", assembly.contigs.len()))?;
     print(format_args!("            {}", store.reference().display()))?;
@@ -61,14 +61,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         for (status, count) in statuses {
             print(format_args!("  {count:>12}  {status}"))?;
         }
-        for contig in &assembly.contigs {
-            let here = of_track.iter().filter(|segment| segment.contig == contig.name);
-            let (count, first, last) = here.fold((0, u32::MAX, 0), |(rows, first, last), segment| {
-                (rows + segment.rows, first.min(segment.first), last.max(segment.last))
-            });
-            if count > 0 {
-                print(format_args!("  {count:>12}  rows on {}:{}-{}", contig.name, first + 1, last + 1))?;
-            }
+        let mut ranges: BTreeMap<Option<u32>, (u64, u32, u32)> = BTreeMap::new();
+        for segment in &of_track {
+            let range = ranges.entry(store.contig_index(&segment.contig)).or_insert((0, u32::MAX, 0));
+            *range = (range.0 + segment.rows, range.1.min(segment.first), range.2.max(segment.last));
+        }
+        for (contig, (count, first, last)) in ranges {
+            let name = contig.map_or("an unknown contig", |contig| &assembly.contig(contig).name);
+            print(format_args!("  {count:>12}  rows on {name}:{}-{}", first + 1, last + 1))?;
         }
     }
     Ok(ExitCode::SUCCESS)

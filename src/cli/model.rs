@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use vestore::{Store, StoreError};
 use vestore_schema::{Model, TokenizerKind, check_name};
 
-use super::engine;
 use super::output::{print, say};
+use super::{engine, writer};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -71,13 +71,13 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Rename(RenameArguments { store, old, new }) => {
             check_name(&new)?;
             let purpose = format!("vestore model rename {} {old} {new}", store.display());
-            Store::open(&store)?.writer(&purpose)?.rename_model(&old, &new)?;
+            writer(&Store::open(&store)?, &purpose)?.rename_model(&old, &new)?;
             say(format_args!("model `{old}` is now `{new}`; its tracks keep their names"));
             return Ok(ExitCode::SUCCESS);
         }
         Verb::Remove(RemoveArguments { store, name }) => {
             let purpose = format!("vestore model remove {} {name}", store.display());
-            Store::open(&store)?.writer(&purpose)?.remove_model(&name)?;
+            writer(&Store::open(&store)?, &purpose)?.remove_model(&name)?;
             say(format_args!("model `{name}` removed"));
             return Ok(ExitCode::SUCCESS);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, SchemaRef, UInt32Type};
+use arrow::datatypes::{Int32Type, SchemaRef};
 use vestore::{
     ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan, Request,
     Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
@@ -264,14 +264,13 @@ fn strike_out(missing: &mut HashSet<Variant>, store: &Store, batch: &RecordBatch
     }
     let contigs = batch.column(0).as_dictionary::<Int32Type>();
     let names = contigs.values().as_string::<i32>();
-    let positions = batch.column(1).as_primitive::<UInt32Type>();
+    let positions = batch.column(1).as_primitive::<Int32Type>();
     let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
     for row in 0..batch.num_rows() {
         let name = names.value(contigs.keys().value(row) as usize);
-        let contig = store.assembly().contigs.iter().position(|contig| contig.name == name);
         missing.remove(&Variant {
-            contig: contig.unwrap_or(usize::MAX) as u32,
-            position: positions.value(row) - 1,
+            contig: store.contig_index(name).unwrap_or(u32::MAX),
+            position: positions.value(row).cast_unsigned() - 1,
             reference: references.value(row).into(),
             alternate: alternates.value(row).into(),
         });

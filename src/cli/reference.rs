@@ -8,6 +8,7 @@ use clap::Subcommand;
 use vestore::{RefMismatch, Reference, Store};
 
 use super::output::say;
+use super::writer;
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -25,7 +26,7 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let store = Store::open(root)?;
     Reference::open(file)?.check_whole(store.assembly())?;
     let path = absolute(file)?;
-    store.writer(&format!("vestore reference set {}", root.display()))?.set_reference(&path)?;
+    writer(&store, &format!("vestore reference set {}", root.display()))?.set_reference(&path)?;
     let contigs = store.assembly().contigs.len();
     let plural = if contigs == 1 { "contig" } else { "contigs" };
     say(format_args!("{}: the reference is {path}; all digests agree ({contigs} {plural})", root.display()));

@@ -98,7 +98,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Remove(arguments) => {
             let store = Store::open(&arguments.store)?;
             let purpose = format!("vestore study remove {} {}", arguments.store.display(), arguments.name);
-            let runs = store.writer(&purpose)?.remove_study(&arguments.name)?;
+            let runs = super::writer(&store, &purpose)?.remove_study(&arguments.name)?;
             say(format_args!("study {} removed with {runs} runs", arguments.name));
         }
     }

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::Store;
-use vestore_schema::Table;
+use vestore_schema::{Status, Table};
 
 use super::model::ListFormat;
 use super::output::{print, say};
+use super::writer;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
     /// List tracks with their rows
     List(Arguments),
-    /// Take a track and its rows out of the store
+    /// Remove a track, or some of its rows
     Remove(RemoveArguments),
 }
 
@@ -23,6 +24,17 @@ pub(super) struct RemoveArguments {
     store: PathBuf,
     /// Name of the track
     name: String,
+    /// Remove only the rows that this run committed, and keep the track
+    #[arg(long, value_name = "N", conflicts_with = "status")]
+    run: Option<u64>,
+    /// Remove only the rows of this status, such as `non_finite`, and keep the track
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    status: Option<Status>,
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let known = || Status::ALL.map(Status::as_str).join(", ");
+    Status::parse(text).ok_or_else(|| format!("unknown status `{text}`; expected one of {}", known()))
 }
 
 #[derive(clap::Args)]
@@ -39,11 +51,22 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::List(arguments) => arguments,
         Verb::Remove(arguments) => {
             let store = Store::open(&arguments.store)?;
-            let purpose = format!("vestore track remove {} {}", arguments.store.display(), arguments.name);
-            let rows = store.writer(&purpose)?.remove_track(&arguments.name)?;
+            let name = &arguments.name;
+            let purpose = format!("vestore track remove {} {name}", arguments.store.display());
+            let mut writer = writer(&store, &purpose)?;
+            let (of, rows) = match (arguments.run, arguments.status) {
+                (Some(run), _) => (format!("rows of run {run}"), writer.remove_run(name, run)?),
+                (None, Some(status)) => {
+                    (format!("rows of status {status}"), writer.remove_status(name, status)?)
+                }
+                (None, None) => {
+                    let rows = writer.remove_track(name)?;
+                    say(format_args!("track {name} removed; rows: {rows}"));
+                    return Ok(ExitCode::SUCCESS);
+                }
+            };
             say(format_args!(
-                "track {} removed with {rows} rows; the first writer after ten minutes deletes its files",
-                arguments.name
+                "{of} removed from track {name}: {rows}; the command that scored them scores them again"
             ));
             return Ok(ExitCode::SUCCESS);
         }

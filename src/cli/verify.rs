@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vestore::{Damage, ReferenceError, Store};
 use vestore_schema::Segment;
 
-use super::engine;
 use super::output::{print, say};
 use super::reference::ReferenceArguments;
+use super::{engine, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     // Whoever drops is the one writer, so that nothing changes between looking and dropping.
     let purpose = format!("vestore verify {} --drop-damaged", arguments.store.display());
-    let mut writer = arguments.drop_damaged.then(|| store.writer(&purpose)).transpose()?;
+    let mut writer = arguments.drop_damaged.then(|| writer(&store, &purpose)).transpose()?;
     let segments = store.all_segments()?;
     let bytes = segments.iter().map(|segment| segment.bytes).sum();
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
@@ -47,9 +47,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let lost = damage.iter().filter(|found| found.is_loss()).count();
     say(format_args!(
-        "{} segments, {bytes} bytes checked: {lost} damaged, {} orphans",
+        "{} segments, {bytes} bytes checked: {lost} damaged, {} orphans; {} retired",
         segments.len(),
-        damage.len() - lost
+        damage.len() - lost,
+        store.retired()?
     ));
     let reference_differs = !check_reference(&store, arguments.reference.file().is_some())?;
     // By track: what was imported comes from a file, what was scored from a run.

@@ -4,16 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray, UInt32Array,
-};
-use arrow::datatypes::{DataType, Float32Type, Int32Type, UInt32Type};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray};
+use arrow::datatypes::{DataType, Float32Type, Int32Type};
 
 /// A column, ready to be written value by value.
 pub(super) enum Cells<'a> {
     Text(&'a StringArray),
     Name(&'a Int32Array, &'a StringArray),
-    Integer(&'a UInt32Array),
+    Integer(&'a Int32Array),
     Score(&'a Float32Array),
     Embedding(&'a FixedSizeListArray),
 }
@@ -24,7 +22,7 @@ impl<'a> Cells<'a> {
     pub(super) fn new(column: &'a ArrayRef) -> Self {
         match column.data_type() {
             DataType::Utf8 => Self::Text(column.as_string()),
-            DataType::UInt32 => Self::Integer(column.as_primitive::<UInt32Type>()),
+            DataType::Int32 => Self::Integer(column.as_primitive::<Int32Type>()),
             DataType::Float32 => Self::Score(column.as_primitive::<Float32Type>()),
             DataType::FixedSizeList(_, _) => Self::Embedding(column.as_fixed_size_list()),
             DataType::Dictionary(_, _) => {
@@ -52,7 +50,7 @@ impl<'a> Cells<'a> {
         match self {
             Self::Text(values) if values.is_null(row) => {}
             Self::Text(_) | Self::Name(..) => out.extend_from_slice(visible(self.text(row)).as_bytes()),
-            Self::Integer(values) => write_integer(values.value(row), out),
+            Self::Integer(values) => write_integer(values.value(row).cast_unsigned(), out),
             Self::Score(values) if values.is_null(row) => {}
             Self::Score(values) => write_score(values.value(row), out),
             Self::Embedding(values) if values.is_null(row) => {}

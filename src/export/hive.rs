@@ -1,44 +1,50 @@
-//! A folder of Parquet files, partitioned by track and contig as the store itself is.
+//! A folder of Parquet files of one schema, partitioned by track and contig as the store itself is.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Metadata;
+use arrow::datatypes::{DataType, Metadata};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use vestore_schema::{KEY_COLUMNS, Model, STATUS_COLUMN, TRACK_KEY, Table, segment_metadata, segment_path};
+use vestore_schema::{Model, STATUS_COLUMN, TRACK_KEY, Table, segment_metadata, segment_path};
 
 use super::{ExportError, GROUP_ROWS};
 use crate::query::QueryPlan;
 use crate::store::is_segment_file;
 
-/// Writes the answer of `plan` below `folder`, one file for each track and contig, with the columns and
-/// the metadata of segments; gives the number of rows.
+/// Writes the answer of `plan` below `folder`, one file for each track and contig, with the metadata of segments
+/// and the score columns of all tracks, null where a track has another: readers that take their schema from one
+/// file see every column. Gives the number of rows.
 ///
 /// # Errors
 /// When reading or writing fails.
 pub fn write_hive(plan: &QueryPlan, models: &[Model], folder: &Path) -> Result<u64, ExportError> {
-    let contigs: Vec<u32> = plan.parts.iter().map(|part| part.contig).collect();
+    // Not the dictionary columns of the answer: the path says contig and track, the footer the model.
+    let fields = plan.schema().fields().iter().enumerate();
+    let mut columns: Vec<usize> = fields
+        .filter(|(_, field)| {
+            !matches!(field.data_type(), DataType::Dictionary(..)) && field.name() != STATUS_COLUMN
+        })
+        .map(|(index, _)| index)
+        .collect();
+    columns.push(plan.schema().index_of(STATUS_COLUMN)?);
+    let schema = Arc::new(plan.schema().project(&columns)?.with_metadata(Metadata::default()));
     let mut count = 0;
-    for (index, track) in plan.tracks.iter().enumerate() {
-        let names = KEY_COLUMNS.into_iter().chain(track.columns.iter().map(String::as_str));
-        let columns = names
-            .chain([STATUS_COLUMN])
-            .map(|name| plan.schema().index_of(name))
-            .collect::<Result<Vec<_>, _>>()?;
-        let model = models.iter().find(|model| model.name == track.model);
-        for contig in &contigs {
-            let part = plan.of(index, *contig);
-            let mut rows = part.rows().peekable();
+    for part in &plan.parts {
+        let contig = plan.store().assembly().contig(part.contig);
+        for (index, track) in plan.tracks.iter().enumerate() {
+            let of_track = plan.of(index, part);
+            let mut rows = of_track.rows().peekable();
             if rows.peek().is_none() {
                 continue;
             }
-            let contig = plan.store().assembly().contig(*contig);
+            let model = models.iter().find(|model| model.name == track.model);
             let path = segment_path(Table::Scores, &track.name, &contig.name, 0);
             let path = folder.join(path.split_once('/').map_or(path.as_str(), |(_, rest)| rest));
             if let Some(parent) = path.parent() {
@@ -51,17 +57,15 @@ pub fn write_hive(plan: &QueryPlan, models: &[Model], folder: &Path) -> Result<u
                 .set_max_row_group_row_count(Some(GROUP_ROWS))
                 .set_key_value_metadata(Some(metadata))
                 .build();
-            // The dictionary columns of the answer are not among them: the path says contig and track.
-            let schema = plan.schema().project(&columns)?.with_metadata(Metadata::default());
             let file = BufWriter::new(File::create_new(&path)?);
-            let mut writer = ArrowWriter::try_new(file, schema.clone().into(), Some(properties))?;
+            let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
             for batch in rows {
                 let batch = batch?.project(&columns)?;
-                let batch = RecordBatch::try_new(schema.clone().into(), batch.columns().to_vec())?;
+                let batch = RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())?;
                 count += batch.num_rows() as u64;
                 writer.write(&batch)?;
             }
-            writer.into_inner()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+            writer.into_inner()?.flush()?;
         }
     }
     Ok(count)

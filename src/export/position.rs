@@ -1,9 +1,10 @@
 //! One value per position, for formats that know no alleles.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use vestore_schema::{Assembly, Track};
 
 use super::ExportError;
@@ -42,20 +43,18 @@ pub(super) fn each(
         Some((contig, position, gathered)) => take(Place { contig, position, value: gathered.value(value) }),
         None => Ok(()),
     };
+    let index: HashMap<&str, u32> =
+        assembly.contigs.iter().map(|contig| contig.name.as_str()).zip(0..).collect();
     for batch in rows {
         let batch = batch?;
         let contigs = batch.column(0).as_dictionary::<Int32Type>();
         let names = contigs.values().as_string::<i32>();
-        let index: Vec<Option<u32>> = names
-            .iter()
-            .map(|name| assembly.contigs.iter().position(|contig| Some(contig.name.as_str()) == name))
-            .map(|index| index.map(|index| index as u32))
-            .collect();
-        let positions = batch.column(1).as_primitive::<UInt32Type>();
+        let contig_of = |row: usize| index.get(names.value(contigs.keys().value(row) as usize)).copied();
+        let positions = batch.column(1).as_primitive::<Int32Type>();
         let scores = batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>();
         for row in (0..batch.num_rows()).filter(|row| scores.is_valid(*row)) {
-            let Some(contig) = index[contigs.keys().value(row) as usize] else { continue };
-            let (position, score) = (positions.value(row) - 1, scores.value(row));
+            let Some(contig) = contig_of(row) else { continue };
+            let (position, score) = (positions.value(row).cast_unsigned() - 1, scores.value(row));
             match &mut open {
                 Some((of, at, gathered)) if (*of, *at) == (contig, position) => gathered.add(score),
                 other => give(other.replace((contig, position, Gathered::new(score))))?,

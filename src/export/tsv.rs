@@ -48,7 +48,7 @@ pub(super) fn write_marked(
         for row in 0..batch.num_rows() {
             line.clear();
             append(&columns, row, &mut line);
-            out.line(&line, &visible(contigs.text(row)), positions.value(row), 1)?;
+            out.line(&line, &visible(contigs.text(row)), positions.value(row).cast_unsigned(), 1)?;
         }
     }
     Ok(())

@@ -64,7 +64,7 @@ pub(super) fn write(
             line.push(b'\n');
             let Cells::Integer(positions) = &columns[1] else { continue };
             let length = columns[2].text(row).len() as u32;
-            out.line(&line, &visible(columns[0].text(row)), positions.value(row), length)?;
+            out.line(&line, &visible(columns[0].text(row)), positions.value(row).cast_unsigned(), length)?;
         }
     }
     Ok(())

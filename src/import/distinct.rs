@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::ImportError;
@@ -40,7 +40,7 @@ pub(super) fn distinct(
     contig: u32,
     normalizer: &mut Normalizer<'_>,
 ) -> Result<RecordBatch, ImportError> {
-    let positions: &[u32] = batch.column(0).as_primitive::<UInt32Type>().values();
+    let positions: &[i32] = batch.column(0).as_primitive::<Int32Type>().values();
     let [references, alternates] = [1, 2].map(|column| batch.column(column).as_string::<i32>());
     let same = |a: usize, b: usize| {
         positions[a] == positions[b]
@@ -68,7 +68,7 @@ pub(super) fn distinct(
         for row in (from..end).filter(|row| *row != first) {
             let variant = || Variant {
                 contig,
-                position: positions[row] - 1,
+                position: (positions[row] - 1).cast_unsigned(),
                 reference: references.value(row).into(),
                 alternate: alternates.value(row).into(),
             };

@@ -2,26 +2,26 @@
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::UInt32Type;
+use arrow::datatypes::Int32Type;
 
 use super::ImportError;
 use crate::store::StoreError;
 
 /// How many bases a row may stand behind its place: alternates in any order at one position, and indels that
 /// move left when they are normalized.
-const SLACK: u32 = 1000;
+const SLACK: i32 = 1000;
 /// Rows that may be held back while others are merged with them. More of them, at nearly one place, are left to the
 /// sort: merging them again and again would be quadratic.
 const MOST_HELD: usize = 1 << 18;
 
-type Key<'a> = (u32, &'a str, &'a str);
+type Key<'a> = (i32, &'a str, &'a str);
 
 /// The rows of one contig, of which the last are held back until nothing can come before them.
 pub(super) struct Ordered {
     pub(super) contig: u32,
     held: Option<RecordBatch>,
     /// The last row given.
-    last: Option<(u32, String, String)>,
+    last: Option<(i32, String, String)>,
 }
 
 impl Ordered {
@@ -47,7 +47,7 @@ impl Ordered {
             }
         }
         self.check(&batch)?;
-        let positions: &[u32] = batch.column(0).as_primitive::<UInt32Type>().values();
+        let positions: &[i32] = batch.column(0).as_primitive::<Int32Type>().values();
         let settled = positions[positions.len() - 1].saturating_sub(SLACK);
         let end = positions.partition_point(|position| *position < settled);
         if end > 0 {
@@ -82,7 +82,7 @@ impl Ordered {
 
 fn key(batch: &RecordBatch, row: usize) -> Key<'_> {
     (
-        batch.column(0).as_primitive::<UInt32Type>().value(row),
+        batch.column(0).as_primitive::<Int32Type>().value(row),
         batch.column(1).as_string::<i32>().value(row),
         batch.column(2).as_string::<i32>().value(row),
     )

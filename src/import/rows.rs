@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, RecordBatch, StringArray};
 use vestore_schema::{Assembly, Region, Status, Track, Variant, scores_schema};
 
 use super::distinct::{Duplicates, score_names, variant_name};
@@ -159,9 +159,9 @@ impl<'a> Normalizer<'a> {
     /// A batch that shares the arrays of the block.
     fn plain(&self, block: &Block, range: &Range<usize>) -> Result<RecordBatch, StoreError> {
         let rows = range.len();
-        let positions = block.positions[range.clone()].iter().map(|position| *position as u32);
+        let positions = block.positions[range.clone()].iter().map(|position| *position as i32);
         let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt32Array::from_iter_values(positions)),
+            Arc::new(Int32Array::from_iter_values(positions)),
             Arc::new(block.references.slice(range.start, rows)),
             Arc::new(block.alternates.slice(range.start, rows)),
         ];

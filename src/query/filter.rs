@@ -289,7 +289,7 @@ fn is_text(operand: &Operand<String>, schema: &SchemaRef) -> Result<bool, Filter
         Operand::Number(_) => Ok(false),
         Operand::Text(_) => Ok(true),
         Operand::Column(name) => match schema.field(find(name, schema)?).data_type() {
-            DataType::Float32 | DataType::UInt32 | DataType::UInt16 | DataType::UInt8 => Ok(false),
+            DataType::Float32 | DataType::Int32 => Ok(false),
             DataType::Utf8 | DataType::Dictionary(..) => Ok(true),
             _ => Err(FilterError::NoValue { name: name.clone() }),
         },

@@ -9,7 +9,7 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::{filter_record_batch, interleave};
-use arrow::datatypes::{DataType, Int32Type, UInt32Type};
+use arrow::datatypes::{DataType, Int32Type};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use vestore_schema::{Segment, Variant};
 
@@ -62,7 +62,7 @@ struct Cursor {
 
 impl Cursor {
     fn position(&self, row: usize) -> u32 {
-        self.batch.column(1).as_primitive::<UInt32Type>().value(row)
+        self.batch.column(1).as_primitive::<Int32Type>().value(row).cast_unsigned()
     }
 
     fn alleles(&self, row: usize) -> (&str, &str) {
@@ -77,9 +77,11 @@ impl Cursor {
         if self.places.len() == self.batch.num_rows() {
             return;
         }
-        let positions = self.batch.column(1).as_primitive::<UInt32Type>().values();
+        let positions = self.batch.column(1).as_primitive::<Int32Type>().values();
         let alleles = [2, 3].map(|column| self.batch.column(column).as_string::<i32>());
-        let row = |row: usize| place(positions[row], alleles.map(|alleles| alleles.value(row).as_bytes()));
+        let row = |row: usize| {
+            place(positions[row].cast_unsigned(), alleles.map(|alleles| alleles.value(row).as_bytes()))
+        };
         self.places.clear();
         self.places.extend((0..positions.len()).map(row));
     }
@@ -135,7 +137,9 @@ fn place(position: u32, [reference, alternate]: [&[u8]; 2]) -> u64 {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(plan: &'a QueryPlan) -> Self {
-        let contigs = plan.store().assembly().contigs.iter().map(|contig| contig.name.as_str());
+        // Those of the answer alone: an assembly may have a hundred thousand.
+        let assembly = plan.store().assembly();
+        let contigs = plan.parts.iter().map(|part| assembly.contig(part.contig).name.as_str());
         let names = Names {
             contigs: Arc::new(StringArray::from_iter_values(contigs)),
             models: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.model))),
@@ -214,7 +218,7 @@ impl<'a> Rows<'a> {
             let rows = self.read(segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             let names = [
-                repeated(&self.names.contigs, part.contig as usize)?,
+                repeated(&self.names.contigs, self.part)?,
                 repeated(&self.names.models, *track)?,
                 repeated(&self.names.tracks, *track)?,
             ];
@@ -293,14 +297,14 @@ impl<'a> Rows<'a> {
             return Ok(batch);
         }
         let rows = batch.num_rows();
-        let positions = batch.column(1).as_primitive::<UInt32Type>();
+        let positions = batch.column(1).as_primitive::<Int32Type>();
         let (references, alternates) =
             (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
         let wanted: BooleanArray = (0..rows)
             .map(|row| {
                 Some(self.plan.wants(&Variant {
                     contig,
-                    position: positions.value(row) - 1,
+                    position: positions.value(row).cast_unsigned() - 1,
                     reference: references.value(row).into(),
                     alternate: alternates.value(row).into(),
                 }))

@@ -191,16 +191,21 @@ impl QueryPlan {
         Ok(self)
     }
 
-    /// The part of it that one track and contig answer.
+    /// What one track answers of one of its parts.
     #[must_use]
-    pub(crate) fn of(&self, track: usize, contig: u32) -> Self {
-        let mut plan = self.clone();
-        plan.parts.retain(|part| part.contig == contig);
-        for part in &mut plan.parts {
-            part.segments.retain(|(of, _)| *of == track);
+    pub(crate) fn of(&self, track: usize, part: &Part) -> Self {
+        let mut part = part.clone();
+        part.segments.retain(|(of, _)| *of == track);
+        Self {
+            tracks: self.tracks.clone(),
+            parts: if part.segments.is_empty() { Vec::new() } else { vec![part] },
+            store: self.store.clone(),
+            schema: SchemaRef::clone(&self.schema),
+            variants: self.variants.clone(),
+            regions: self.regions.clone(),
+            filter: self.filter.clone(),
+            projected: self.projected,
         }
-        plan.parts.retain(|part| !part.segments.is_empty());
-        plan
     }
 
     /// The schema of its rows.

@@ -1,15 +1,16 @@
 //! Reads the rows of one segment that lie in some ranges, decompressing only the pages that can hold them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::array::{AsArray, Int32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt32Type};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use vestore_schema::{BLOCKS_KEY, Segment, check_segment_format};
+use vestore_schema::{BLOCKS_KEY, Format, Segment, row_schema, segment_format};
 
 use super::ANSWER_COLUMNS;
 use super::ahead::Decoded;
@@ -26,6 +27,8 @@ pub struct SegmentReader {
     segment: Segment,
     source: Source,
     metadata: ArrowReaderMetadata,
+    format: Format,
+    schema: SchemaRef,
 }
 
 impl SegmentReader {
@@ -38,14 +41,21 @@ impl SegmentReader {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
         let metadata =
             ArrowReaderMetadata::load(&source, options).map_err(|error| source.failed(segment, &error))?;
-        check_segment_format(&segment.path(), metadata.schema().metadata())?;
+        let format = segment_format(&segment.path(), metadata.schema().metadata())?;
         let blocks = metadata.schema().metadata().get(BLOCKS_KEY).map(String::as_str);
         source.check_blocks(blocks).map_err(|error| damaged(segment, &error))?;
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(segment.rows) {
             return Err(damaged(segment, &format!("its footer says {rows} rows, not {}", segment.rows)));
         }
-        Ok(Self { segment: segment.clone(), source, metadata })
+        let schema = row_schema(segment.table, &format, metadata.schema())
+            .map_err(|reason| damaged(segment, &reason))?;
+        Ok(Self { segment: segment.clone(), source, metadata, format, schema })
+    }
+
+    /// The format of the file, which may be older than the catalog's.
+    pub(crate) fn format(&self) -> &Format {
+        &self.format
     }
 
     /// The index of a column in the file.
@@ -53,9 +63,9 @@ impl SegmentReader {
         self.metadata.schema().index_of(name).ok()
     }
 
-    /// The Arrow schema of the file.
+    /// The schema of its rows.
     pub(crate) fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        &self.schema
     }
 
     /// The rows whose 0-based position lies in one of `ranges` (sorted, apart from each other), in order,
@@ -97,7 +107,7 @@ impl SegmentReader {
         let mask = columns.map_or_else(ProjectionMask::all, |columns| {
             ProjectionMask::roots(schema, columns.iter().copied())
         });
-        let Self { segment, source, metadata } = self;
+        let Self { segment, source, metadata, .. } = self;
         let reader = Decoded::new(source.clone(), metadata, mask, selection)
             .map_err(|error| source.failed(&segment, &error))?;
         Ok(SegmentRows { segment, source, reader, ranges: ranges.to_vec(), ready: Vec::new() })
@@ -115,10 +125,13 @@ impl SegmentReader {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        let Self { segment, source, metadata } = self;
+        let Self { segment, source, metadata, .. } = self;
         let reader = Decoded::new(source.clone(), metadata, mask, selection)
             .map_err(|error| source.failed(&segment, &error))?;
-        Ok(reader.map(move |batch| batch.map_err(|error| source.failed(&segment, &error))))
+        Ok(reader.map(move |batch| match batch {
+            Ok(batch) => hand_on(&segment, batch),
+            Err(error) => Err(source.failed(&segment, &error)),
+        }))
     }
 }
 
@@ -139,22 +152,58 @@ impl Iterator for SegmentRows {
             if let Some(batch) = self.ready.pop() {
                 return Some(Ok(batch));
             }
-            match self.reader.next()? {
+            let batch = match self.reader.next()? {
+                Ok(batch) => hand_on(&self.segment, batch),
+                Err(error) => Err(self.source.failed(&self.segment, &error)),
+            };
+            match batch {
                 Ok(batch) => self.ready = cut(&batch, &self.ranges),
-                Err(error) => return Some(Err(self.source.failed(&self.segment, &error))),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
 }
 
+/// A batch of a file, whose first column is the position, as everybody above sees it: the unsigned integers of
+/// version 1 are signed.
+fn hand_on(segment: &Segment, batch: RecordBatch) -> Result<RecordBatch, StoreError> {
+    let schema = batch.schema();
+    let is_unsigned = |field: &Arc<Field>| *field.data_type() == DataType::UInt32;
+    let batch = if schema.fields().iter().any(is_unsigned) {
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            if is_unsigned(field) {
+                let bits = column.as_primitive::<UInt32Type>().values().inner().clone();
+                fields.push(Arc::new(field.as_ref().clone().with_data_type(DataType::Int32)));
+                columns.push(Arc::new(Int32Array::new(bits.into(), None)) as _);
+            } else {
+                fields.push(Arc::clone(field));
+                columns.push(Arc::clone(column));
+            }
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?
+    } else {
+        batch
+    };
+    let positions = batch.column(0).as_primitive::<Int32Type>().values();
+    let known = segment.first.cast_signed() + 1..=segment.last.cast_signed() + 1;
+    match positions.iter().find(|position| !known.contains(position)) {
+        None => Ok(batch),
+        Some(position) => Err(damaged(
+            segment,
+            &format!("a row is at position {position}, which the catalog does not name"),
+        )),
+    }
+}
+
 /// The parts of `batch` that lie in `ranges`, last first.
 fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
-    let positions = batch.column(0).as_primitive::<UInt32Type>().values();
+    let positions = batch.column(0).as_primitive::<Int32Type>().values();
     let mut parts = Vec::new();
     for range in ranges.iter().rev() {
         // Positions are stored 1-based: 0-based start..end is start < position <= end.
-        let from = positions.partition_point(|position| *position <= range.start);
-        let to = positions.partition_point(|position| *position <= range.end);
+        let from = positions.partition_point(|position| position.cast_unsigned() <= range.start);
+        let to = positions.partition_point(|position| position.cast_unsigned() <= range.end);
         if from < to {
             parts.push(batch.slice(from, to - from));
         }
@@ -176,7 +225,7 @@ fn select(metadata: &ParquetMetaData, wanted: impl Fn(u32, u32) -> bool) -> Parq
         for (page, location) in pages.iter().enumerate() {
             let first = location.first_row_index as usize;
             let next = pages.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
-            // Unsigned positions are stored in Parquet's INT32.
+            // Positions are less than 2³¹, signed or not.
             let may_hold = match (index.min_value(page), index.max_value(page)) {
                 (Some(low), Some(high)) => wanted(low.cast_unsigned(), high.cast_unsigned()),
                 _ => true,

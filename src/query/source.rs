@@ -10,7 +10,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::Segment;
 
-use crate::store::{Access, Blocks, MediumFile, Store, StoreError};
+use crate::store::{Blocks, MediumFile, Store, StoreError};
 
 /// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
 /// block by block, by checksums that the footer holds.
@@ -35,7 +35,7 @@ impl Source {
     /// When it is missing, cannot be read, or is not what it was.
     pub(super) fn open(store: &Store, segment: &Segment) -> Result<Self, StoreError> {
         let path = store.root().join(segment.path());
-        let file = store.medium().open(&path, Access::Read).map_err(|error| match error.kind() {
+        let file = store.open_segment(segment).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => damaged(segment, "the file is missing"),
             _ => StoreError::io("open", &path)(error),
         })?;

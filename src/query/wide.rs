@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take};
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use vestore_schema::{Assembly, STATUS_COLUMN, Track};
 
 use super::filter::{BoundFilter, Filter, FilterError};
@@ -133,7 +133,7 @@ fn starts(batch: &RecordBatch) -> Vec<u32> {
     let (keys, names) = (contigs.keys(), contigs.values().as_string::<i32>());
     // Joined batches may hold the same name under two keys.
     let is_other = |a: i32, b: i32| a != b && names.value(a as usize) != names.value(b as usize);
-    let positions = batch.column(1).as_primitive::<UInt32Type>();
+    let positions = batch.column(1).as_primitive::<Int32Type>();
     let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
     let differs = |row: usize| {
         positions.value(row) != positions.value(row - 1)

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use vestore_schema::catalog::{
     FORMAT, META, MODELS, NEXT_SEGMENT, RETIRED, RUNS, SEGMENTS, STORE, STUDIES, STUDY_RUNS,
 };
-use vestore_schema::{Format, Model, Run, Segment, StoreRecord, Table, Track};
+use vestore_schema::{FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Table, Track};
 
 use super::error::StoreError;
 use super::medium::{Access, Guard, Lock, Medium, MediumFile};
@@ -108,7 +108,7 @@ impl Catalog {
             let database = self.open_to_read()?;
             let transaction = database.file.begin_read().map_err(|error| self.failed(error))?;
             let reader = CatalogRead { transaction, catalog: self };
-            reader.check_format()?;
+            reader.format()?;
             read(&reader)
         })
     }
@@ -160,7 +160,12 @@ impl Catalog {
         let _guard = self.lock(Lock::Exclusive)?;
         let path = self.path();
         let file = self.medium.open(&path, Access::Update).map_err(StoreError::io("open", &path))?;
-        self.caught(|| self.transact(file, write))
+        self.caught(|| {
+            self.transact(file, |catalog| {
+                catalog.raise_format()?;
+                write(catalog)
+            })
+        })
     }
 
     fn transact<T>(
@@ -223,6 +228,10 @@ impl Catalog {
         serde_json::from_slice(json).map_err(|error| self.broken(key, error.to_string()))
     }
 
+    fn check_format(&self, format: &Format) -> Result<(), StoreError> {
+        Ok(format.check(&format!("the store {}", self.store.display()))?)
+    }
+
     /// The error of a record that is not what it should be.
     pub(super) fn broken(&self, key: &str, reason: String) -> StoreError {
         StoreError::Record { path: self.path(), key: key.to_owned(), reason }
@@ -239,10 +248,11 @@ pub(crate) struct CatalogRead<'a> {
 type SegmentKey<'a> = (&'a str, &'a str, u32, u32, u64);
 
 impl CatalogRead<'_> {
-    fn check_format(&self) -> Result<(), StoreError> {
+    /// The format of the catalog, which this program knows.
+    pub(crate) fn format(&self) -> Result<Format, StoreError> {
         let format: Format = self.meta(FORMAT)?;
-        let store = self.catalog.store.display();
-        Ok(format.check(&format!("the store {store}"))?)
+        self.catalog.check_format(&format)?;
+        Ok(format)
     }
 
     /// One of the records that every catalog has.
@@ -321,7 +331,8 @@ impl CatalogRead<'_> {
         let segment: Segment = self.catalog.decode(&name, bytes)?;
         let Segment { table, track, first, last, number, rows, bytes, .. } = &segment;
         let agrees = (table.as_str(), track.as_str(), *first, *number) == (key.0, key.1, key.3, key.4);
-        if agrees && first <= last && *last < u32::MAX && *rows < 1 << 32 && *bytes < 1 << 48 {
+        if agrees && first <= last && *last < i32::MAX.cast_unsigned() && *rows < 1 << 32 && *bytes < 1 << 48
+        {
             return Ok(segment);
         }
         Err(self.catalog.broken(&name, "it is no segment that can stand there".to_owned()))
@@ -374,6 +385,21 @@ impl CatalogWrite<'_> {
         Ok(())
     }
 
+    /// Makes the format that of this program, which every commit may use. Segments keep their own.
+    fn raise_format(&self) -> Result<(), StoreError> {
+        let format: Format = {
+            let table = self.transaction.open_table(META).map_err(|error| self.catalog.failed(error))?;
+            let value = table.get(FORMAT).map_err(|error| self.catalog.failed(error))?;
+            let value = value.ok_or_else(|| self.catalog.broken(FORMAT, "it is missing".to_owned()))?;
+            self.catalog.decode(FORMAT, value.value())?
+        };
+        self.catalog.check_format(&format)?;
+        if format.version < FORMAT_VERSION {
+            self.put(META, FORMAT, &Format { version: FORMAT_VERSION, ..format })?;
+        }
+        Ok(())
+    }
+
     /// Reading a table that was never made is an error in redb, so all are made at once.
     fn make_tables(&self) -> Result<(), StoreError> {
         let failed = |error| self.catalog.failed(error);
@@ -417,22 +443,28 @@ impl CatalogWrite<'_> {
         Ok(())
     }
 
-    /// Names a segment; from the commit on it is part of its table. `contig` is the index of its contig.
-    pub(crate) fn put_segment(&self, contig: u32, segment: &Segment) -> Result<(), StoreError> {
+    /// Names segments, each with the index of its contig; from the commit on they are part of their tables.
+    pub(crate) fn put_segments(&self, segments: &[(u32, Segment)]) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
-        let key = (segment.table.as_str(), segment.track.as_str(), contig, segment.first, segment.number);
-        let bytes = encode(&segment_key(key), segment);
-        table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
+        for (contig, segment) in segments {
+            let key =
+                (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
+            let bytes = encode(&segment_key(key), segment);
+            table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
+        }
         Ok(())
     }
 
-    /// Takes a segment out of its table; its file stays until the grace period from `now` on is over.
-    pub(crate) fn retire_segment(&self, contig: u32, segment: &Segment, now: u64) -> Result<(), StoreError> {
+    /// Takes segments out of their tables; their files stay until the grace period from `now` on is over.
+    pub(crate) fn retire_segments(&self, segments: &[(u32, Segment)], now: u64) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
-        let key = (segment.table.as_str(), segment.track.as_str(), contig, segment.first, segment.number);
-        table.remove(key).map_err(|error| self.catalog.failed(error))?;
         let mut retired = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;
-        retired.insert(segment.path().as_str(), now).map_err(|error| self.catalog.failed(error))?;
+        for (contig, segment) in segments {
+            let key =
+                (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
+            table.remove(key).map_err(|error| self.catalog.failed(error))?;
+            retired.insert(segment.path().as_str(), now).map_err(|error| self.catalog.failed(error))?;
+        }
         Ok(())
     }
 

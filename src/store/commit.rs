@@ -2,10 +2,10 @@
 //!
 //! A segment becomes part of a table in this order: written under a temporary name, synced, renamed,
 //! its folder synced, named by the catalog in one durable transaction. Whatever stops it before the last
-//! step leaves a file that no catalog row names: an orphan, which the next writer removes.
+//! step leaves a file that no catalog row names: an orphan, which the next writer removes. A segment leaves a
+//! table by another such transaction, after which its file leaves the folder.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -14,8 +14,9 @@ use vestore_schema::{
 };
 
 use super::Store;
+use super::catalog::CatalogWrite;
 use super::error::StoreError;
-use super::folders;
+use super::files::Files;
 use super::medium::{Access, Guard, Lock, Medium};
 use super::recovery;
 use super::segment::SegmentWriter;
@@ -28,8 +29,7 @@ const WRITER_LOCK: &str = "writer.lock";
 pub struct Writer {
     store: Store,
     next_segment: u64,
-    /// Folders whose names are durable.
-    folders: HashSet<PathBuf>,
+    files: Files,
     poisoned: bool,
     _guard: Guard,
 }
@@ -37,19 +37,15 @@ pub struct Writer {
 impl Writer {
     /// Takes the writer lock, checks the catalog, removes orphans, deletes what was retired long enough ago.
     pub(crate) fn open(store: &Store, purpose: &str) -> Result<Self, StoreError> {
+        super::check_contigs(store.assembly())?;
         let guard = take_lock(store, purpose)?;
         // Rows that damage hides would be taken for orphans, and redb may abort when it writes to such a file.
         store.catalog.check()?;
         // A loss of power must not bring back what names files that are removed now.
         store.catalog.sync()?;
-        let next_segment = recovery::clean(store)?;
-        Ok(Self {
-            store: store.clone(),
-            next_segment,
-            folders: HashSet::new(),
-            poisoned: false,
-            _guard: guard,
-        })
+        let mut files = Files::new(store)?;
+        let next_segment = recovery::clean(store, &mut files)?;
+        Ok(Self { store: store.clone(), next_segment, files, poisoned: false, _guard: guard })
     }
 
     /// The store that is written.
@@ -81,28 +77,30 @@ impl Writer {
             let (store, number) = (&writer.store, writer.next_segment);
             let contig = store.record.assembly.contig(contig);
             let place = segment_path(table, &track.name, &contig.name, number);
-            folders::make_durable(store, Path::new(&place), &mut writer.folders)?;
+            writer.files.make_folders(&place)?;
             let mut segment = SegmentWriter::create(store, number, table, track, model, contig, &schema)?;
             writer.next_segment += 1;
             for batch in batches {
                 segment.write(&batch?)?;
             }
-            segment.finish().map(Some)
+            let (segment, written) = segment.finish()?;
+            writer.files.push(written)?;
+            Ok(Some(segment))
         })
     }
 
-    /// Names `segments` in the catalog, and records the run that wrote them, in one durable transaction.
+    /// Makes `segments` durable, names them in the catalog, and records the run that wrote them, in one durable
+    /// transaction.
     ///
     /// # Errors
     /// When the system refuses; nothing more can be written with this writer then.
     pub fn commit(&mut self, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
         self.guarded(|writer| {
-            let next = writer.next_segment;
+            writer.files.settle()?;
+            let segments = writer.of_run(segments, run)?;
             writer.store.catalog.write(|catalog| {
-                for segment in segments {
-                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
-                }
-                catalog.put_next_segment(next)?;
+                catalog.put_segments(&segments)?;
+                catalog.put_next_segment(writer.next_segment)?;
                 catalog.put_run(run)
             })
         })
@@ -115,35 +113,42 @@ impl Writer {
     pub fn commit_track(&mut self, track: &Track, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
         check_name(&track.name)?;
         self.guarded(|writer| {
-            let next = writer.next_segment;
+            writer.files.settle()?;
+            let segments = writer.of_run(segments, run)?;
             writer.store.catalog.write(|catalog| {
                 catalog.put_track(track)?;
-                for segment in segments {
-                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
-                }
-                catalog.put_next_segment(next)?;
+                catalog.put_segments(&segments)?;
+                catalog.put_next_segment(writer.next_segment)?;
                 catalog.put_run(run)
             })
         })
     }
 
-    /// Puts `new` segments in the place of `old` ones, in one durable transaction. The files of the old ones
-    /// stay for a grace period, for readers of older snapshots.
+    /// Puts `new` segments in the place of `old` ones, with whatever `and` changes beside, in one durable
+    /// transaction. The files of the old ones leave the folders of tables, and stay for a grace period, for
+    /// readers of older snapshots.
     ///
     /// # Errors
     /// When the system refuses; nothing more can be written with this writer then.
-    pub(crate) fn replace(&mut self, new: &[Segment], old: &[Segment]) -> Result<(), StoreError> {
+    pub(super) fn replace(
+        &mut self,
+        new: &[Segment],
+        old: &[Segment],
+        and: impl FnOnce(&CatalogWrite<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.guarded(|writer| {
-            let (next, now) = (writer.next_segment, writer.store.medium.now());
+            writer.files.settle()?;
+            let placed = |segments: &[Segment]| writer.placed(segments.iter().cloned());
+            let (new, retired) = (placed(new)?, placed(old)?);
+            let now = writer.store.medium.now();
             writer.store.catalog.write(|catalog| {
-                for segment in old {
-                    catalog.retire_segment(writer.contig_of(segment)?, segment, now)?;
-                }
-                for segment in new {
-                    catalog.put_segment(writer.contig_of(segment)?, segment)?;
-                }
-                catalog.put_next_segment(next)
-            })
+                catalog.retire_segments(&retired, now)?;
+                catalog.put_segments(&new)?;
+                catalog.put_next_segment(writer.next_segment)?;
+                and(catalog)
+            })?;
+            let paths: Vec<String> = old.iter().map(Segment::path).collect();
+            writer.files.retire(&paths)
         })
     }
 
@@ -153,39 +158,25 @@ impl Writer {
     /// # Errors
     /// When the system refuses; nothing more can be written with this writer then.
     pub fn drop_segments(&mut self, segments: &[Segment]) -> Result<u64, StoreError> {
-        self.replace(&[], segments)?;
+        self.replace(&[], segments, |_| Ok(()))?;
         Ok(segments.iter().map(|segment| segment.rows).sum())
     }
 
-    /// Takes a track and its segments out of the store; gives the number of rows. Its files stay for a grace
-    /// period, for readers of older snapshots. The records of its runs stay.
-    ///
-    /// # Errors
-    /// When there is no such track, or the system refuses.
-    pub fn remove_track(&mut self, name: &str) -> Result<u64, StoreError> {
-        let tracks = self.store.snapshot()?.tracks;
-        if !tracks.iter().any(|track| track.name == name) {
-            let known = tracks.into_iter().map(|track| track.name).collect();
-            return Err(StoreError::Unknown { kind: "track", name: name.to_owned(), known });
-        }
-        let mut segments = self.store.all_segments()?;
-        segments.retain(|segment| segment.track == name);
-        self.guarded(|writer| {
-            let now = writer.store.medium.now();
-            writer.store.catalog.write(|catalog| {
-                for segment in &segments {
-                    catalog.retire_segment(writer.contig_of(segment)?, segment, now)?;
-                }
-                catalog.remove_track(name)
-            })
-        })?;
-        Ok(segments.iter().map(|segment| segment.rows).sum())
+    /// Segments that `run` wrote, with the indices of their contigs.
+    fn of_run(&self, segments: &[Segment], run: &Run) -> Result<Vec<(u32, Segment)>, StoreError> {
+        self.placed(segments.iter().map(|segment| Segment { runs: vec![run.number], ..segment.clone() }))
     }
 
-    fn contig_of(&self, segment: &Segment) -> Result<u32, StoreError> {
-        let contig = self.store.record.assembly.resolve(&segment.contig);
-        let unknown = || format!("the reference has no contig {}", segment.contig);
-        contig.ok_or_else(|| self.store.catalog.broken(&segment.path(), unknown()))
+    /// Segments with the indices of their contigs.
+    fn placed(&self, segments: impl Iterator<Item = Segment>) -> Result<Vec<(u32, Segment)>, StoreError> {
+        let of = |segment: Segment| {
+            let unknown = || format!("the reference has no contig {}", segment.contig);
+            match self.store.contig_index(&segment.contig) {
+                Some(contig) => Ok((contig, segment)),
+                None => Err(self.store.catalog.broken(&segment.path(), unknown())),
+            }
+        };
+        segments.map(of).collect()
     }
 
     /// Records where the reference lies from now on. Whether it is the store's is for the caller to check.

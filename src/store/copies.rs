@@ -3,6 +3,7 @@
 //! Files are written into a new folder, synced, and the folder renamed; only then the catalog names it. A folder that
 //! no model names is what a crash left, or what a removed model had, and goes with the next writer.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,10 +11,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Model, ModelFile};
 
+use super::Store;
 use super::commit::Writer;
 use super::error::StoreError;
+use super::folders::{self, Folders};
 use super::medium::Access;
-use super::{Store, folders};
 
 /// Folder of all copies.
 const MODELS: &str = "models";
@@ -45,17 +47,19 @@ impl Writer {
             let name = free_name(&store, id)?;
             let folder = format!("{MODELS}/{name}");
             let unfinished = format!("{folder}{PARTIAL}");
-            let mut durable = std::collections::HashSet::new();
+            let (mut folders, mut filled) = (Folders::default(), BTreeSet::new());
             let mut copied = Vec::new();
             for (from, place) in files {
                 let path = format!("{unfinished}/{place}");
-                folders::make_durable(&store, Path::new(&path), &mut durable)?;
+                folders.make(store.medium.as_ref(), &store.root, Path::new(&path))?;
+                filled.extend(store.root.join(&path).parent().map(Path::to_owned));
                 let (bytes, sha256) = copy(&store, from, &store.root.join(&path))?;
                 copied.push(ModelFile { path: format!("{folder}/{place}"), bytes, sha256 });
             }
-            for folder in &durable {
-                store.medium.sync_folder(folder).map_err(StoreError::io("sync the folder", folder))?;
+            for folder in &filled {
+                folders::sync(store.medium.as_ref(), folder)?;
             }
+            folders.sync(store.medium.as_ref())?;
             let (from, to, above) =
                 (store.root.join(&unfinished), store.root.join(&folder), store.root.join(MODELS));
             store.medium.rename(&from, &to).map_err(StoreError::io("rename", &from))?;

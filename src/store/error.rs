@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 use thiserror::Error;
-use vestore_schema::{NameError, VersionError};
+use vestore_schema::{NameError, Status, UNRECORDED_RUN, VersionError};
 
 /// Why a store could not be read or written.
 #[derive(Debug, Error)]
@@ -35,6 +35,18 @@ pub enum StoreError {
     Exists {
         /// The place.
         path: PathBuf,
+    },
+    /// Positions of a contig that do not fit into its tables.
+    #[error(
+        "contig `{contig}` is too long: {length} bases; expected at most {} per contig, so split it in the reference \
+         and in the variants",
+        i32::MAX
+    )]
+    ContigTooLong {
+        /// Its name.
+        contig: String,
+        /// Its bases.
+        length: u32,
     },
     /// Another process writes.
     #[error("{} is being written by {holder}; wait for it to end, or stop it", path.display())]
@@ -104,6 +116,49 @@ pub enum StoreError {
         /// Names in the store.
         known: Vec<String>,
     },
+    /// A track has no such run.
+    #[error(
+        "track `{track}` has no run {run}{}; expected {}",
+        of.as_ref().map(|of| format!(", which wrote track `{of}`")).unwrap_or_default(),
+        runs(known)
+    )]
+    RunOfTrack {
+        /// The track.
+        track: String,
+        /// Number of the run.
+        run: u64,
+        /// The track that it wrote, when there is such a run.
+        of: Option<String>,
+        /// Runs of the track.
+        known: Vec<u64>,
+    },
+    /// Rows of one run stand in segments together with others.
+    #[error(
+        "rows of run {run} cannot be removed from track `{track}` alone: its segments hold them together with those \
+         of {}; remove the rows of one status (`--status`), or the whole track, and score it again",
+        runs(with)
+    )]
+    SharedRun {
+        /// The track.
+        track: String,
+        /// Number of the run.
+        run: u64,
+        /// The other runs.
+        with: Vec<u64>,
+    },
+    /// A track has no row of a status.
+    #[error(
+        "track `{track}` has no row of status `{status}`; it has {}",
+        if known.is_empty() { "no rows".to_owned() } else { known.iter().copied().map(Status::as_str).collect::<Vec<_>>().join(", ") }
+    )]
+    NoStatus {
+        /// The track.
+        track: String,
+        /// The status.
+        status: Status,
+        /// Those that its rows have.
+        known: Vec<Status>,
+    },
     /// Embeddings of models of different widths cannot stand in one column.
     #[error(
         "embeddings of track `{first}` have {first_width} numbers, those of `{other}` {other_width}; choose one \
@@ -169,6 +224,19 @@ impl StoreError {
             Ok(reason) => other(ParquetError::External(reason)),
             Err(source) => other(ParquetError::External(source)),
         }
+    }
+}
+
+/// Runs by their numbers.
+fn runs(numbers: &[u64]) -> String {
+    let text = |number: &u64| match *number {
+        UNRECORDED_RUN => "runs that format version 1 did not record".to_owned(),
+        number => format!("run {number}"),
+    };
+    if numbers.is_empty() {
+        "none yet".to_owned()
+    } else {
+        numbers.iter().map(text).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use arrow::array::AsArray;
-use arrow::datatypes::UInt32Type;
+use arrow::datatypes::Int32Type;
 use vestore_schema::{Segment, Variant};
 
 use super::Store;
@@ -28,12 +28,12 @@ impl Store {
             let reader = SegmentReader::open(self, segment)?;
             for batch in reader.read(std::slice::from_ref(&range), Some(&[0, 1, 2]))? {
                 let batch = batch?;
-                let positions = batch.column(0).as_primitive::<UInt32Type>();
+                let positions = batch.column(0).as_primitive::<Int32Type>();
                 let (references, alternates) =
                     (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
                 found.extend((0..batch.num_rows()).map(|row| Variant {
                     contig,
-                    position: positions.value(row) - 1,
+                    position: positions.value(row).cast_unsigned() - 1,
                     reference: references.value(row).into(),
                     alternate: alternates.value(row).into(),
                 }));

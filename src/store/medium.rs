@@ -5,6 +5,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,6 +70,20 @@ pub trait MediumFile: Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// All of a file system, to be made durable at once.
+pub trait FileSystem: Debug + Send + Sync {
+    /// Whether the folder at `path` lies in it.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn holds(&self, path: &Path) -> io::Result<bool>;
+    /// Returns once every content, length and name in it is durable.
+    ///
+    /// # Errors
+    /// As the system reports, also of what failed to be written since the file system is watched.
+    fn sync(&self) -> io::Result<()>;
+}
+
 /// A file system, as far as a store needs one.
 pub trait Medium: Debug + Send + Sync {
     /// Opens a file.
@@ -107,6 +122,12 @@ pub trait Medium: Debug + Send + Sync {
     /// # Errors
     /// As the system reports.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Watches the file system that holds the folder at `path`; `None` where all of it cannot be made durable at
+    /// once, or failed writes would not be reported.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn FileSystem>>>;
     /// Names in a folder and whether each is a folder itself; nothing when the folder is missing.
     ///
     /// # Errors
@@ -171,6 +192,15 @@ impl Medium for Disk {
         File::open(path)?.sync_all()
     }
 
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn FileSystem>>> {
+        if !syncs_report_failures() {
+            return Ok(None);
+        }
+        let folder = File::open(path)?;
+        let device = folder.metadata()?.dev();
+        Ok(Some(Box::new(DiskFileSystem { folder, device })))
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
         let entries = match fs::read_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -199,6 +229,36 @@ impl Drop for Locked {
         // Where this fails, the lock ends when the last copy is closed.
         drop(self.0.unlock());
     }
+}
+
+/// The file system that a folder lies in.
+#[derive(Debug)]
+struct DiskFileSystem {
+    folder: File,
+    device: u64,
+}
+
+impl FileSystem for DiskFileSystem {
+    fn holds(&self, path: &Path) -> io::Result<bool> {
+        Ok(fs::metadata(path)?.dev() == self.device)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.folder)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Whether one sync of a whole file system reports failed writes: from Linux 5.8 on.
+fn syncs_report_failures() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    cfg!(target_os = "linux") && (numbers.next(), numbers.next()) >= (Some(5), Some(8))
 }
 
 #[derive(Debug)]

@@ -1,30 +1,46 @@
-//! What a writer does before it writes: remove what crashed writers left behind.
+//! What a writer does before it writes: end what crashed writers began, remove what they left behind.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use vestore_schema::Table;
+use vestore_schema::{RETIRED_FOLDER, Table, retired_path};
 
 use super::Store;
 use super::error::StoreError;
+use super::files::Files;
 
 /// How long the file of a retired segment stays, in seconds, for readers of older snapshots.
 const GRACE: u64 = 600;
 
-/// Removes orphans, deletes retired files after their grace period, and gives the number of the next
-/// segment. Only the holder of the writer lock may call it.
-pub(crate) fn clean(store: &Store) -> Result<u64, StoreError> {
+/// Removes orphans, moves retired files out of the tables' folders, deletes them after their grace period, and
+/// gives the number of the next segment. Only the holder of the writer lock may call it.
+pub(super) fn clean(store: &Store, files: &mut Files) -> Result<u64, StoreError> {
     let (segments, retired, next, models) = store.catalog.read(|catalog| {
         Ok((catalog.all_segments()?, catalog.retired()?, catalog.next_segment()?, catalog.models()?))
     })?;
     let now = store.medium.now();
     let (expired, waiting): (Vec<_>, Vec<_>) =
         retired.into_iter().partition(|(_, since)| now.saturating_sub(*since) >= GRACE);
-    let mut named: HashSet<PathBuf> =
-        segments.iter().map(|segment| store.root.join(segment.path())).collect();
-    named.extend(waiting.iter().map(|(path, _)| store.root.join(path)));
+    let named: HashSet<PathBuf> = segments.iter().map(|segment| store.root.join(segment.path())).collect();
+    let waiting: Vec<String> = waiting.into_iter().map(|(path, _)| path).collect();
+    let places: HashMap<PathBuf, &String> =
+        waiting.iter().map(|path| (store.root.join(path), path)).collect();
+    let mut unmoved = Vec::new();
     for table in Table::ALL {
-        remove_unnamed(store, &store.root.join(table.as_str()), &named)?;
+        for file in segment_files(store, &store.root.join(table.as_str()))? {
+            if let Some(path) = places.get(&file) {
+                unmoved.push((*path).clone());
+            } else if !named.contains(&file) {
+                store.medium.remove(&file).map_err(StoreError::io("remove", &file))?;
+            }
+        }
+    }
+    files.retire(&unmoved)?;
+    let kept: HashSet<PathBuf> = waiting.iter().map(|path| store.root.join(retired_path(path))).collect();
+    for file in segment_files(store, &store.root.join(RETIRED_FOLDER))? {
+        if !kept.contains(&file) {
+            store.medium.remove(&file).map_err(StoreError::io("remove", &file))?;
+        }
     }
     store.remove_unnamed_copies(&models)?;
     if !expired.is_empty() {
@@ -34,20 +50,19 @@ pub(crate) fn clean(store: &Store) -> Result<u64, StoreError> {
     Ok(next)
 }
 
-/// Files below `folder` that no row names; what is not ours by its name stays.
-fn remove_unnamed(store: &Store, folder: &Path, named: &HashSet<PathBuf>) -> Result<(), StoreError> {
-    let entries = store.medium.list(folder).map_err(StoreError::io("list", folder))?;
-    for (path, is_folder) in entries {
+/// Files in and below `folder` that are named as segments and their temporary forms are.
+pub(super) fn segment_files(store: &Store, folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for (path, is_folder) in store.medium.list(folder).map_err(StoreError::io("list", folder))? {
         if is_folder {
-            remove_unnamed(store, &path, named)?;
-        } else if is_segment_file(&path) && !named.contains(&path) {
-            store.medium.remove(&path).map_err(StoreError::io("remove", &path))?;
+            found.extend(segment_files(store, &path)?);
+        } else if is_segment_file(&path) {
+            found.push(path);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-/// Whether a file is named as segments and their temporary forms are.
 pub(crate) fn is_segment_file(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.strip_suffix(".partial").unwrap_or(name).strip_suffix(".parquet");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
 use vestore_schema::{Status, Track, Variant, ablation_schema, embeddings_schema, scores_schema};
 
@@ -32,7 +32,9 @@ pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, Stor
 
 fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<ArrayRef> {
     vec![
-        Arc::new(UInt32Array::from_iter_values(variants.clone().map(|variant| variant.position + 1))),
+        Arc::new(Int32Array::from_iter_values(
+            variants.clone().map(|variant| variant.position.cast_signed() + 1),
+        )),
         Arc::new(StringArray::from_iter_values(variants.clone().map(|variant| &variant.reference))),
         Arc::new(StringArray::from_iter_values(variants.map(|variant| &variant.alternate))),
     ]
@@ -75,7 +77,7 @@ pub struct AblationRow {
 /// When Arrow refuses the columns, which would be a bug.
 pub fn ablation_batch(track: &Track, rows: &[AblationRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
-    columns.push(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.layer))));
+    columns.push(Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.layer.cast_signed()))));
     columns.extend(value_columns(track, &rows.iter().map(|row| row.changes.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(ablation_schema(&track.columns), columns)?)

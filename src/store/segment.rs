@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -22,7 +22,8 @@ use vestore_schema::{
 use super::Store;
 use super::blocks::{Blocks, BlocksBuilder};
 use super::error::StoreError;
-use super::medium::{Access, Medium, MediumFile};
+use super::files::Written;
+use super::medium::{Access, MediumFile};
 
 /// Rows of one page, the least that a reader decompresses.
 const PAGE_ROWS: usize = 8192;
@@ -36,15 +37,14 @@ const ZSTD_LEVEL: i32 = 15;
 /// Level for embeddings: so many numbers that the time counts.
 const EMBEDDING_ZSTD_LEVEL: i32 = 3;
 
-/// Writes one segment under a temporary name. It is part of nothing until [`SegmentWriter::finish`]
-/// gave it its name and a commit put it into the catalog.
+/// Writes one segment under a temporary name. It is part of nothing until a commit gave it its name and put it
+/// into the catalog.
 pub(super) struct SegmentWriter {
-    medium: Arc<dyn Medium>,
     temporary: PathBuf,
     place: PathBuf,
     writer: ArrowWriter<HashedFile>,
     segment: Segment,
-    previous: Option<(u32, String, String, u32)>,
+    previous: Option<(i32, String, String, i32)>,
 }
 
 impl SegmentWriter {
@@ -57,10 +57,10 @@ impl SegmentWriter {
         contig: &Contig,
         schema: &SchemaRef,
     ) -> Result<Self, StoreError> {
-        let medium = &store.medium;
         let place = store.root.join(segment_path(table, &track.name, &contig.name, number));
         let temporary = place.with_extension("parquet.partial");
-        let file = medium.open(&temporary, Access::Create).map_err(StoreError::io("create", &temporary))?;
+        let file = store.medium.open(&temporary, Access::Create);
+        let file = file.map_err(StoreError::io("create", &temporary))?;
         let properties = properties(
             schema,
             table,
@@ -68,7 +68,7 @@ impl SegmentWriter {
             segment_metadata(table, track, model, contig),
         );
         let file = HashedFile {
-            file,
+            file: Arc::from(file),
             written: 0,
             hash: Sha256::new(),
             blocks: BlocksBuilder::default(),
@@ -88,8 +88,9 @@ impl SegmentWriter {
             checksum: vestore_schema::Digest::of(b""),
             tail: Tail::default(),
             statuses: BTreeMap::new(),
+            runs: Vec::new(),
         };
-        Ok(Self { medium: Arc::clone(medium), temporary, place, writer, segment, previous: None })
+        Ok(Self { temporary, place, writer, segment, previous: None })
     }
 
     /// Appends rows. They must follow those before in strictly ascending order of position, reference and
@@ -112,10 +113,10 @@ impl SegmentWriter {
             && (1..batch.num_rows()).all(|row| keys.get(row - 1) < keys.get(row));
         assert!(sorted, "rows of a segment are out of order; this is a bug");
         if self.segment.rows == 0 {
-            self.segment.first = keys.get(0).0 - 1;
+            self.segment.first = keys.get(0).0.cast_unsigned() - 1;
         }
         let last = keys.get(batch.num_rows() - 1);
-        self.segment.last = last.0 - 1;
+        self.segment.last = last.0.cast_unsigned() - 1;
         self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned(), last.3));
         self.segment.rows += batch.num_rows() as u64;
         let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();
@@ -125,11 +126,11 @@ impl SegmentWriter {
         self.writer.write(batch).map_err(|error| refused(&self.temporary, error))
     }
 
-    /// Makes the file durable under its name.
+    /// Ends the file.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn finish(mut self) -> Result<Segment, StoreError> {
+    pub(super) fn finish(mut self) -> Result<(Segment, Written), StoreError> {
         let failed = |error| refused(&self.temporary, error);
         // The footer holds the checksums of all before it; the catalog holds that of what follows.
         self.writer.flush().map_err(failed)?;
@@ -138,18 +139,13 @@ impl SegmentWriter {
         self.writer.append_key_value_metadata(KeyValue::new(BLOCKS_KEY.to_owned(), blocks.to_text()));
         self.writer.finish().map_err(failed)?;
         self.writer.sync().map_err(|error| failed(error.into()))?;
-        let HashedFile { file, written, hash, tail, .. } = self.writer.inner();
-        let tail = tail.clone().expect("the tail was begun above; this is a bug");
+        let HashedFile { file, written, hash, tail, .. } = self.writer.inner_mut();
+        let tail = tail.take().expect("the tail was begun above; this is a bug");
         self.segment.tail = Tail { start, crc32: tail.finalize() };
         self.segment.bytes = *written;
         self.segment.checksum = <[u8; 32]>::from(hash.clone().finalize()).into();
-        file.sync().map_err(StoreError::io("sync", &self.temporary))?;
-        self.medium
-            .rename(&self.temporary, &self.place)
-            .map_err(StoreError::io("rename", &self.temporary))?;
-        let folder = self.place.parent().expect("a segment lies in a folder; this is a bug");
-        self.medium.sync_folder(folder).map_err(StoreError::io("sync the folder", folder))?;
-        Ok(self.segment)
+        let file = Arc::clone(file);
+        Ok((self.segment, Written { temporary: self.temporary, place: self.place, file: Some(file) }))
     }
 }
 
@@ -159,25 +155,25 @@ fn refused(path: &Path, error: ParquetError) -> StoreError {
 
 /// What the rows of a segment are sorted by: position, reference, alternate, and the layer of an ablation.
 pub(super) struct RowKeys<'a> {
-    positions: &'a [u32],
+    positions: &'a [i32],
     references: &'a StringArray,
     alternates: &'a StringArray,
-    layers: Option<&'a [u32]>,
+    layers: Option<&'a [i32]>,
 }
 
 impl<'a> RowKeys<'a> {
     pub(super) fn new(batch: &'a RecordBatch) -> Self {
         let layers =
-            batch.column_by_name(LAYER_COLUMN).and_then(|column| column.as_primitive_opt::<UInt32Type>());
+            batch.column_by_name(LAYER_COLUMN).and_then(|column| column.as_primitive_opt::<Int32Type>());
         Self {
-            positions: batch.column(0).as_primitive::<UInt32Type>().values(),
+            positions: batch.column(0).as_primitive::<Int32Type>().values(),
             references: batch.column(1).as_string(),
             alternates: batch.column(2).as_string(),
             layers: layers.map(|layers| &layers.values()[..]),
         }
     }
 
-    pub(super) fn get(&self, row: usize) -> (u32, &'a str, &'a str, u32) {
+    pub(super) fn get(&self, row: usize) -> (i32, &'a str, &'a str, i32) {
         let layer = self.layers.map_or(0, |layers| layers[row]);
         (self.positions[row], self.references.value(row), self.alternates.value(row), layer)
     }
@@ -222,7 +218,7 @@ fn properties(
 
 /// A file written from its start to its end, digested on the way.
 struct HashedFile {
-    file: Box<dyn MediumFile>,
+    file: Arc<dyn MediumFile>,
     written: u64,
     hash: Sha256,
     blocks: BlocksBuilder,

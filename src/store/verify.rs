@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
-use vestore_schema::{Digest, Segment, Table};
+use vestore_schema::{Digest, RETIRED_FOLDER, Segment, Table, retired_path};
 
 use super::Store;
 use super::error::StoreError;
-use super::medium::Access;
-use super::recovery::is_segment_file;
+use super::recovery::segment_files;
 use super::segment::RowKeys;
 use crate::query::SegmentReader;
 
@@ -45,13 +44,19 @@ pub enum Damage {
         /// The file.
         path: PathBuf,
     },
+    /// A retired file that a killed writer left where other programs read; the next writer moves it. Nothing is
+    /// lost.
+    Unmoved {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl Damage {
     /// Whether rows, or the copy of a model, are lost.
     #[must_use]
     pub fn is_loss(&self) -> bool {
-        !matches!(self, Self::Orphan { .. })
+        !matches!(self, Self::Orphan { .. } | Self::Unmoved { .. })
     }
 }
 
@@ -79,6 +84,11 @@ impl fmt::Display for Damage {
             Self::Orphan { path } => {
                 write!(f, "{}: no catalog row names it; the next writer removes it", path.display())
             }
+            Self::Unmoved { path } => write!(
+                f,
+                "{}: retired, and still in the folder of its table; the next writer moves it",
+                path.display()
+            ),
         }
     }
 }
@@ -117,19 +127,41 @@ impl Store {
             }
         }
         damage.extend(self.unnamed_copies(&models)?.into_iter().map(|path| Damage::Orphan { path }));
-        let mut named: HashSet<PathBuf> =
-            segments.iter().map(|segment| self.root().join(segment.path())).collect();
-        let retired = self.catalog.read(|catalog| catalog.retired())?;
-        named.extend(retired.iter().map(|(path, _)| self.root().join(path)));
+        let mut files = Vec::new();
         for table in Table::ALL {
-            self.find_orphans(&self.root().join(table.as_str()), &named, &mut damage)?;
+            files.extend(segment_files(self, &self.root().join(table.as_str()))?);
         }
+        let put_aside = segment_files(self, &self.root().join(RETIRED_FOLDER))?;
+        // Asked after the folders, so that what a writer commits meanwhile is known.
+        let (later, retired) =
+            self.catalog.read(|catalog| Ok((catalog.all_segments()?, catalog.retired()?)))?;
+        let named: HashSet<PathBuf> =
+            segments.iter().chain(&later).map(|segment| self.root().join(segment.path())).collect();
+        let [retired, moved] = [|path: &str| path.to_owned(), retired_path].map(|place| {
+            retired.iter().map(|(path, _)| self.root().join(place(path))).collect::<HashSet<PathBuf>>()
+        });
+        for path in files {
+            if retired.contains(&path) {
+                damage.push(Damage::Unmoved { path });
+            } else if !named.contains(&path) {
+                damage.push(Damage::Orphan { path });
+            }
+        }
+        let strays = put_aside.into_iter().filter(|path| !moved.contains(path));
+        damage.extend(strays.map(|path| Damage::Orphan { path }));
         Ok(damage)
     }
 
+    /// Retired segments whose files wait to be deleted.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn retired(&self) -> Result<u64, StoreError> {
+        self.catalog.read(|catalog| Ok(catalog.retired()?.len() as u64))
+    }
+
     fn verify_segment(&self, segment: &Segment) -> Result<(), String> {
-        let path = self.root().join(segment.path());
-        let file = self.medium().open(&path, Access::Read).map_err(|error| match error.kind() {
+        let file = self.open_segment(segment).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
             _ => error.to_string(),
         })?;
@@ -168,28 +200,12 @@ impl Store {
             }
             rows += batch.num_rows() as u64;
         }
-        let range = (first, previous.map(|key| key.0));
-        if rows != segment.rows || range != (Some(segment.first + 1), Some(segment.last + 1)) {
+        let range = [first, previous.map(|key| key.0)].map(|end| end.map(i32::cast_unsigned));
+        if rows != segment.rows || range != [Some(segment.first + 1), Some(segment.last + 1)] {
             return Err(format!(
                 "{rows} rows, not {}, or not at the positions that the catalog names",
                 segment.rows
             ));
-        }
-        Ok(())
-    }
-
-    fn find_orphans(
-        &self,
-        folder: &Path,
-        named: &HashSet<PathBuf>,
-        damage: &mut Vec<Damage>,
-    ) -> Result<(), StoreError> {
-        for (path, is_folder) in self.medium().list(folder).map_err(StoreError::io("list", folder))? {
-            if is_folder {
-                self.find_orphans(&path, named, damage)?;
-            } else if is_segment_file(&path) && !named.contains(&path) {
-                damage.push(Damage::Orphan { path });
-            }
         }
         Ok(())
     }

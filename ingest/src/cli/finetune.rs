@@ -14,7 +14,7 @@ use vestore_schema::Model;
 
 use super::machine::MachineArguments;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, check_free, model};
-use super::{interrupt, say, typed};
+use super::{interrupt, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(interrupt::code());
     };
     let record = record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
-    store.writer(&typed())?.put_model(&record)?;
+    writer(&store)?.put_model(&record)?;
     tell(&found, &record, &plan, &arguments.output);
     Ok(ExitCode::SUCCESS)
 }

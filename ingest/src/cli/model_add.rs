@@ -8,7 +8,7 @@ use vestore::{Snapshot, Store, StoreError, Writer, check_model};
 use vestore_ingest::{ModelSource, ablated_tracks, describe, model_files, record_of, source_of, summarize};
 use vestore_schema::{Digest, Model, Track, check_name};
 
-use super::{Usage, say, typed};
+use super::{Usage, say, writer};
 
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("origin").required(true).args(["checkpoint", "from"])))]
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             source.checkpoint.display()
         ));
     }
-    let mut writer = store.writer(&typed())?;
+    let mut writer = writer(&store)?;
     let known = store.snapshot()?.models;
     // Before anything is copied.
     check_model(&model, &known)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{Reference, SegmentReader, Store};
 use vestore_ingest::{CPU_BATCH_TOKENS, Device, Kind, Recipe, WindowCutter, finish, prepare, run as compute};
 use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
@@ -100,7 +100,7 @@ fn pick(store: &Store, tracks: &[Track], count: u64) -> anyhow::Result<Vec<(Segm
 
 /// The rows at `places` of a segment.
 fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyhow::Result<Vec<Stored>> {
-    let contig = store.assembly().resolve(&segment.contig);
+    let contig = store.contig_index(&segment.contig);
     let contig = contig.with_context(|| format!("{} is of an unknown contig", segment.path()))?;
     let everything = 0..u32::MAX;
     let (mut rows, mut before) = (Vec::with_capacity(places.len()), 0);
@@ -123,7 +123,7 @@ fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyh
             rows.push(Stored {
                 variant: Variant {
                     contig,
-                    position: batch.column(0).as_primitive::<UInt32Type>().value(row) - 1,
+                    position: batch.column(0).as_primitive::<Int32Type>().value(row).cast_unsigned() - 1,
                     reference: text("reference")?.into(),
                     alternate: text("alternate")?.into(),
                 },

@@ -18,7 +18,7 @@ use vestore_schema::{
 
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::tuned::Tuned;
-use super::{Usage, interrupt, say, typed, warn};
+use super::{Usage, interrupt, say, warn, writer};
 
 /// Window in bases when none is asked for.
 const WINDOW: u32 = 600;
@@ -178,7 +178,7 @@ impl Scoring {
         let interrupted = interrupt::watch()?;
         // Told before the variants are read: a second writer need not wait for that.
         let dry_run = matches!(task, Task::Score { dry_run: true, .. });
-        let writer = if dry_run { None } else { Some(store.writer(&typed())?) };
+        let writer = if dry_run { None } else { Some(writer(&store)?) };
         let mut reference = store.open_reference()?;
         let mut report = match &self.report {
             Some(path) => {

@@ -20,7 +20,7 @@ use vestore_schema::{
 use super::finetune::{record, shown};
 use super::machine::MachineArguments;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
-use super::{interrupt, say, typed};
+use super::{interrupt, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_output_folder(&arguments.output, &inputs)?;
     let windows = arguments.data.read(&store, &parent)?;
     let mut session = Session {
-        writer: store.writer(&typed())?,
+        writer: writer(&store)?,
         study: begun(arguments, &store, &parent, &windows, device)?,
         arguments,
         store: &store,

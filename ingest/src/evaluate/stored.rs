@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{QueryPlan, Request, Store, StoreError};
 use vestore_schema::{Table, Variant};
 
@@ -52,7 +52,7 @@ pub(super) fn each_row(
         let batch = batch?;
         let keys = batch.column(0).as_dictionary::<Int32Type>();
         let names = keys.values().as_string::<i32>();
-        let positions = batch.column(1).as_primitive::<UInt32Type>();
+        let positions = batch.column(1).as_primitive::<Int32Type>();
         let (references, alternates) =
             (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
         let found = columns.iter().map(|column| {
@@ -68,7 +68,7 @@ pub(super) fn each_row(
             let Some(contig) = contigs.get(name).copied() else { continue };
             let variant = Variant {
                 contig,
-                position: positions.value(row) - 1,
+                position: positions.value(row).cast_unsigned() - 1,
                 reference: references.value(row).into(),
                 alternate: alternates.value(row).into(),
             };

@@ -1,7 +1,9 @@
 //! Units: what is scored, committed and resumed as a whole.
 
+use std::collections::HashMap;
+
 use vestore::{Planned, Store};
-use vestore_schema::{Segment, Table, Track};
+use vestore_schema::{Segment, Table};
 
 use super::{Job, PipelineError};
 
@@ -30,30 +32,37 @@ impl Unit {
 /// a resumed run has the same batches as an undisturbed one.
 pub(super) struct Units<'a> {
     store: &'a Store,
-    track: &'a Track,
     size: usize,
     embeddings: bool,
     ablation: bool,
     variants: Box<dyn Iterator<Item = Result<Planned, vestore::PlanError>> + 'a>,
     /// First variant of the next unit.
     ahead: Option<Planned>,
-    /// Segments of the track on the contig that was asked for last.
-    segments: Option<(u32, [Vec<Segment>; 3])>,
+    /// Segments of the track by contig: scores, embeddings, ablation. What this run commits lies in other units,
+    /// so they are listed once.
+    segments: HashMap<u32, [Vec<Segment>; 3]>,
 }
 
 impl<'a> Units<'a> {
     pub(super) fn new(job: &Job<'a>) -> Result<Self, PipelineError> {
         let mut variants: Box<dyn Iterator<Item = _> + 'a> = Box::new(job.plan.rows()?);
         let ahead = variants.next().transpose()?;
+        let mut segments: HashMap<u32, [Vec<Segment>; 3]> = HashMap::new();
+        for segment in job.store.all_segments()?.into_iter().filter(|segment| segment.track == job.track.name)
+        {
+            if let Some(contig) = job.store.contig_index(&segment.contig) {
+                let table = Table::ALL.iter().position(|table| *table == segment.table).unwrap_or_default();
+                segments.entry(contig).or_default()[table].push(segment);
+            }
+        }
         Ok(Self {
             store: job.store,
-            track: job.track,
             size: job.unit(),
             embeddings: job.recipe.embeddings,
             ablation: job.ablation,
             variants,
             ahead,
-            segments: None,
+            segments,
         })
     }
 
@@ -74,22 +83,16 @@ impl<'a> Units<'a> {
     }
 
     /// Leaves out what the track has rows for.
-    fn without_stored(&mut self, contig: u32, rows: Vec<Planned>) -> Result<Unit, PipelineError> {
-        // What this run commits lies in other units, so the lists need not be renewed.
-        if self.segments.as_ref().is_none_or(|(listed, _)| *listed != contig) {
-            let list = |table| self.store.segments(table, &self.track.name, contig, 0, u32::MAX);
-            let lists = [list(Table::Scores)?, list(Table::Embeddings)?, list(Table::Ablation)?];
-            self.segments = Some((contig, lists));
-        }
-        let (Some((_, [scores, embeddings, ablation])), Some(first), Some(last)) =
-            (&self.segments, rows.first(), rows.last())
-        else {
+    fn without_stored(&self, contig: u32, rows: Vec<Planned>) -> Result<Unit, PipelineError> {
+        let tables = self.segments.get(&contig).map(|tables| tables.each_ref().map(Vec::as_slice));
+        let [scores, embeddings, ablation] = tables.unwrap_or_default();
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             return Ok(Unit { contig, rows: Vec::new() });
         };
         let (start, end) = (first.variant.position, last.variant.position + 1);
         let scored = self.store.stored_variants(scores, contig, start, end)?;
-        let stored = |wanted: bool, segments| {
-            let segments: &[Segment] = if wanted { segments } else { &[] };
+        let stored = |wanted: bool, segments: &[Segment]| {
+            let segments = if wanted { segments } else { &[] };
             self.store.stored_variants(segments, contig, start, end)
         };
         let embedded = stored(self.embeddings, embeddings)?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{QueryPlan, Request, Store, StoreError};
 use vestore_schema::{LAYER_COLUMN, Table, Track};
 
@@ -106,18 +106,18 @@ fn rows(
         .iter()
         .map(|name| name.and_then(|name| contigs.get(name)).copied().unwrap_or(usize::MAX))
         .collect();
-    let positions = batch.column(1).as_primitive::<UInt32Type>();
+    let positions = batch.column(1).as_primitive::<Int32Type>();
     let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
-    let layers = batch.column_by_name(LAYER_COLUMN).map(|layers| layers.as_primitive::<UInt32Type>());
+    let layers = batch.column_by_name(LAYER_COLUMN).map(|layers| layers.as_primitive::<Int32Type>());
     let values = batch.column_by_name(column).map(|values| values.as_primitive::<Float32Type>());
     let row = |row: usize| Row {
         key: (
             contigs[names.keys().value(row) as usize],
-            positions.value(row),
+            positions.value(row).cast_unsigned(),
             references.value(row).into(),
             alternates.value(row).into(),
         ),
-        layer: layers.map_or(0, |layers| layers.value(row)),
+        layer: layers.map_or(0, |layers| layers.value(row).cast_unsigned()),
         value: values.filter(|values| values.is_valid(row)).map(|values| values.value(row)),
     };
     (0..batch.num_rows()).map(|at| Ok(row(at))).collect()

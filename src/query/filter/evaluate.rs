@@ -1,9 +1,7 @@
 //! Which rows of a batch fulfil a condition.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Int32Type, UInt8Type, UInt16Type, UInt32Type,
-};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Int32Type};
 
 use super::{BoundFilter, Comparison, Condition, Operand};
 
@@ -93,9 +91,7 @@ fn numbers(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
     }
     match column.data_type() {
         DataType::Float32 => Some(all(column.as_primitive::<Float32Type>())),
-        DataType::UInt32 => Some(all(column.as_primitive::<UInt32Type>())),
-        DataType::UInt16 => Some(all(column.as_primitive::<UInt16Type>())),
-        DataType::UInt8 => Some(all(column.as_primitive::<UInt8Type>())),
+        DataType::Int32 => Some(all(column.as_primitive::<Int32Type>())),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
 use vestore_schema::Contig;
 
@@ -9,7 +9,7 @@ use super::*;
 fn batch() -> RecordBatch {
     let schema = Schema::new(vec![
         Field::new("contig", DataType::Utf8, false),
-        Field::new("position", DataType::UInt32, false),
+        Field::new("position", DataType::Int32, false),
         Field::new("status", DataType::Utf8, false),
         Field::new("a.llr", DataType::Float32, true),
         Field::new("a.cosine", DataType::Float32, true),
@@ -19,7 +19,7 @@ fn batch() -> RecordBatch {
         Arc::new(schema),
         vec![
             Arc::new(StringArray::from(vec!["chr1", "chr1", "chr2", "chrM"])),
-            Arc::new(UInt32Array::from(vec![1, 2, 3, 4])),
+            Arc::new(Int32Array::from(vec![1, 2, 3, 4])),
             Arc::new(StringArray::from(vec!["scored", "scored", "non_acgt", "scored"])),
             Arc::new(Float32Array::from(vec![Some(-4.0), Some(0.1), None, Some(-3.0)])),
             Arc::new(Float32Array::from(vec![Some(0.5), Some(0.0), None, None])),
@@ -34,7 +34,7 @@ fn assembly() -> Assembly {
     Assembly { name: None, contigs: ["chr1", "chr2", "chrM"].map(contig).to_vec() }
 }
 
-fn wanted(text: &str) -> Vec<u32> {
+fn wanted(text: &str) -> Vec<i32> {
     let batch = batch();
     let mask = Filter::parse(text).unwrap().bind(&batch.schema(), &assembly()).unwrap().wanted(&batch);
     (1..).zip(mask.iter()).filter(|(_, wanted)| *wanted == Some(true)).map(|(number, _)| number).collect()
