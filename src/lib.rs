@@ -36,9 +36,9 @@ pub use query::{
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_digest};
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, Guard, Lock, Medium, MediumFile,
-    ModelCopy, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track,
-    embedding_batch, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, Guard, Held, Lock, Medium,
+    MediumFile, ModelCopy, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model,
+    check_track, embedding_batch, score_batch,
 };
 pub use study::study_report;
 pub use variants::{

@@ -5,6 +5,7 @@ mod filter;
 mod merge;
 mod plan;
 mod scan;
+mod shape;
 mod source;
 mod wide;
 

@@ -5,6 +5,7 @@ mod catalog;
 mod commit;
 mod compact;
 mod copies;
+mod disk;
 mod error;
 mod files;
 mod folders;
@@ -32,8 +33,9 @@ use vestore_schema::{
 pub use commit::{Writer, check_track};
 pub use compact::Compacted;
 pub use copies::ModelCopy;
+pub use disk::Disk;
 pub use error::StoreError;
-pub use medium::{Access, Disk, FileSystem, Guard, Lock, Medium, MediumFile};
+pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
@@ -126,7 +128,7 @@ impl Store {
     /// # Errors
     /// When there is none, or its format is unknown.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        Self::open_on(root, Arc::new(Disk))
+        Self::open_on(root, Arc::new(Disk::new(root)))
     }
 
     /// Opens the store at `root` of a medium.

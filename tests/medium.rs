@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vestore::{Access, FileSystem, Guard, Lock, Medium, MediumFile};
+use vestore::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 
 /// The piece of a write that reaches a disk whole or not at all.
 const SECTOR: usize = 512;
@@ -392,14 +392,13 @@ impl Medium for MemoryDisk {
         if self.look()?.state.find(path).is_err() {
             self.change(Call::Touch(path.to_owned()))?;
         }
-        if lock != Lock::TryExclusive {
-            // Tests run on one thread: nobody to wait for.
-            return Ok(Some(Box::new(())));
-        }
-        if !self.inner().locked.insert(path.to_owned()) {
+        // Tests run on one thread: nobody to wait for.
+        let alone = lock == Lock::TryExclusive;
+        if alone && !self.inner().locked.insert(path.to_owned()) {
             return Ok(None);
         }
-        Ok(Some(Box::new(Unlock { disk: self.clone(), path: path.to_owned() })))
+        let file = self.inner().state.find(path)?;
+        Ok(Some(Box::new(MemoryLock { disk: self.clone(), path: path.to_owned(), file, alone })))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -482,13 +481,25 @@ impl MediumFile for MemoryFile {
     }
 }
 
-struct Unlock {
+#[derive(Debug)]
+struct MemoryLock {
     disk: MemoryDisk,
     path: PathBuf,
+    file: usize,
+    /// Whether others are kept out.
+    alone: bool,
 }
 
-impl Drop for Unlock {
+impl Held for MemoryLock {
+    fn is_named(&self) -> io::Result<bool> {
+        Ok(self.disk.look()?.state.find(&self.path).is_ok_and(|named| named == self.file))
+    }
+}
+
+impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.disk.inner().locked.remove(&self.path);
+        if self.alone {
+            self.disk.inner().locked.remove(&self.path);
+        }
     }
 }

@@ -113,51 +113,54 @@ fn a_second_process_that_writes_is_told_who_holds_the_store() {
 
 /// This machine's disk, on which writing the note of a writer takes long.
 #[derive(Debug)]
-struct SlowNote(SyncSender<()>);
+struct SlowNote {
+    disk: Disk,
+    written: SyncSender<()>,
+}
 
 impl Medium for SlowNote {
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn MediumFile>> {
         if access == Access::Create && path.ends_with("writer.lock") {
-            self.0.send(()).unwrap();
+            self.written.send(()).unwrap();
             std::thread::sleep(Duration::from_millis(300));
         }
-        Disk.open(path, access)
+        self.disk.open(path, access)
     }
 
     fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Guard>> {
-        Disk.lock(path, lock)
+        self.disk.lock(path, lock)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
+        self.disk.remove(path)
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        Disk.create_folder(path)
+        self.disk.create_folder(path)
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        Disk.remove_folder(path)
+        self.disk.remove_folder(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_folder(path)
+        self.disk.sync_folder(path)
     }
 
     fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn FileSystem>>> {
-        Disk.watch(path)
+        self.disk.watch(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
-        Disk.list(path)
+        self.disk.list(path)
     }
 
     fn now(&self) -> u64 {
-        Disk.now()
+        self.disk.now()
     }
 }
 
@@ -168,7 +171,9 @@ fn the_note_of_a_dead_writer_is_not_taken_for_the_holders() {
     // A killed writer leaves its note.
     std::fs::write(store.root().join("writer.lock"), "`dead`, process 1").unwrap();
     let (sender, receiver) = sync_channel(0);
-    let slow = Store::open_on(store.root(), Arc::new(SlowNote(sender))).unwrap();
+    let slow =
+        Store::open_on(store.root(), Arc::new(SlowNote { disk: Disk::new(store.root()), written: sender }))
+            .unwrap();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| slow.writer("living").unwrap());
         receiver.recv().unwrap();

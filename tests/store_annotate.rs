@@ -268,8 +268,12 @@ fn real_files_keep_every_other_byte() {
         copied: false,
         assembly,
     };
-    let store =
-        Store::create(&made.path().join("store"), std::sync::Arc::new(vestore::Disk), record).unwrap();
+    let store = Store::create(
+        &made.path().join("store"),
+        std::sync::Arc::new(vestore::Disk::new(&made.path().join("store"))),
+        record,
+    )
+    .unwrap();
     let table = made.path().join("t.tsv");
     // One row that no file has: the fields are added everywhere.
     let contig = &store.assembly().contigs[0].name;

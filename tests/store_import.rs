@@ -272,7 +272,15 @@ fn long_store(folder: &std::path::Path) -> (Store, Vec<u8>) {
     let assembly = vestore::Reference::open(&fasta).unwrap().survey().unwrap();
     let reference = fasta.to_str().unwrap().to_owned();
     let record = vestore_schema::StoreRecord { reference, copied: false, assembly };
-    (Store::create(&folder.join("long"), std::sync::Arc::new(vestore::Disk), record).unwrap(), bases)
+    (
+        Store::create(
+            &folder.join("long"),
+            std::sync::Arc::new(vestore::Disk::new(&folder.join("long"))),
+            record,
+        )
+        .unwrap(),
+        bases,
+    )
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(crate) fn assembly(names: &[&str]) -> Assembly {
 /// A new store over [`assembly`].
 pub(crate) fn new_store(root: &Path, names: &[&str]) -> Store {
     let record = StoreRecord { reference: "nowhere.fa".to_owned(), copied: false, assembly: assembly(names) };
-    Store::create(root, Arc::new(Disk), record).unwrap()
+    Store::create(root, Arc::new(Disk::new(root)), record).unwrap()
 }
 
 /// A new store over the seeded genome of [`crate::programs::genome`], and the bases of its `chr1`.
@@ -48,7 +48,8 @@ pub(crate) fn genome_store(folder: &Path) -> (Store, Vec<u8>) {
     let bases = crate::programs::genome(&fasta);
     let assembly = Reference::open(&fasta).unwrap().survey().unwrap();
     let record = StoreRecord { reference: fasta.to_str().unwrap().to_owned(), copied: false, assembly };
-    (Store::create(&folder.join("store"), Arc::new(Disk), record).unwrap(), bases)
+    let root = folder.join("store");
+    (Store::create(&root, Arc::new(Disk::new(&root)), record).unwrap(), bases)
 }
 
 /// A track of the given kind.

@@ -15,6 +15,7 @@ mod hostile;
 mod interrupt;
 mod kill;
 mod libtorch;
+mod links;
 mod medium;
 mod model;
 mod model_files;

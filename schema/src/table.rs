@@ -108,6 +108,11 @@ pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<Schema
         _ => Ok(Arc::clone(field)),
     });
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
+    let mut names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("column `{}` is there twice", pair[0]));
+    }
     Ok(Arc::new(Schema::new(fields).with_metadata(file.metadata().clone())))
 }
 

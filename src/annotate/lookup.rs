@@ -54,7 +54,7 @@ impl<'a> Lookup<'a> {
         wanted: &[Wanted],
         chunk: &mut Chunk,
     ) -> Result<(), StoreError> {
-        let reader = self.reader(segment)?;
+        let reader = self.reader(track, segment)?;
         let fields: Vec<usize> =
             (0..self.fields.len()).filter(|at| self.fields[*at].track == track).collect();
         let columns: Vec<usize> = (0..KEYS)
@@ -74,14 +74,15 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    fn reader(&mut self, segment: &Segment) -> Result<SegmentReader, StoreError> {
+    fn reader(&mut self, track: usize, segment: &Segment) -> Result<SegmentReader, StoreError> {
         if let Some(reader) = self.open.get(&segment.number) {
             return Ok(reader.clone());
         }
         if self.open.len() == OPEN {
             self.open.clear();
         }
-        let reader = SegmentReader::open(self.plan.store(), segment)?;
+        let columns = &self.plan.tracks[track].columns;
+        let reader = SegmentReader::open(self.plan.store(), segment)?.has_columns(columns)?;
         self.open.insert(segment.number, reader.clone());
         Ok(reader)
     }

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    Store::check_free(&arguments.store, &Disk)?;
+    Store::check_free(&arguments.store, &Disk::new(&arguments.store))?;
     let mut reference = Reference::open(&arguments.reference)?;
     let mut assembly = reference.survey()?;
     // Later commands need not digest it again.
@@ -37,11 +37,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let contigs = assembly.contigs.len();
     let record = StoreRecord { reference: path, copied: false, assembly };
     if arguments.copy {
-        let store = Store::create_with_copy(&arguments.store, Arc::new(Disk), record, &mut reference)?;
+        let store = Store::create_with_copy(
+            &arguments.store,
+            Arc::new(Disk::new(&arguments.store)),
+            record,
+            &mut reference,
+        )?;
         Reference::open(store.reference())?.check_whole(store.assembly())?;
         say(format_args!("the reference was copied to {}", store.reference().display()));
     } else {
-        Store::create(&arguments.store, Arc::new(Disk), record)?;
+        Store::create(&arguments.store, Arc::new(Disk::new(&arguments.store)), record)?;
     }
     say(format_args!("{}: a store for {contigs} contigs, {bases} bases", arguments.store.display()));
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,7 @@
 //! Decodes the rows of a segment on all cores, some parts ahead of who reads them.
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::vec::IntoIter;
 
@@ -35,13 +34,10 @@ struct Part {
     selection: RowSelection,
 }
 
-/// What came of a part, or the panic that it ended in.
-type Outcome = Result<ParquetResult<Vec<RecordBatch>>, Box<dyn Any + Send>>;
-
 pub(super) struct Ahead {
     file: File,
     waiting: VecDeque<Part>,
-    begun: VecDeque<Receiver<Outcome>>,
+    begun: VecDeque<Receiver<ParquetResult<Vec<RecordBatch>>>>,
     ready: IntoIter<RecordBatch>,
 }
 
@@ -112,7 +108,7 @@ impl Ahead {
             rayon::spawn(move || {
                 let decode = || file.reader(part)?.map(|batch| Ok::<_, ParquetError>(batch?)).collect();
                 // Whoever asked may have had enough and be gone.
-                drop(sender.send(catch_unwind(AssertUnwindSafe(decode))));
+                drop(sender.send(guarded(decode)));
             });
             self.begun.push_back(receiver);
         }
@@ -127,12 +123,20 @@ impl Ahead {
             let outcome = self.begun.pop_front()?.recv();
             self.begin();
             match outcome.expect("a part is sent in any case; this is a bug") {
-                Ok(Ok(batches)) => self.ready = batches.into_iter(),
-                Ok(Err(error)) => return Some(Err(error)),
-                Err(panic) => resume_unwind(panic),
+                Ok(batches) => self.ready = batches.into_iter(),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
+}
+
+/// Runs the reader of Parquet, which a file with checksums that fit can still lead into a panic.
+pub(super) fn guarded<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(ParquetError::General(format!("its reader gave up ({text})")))
+    })
 }
 
 impl Iterator for Decoded {
@@ -140,7 +144,7 @@ impl Iterator for Decoded {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Alone(reader) => reader.next().map(|batch| Ok(batch?)),
+            Self::Alone(reader) => guarded(|| Ok(reader.next().transpose()?)).transpose(),
             Self::Ahead(ahead) => ahead.next(),
         }
     }

@@ -183,7 +183,9 @@ impl<'a> Rows<'a> {
                 length.min(BATCH_ROWS - count)
             };
             let cursor = &mut self.cursors[least];
-            assert!(length > 0, "merging made no progress; this is a bug");
+            if length == 0 {
+                return Err(cursor.rows.damaged("another segment holds the same variant of the same track"));
+            }
             if length >= LONG_RUN && count > 0 {
                 break; // It goes out by itself, as a slice.
             }
@@ -215,7 +217,7 @@ impl<'a> Rows<'a> {
                 break;
             }
             self.next_segment += 1;
-            let rows = self.read(segment, part)?;
+            let rows = self.read(*track, segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             let names = [
                 repeated(&self.names.contigs, self.part)?,
@@ -236,9 +238,9 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn read(&self, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
+    fn read(&self, track: usize, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
         let plan = self.plan;
-        let reader = SegmentReader::open(plan.store(), segment)?;
+        let reader = SegmentReader::open(plan.store(), segment)?.has_columns(&plan.tracks[track].columns)?;
         let names = plan.schema().fields().iter().map(|field| field.name().as_str());
         let columns: Option<Vec<usize>> =
             plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());

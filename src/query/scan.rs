@@ -10,11 +10,12 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowS
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use vestore_schema::{BLOCKS_KEY, Format, Segment, row_schema, segment_format};
+use vestore_schema::{BLOCKS_KEY, Format, Segment, Table, row_schema, segment_format};
 
 use super::ANSWER_COLUMNS;
-use super::ahead::Decoded;
+use super::ahead::{Decoded, guarded};
 use super::filter::Bound;
+use super::shape::check_rows;
 use super::source::{Source, damaged};
 use crate::store::{Store, StoreError};
 
@@ -39,11 +40,12 @@ impl SegmentReader {
     pub fn open(store: &Store, segment: &Segment) -> Result<Self, StoreError> {
         let mut source = Source::open(store, segment)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-        let metadata =
-            ArrowReaderMetadata::load(&source, options).map_err(|error| source.failed(segment, &error))?;
+        let metadata = guarded(|| ArrowReaderMetadata::load(&source, options))
+            .map_err(|error| source.failed(segment, &error))?;
         let format = segment_format(&segment.path(), metadata.schema().metadata())?;
         let blocks = metadata.schema().metadata().get(BLOCKS_KEY).map(String::as_str);
         source.check_blocks(blocks).map_err(|error| damaged(segment, &error))?;
+        source.check_pages(metadata.metadata());
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(segment.rows) {
             return Err(damaged(segment, &format!("its footer says {rows} rows, not {}", segment.rows)));
@@ -56,6 +58,15 @@ impl SegmentReader {
     /// The format of the file, which may be older than the catalog's.
     pub(crate) fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// Refuses a segment that lacks one of the score columns of its track.
+    pub(crate) fn has_columns(self, columns: &[String]) -> Result<Self, StoreError> {
+        let values = self.segment.table != Table::Embeddings;
+        match columns.iter().find(|name| values && self.column(name).is_none()) {
+            Some(name) => Err(damaged(&self.segment, &format!("it lacks the column `{name}`"))),
+            None => Ok(self),
+        }
     }
 
     /// The index of a column in the file.
@@ -110,7 +121,8 @@ impl SegmentReader {
         let Self { segment, source, metadata, .. } = self;
         let reader = Decoded::new(source.clone(), metadata, mask, selection)
             .map_err(|error| source.failed(&segment, &error))?;
-        Ok(SegmentRows { segment, source, reader, ranges: ranges.to_vec(), ready: Vec::new() })
+        let reader = Checked { segment, source, reader, previous: 0 };
+        Ok(SegmentRows { reader, ranges: ranges.to_vec(), ready: Vec::new() })
     }
 }
 
@@ -128,20 +140,46 @@ impl SegmentReader {
         let Self { segment, source, metadata, .. } = self;
         let reader = Decoded::new(source.clone(), metadata, mask, selection)
             .map_err(|error| source.failed(&segment, &error))?;
-        Ok(reader.map(move |batch| match batch {
-            Ok(batch) => hand_on(&segment, batch),
-            Err(error) => Err(source.failed(&segment, &error)),
+        Ok(Checked { segment, source, reader, previous: 0 })
+    }
+}
+
+/// Batches of a segment, each checked.
+struct Checked {
+    segment: Segment,
+    source: Source,
+    reader: Decoded,
+    /// The last position so far.
+    previous: i32,
+}
+
+impl Iterator for Checked {
+    type Item = Result<RecordBatch, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.reader.next()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(self.source.failed(&self.segment, &error))),
+        };
+        Some(hand_on(&self.segment, batch).and_then(|batch| {
+            let checked = check_rows(&self.segment, &batch, &mut self.previous);
+            checked.map(|()| batch).map_err(|reason| damaged(&self.segment, &reason))
         }))
     }
 }
 
 /// Batches of the rows of one segment that lie in the asked ranges.
 pub struct SegmentRows {
-    segment: Segment,
-    source: Source,
-    reader: Decoded,
+    reader: Checked,
     ranges: Vec<Range<u32>>,
     ready: Vec<RecordBatch>,
+}
+
+impl SegmentRows {
+    /// The error of a segment that cannot be as it is.
+    pub(super) fn damaged(&self, reason: &str) -> StoreError {
+        damaged(&self.reader.segment, reason)
+    }
 }
 
 impl Iterator for SegmentRows {
@@ -152,11 +190,7 @@ impl Iterator for SegmentRows {
             if let Some(batch) = self.ready.pop() {
                 return Some(Ok(batch));
             }
-            let batch = match self.reader.next()? {
-                Ok(batch) => hand_on(&self.segment, batch),
-                Err(error) => Err(self.source.failed(&self.segment, &error)),
-            };
-            match batch {
+            match self.reader.next()? {
                 Ok(batch) => self.ready = cut(&batch, &self.ranges),
                 Err(error) => return Some(Err(error)),
             }

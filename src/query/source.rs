@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::Segment;
 
+use super::shape::check_page;
 use crate::store::{Blocks, MediumFile, Store, StoreError};
 
 /// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
@@ -24,6 +26,8 @@ pub(super) struct Source {
     tail: Bytes,
     /// Of nothing, until the footer is read.
     blocks: Arc<Blocks>,
+    /// First bytes of pages, ascending.
+    pages: Arc<[u64]>,
     /// What the system said when it refused a read; Parquet keeps only the text of errors.
     refused: Arc<Mutex<Option<io::Error>>>,
 }
@@ -50,6 +54,7 @@ impl Source {
             tail_start: segment.tail.start.min(length),
             tail: Bytes::new(),
             blocks: Arc::default(),
+            pages: Arc::from([]),
             refused: Arc::default(),
         };
         let size = length - source.tail_start;
@@ -67,6 +72,22 @@ impl Source {
         let missing = || ParquetError::General("its footer has no checksums that fit".to_owned());
         self.blocks = Arc::new(blocks.ok_or_else(missing)?);
         Ok(())
+    }
+
+    /// Checks pages before they are decompressed from now on.
+    pub(super) fn check_pages(&mut self, metadata: &ParquetMetaData) {
+        let mut pages = Vec::new();
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            let index = metadata.page_index_for_row_group(number);
+            for (column, chunk) in group.columns().iter().enumerate() {
+                pages.push(chunk.byte_range().0);
+                let located = index.offset_index(column).map(|index| index.page_locations().iter());
+                pages.extend(located.into_iter().flatten().map(|page| page.offset.cast_unsigned()));
+            }
+        }
+        pages.sort_unstable();
+        pages.dedup();
+        self.pages = pages.into();
     }
 
     /// The error of a read that failed: the system's when it refused, else the segment is damaged.
@@ -113,7 +134,11 @@ impl ChunkReader for Source {
         // Asked for headers only; what follows is read as whole chunks.
         let end = if start < self.tail_start { self.tail_start } else { self.length };
         let length = end.saturating_sub(start).min(64 << 10) as usize;
-        self.get_bytes(start, length).map(Cursor::new)
+        let bytes = self.get_bytes(start, length)?;
+        if start < self.tail_start {
+            check_page(&bytes).map_err(ParquetError::General)?;
+        }
+        Ok(Cursor::new(bytes))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
@@ -129,6 +154,10 @@ impl ChunkReader for Source {
             return Err(ParquetError::General(format!("bytes from {at} on have changed")));
         }
         let skipped = (start - around.start) as usize;
-        Ok(bytes.slice(skipped..skipped + length))
+        let bytes = bytes.slice(skipped..skipped + length);
+        if self.pages.binary_search(&start).is_ok() {
+            check_page(&bytes).map_err(ParquetError::General)?;
+        }
+        Ok(bytes)
     }
 }

@@ -9,8 +9,8 @@ mod studies;
 use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
@@ -21,7 +21,10 @@ use serde::de::DeserializeOwned;
 use vestore_schema::catalog::{
     FORMAT, META, MODELS, NEXT_SEGMENT, RETIRED, RUNS, SEGMENTS, STORE, STUDIES, STUDY_RUNS,
 };
-use vestore_schema::{FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Table, Track};
+use vestore_schema::{
+    Assembly, FORMAT_VERSION, Format, Model, RecordError, Run, Segment, StoreRecord, Table, Track,
+    check_ancestry,
+};
 
 use super::error::StoreError;
 use super::medium::{Access, Guard, Lock, Medium, MediumFile};
@@ -46,6 +49,8 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 pub(crate) struct Catalog {
     store: PathBuf,
     medium: Arc<dyn Medium>,
+    /// The contigs that segments lie on, read once.
+    assembly: Arc<OnceLock<Assembly>>,
 }
 
 /// The catalog as one reader has it open.
@@ -67,7 +72,7 @@ impl Drop for Opened {
 
 impl Catalog {
     pub(crate) fn new(store: &Path, medium: Arc<dyn Medium>) -> Self {
-        Self { store: store.to_owned(), medium }
+        Self { store: store.to_owned(), medium, assembly: Arc::default() }
     }
 
     fn path(&self) -> PathBuf {
@@ -266,27 +271,48 @@ impl CatalogRead<'_> {
     fn all<T: DeserializeOwned>(
         &self,
         table: TableDefinition<'_, &'static str, &'static [u8]>,
+        check: impl Fn(&T, &str) -> Result<(), RecordError>,
     ) -> Result<Vec<T>, StoreError> {
         let table = self.transaction.open_table(table).map_err(|error| self.catalog.failed(error))?;
         let entries = table.iter().map_err(|error| self.catalog.failed(error))?;
         entries
             .map(|entry| {
                 let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
-                self.catalog.decode(key.value(), value.value())
+                let record = self.catalog.decode(key.value(), value.value())?;
+                check(&record, key.value()).map_err(|error| self.broken(key.value(), &error))?;
+                Ok(record)
             })
             .collect()
     }
 
+    /// The error of a record that no store can have.
+    fn broken(&self, key: &str, error: &RecordError) -> StoreError {
+        self.catalog.broken(key, error.to_string())
+    }
+
     pub(crate) fn store(&self) -> Result<StoreRecord, StoreError> {
-        self.meta(STORE)
+        let record: StoreRecord = self.meta(STORE)?;
+        record.check().map_err(|error| self.broken(STORE, &error))?;
+        Ok(record)
+    }
+
+    /// The contigs of the store.
+    fn assembly(&self) -> Result<&Assembly, StoreError> {
+        if let Some(assembly) = self.catalog.assembly.get() {
+            return Ok(assembly);
+        }
+        let assembly = self.store()?.assembly;
+        Ok(self.catalog.assembly.get_or_init(|| assembly))
     }
 
     pub(crate) fn models(&self) -> Result<Vec<Model>, StoreError> {
-        self.all(MODELS)
+        let models = self.all(MODELS, Model::check)?;
+        check_ancestry(&models).map_err(|error| self.broken("models", &error))?;
+        Ok(models)
     }
 
     pub(crate) fn tracks(&self) -> Result<Vec<Track>, StoreError> {
-        self.all(vestore_schema::catalog::TRACKS)
+        self.all(vestore_schema::catalog::TRACKS, Track::check)
     }
 
     /// Segments of one table, track and contig that may hold rows at 0-based `start..end`, by position.
@@ -329,13 +355,12 @@ impl CatalogRead<'_> {
     fn segment(&self, key: SegmentKey<'_>, bytes: &[u8]) -> Result<Segment, StoreError> {
         let name = segment_key(key);
         let segment: Segment = self.catalog.decode(&name, bytes)?;
-        let Segment { table, track, first, last, number, rows, bytes, .. } = &segment;
-        let agrees = (table.as_str(), track.as_str(), *first, *number) == (key.0, key.1, key.3, key.4);
-        if agrees && first <= last && *last < i32::MAX.cast_unsigned() && *rows < 1 << 32 && *bytes < 1 << 48
-        {
-            return Ok(segment);
+        let Segment { table, track, first, number, .. } = &segment;
+        if (table.as_str(), track.as_str(), *first, *number) != (key.0, key.1, key.3, key.4) {
+            return Err(self.catalog.broken(&name, "it belongs under another key".to_owned()));
         }
-        Err(self.catalog.broken(&name, "it is no segment that can stand there".to_owned()))
+        segment.check(self.assembly()?, key.2).map_err(|error| self.broken(&name, &error))?;
+        Ok(segment)
     }
 
     pub(crate) fn runs(&self) -> Result<Vec<Run>, StoreError> {
@@ -344,7 +369,10 @@ impl CatalogRead<'_> {
         entries
             .map(|entry| {
                 let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
-                self.catalog.decode(&key.value().to_string(), value.value())
+                let (number, name) = (key.value(), key.value().to_string());
+                let run: Run = self.catalog.decode(&name, value.value())?;
+                run.check(number).map_err(|error| self.broken(&name, &error))?;
+                Ok(run)
             })
             .collect()
     }
@@ -361,8 +389,22 @@ impl CatalogRead<'_> {
             .collect()
     }
 
+    /// The number that the next segment gets: greater than that of every segment and retired file, which it would
+    /// overwrite otherwise.
     pub(crate) fn next_segment(&self) -> Result<u64, StoreError> {
-        self.meta(NEXT_SEGMENT)
+        let next: u64 = self.meta(NEXT_SEGMENT)?;
+        let retired = self.retired()?;
+        let retired = retired.iter().filter_map(|(path, _)| {
+            Path::new(path)
+                .file_stem()
+                .and_then(|number| number.to_str())
+                .and_then(|number| number.parse().ok())
+        });
+        let greatest = self.all_segments()?.iter().map(|segment| segment.number).chain(retired).max();
+        if greatest.is_none_or(|greatest| next > greatest) && next < 1 << 48 {
+            return Ok(next);
+        }
+        Err(self.catalog.broken(NEXT_SEGMENT, format!("{next} is not greater than the numbers in use")))
     }
 }
 

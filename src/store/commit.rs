@@ -31,7 +31,7 @@ pub struct Writer {
     next_segment: u64,
     files: Files,
     poisoned: bool,
-    _guard: Guard,
+    lock: Guard,
 }
 
 impl Writer {
@@ -45,7 +45,7 @@ impl Writer {
         store.catalog.sync()?;
         let mut files = Files::new(store)?;
         let next_segment = recovery::clean(store, &mut files)?;
-        Ok(Self { store: store.clone(), next_segment, files, poisoned: false, _guard: guard })
+        Ok(Self { store: store.clone(), next_segment, files, poisoned: false, lock: guard })
     }
 
     /// The store that is written.
@@ -267,6 +267,10 @@ impl Writer {
             return Err(StoreError::Poisoned { path: self.store.root.clone() });
         }
         self.poisoned = true;
+        let lock = self.store.root.join(WRITER_LOCK);
+        if !self.lock.is_named().map_err(StoreError::io("check the lock", &lock))? {
+            return Err(StoreError::LockLost { path: lock });
+        }
         let result = change(self)?;
         self.poisoned = false;
         Ok(result)

@@ -106,6 +106,16 @@ pub enum StoreError {
         /// The store.
         path: PathBuf,
     },
+    /// The file of the writer's lock is gone, or another has its name: someone else may write.
+    #[error(
+        "{} was removed or replaced while this command held it; another command may be writing to the store, so \
+         nothing more was committed: check that none is running, then rerun",
+        path.display()
+    )]
+    LockLost {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// No model or track has the name.
     #[error("the store has no {kind} `{name}`; it has {}", if known.is_empty() { "none yet".to_owned() } else { known.join(", ") })]
     Unknown {

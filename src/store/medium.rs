@@ -1,13 +1,9 @@
 //! Where a store lies: every system call of the store goes through this one trait, so that tests can
 //! fail, cut or forget each of them.
 
-use std::any::Any;
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +27,18 @@ pub enum Lock {
     TryExclusive,
 }
 
+/// A lock that is held.
+pub trait Held: Debug + Send + Sync {
+    /// Whether its path still names the file that is locked. Where it does not, somebody removed the file or put
+    /// another folder in the store's place, and others may hold a lock of the same name.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn is_named(&self) -> io::Result<bool>;
+}
+
 /// Keeps a lock until it is dropped.
-pub type Guard = Box<dyn Any + Send + Sync>;
+pub type Guard = Box<dyn Held>;
 
 /// An open file.
 pub trait MediumFile: Debug + Send + Sync {
@@ -135,177 +141,4 @@ pub trait Medium: Debug + Send + Sync {
     fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>>;
     /// The Unix second.
     fn now(&self) -> u64;
-}
-
-/// The file system of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
-
-impl Medium for Disk {
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn MediumFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(access != Access::Read);
-        if access == Access::Create {
-            options.create(true).truncate(true);
-        }
-        Ok(Box::new(DiskFile(options.open(path)?)))
-    }
-
-    fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Guard>> {
-        let file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
-            Ok(file) => file,
-            // A medium that cannot be written can still be locked, where the lock file is there.
-            Err(_) if lock == Lock::Shared => File::open(path)?,
-            Err(error) => return Err(error),
-        };
-        match lock {
-            Lock::Shared => file.lock_shared()?,
-            Lock::Exclusive => file.lock()?,
-            Lock::TryExclusive => match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(error),
-            },
-        }
-        Ok(Some(Box::new(Locked(file))))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir(path)
-    }
-
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
-    }
-
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        // The parent of a relative path is the empty path, by which people mean this folder.
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        File::open(path)?.sync_all()
-    }
-
-    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn FileSystem>>> {
-        if !syncs_report_failures() {
-            return Ok(None);
-        }
-        let folder = File::open(path)?;
-        let device = folder.metadata()?.dev();
-        Ok(Some(Box::new(DiskFileSystem { folder, device })))
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
-        let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            // A link out of the store is a file here, never a folder to walk into.
-            names.push((entry.path(), entry.file_type()?.is_dir()));
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    fn now(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    }
-}
-
-/// A locked file. Closing it is not enough: a program that another thread starts holds a copy for a moment.
-struct Locked(File);
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        // Where this fails, the lock ends when the last copy is closed.
-        drop(self.0.unlock());
-    }
-}
-
-/// The file system that a folder lies in.
-#[derive(Debug)]
-struct DiskFileSystem {
-    folder: File,
-    device: u64,
-}
-
-impl FileSystem for DiskFileSystem {
-    fn holds(&self, path: &Path) -> io::Result<bool> {
-        Ok(fs::metadata(path)?.dev() == self.device)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.folder)?)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn sync(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-/// Whether one sync of a whole file system reports failed writes: from Linux 5.8 on.
-fn syncs_report_failures() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
-    cfg!(target_os = "linux") && (numbers.next(), numbers.next()) >= (Some(5), Some(8))
-}
-
-#[derive(Debug)]
-struct DiskFile(File);
-
-impl MediumFile for DiskFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.0, buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::Command;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    #[test]
-    fn a_lock_is_free_once_dropped_also_while_programs_are_started() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    Command::new("true").status().unwrap();
-                }
-            });
-            let refused = (0..20_000).position(|_| Disk.lock(&path, Lock::TryExclusive).unwrap().is_none());
-            done.store(true, Ordering::Relaxed);
-            assert_eq!(refused, None);
-        });
-    }
 }

@@ -123,7 +123,8 @@ impl StorageBackend for Overlay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::medium::{Access, Disk, Medium};
+    use crate::store::disk::Disk;
+    use crate::store::medium::{Access, Medium};
 
     /// The overlay behaves as a vector of bytes does, and the file below never changes.
     #[test]
@@ -132,7 +133,9 @@ mod tests {
         let path = folder.path().join("file");
         let original: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
         std::fs::write(&path, &original).unwrap();
-        let overlay = Overlay::new(Disk.open(&path, Access::Read).unwrap(), Arc::default()).unwrap();
+        let overlay =
+            Overlay::new(Disk::new(folder.path()).open(&path, Access::Read).unwrap(), Arc::default())
+                .unwrap();
         let mut model = original.clone();
         let mut state = 7_u64;
         let mut random = |limit: u64| {

@@ -108,13 +108,18 @@ impl Store {
             checked => checked?,
         }
         // Records that nothing below looks at.
-        self.snapshot()?;
+        let tracks = self.snapshot()?.tracks;
         self.runs()?;
+        self.catalog.read(|catalog| catalog.next_segment())?;
         self.catalog.read(|catalog| catalog.check_studies())?;
         let segments = self.all_segments()?;
         let mut read = 0;
         for segment in &segments {
-            if let Err(reason) = self.verify_segment(segment) {
+            let checked = match tracks.iter().find(|track| track.name == segment.track) {
+                Some(track) => self.verify_segment(segment, &track.columns),
+                None => Err("the catalog has no such track".to_owned()),
+            };
+            if let Err(reason) = checked {
                 damage.push(Damage::Segment { segment: segment.clone(), reason });
             }
             read += segment.bytes;
@@ -160,7 +165,7 @@ impl Store {
         self.catalog.read(|catalog| Ok(catalog.retired()?.len() as u64))
     }
 
-    fn verify_segment(&self, segment: &Segment) -> Result<(), String> {
+    fn verify_segment(&self, segment: &Segment, columns: &[String]) -> Result<(), String> {
         let file = self.open_segment(segment).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
             _ => error.to_string(),
@@ -182,7 +187,8 @@ impl Store {
         if found != segment.checksum {
             return Err(format!("checksum {} is not {}", found.short(), segment.checksum.short()));
         }
-        let reader = SegmentReader::open(self, segment).map_err(|error| error.to_string())?;
+        let reader = SegmentReader::open(self, segment).and_then(|reader| reader.has_columns(columns));
+        let reader = reader.map_err(|error| error.to_string())?;
         let batches =
             reader.read(std::slice::from_ref(&(0..u32::MAX)), None).map_err(|error| error.to_string())?;
         let (mut rows, mut previous, mut first) = (0, None, None);

@@ -1,0 +1,190 @@
+//! What records of the catalog must be, whoever wrote them: a store may come from somebody else, with checksums that
+//! fit.
+
+use std::collections::HashSet;
+use std::path::{Component, Path};
+
+use thiserror::Error;
+
+use crate::assembly::Assembly;
+use crate::catalog::{Run, StoreRecord};
+use crate::model::Model;
+use crate::segment::Segment;
+use crate::track::{EXTERNAL_MODEL, Track, check_name};
+
+/// Numbers of runs and segments are below this: far beyond use, and far from where counting ends.
+const NUMBERS: u64 = 1 << 48;
+/// The widest hidden state; embeddings of that width are still lists that Arrow can hold.
+const HIDDEN: u32 = 1 << 20;
+
+/// Why a record is not one that a store can have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field} `{}`: {problem}", value.escape_debug())]
+pub struct RecordError {
+    /// Which part of it.
+    pub field: &'static str,
+    /// What it says.
+    pub value: String,
+    /// What is wrong with that.
+    pub problem: &'static str,
+}
+
+fn must(holds: bool, field: &'static str, value: &str, problem: &'static str) -> Result<(), RecordError> {
+    if holds { Ok(()) } else { Err(RecordError { field, value: value.to_owned(), problem }) }
+}
+
+fn named(name: &str, key: &str) -> Result<(), RecordError> {
+    must(check_name(name).is_ok(), "name", name, "not a name that a store can have")?;
+    must(name == key, "name", name, "not the name of its key")
+}
+
+impl StoreRecord {
+    /// Checks that it has contigs, each with a name of its own that can be printed.
+    ///
+    /// # Errors
+    /// The first part that cannot be.
+    pub fn check(&self) -> Result<(), RecordError> {
+        must(!self.assembly.contigs.is_empty(), "contigs", "[]", "a reference has at least one")?;
+        let mut seen = HashSet::new();
+        for contig in &self.assembly.contigs {
+            let name = &contig.name;
+            let plain = !name.is_empty() && !name.chars().any(char::is_control);
+            must(plain, "contig", name, "not a name: empty, or with control characters")?;
+            must(seen.insert(name), "contig", name, "named twice")?;
+            must(contig.length > 0, "contig", name, "without bases")?;
+            let digest = &contig.digest;
+            must(!digest.chars().any(char::is_control), "digest", digest, "not a refget digest")?;
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    /// Checks that the model can stand under `key`: layers within the checkpoint's, copied files within the store.
+    ///
+    /// # Errors
+    /// The first part that cannot be.
+    pub fn check(&self, key: &str) -> Result<(), RecordError> {
+        named(&self.name, key)?;
+        must(self.name != EXTERNAL_MODEL, "name", key, "kept for imported scores")?;
+        let layers = format!("{:?}", self.kept_layers);
+        let ascend = self.kept_layers.is_sorted_by(|a, b| a < b);
+        let within = self.kept_layers.last().is_none_or(|last| *last < self.layers);
+        must(ascend && within, "kept_layers", &layers, "not ascending layers of the checkpoint")?;
+        let hidden = self.hidden.to_string();
+        must((1..=HIDDEN).contains(&self.hidden), "hidden", &hidden, "not a width of hidden states")?;
+        for place in [Some(&self.checkpoint), self.adapter.as_ref()].into_iter().flatten() {
+            let within = || Path::new(place).components().all(|part| matches!(part, Component::Normal(_)));
+            let own = !self.copied || (place.starts_with("models/") && within());
+            must(
+                own && !place.contains('\0'),
+                "place",
+                place,
+                "a copied model lies in `models/` of the store",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks that no model is its own ancestor.
+///
+/// # Errors
+/// Names the first model that is.
+pub fn check_ancestry(models: &[Model]) -> Result<(), RecordError> {
+    let parent = |model: &Model| {
+        let name = model.parent.as_ref()?;
+        models.iter().position(|other| other.name == *name)
+    };
+    let parents: Vec<Option<usize>> = models.iter().map(parent).collect();
+    for (start, model) in models.iter().enumerate() {
+        let ancestors = std::iter::successors(parents[start], |at| parents[*at]);
+        // More steps than models: some model came twice.
+        let ends = ancestors.take(models.len() + 1).count() <= models.len();
+        must(ends, "parent", model.parent.as_deref().unwrap_or_default(), "the model is its own ancestor")?;
+    }
+    Ok(())
+}
+
+impl Track {
+    /// Checks that the track can stand under `key`, with columns that its recipe or its import makes.
+    ///
+    /// # Errors
+    /// The first part that cannot be.
+    pub fn check(&self, key: &str) -> Result<(), RecordError> {
+        named(&self.name, key)?;
+        let columns = self.columns.join(",");
+        let letters =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte));
+        let mut seen = HashSet::new();
+        let fit = self.columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
+        must(fit && !self.columns.is_empty(), "columns", &columns, "not distinct names of scores")?;
+        match &self.external {
+            None => {
+                must(self.columns == self.recipe.columns(), "columns", &columns, "not those of its recipe")?
+            }
+            Some(external) => must(
+                external.columns.len() == self.columns.len() && self.model == EXTERNAL_MODEL,
+                "external",
+                &columns,
+                "not a column of the imported file for each score",
+            )?,
+        }
+        let step = self.recipe.precision.as_deref().unwrap_or("1");
+        let positive = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
+        must(positive, "precision", step, "not a positive step")
+    }
+}
+
+impl Run {
+    /// Checks that the run can stand under the number `key`.
+    ///
+    /// # Errors
+    /// The first part that cannot be.
+    pub fn check(&self, key: u64) -> Result<(), RecordError> {
+        let number = self.number.to_string();
+        must(self.number == key, "number", &number, "not the number of its key")?;
+        must(self.number < NUMBERS, "number", &number, "beyond what a store counts to")?;
+        must(check_name(&self.track).is_ok(), "track", &self.track, "not a name that a track can have")
+    }
+}
+
+impl Segment {
+    /// Checks that the segment lies on the contig at index `contig` of the store's assembly.
+    ///
+    /// # Errors
+    /// The first part that cannot be.
+    pub fn check(&self, assembly: &Assembly, contig: u32) -> Result<(), RecordError> {
+        let found = assembly.contigs.get(contig as usize).filter(|contig| contig.name == self.contig);
+        must(found.is_some(), "contig", &self.contig, "not the reference's contig of its key")?;
+        let last = self.last.to_string();
+        let within = found.is_some_and(|contig| {
+            self.first <= self.last && self.last < contig.length && self.last < i32::MAX.cast_unsigned()
+        });
+        must(within, "last", &last, "not a position on its contig")?;
+        must(self.number < NUMBERS, "number", &self.number.to_string(), "beyond what a store counts to")?;
+        must(self.bytes < NUMBERS, "bytes", &self.bytes.to_string(), "more than a file holds")?;
+        must(self.rows > 0 && self.rows < 1 << 32, "rows", &self.rows.to_string(), "not a number of rows")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assembly::Contig;
+
+    #[test]
+    fn a_reference_has_contigs_with_names_of_their_own() {
+        let contig = |name: &str| Contig { name: name.to_owned(), length: 9, digest: "SQ.x".to_owned() };
+        let store = |names: &[&str]| StoreRecord {
+            reference: "x.fa".to_owned(),
+            assembly: Assembly { name: None, contigs: names.iter().map(|name| contig(name)).collect() },
+        };
+        assert_eq!(store(&["1", "HLA-A*01:01"]).check(), Ok(()));
+        for names in [&[][..], &["1", "1"], &[""], &["1\u{1b}[31m"]] {
+            assert!(store(names).check().is_err(), "{names:?}");
+        }
+        let told = store(&["\u{1b}[2J"]).check().unwrap_err().to_string();
+        assert!(!told.contains('\u{1b}'), "{told:?}");
+    }
+}

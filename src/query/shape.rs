@@ -1,0 +1,103 @@
+//! What the rows and pages of a segment must be, whoever wrote it: checksums that fit say only that the catalog agrees.
+
+use arrow::array::{AsArray, Float32Array, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Int32Type};
+use vestore_schema::{KEY_COLUMNS, Segment};
+
+/// The most that a page may grow when it is decompressed, where it is large: pages of letters and numbers that
+/// vestore writes stay far below.
+const EXPANSION: u64 = 1 << 10;
+/// What any page may take.
+const PAGE_BYTES: u64 = 16 << 20;
+
+/// Checks a batch of rows: positions ascend and scores are numbers. `previous` is the last position of the batch before,
+/// and becomes that of this one.
+pub(super) fn check_rows(segment: &Segment, batch: &RecordBatch, previous: &mut i32) -> Result<(), String> {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if field.name() == KEY_COLUMNS[0] {
+            let positions = column.as_primitive::<Int32Type>().values();
+            let ascend = positions.first().is_none_or(|first| *previous <= *first) && positions.is_sorted();
+            if !ascend {
+                return Err("its positions do not ascend".to_owned());
+            }
+            *previous = positions.last().copied().unwrap_or(*previous);
+        }
+        let values = match field.data_type() {
+            DataType::Float32 => Some(column.as_primitive::<Float32Type>()),
+            DataType::FixedSizeList(..) => column.as_fixed_size_list().values().as_primitive_opt(),
+            _ => None,
+        };
+        if values.is_some_and(|values| !are_finite(values)) {
+            return Err(format!("its column `{}` holds a value that is not a number", field.name()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every value that is there is finite. What stands in the place of a missing one does not count.
+fn are_finite(values: &Float32Array) -> bool {
+    values.values().iter().all(|value| value.is_finite()) || values.iter().flatten().all(f32::is_finite)
+}
+
+/// Checks the begin of a page: what it takes in memory is in its header, before anything is decompressed. The header is
+/// a Thrift struct in compact form (parquet.thrift, `PageHeader`) whose first fields are type, uncompressed and
+/// compressed size.
+pub(super) fn check_page(page: &[u8]) -> Result<(), String> {
+    /// Field number one more than that before, an i32.
+    const NEXT_I32: u8 = 0x15;
+    let mut rest = page;
+    let mut number = || {
+        let (&kind, after) = rest.split_first()?;
+        rest = after;
+        let mut value = 0_u64;
+        for shift in (0..35).step_by(7) {
+            let (&byte, after) = rest.split_first()?;
+            rest = after;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                // Zigzag: the sizes of pages are not negative.
+                return (kind == NEXT_I32 && value & 1 == 0).then_some(value / 2);
+            }
+        }
+        None
+    };
+    let (Some(_), Some(uncompressed), Some(compressed)) = (number(), number(), number()) else {
+        return Err("a page has no header as vestore writes it".to_owned());
+    };
+    if uncompressed > PAGE_BYTES.max(compressed.saturating_mul(EXPANSION)) {
+        return Err(format!("a page of {compressed} bytes would take {uncompressed} in memory"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(kind: u64, uncompressed: u64, compressed: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in [kind, uncompressed, compressed] {
+            bytes.push(0x15);
+            let mut value = number * 2;
+            while value >= 0x80 {
+                bytes.push((value & 0x7f) as u8 | 0x80);
+                value >>= 7;
+            }
+            bytes.push(value as u8);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_page_that_grows_beyond_reason_is_refused_before_it_does() {
+        assert!(check_page(&header(0, 32 << 10, 900)).is_ok());
+        assert!(check_page(&header(0, 16 << 20, 10)).is_ok());
+        assert!(check_page(&header(0, 1 << 30, 2 << 20)).is_ok());
+        assert!(check_page(&header(2, 1 << 30, 30 << 10)).is_err());
+        assert!(check_page(&header(0, (1 << 31) - 1, 100)).is_err());
+        for cut in 0..4 {
+            assert!(check_page(&header(0, 100, 100)[..cut]).is_err());
+        }
+        assert!(check_page(&[0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err());
+    }
+}
