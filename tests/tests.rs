@@ -9,6 +9,7 @@ mod damage;
 mod evaluate;
 mod faults;
 mod finetuning;
+mod forged;
 mod format1;
 mod golden;
 mod hostile;

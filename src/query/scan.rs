@@ -162,7 +162,7 @@ impl Iterator for Checked {
             Err(error) => return Some(Err(self.source.failed(&self.segment, &error))),
         };
         Some(hand_on(&self.segment, batch).and_then(|batch| {
-            let checked = check_rows(&self.segment, &batch, &mut self.previous);
+            let checked = check_rows(&batch, &mut self.previous);
             checked.map(|()| batch).map_err(|reason| damaged(&self.segment, &reason))
         }))
     }

@@ -2,7 +2,7 @@
 
 use arrow::array::{AsArray, Float32Array, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Int32Type};
-use vestore_schema::{KEY_COLUMNS, Segment};
+use vestore_schema::KEY_COLUMNS;
 
 /// The most that a page may grow when it is decompressed, where it is large: pages of letters and numbers that
 /// vestore writes stay far below.
@@ -12,7 +12,7 @@ const PAGE_BYTES: u64 = 16 << 20;
 
 /// Checks a batch of rows: positions ascend and scores are numbers. `previous` is the last position of the batch before,
 /// and becomes that of this one.
-pub(super) fn check_rows(segment: &Segment, batch: &RecordBatch, previous: &mut i32) -> Result<(), String> {
+pub(super) fn check_rows(batch: &RecordBatch, previous: &mut i32) -> Result<(), String> {
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         if field.name() == KEY_COLUMNS[0] {
             let positions = column.as_primitive::<Int32Type>().values();
