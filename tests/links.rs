@@ -63,7 +63,7 @@ fn tries(root: &Path, kind: &str) -> bool {
         Ok(writer) => writer,
         Err(error) => return told(error) || refused,
     };
-    let compacted = writer.compact_to(10, |_| {}).is_err_and(told);
+    let compacted = writer.compact_to(10, false, |_| {}).is_err_and(told);
     let removed = writer.remove_track("t").is_err_and(told);
     refused || compacted || removed
 }
