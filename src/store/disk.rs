@@ -108,7 +108,8 @@ fn open_folder(above: &OwnedFd, name: &Path) -> io::Result<OwnedFd> {
 fn refusal(folder: &OwnedFd, name: &Path, error: rustix::io::Errno) -> io::Error {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => match FileType::from_raw_mode(found.st_mode) {
-            FileType::RegularFile | FileType::Directory => error.into(),
+            FileType::RegularFile => error.into(),
+            FileType::Directory if error != rustix::io::Errno::ISDIR => error.into(),
             other => not_plain(other),
         },
         Err(_) => error.into(),

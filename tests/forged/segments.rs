@@ -27,7 +27,7 @@ type Columns = Vec<(&'static str, ArrayRef, bool)>;
 fn good() -> Columns {
     let text = |values: [&'static str; 3]| Arc::new(StringArray::from(Vec::from(values))) as ArrayRef;
     vec![
-        ("position", Arc::new(Int32Array::from(vec![10, 20, 30])), false),
+        ("position", Arc::new(Int32Array::from(vec![500, 600, 700])), false),
         ("reference", text(["A", "C", "G"]), false),
         ("alternate", text(["C", "G", "T"]), false),
         ("llr", Arc::new(Float32Array::from(vec![0.5, -1.0, 2.0])), true),
@@ -118,13 +118,16 @@ fn forged_segments_are_damaged_and_nothing_worse() {
     };
     let forged: Vec<(&str, Columns)> = vec![
         ("position as text", changed("position", text([Some("1"), Some("2"), Some("3")]), false)),
-        ("position of 64 bits", changed("position", Arc::new(Int64Array::from(vec![10, 20, 30])), false)),
-        ("position not ascending", changed("position", Arc::new(Int32Array::from(vec![30, 20, 10])), false)),
-        ("position 0", changed("position", Arc::new(Int32Array::from(vec![0, 20, 30])), false)),
-        ("position beyond", changed("position", Arc::new(Int32Array::from(vec![10, 20, i32::MAX])), false)),
+        ("position of 64 bits", changed("position", Arc::new(Int64Array::from(vec![500, 600, 700])), false)),
+        (
+            "position not ascending",
+            changed("position", Arc::new(Int32Array::from(vec![700, 600, 500])), false),
+        ),
+        ("position 0", changed("position", Arc::new(Int32Array::from(vec![0, 600, 700])), false)),
+        ("position beyond", changed("position", Arc::new(Int32Array::from(vec![500, 600, i32::MAX])), false)),
         (
             "missing position",
-            changed("position", Arc::new(Int32Array::from(vec![Some(10), None, Some(30)])), true),
+            changed("position", Arc::new(Int32Array::from(vec![Some(500), None, Some(700)])), true),
         ),
         ("missing allele", changed("alternate", text([Some("C"), None, Some("T")]), true)),
         ("doubles", changed("llr", Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0])), true)),
