@@ -27,7 +27,8 @@ fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, V
         copied: false,
         assembly: reference.survey().expect("contigs"),
     };
-    let store = Store::create(&folder.join("store"), Arc::new(Disk), record).expect("a store");
+    let store = Store::create(&folder.join("store"), Arc::new(Disk::new(&folder.join("store"))), record)
+        .expect("a store");
     let path = source.checkpoint.to_str().expect("UTF-8").to_owned();
     let record = record_of("nt", describe(&source).expect("a model"), path, None);
     let scores = vec![ScoreKind::Llr, ScoreKind::Distance];
