@@ -207,6 +207,15 @@ impl Store {
         self.contigs.get(name).copied()
     }
 
+    /// The models that `model` was derived from among `models`, its parent first.
+    ///
+    /// # Errors
+    /// When the catalog makes a model its own ancestor.
+    pub fn ancestors<'a>(&self, model: &'a Model, models: &'a [Model]) -> Result<Vec<&'a Model>, StoreError> {
+        vestore_schema::ancestors(model, models)
+            .map_err(|error| self.catalog.broken(&model.name, error.to_string()))
+    }
+
     /// Where a model's checkpoint or adapter lies.
     #[must_use]
     pub fn model_path(&self, model: &Model, path: &str) -> PathBuf {

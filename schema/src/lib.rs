@@ -19,7 +19,7 @@ pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
 pub use model::{Model, ModelFile, TokenizerKind};
-pub use record::{RecordError, check_ancestry};
+pub use record::{RecordError, ancestors};
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use study::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,

@@ -87,23 +87,21 @@ impl Model {
     }
 }
 
-/// Checks that no model is its own ancestor.
+/// The models that `model` was derived from among `models`, its parent first.
 ///
 /// # Errors
-/// Names the first model that is.
-pub fn check_ancestry(models: &[Model]) -> Result<(), RecordError> {
+/// When the model is its own ancestor, or one of them is.
+pub fn ancestors<'a>(model: &'a Model, models: &'a [Model]) -> Result<Vec<&'a Model>, RecordError> {
     let parent = |model: &Model| {
         let name = model.parent.as_ref()?;
-        models.iter().position(|other| other.name == *name)
+        models.iter().find(|other| other.name == *name)
     };
-    let parents: Vec<Option<usize>> = models.iter().map(parent).collect();
-    for (start, model) in models.iter().enumerate() {
-        let ancestors = std::iter::successors(parents[start], |at| parents[*at]);
-        // More steps than models: some model came twice.
-        let ends = ancestors.take(models.len() + 1).count() <= models.len();
-        must(ends, "parent", model.parent.as_deref().unwrap_or_default(), "the model is its own ancestor")?;
-    }
-    Ok(())
+    // One more than there are: some model came twice.
+    let found: Vec<&Model> =
+        std::iter::successors(parent(model), |found| parent(found)).take(models.len() + 1).collect();
+    let name = model.parent.as_deref().unwrap_or_default();
+    must(found.len() <= models.len(), "parent", name, "a model would be its own ancestor")?;
+    Ok(found)
 }
 
 impl Track {
@@ -178,6 +176,7 @@ mod tests {
         let contig = |name: &str| Contig { name: name.to_owned(), length: 9, digest: "SQ.x".to_owned() };
         let store = |names: &[&str]| StoreRecord {
             reference: "x.fa".to_owned(),
+            copied: false,
             assembly: Assembly { name: None, contigs: names.iter().map(|name| contig(name)).collect() },
         };
         assert_eq!(store(&["1", "HLA-A*01:01"]).check(), Ok(()));

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 line("", &format!("{column} from its column {from}"))?;
             }
         }
-        None => lineage(&snapshot, track)?,
+        None => lineage(&store, &snapshot, track)?,
     }
     line("recipe", &track.recipe_text())?;
     if track.external.is_none() {
@@ -64,19 +64,14 @@ fn line(name: &str, value: &str) -> std::io::Result<()> {
 }
 
 /// The model, then what it was derived from.
-fn lineage(snapshot: &Snapshot, track: &Track) -> anyhow::Result<()> {
-    let find = |name: &str| snapshot.models.iter().find(|model| model.name == name);
-    let mut next = find(&track.model);
-    if next.is_none() {
+fn lineage(store: &Store, snapshot: &Snapshot, track: &Track) -> anyhow::Result<()> {
+    let Some(model) = snapshot.models.iter().find(|model| model.name == track.model) else {
         line("model", &format!("{}, id {}", track.model, track.model_id))?;
-    }
-    let mut label = "model";
-    // A chain is never longer than the list of models.
-    for _ in 0..snapshot.models.len() {
-        let Some(model) = next else { break };
-        line(label, &describe(model))?;
-        label = "  from";
-        next = model.parent.as_deref().and_then(find);
+        return Ok(());
+    };
+    line("model", &describe(model))?;
+    for ancestor in store.ancestors(model, &snapshot.models)? {
+        line("  from", &describe(ancestor))?;
     }
     Ok(())
 }

@@ -82,7 +82,8 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let snapshot = Store::open(&arguments.store)?.snapshot()?;
+    let store = Store::open(&arguments.store)?;
+    let snapshot = store.snapshot()?;
     let known: Vec<String> = snapshot.models.iter().map(|model| model.name.clone()).collect();
     let mut models = snapshot.models.clone();
     if let Some(name) = &arguments.name {
@@ -104,7 +105,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             if index > 0 {
                 print(format_args!(""))?;
             }
-            show(model, &snapshot.models, &tracks)?;
+            show(model, &store.ancestors(model, &snapshot.models)?, &tracks)?;
         } else {
             if index == 0 {
                 print(format_args!(
@@ -126,12 +127,10 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
 }
 
 /// The models that this one was derived from, oldest first, and what each step did.
-fn lineage(model: &Model, models: &[Model]) -> String {
+fn lineage(model: &Model, ancestors: &[&Model]) -> String {
     let mut steps = vec![model.name.clone()];
     let mut model = model;
-    while let Some(parent) =
-        model.parent.as_ref().and_then(|name| models.iter().find(|other| other.name == *name))
-    {
+    for parent in ancestors {
         let pruned = parent.kept_layers != model.kept_layers;
         let adapted = parent.adapter_digest != model.adapter_digest;
         let step = match (pruned, adapted) {
@@ -147,7 +146,7 @@ fn lineage(model: &Model, models: &[Model]) -> String {
     steps.join(" ")
 }
 
-fn show(model: &Model, models: &[Model], tracks: &[&str]) -> anyhow::Result<()> {
+fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<()> {
     let line = |name: &str, value: String| print(format_args!("{name:<16}{value}"));
     line("name", model.name.clone())?;
     line("id", model.id.to_string())?;
@@ -155,7 +154,7 @@ fn show(model: &Model, models: &[Model], tracks: &[&str]) -> anyhow::Result<()> 
     if let Some(note) = &model.note {
         line("note", note.clone())?;
     }
-    line("lineage", lineage(model, models))?;
+    line("lineage", lineage(model, ancestors))?;
     if let Some(track) = &model.pruned_by {
         line("pruned by", format!("the ablation of track {track}"))?;
     }

@@ -23,7 +23,6 @@ use vestore_schema::catalog::{
 };
 use vestore_schema::{
     Assembly, FORMAT_VERSION, Format, Model, RecordError, Run, Segment, StoreRecord, Table, Track,
-    check_ancestry,
 };
 
 use super::error::StoreError;
@@ -306,9 +305,7 @@ impl CatalogRead<'_> {
     }
 
     pub(crate) fn models(&self) -> Result<Vec<Model>, StoreError> {
-        let models = self.all(MODELS, Model::check)?;
-        check_ancestry(&models).map_err(|error| self.broken("models", &error))?;
-        Ok(models)
+        self.all(MODELS, Model::check)
     }
 
     pub(crate) fn tracks(&self) -> Result<Vec<Track>, StoreError> {

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, RETIRED_FOLDER, Segment, Table, retired_path};
 
-use super::Store;
 use super::error::StoreError;
 use super::recovery::segment_files;
 use super::segment::RowKeys;
+use super::{Snapshot, Store};
 use crate::query::SegmentReader;
 
 /// Something in a store that is not as it should be.
@@ -108,7 +108,10 @@ impl Store {
             checked => checked?,
         }
         // Records that nothing below looks at.
-        let tracks = self.snapshot()?.tracks;
+        let Snapshot { models, tracks } = self.snapshot()?;
+        for model in &models {
+            self.ancestors(model, &models)?;
+        }
         self.runs()?;
         self.catalog.read(|catalog| catalog.next_segment())?;
         self.catalog.read(|catalog| catalog.check_studies())?;
@@ -125,7 +128,6 @@ impl Store {
             read += segment.bytes;
             progress(read);
         }
-        let models = self.snapshot()?.models;
         for model in models.iter().filter(|model| model.copied) {
             if let Some((path, reason)) = self.copy_damage(model) {
                 damage.push(Damage::Model { name: model.name.clone(), path, reason });

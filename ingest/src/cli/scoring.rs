@@ -147,7 +147,7 @@ impl Scoring {
             let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
             StoreError::Unknown { kind: "model", name: model.to_owned(), known }
         })?;
-        let tuned = Tuned::of(&record, &snapshot.models);
+        let tuned = Tuned::of(&record, &snapshot.models)?;
         if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
             say(format_args!("{remark}"));
         }

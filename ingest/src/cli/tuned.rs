@@ -1,7 +1,7 @@
 //! What a model was fine-tuned on, which is what it is scored on unless asked otherwise.
 
 use serde_json::Value;
-use vestore_schema::{Model, Strands};
+use vestore_schema::{Model, RecordError, Strands, ancestors};
 
 /// The window and strands of a model's fine-tuning, as far as it has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,22 +13,16 @@ pub(super) struct Tuned {
 
 impl Tuned {
     /// Of `model`, or of the model that it was pruned from.
-    pub(super) fn of(model: &Model, models: &[Model]) -> Self {
-        let mut current = model;
-        // No line of descent is longer than the catalog, unless it is a circle.
-        for _ in 0..=models.len() {
-            if let Some(training) = &current.training {
-                return Self::read(training);
-            }
-            let parent = current.parent.as_ref();
-            let parent = parent.and_then(|name| models.iter().find(|other| other.name == *name));
-            match parent {
-                // Another adapter was trained on something else.
-                Some(parent) if parent.adapter_digest == model.adapter_digest => current = parent,
-                _ => break,
-            }
-        }
-        Self::default()
+    ///
+    /// # Errors
+    /// When the catalog makes the model its own ancestor.
+    pub(super) fn of(model: &Model, models: &[Model]) -> Result<Self, RecordError> {
+        let ancestors = ancestors(model, models)?;
+        // Another adapter was trained on something else.
+        let same = |ancestor: &&&Model| ancestor.adapter_digest == model.adapter_digest;
+        let mut line = std::iter::once(&model).chain(ancestors.iter().take_while(same));
+        let training = line.find_map(|model| model.training.as_ref());
+        Ok(training.map(Self::read).unwrap_or_default())
     }
 
     fn read(training: &Value) -> Self {
