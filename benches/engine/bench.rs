@@ -116,7 +116,11 @@ impl Bench {
         let root = tempfile::tempdir()?;
         let record =
             StoreRecord { reference: GENOME.to_owned(), copied: false, assembly: self.assembly.clone() };
-        let store = Store::create(&root.path().join("store"), Arc::new(Disk), record)?;
+        let store = Store::create(
+            &root.path().join("store"),
+            Arc::new(Disk::new(&root.path().join("store"))),
+            record,
+        )?;
         let path = source.checkpoint.to_str().context("a path of UTF-8")?.to_owned();
         let record = record_of("model", describe(&source)?, path, None);
         let recipe = TrackRecipe {
