@@ -519,7 +519,7 @@ fn read_index(path: &Path, ending: &str, limit: u64) -> io::Result<Option<(Vec<u
     // Taken before it is read: a later change shows.
     let stamp = Stamp::of(&file.metadata()?);
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some((bytes, stamp)))
 }
 

@@ -92,7 +92,9 @@ fn records_that_lack_something_or_lie_are_refused() {
             let (before, tail) = json.split_once(r#","tail":{"#).unwrap();
             format!("{before}{}", tail.split_once('}').unwrap().1)
         }),
-        ("no segment that can stand there", true, |json| json.replace(r#""last":9"#, r#""last":4294967295"#)),
+        ("last `4294967295`: not a position on its contig", true, |json| {
+            json.replace(r#""last":9"#, r#""last":4294967295"#)
+        }),
     ];
     for (reason, with_checksum, change) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -110,7 +112,10 @@ fn a_segment_of_another_reference_is_not_removed() {
     let store = one_segment(folder.path());
     rewrite(&store, true, |json| json.replace(r#""contig":"1""#, r#""contig":"9""#));
     let told = fails(1, "track remove {} t", &[store.root()]);
-    assert!(told.contains("the reference has no contig 9") && told.contains("backup"), "{told}");
+    assert!(
+        told.contains("contig `9`: not the reference's contig of its key") && told.contains("backup"),
+        "{told}"
+    );
 }
 
 #[test]
