@@ -152,6 +152,21 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
+/// How a command that only reads sees the store.
+#[derive(clap::Args)]
+pub(super) struct ReadArguments {
+    /// Read the last committed state without waiting for a commit that does not end
+    #[arg(long)]
+    last_committed: bool,
+}
+
+impl ReadArguments {
+    /// Opens the store at `root`.
+    pub(super) fn open(&self, root: &std::path::Path) -> Result<Store, vestore::StoreError> {
+        if self.last_committed { Store::open_last_committed(root) } else { Store::open(root) }
+    }
+}
+
 /// The regions that people typed.
 fn regions(texts: &[String], store: &Store) -> Result<Vec<Region>, LocusError> {
     texts.iter().map(|text| Region::parse(text, store.assembly())).collect()

@@ -123,6 +123,15 @@ impl Store {
         Ok(Self::new(root, medium, catalog, record, Format::default()))
     }
 
+    /// Opens the store at `root` to read its last committed state, also while another process is stopped in the middle
+    /// of a commit. Where it goes on meanwhile, a read may fail, and succeed when it is tried again.
+    ///
+    /// # Errors
+    /// When there is none, or its format is unknown.
+    pub fn open_last_committed(root: &Path) -> Result<Self, StoreError> {
+        Self::open_catalog(root, Arc::new(Disk::new(root)), Catalog::without_waiting)
+    }
+
     /// Opens the store at `root` on this machine's disk.
     ///
     /// # Errors
@@ -136,6 +145,14 @@ impl Store {
     /// # Errors
     /// When there is none, or its format is unknown.
     pub fn open_on(root: &Path, medium: Arc<dyn Medium>) -> Result<Self, StoreError> {
+        Self::open_catalog(root, medium, |catalog| catalog)
+    }
+
+    fn open_catalog(
+        root: &Path,
+        medium: Arc<dyn Medium>,
+        reading: impl FnOnce(Catalog) -> Catalog,
+    ) -> Result<Self, StoreError> {
         // Asked before any lock is taken, so that a mistyped path leaves no lock file behind.
         let path = root.join(CATALOG);
         if let Err(error) = medium.open(&path, Access::Read) {
@@ -146,7 +163,7 @@ impl Store {
                 _ => StoreError::io("open", &path)(error),
             });
         }
-        let catalog = Catalog::new(root, Arc::clone(&medium));
+        let catalog = reading(Catalog::new(root, Arc::clone(&medium)));
         let (record, format) = catalog.read(|catalog| Ok((catalog.store()?, catalog.format()?)))?;
         Ok(Self::new(root, medium, catalog, record, format))
     }

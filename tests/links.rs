@@ -9,6 +9,7 @@ use std::process::Command;
 use vestore::{Store, StoreError};
 use vestore_schema::ScoreKind;
 
+use crate::programs::{fails, ok};
 use crate::support::{Random, new_store, random_row, run, track, write};
 
 /// A store with one track of one segment.
@@ -185,4 +186,24 @@ fn a_store_that_was_exchanged_during_a_run_is_left_alone() {
     fs::rename(&other, &root).unwrap();
     assert!(matches!(writer.remove_track("t"), Err(StoreError::LockLost { .. })));
     assert_eq!(Store::open(&root).unwrap().snapshot().unwrap().tracks.len(), 1);
+}
+
+#[test]
+fn a_commit_that_does_not_end_is_told_and_can_be_read_around() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let store = filled(&root);
+    let writer = store.writer("vestore compact somewhere").unwrap();
+    let before = ok("query {} --format tsv", &[&root]);
+    let lock = fs::File::open(root.join("catalog.lock")).unwrap();
+    lock.lock().unwrap();
+    let told = fails(1, "query {} --format tsv", &[&root]);
+    assert!(told.contains("vestore compact somewhere") && told.contains("--last-committed"), "{told}");
+    for words in ["info {} --last-committed", "query {} --count --last-committed"] {
+        ok(words, &[&root]);
+    }
+    assert_eq!(ok("query {} --format tsv --last-committed", &[&root]), before);
+    drop(lock);
+    drop(writer);
+    assert_eq!(ok("query {} --format tsv", &[&root]), before);
 }

@@ -7,17 +7,19 @@ use std::process::ExitCode;
 use anyhow::Context;
 use vestore::{
     FileForm, FileFormat, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request,
-    Store, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
-    write_indexed_text, write_rows, write_text,
+    TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
+    write_rows, write_text,
 };
 
 use super::output::{Text, inputs, say};
-use super::{Usage, regions};
+use super::{ReadArguments, Usage, regions};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    #[command(flatten)]
+    reading: ReadArguments,
     /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive; without any, all rows
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
@@ -103,7 +105,7 @@ fn form(arguments: &Arguments) -> anyhow::Result<(ExportFormat, bool)> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (format, zipped) = form(arguments)?;
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reading.open(&arguments.store)?;
     let regions = regions(&arguments.regions, &store)?;
     let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::Store;
 use vestore_schema::{Segment, Status, Table};
 
+use super::ReadArguments;
 use super::output::print;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    #[command(flatten)]
+    reading: ReadArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&arguments.store)?;
+    let store = arguments.reading.open(&arguments.store)?;
     let (snapshot, segments, runs) = (store.snapshot()?, store.all_segments()?, store.runs()?);
     let assembly = store.assembly();
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();

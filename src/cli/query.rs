@@ -12,16 +12,18 @@ use vestore::{
 };
 use vestore_schema::{Table, Variant};
 
-use super::Usage;
 use super::output::{Text, inputs, print, say};
 use super::places::Places;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::{ReadArguments, Usage};
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
+    #[command(flatten)]
+    reading: ReadArguments,
     /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive, or variants such as
     /// `17-43044295-G-A`; without any, all rows
     #[arg(value_name = "REGION|VARIANT")]
@@ -142,7 +144,7 @@ fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (format, compressed) = form(arguments)?;
-    let store = arguments.reference.open(&arguments.store)?;
+    let store = arguments.reference.apply(arguments.reading.open(&arguments.store)?);
     let inputs = inputs(&store, [arguments.bed.as_deref(), arguments.variants.as_deref()]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let output = Output::create(arguments.output.as_deref(), &rules)?;

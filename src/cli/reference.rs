@@ -50,11 +50,15 @@ pub(super) struct ReferenceArguments {
 impl ReferenceArguments {
     /// Opens a store that reads its reference from there.
     pub(super) fn open(&self, store: &Path) -> anyhow::Result<Store> {
-        let mut store = Store::open(store)?;
+        Ok(self.apply(Store::open(store)?))
+    }
+
+    /// Makes an open store read its reference from there.
+    pub(super) fn apply(&self, mut store: Store) -> Store {
         if let Some(file) = &self.file {
             store.read_reference_from(file);
         }
-        Ok(store)
+        store
     }
 
     /// The file, where one was given.

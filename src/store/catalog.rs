@@ -25,6 +25,7 @@ use vestore_schema::{
     Assembly, FORMAT_VERSION, Format, Model, RecordError, Run, Segment, StoreRecord, Table, Track,
 };
 
+use super::commit::lock_holder;
 use super::error::StoreError;
 use super::medium::{Access, Guard, Lock, Medium, MediumFile};
 use super::overlay::Overlay;
@@ -48,6 +49,8 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 pub(crate) struct Catalog {
     store: PathBuf,
     medium: Arc<dyn Medium>,
+    /// Whether readers wait for a commit to end.
+    waits: bool,
     /// The contigs that segments lie on, read once.
     assembly: Arc<OnceLock<Assembly>>,
 }
@@ -71,7 +74,12 @@ impl Drop for Opened {
 
 impl Catalog {
     pub(crate) fn new(store: &Path, medium: Arc<dyn Medium>) -> Self {
-        Self { store: store.to_owned(), medium, assembly: Arc::default() }
+        Self { store: store.to_owned(), medium, waits: true, assembly: Arc::default() }
+    }
+
+    /// The same, read without waiting for a commit to end: as the last one that did left it.
+    pub(crate) fn without_waiting(self) -> Self {
+        Self { waits: false, ..self }
     }
 
     fn path(&self) -> PathBuf {
@@ -203,8 +211,15 @@ impl Catalog {
     }
 
     fn take(&self, name: &str, lock: Lock) -> Result<Option<Guard>, StoreError> {
+        if lock == Lock::Shared && !self.waits {
+            return Ok(None);
+        }
         let path = self.store.join(name);
         match self.medium.lock(&path, lock) {
+            Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::TimedOut => {
+                let holder = lock_holder(&self.medium, &self.store);
+                Err(StoreError::Busy { path: self.store.clone(), holder })
+            }
             // A lock file that is missing and cannot be made: nobody can write the catalog either.
             Err(error) if lock == Lock::Shared && error.kind() == ErrorKind::NotFound => Ok(None),
             guard => guard.map_err(StoreError::io("lock", &path)),

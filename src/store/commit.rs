@@ -313,7 +313,7 @@ fn take_lock(store: &Store, purpose: &str) -> Result<Guard, StoreError> {
     let path = store.root.join(WRITER_LOCK);
     let medium = &store.medium;
     let Some(guard) = medium.lock(&path, Lock::TryExclusive).map_err(StoreError::io("lock", &path))? else {
-        let holder = read_note(medium, &path).unwrap_or_else(|| "another process".to_owned());
+        let holder = lock_holder(medium, &store.root);
         return Err(StoreError::Locked { path: store.root.clone(), holder });
     };
     let note = format!("`{purpose}`, process {}{}", std::process::id(), host());
@@ -322,11 +322,15 @@ fn take_lock(store: &Store, purpose: &str) -> Result<Guard, StoreError> {
     Ok(guard)
 }
 
-fn read_note(medium: &Arc<dyn Medium>, path: &Path) -> Option<String> {
-    let file = medium.open(path, Access::Read).ok()?;
-    let mut note = vec![0; file.len().ok()?.min(1024) as usize];
-    file.read_at(&mut note, 0).ok()?;
-    String::from_utf8(note).ok().filter(|note| !note.is_empty())
+/// Who holds the writer's lock of the store at `root`, as its note says.
+pub(super) fn lock_holder(medium: &Arc<dyn Medium>, root: &Path) -> String {
+    let note = || {
+        let file = medium.open(&root.join(WRITER_LOCK), Access::Read).ok()?;
+        let mut note = vec![0; file.len().ok()?.min(1024) as usize];
+        file.read_at(&mut note, 0).ok()?;
+        String::from_utf8(note).ok().filter(|note| !note.is_empty())
+    };
+    note().unwrap_or_else(|| "another process".to_owned())
 }
 
 fn host() -> String {

@@ -10,7 +10,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat};
@@ -22,6 +24,9 @@ use super::medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub struct Disk {
     root: PathBuf,
 }
+
+/// How long a reader waits for a commit, which takes milliseconds, to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a folder is opened: as itself, never as what a link of its name leads to.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -151,7 +156,7 @@ impl Medium for Disk {
                 Err(error) => return Err(error),
             };
             match lock {
-                Lock::Shared => file.lock_shared()?,
+                Lock::Shared => lock_shared(&file)?,
                 Lock::Exclusive => file.lock()?,
                 Lock::TryExclusive => match file.try_lock() {
                     Ok(()) => {}
@@ -238,6 +243,21 @@ impl Medium for Disk {
     fn now(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
+}
+
+/// Locks a file together with others, waiting for whoever has it alone, but not without end: a writer that was stopped
+/// in the middle of a commit would keep every reader out.
+fn lock_shared(file: &File) -> io::Result<()> {
+    match file.try_lock_shared() {
+        Ok(()) => return Ok(()),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let (done, locked) = mpsc::sync_channel(1);
+    let waiting = file.try_clone()?;
+    // Nothing polls: another thread waits in the kernel. When it is too late, closing the file frees the lock.
+    thread::spawn(move || drop(done.send(waiting.lock_shared())));
+    locked.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }
 
 /// A locked file. Closing it is not enough: a program that another thread starts holds a copy for a moment.

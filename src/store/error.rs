@@ -56,6 +56,18 @@ pub enum StoreError {
         /// Who holds the lock: command, process id, host.
         holder: String,
     },
+    /// Another process does not end its commit.
+    #[error(
+        "the catalog of {} is locked by {holder}, which does not end its commit; continue or stop that process, or \
+         read the last committed state with `--last-committed` (query, info, export)",
+        path.display()
+    )]
+    Busy {
+        /// The store.
+        path: PathBuf,
+        /// Who holds the writer's lock: command, process id, host.
+        holder: String,
+    },
     /// The store or a file of it is in a format that this program does not know.
     #[error(transparent)]
     Version(#[from] VersionError),

@@ -19,7 +19,7 @@ pub enum Access {
 /// How a lock file is locked. The kernel frees a lock when its holder dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// Together with other sharers; waits.
+    /// Together with other sharers; waits some seconds, then `TimedOut`.
     Shared,
     /// Alone; waits.
     Exclusive,
