@@ -96,7 +96,7 @@ fn labels_are_joined_with_rows_and_figures_told_by_group() {
     ));
     assert!(common.iter().all(|row| row["n"] == "5"), "{common:?}");
     // The same seed gives the same bounds.
-    let again = run(words, &[&store, &labels, &plot]);
+    let again = run(words, &[&store, &labels, &folder.path().join("again.svg")]);
     assert_eq!(rows(&String::from_utf8(again.stdout).unwrap()), found);
 }
 

@@ -110,7 +110,7 @@ fn broken_files_are_refused_with_file_line_and_remedy() {
         ),
         ("plain.vcf.gz", gzip(good.as_bytes()), None),
         ("cut.vcf.gz", cut[..cut.len() / 2].to_vec(), Some("truncated")),
-        ("build.vcf", wrong_build.into_bytes(), None),
+        ("build.vcf", wrong_build.into_bytes(), Some("--ref-mismatch")),
         ("columns.vcf", format!("{header}chr1 500 . A C\n").into_bytes(), Some("line 3")),
         ("binary.vcf", (0..=255).collect(), Some("line 1")),
     ];
@@ -125,7 +125,7 @@ fn broken_files_are_refused_with_file_line_and_remedy() {
             None => assert!(done, "{name}: {said}"),
             Some(part) => assert!(!done && said.contains(part) && said.contains(name), "{name}: {said}"),
         }
-        let (annotated, said) = told("annotate {} {} {}", &[&store, &path, &folder.path().join("out.vcf")]);
+        let (annotated, said) = told("annotate {} {} {} --force", &[&store, &path, &folder.path().join("out.vcf")]);
         assert!(annotated == refusal.is_none() && !said.contains("panicked"), "{name}: {said}");
         told("import {} --track x --columns AF {}", &[&store, &path]);
         told("query {} --count --variants {}", &[&store, &path]);
