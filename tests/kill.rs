@@ -74,24 +74,6 @@ fn kill_and_resume(rounds: u64, seed: u64) {
     assert!(landed * 2 >= rounds, "only {landed} of {rounds} kills met a run that was still going");
 }
 
-#[test]
-fn an_interrupted_run_finishes_its_unit_and_says_how_to_go_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = store(folder.path());
-    let mut child = command(SCORE, &[&store]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    while stored(&store) == 0 && child.try_wait().unwrap().is_none() {}
-    let process = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &process]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("the same command goes on from there"), "{told}");
-    let rows = stored(&store);
-    assert!(rows.is_multiple_of(1152) && rows < 2900 * 3, "{rows} rows");
-    said(SCORE, &[&store]);
-    assert_eq!(stored(&store), 2900 * 3);
-}
-
 /// The lock goes with the process; what it left written there names nobody who holds the store no more.
 #[test]
 fn a_killed_writer_leaves_the_lock_free_at_once() {
