@@ -71,7 +71,7 @@ pub static STORE: LazyLock<Store> = LazyLock::new(|| {
     let fasta = file("genome.fa", format!(">chr1\n{}\n", "ACGT".repeat(50)).as_bytes());
     let assembly = Reference::open(&fasta).and_then(|mut reference| reference.survey()).expect("a genome");
     let record = StoreRecord { reference: fasta.display().to_string(), copied: false, assembly };
-    let store = Store::create(&FOLDER.path().join("store"), Arc::new(Disk), record).expect("a store");
+    let store = Store::create(&FOLDER.path().join("store"), Arc::new(Disk::new(&FOLDER.path().join("store"))), record).expect("a store");
     let table = file("base.tsv", b"chrom\tpos\tref\talt\tscore\nchr1\t101\tA\tC\t0.5\nchr1\t102\tC\tT\t-1\n");
     vestore::import(&store, "base", &table, &ImportOptions::default(), "fuzz", |_| {}).expect("imported");
     // Runs are looked at in a study that is whole.
