@@ -48,6 +48,8 @@ pub struct Reference {
     cache: VecDeque<((u32, u32), Vec<u8>)>,
     /// The contigs with their digests, once a pass has computed them.
     assembly: Option<Assembly>,
+    /// Indexes that were built and not written yet: the end of each file's name, and its bytes.
+    unsaved: Vec<(&'static str, Vec<u8>)>,
     unsaved_indexes: bool,
     stamps: Stamps,
     /// Of a reference that must be a store's: what its bases must be.
@@ -68,7 +70,13 @@ impl Reference {
     /// The file cannot be read, is truncated, is gzip but not BGZF, or is no FASTA that can be
     /// indexed: a name twice, an empty contig, uneven lines, letters that are no bases.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ReferenceError> {
-        let path = path.into();
+        let mut reference = Self::open_only(path.into())?;
+        reference.save_indexes();
+        Ok(reference)
+    }
+
+    /// As [`Reference::open`]; indexes that were built wait for [`Reference::save_indexes`].
+    fn open_only(path: PathBuf) -> Result<Self, ReferenceError> {
         let cannot_open = |source| ReferenceError::Open { path: path.clone(), source };
         // Asked before it is opened, which would wait for the other end of a pipe.
         if !path.metadata().map_err(cannot_open)?.is_file() {
@@ -77,13 +85,15 @@ impl Reference {
         let mut file = File::open(&path).map_err(cannot_open)?;
         let fasta = Stamp::of(&file.metadata().map_err(cannot_open)?);
         let mut stamps = Stamps { fasta, fai: None, gzi: None };
-        let mut unsaved_indexes = false;
+        let mut unsaved = Vec::new();
         let bytes = match probe(&path, &mut file)? {
             Compression::Gzip => return Err(ReferenceError::PlainGzip { path }),
             Compression::None => Bytes::plain(file).map_err(|source| ReferenceError::read(&path, source))?,
             Compression::Bgzf => {
                 let (blocks, stamp) = blocks(&path, &mut file)?;
-                unsaved_indexes |= stamp.is_none();
+                if stamp.is_none() {
+                    unsaved.push((".gzi", blocks.to_bytes()));
+                }
                 stamps.gzi = stamp;
                 Bytes::bgzf(file, Arc::new(blocks))
             }
@@ -93,7 +103,8 @@ impl Reference {
             bytes,
             cache: VecDeque::with_capacity(BLOCKS),
             assembly: None,
-            unsaved_indexes,
+            unsaved,
+            unsaved_indexes: false,
             stamps,
             check: None,
             generation: 0,
@@ -119,8 +130,10 @@ impl Reference {
     /// As for [`Reference::open`]; [`ReferenceError::OtherAssembly`] for other names or lengths. Every later call
     /// that reads bases fails with [`ReferenceError::OtherBases`] where a digest differs.
     pub fn open_checked(path: impl Into<PathBuf>, assembly: &Assembly) -> Result<Self, ReferenceError> {
-        let mut reference = Self::open(path)?;
+        let mut reference = Self::open_only(path.into())?;
         reference.check(assembly)?;
+        // Not before it is known to be the FASTA that is asked for: a store may name any file.
+        reference.save_indexes();
         let check = Check::new(assembly, &reference.path, &reference.stamps);
         // An index that had to be built took a pass over all bases.
         for (number, contig) in reference.assembly.iter().flat_map(|found| &found.contigs).enumerate() {
@@ -169,6 +182,7 @@ impl Reference {
             bytes,
             cache: VecDeque::with_capacity(BLOCKS),
             assembly: self.assembly.clone(),
+            unsaved: Vec::new(),
             unsaved_indexes: self.unsaved_indexes,
             stamps: self.stamps,
             check: self.check.clone(),
@@ -221,6 +235,7 @@ impl Reference {
     pub fn survey(&mut self) -> Result<Assembly, ReferenceError> {
         if self.assembly.is_none() {
             self.renew_indexes()?;
+            self.save_indexes();
         }
         Ok(self.assembly.clone().unwrap_or_default())
     }
@@ -324,14 +339,16 @@ impl Reference {
         }
         let _turn = check.turn();
         if self.generation != check.generation() {
-            // Another handle found the indexes wrong.
+            // Another handle found the indexes wrong, and wrote them.
             self.renew_indexes()?;
+            self.save_indexes();
             self.generation = check.generation();
         }
         let Some(wanted) = check.wanted(contig).filter(|_| !check.is_right(contig)) else { return Ok(()) };
         let mut found = self.digest(contig);
         // An index may be wrong and fit all the same.
         if !matches!(&found, Ok(found) if *found == wanted.digest) && self.renew_indexes()? {
+            self.save_indexes();
             self.generation = check.renew();
             found = self.digest(contig);
         }
@@ -414,8 +431,8 @@ impl Reference {
         fits.unwrap_or(false).then_some((entries, stamp))
     }
 
-    /// Builds the indexes from the FASTA, and writes those beside it that differ from the ones in use; whether any
-    /// did. The pass also yields all digests.
+    /// Builds the indexes from the FASTA; whether any differs from the one in use and has to be saved. The pass also
+    /// yields all digests.
     fn renew_indexes(&mut self) -> Result<bool, ReferenceError> {
         let mut renewed = false;
         if let Bytes::Bgzf { blocks, .. } = &self.bytes {
@@ -424,16 +441,14 @@ impl Reference {
                 Blocks::walk(&mut file).map_err(|source| ReferenceError::read(&self.path, source))?;
             if !walked.leads_where(blocks) {
                 renewed = true;
-                self.stamps.gzi = write_beside(&self.path, ".gzi", &walked.to_bytes()).ok();
-                self.unsaved_indexes |= self.stamps.gzi.is_none();
+                self.unsaved.push((".gzi", walked.to_bytes()));
                 self.bytes = Bytes::bgzf(file, Arc::new(walked));
             }
         }
         let scan = self.scan()?;
         if !same_places(&scan.entries, &self.entries) {
             renewed = true;
-            self.stamps.fai = write_beside(&self.path, ".fai", index::to_text(&scan.entries).as_bytes()).ok();
-            self.unsaved_indexes |= self.stamps.fai.is_none();
+            self.unsaved.push((".fai", index::to_text(&scan.entries).into_bytes()));
             self.entries = scan.entries.into();
         }
         self.assembly = Some(Assembly { name: None, contigs: scan.contigs });
@@ -441,6 +456,16 @@ impl Reference {
             self.cache.clear();
         }
         Ok(renewed)
+    }
+
+    /// Writes the indexes that were built beside the FASTA; where that cannot be, they stay in memory.
+    fn save_indexes(&mut self) {
+        for (ending, bytes) in std::mem::take(&mut self.unsaved) {
+            let stamp = write_beside(&self.path, ending, &bytes).ok();
+            self.unsaved_indexes |= stamp.is_none();
+            let saved = if ending == ".gzi" { &mut self.stamps.gzi } else { &mut self.stamps.fai };
+            *saved = stamp;
+        }
     }
 
     fn scan(&self) -> Result<Scan, ReferenceError> {
@@ -504,8 +529,7 @@ fn blocks(path: &Path, file: &mut File) -> Result<(Blocks, Option<Stamp>), Refer
         }
     }
     let blocks = Blocks::walk(file).map_err(|source| ReferenceError::read(path, source))?;
-    let stamp = write_beside(path, ".gzi", &blocks.to_bytes()).ok();
-    Ok((blocks, stamp))
+    Ok((blocks, None))
 }
 
 /// The index beside a FASTA, of at most `limit` bytes; `None` where it is missing, older or too large to be one.

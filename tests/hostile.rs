@@ -125,7 +125,8 @@ fn broken_files_are_refused_with_file_line_and_remedy() {
             None => assert!(done, "{name}: {said}"),
             Some(part) => assert!(!done && said.contains(part) && said.contains(name), "{name}: {said}"),
         }
-        let (annotated, said) = told("annotate {} {} {} --force", &[&store, &path, &folder.path().join("out.vcf")]);
+        let (annotated, said) =
+            told("annotate {} {} {} --force", &[&store, &path, &folder.path().join("out.vcf")]);
         assert!(annotated == refusal.is_none() && !said.contains("panicked"), "{name}: {said}");
         told("import {} --track x --columns AF {}", &[&store, &path]);
         told("query {} --count --variants {}", &[&store, &path]);

@@ -101,7 +101,9 @@ pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<Schema
         }
     }
     let fields = file.fields().iter().enumerate().map(|(index, field)| match field.data_type() {
-        DataType::UInt32 => Ok(Arc::new(field.as_ref().clone().with_data_type(DataType::Int32))),
+        DataType::UInt32 if !values.contains(&index) => {
+            Ok(Arc::new(field.as_ref().clone().with_data_type(DataType::Int32)))
+        }
         kind if values.contains(&index) && !is_number(kind) => {
             Err(format!("column `{}` is of type {kind}, which no {} have", field.name(), table.as_str()))
         }

@@ -34,7 +34,9 @@ impl<'a> Lookup<'a> {
         let wanted = std::mem::take(&mut chunk.wanted);
         for on_contig in wanted.chunk_by(|a, b| a.contig() == b.contig()) {
             let contig = on_contig[0].contig();
-            let Some(part) = self.plan.parts.iter().find(|part| part.contig == contig) else { continue };
+            // In the order of contigs.
+            let Ok(at) = self.plan.parts.binary_search_by_key(&contig, |part| part.contig) else { continue };
+            let part = &self.plan.parts[at];
             for (track, segment) in &part.segments {
                 let range = within(on_contig, segment);
                 if !range.is_empty() {

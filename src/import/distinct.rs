@@ -74,7 +74,7 @@ pub(super) fn distinct(
             };
             if statuses.value(row) == statuses.value(first) && values(row) == values(first) {
                 normalizer.report.duplicates += 1;
-            } else if normalizer.duplicates == Duplicates::Mean {
+            } else if normalizer.duplicates == Duplicates::Mean || normalizer.reordered {
                 return Err(ImportError::Unsorted);
             } else {
                 normalizer.conflict(&variant(), [&values(first), &values(row)])?;
@@ -88,24 +88,31 @@ pub(super) fn distinct(
 /// Rows that come in order and become one for each variant.
 pub(super) struct Group {
     row: ScoreRow,
+    /// The line of the file that the row stands in.
+    line: u64,
     /// Of each column, the sum and the number of the scores.
     sums: Vec<(f64, u32)>,
     conflicting: bool,
 }
 
 impl Group {
-    pub(super) fn new(row: ScoreRow) -> Self {
+    pub(super) fn new(row: ScoreRow, line: u64) -> Self {
         let sums =
             row.values.iter().map(|value| value.map_or((0.0, 0), |value| (f64::from(value), 1))).collect();
-        Self { row, sums, conflicting: false }
+        Self { row, line, sums, conflicting: false }
     }
 
     pub(super) fn holds(&self, variant: &Variant) -> bool {
         self.row.variant == *variant
     }
 
-    /// Takes another row of the same variant, which comes later.
-    pub(super) fn add(&mut self, row: &ScoreRow, normalizer: &mut Normalizer<'_>) -> Result<(), ImportError> {
+    /// Takes another row of the same variant. The first scored one in the file counts, else the first.
+    pub(super) fn add(
+        &mut self,
+        row: ScoreRow,
+        line: u64,
+        normalizer: &mut Normalizer<'_>,
+    ) -> Result<(), ImportError> {
         let rounded = |value: &Option<f32>| match normalizer.step {
             Some(step) => value.map(|value| round(value, step)),
             None => *value,
@@ -123,6 +130,10 @@ impl Group {
                 *sum += f64::from(*value);
                 *count += 1;
             }
+        }
+        let rank = |row: &ScoreRow, line: u64| (row.status != Status::Scored, line);
+        if rank(&row, line) < rank(&self.row, self.line) {
+            (self.row, self.line) = (row, line);
         }
         Ok(())
     }

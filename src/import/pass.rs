@@ -124,6 +124,17 @@ impl Iterator for Part<'_, '_> {
     }
 }
 
+/// Values that hold the number of a line through a sort.
+const LINE_VALUES: usize = 2;
+
+fn line_values(line: u64) -> [f32; LINE_VALUES] {
+    [(line >> 32) as u32, line as u32].map(f32::from_bits)
+}
+
+fn value_line(values: &[f32]) -> u64 {
+    values.iter().fold(0, |line, value| line << 32 | u64::from(value.to_bits()))
+}
+
 /// Reads, checks and orders the rows of `blocks`.
 #[expect(clippy::too_many_arguments, reason = "the state of one pass, handed to its thread")]
 fn make(
@@ -146,6 +157,7 @@ fn make(
     };
     let mut normalizer = Normalizer::new(track, path, assembly, reference, options, report);
     normalizer.report.warnings = warnings;
+    normalizer.reordered = order == Order::Sorted;
     let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
     let twice = order == Order::SortedTwice;
     let memory = if twice { SORT_MEMORY / 2 } else { SORT_MEMORY };
@@ -173,10 +185,14 @@ fn make(
                 continue;
             };
             if let Some(sorter) = &mut sorter {
-                for row in normalizer.rows(&block, range, contig)? {
-                    let values: Vec<f32> = row.values.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
-                    let status = (row.status != Status::Scored).then_some(row.status);
-                    sorter.push_valued(&row.variant, status, &values)?;
+                for at in range {
+                    let line = block.lines[at];
+                    for row in normalizer.rows(&block, at..at + 1, contig)? {
+                        let mut values = line_values(line).to_vec();
+                        values.extend(row.values.iter().map(|value| value.unwrap_or(f32::NAN)));
+                        let status = (row.status != Status::Scored).then_some(row.status);
+                        sorter.push_valued(&row.variant, status, &values)?;
+                    }
                 }
                 continue;
             }
@@ -222,18 +238,21 @@ fn make(
         let mut group: Option<Group> = None;
         loop {
             let row = rows.next_valued()?.map(|(variant, status, values)| {
+                let (line, values) = values.split_at(LINE_VALUES);
+                let line = value_line(line);
                 let values =
-                    values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan())).collect();
-                ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) }
+                    values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
+                (ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) }, line)
             });
-            if let (Some(row), Some(group)) = (&row, &mut group)
-                && group.holds(&row.variant)
-            {
-                group.add(row, &mut normalizer)?;
-                continue;
-            }
+            let row = match (row, &mut group) {
+                (Some((row, line)), Some(group)) if group.holds(&row.variant) => {
+                    group.add(row, line, &mut normalizer)?;
+                    continue;
+                }
+                (row, _) => row,
+            };
             let ended = row.is_none();
-            let complete = std::mem::replace(&mut group, row.map(Group::new));
+            let complete = std::mem::replace(&mut group, row.map(|(row, line)| Group::new(row, line)));
             let complete = complete.map(|group| group.finish(options.duplicates));
             let other = match (&complete, batch.first()) {
                 (Some(row), Some(first)) => row.variant.contig != first.variant.contig,

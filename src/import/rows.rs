@@ -26,6 +26,8 @@ pub(super) struct Normalizer<'a> {
     /// What scores are rounded to.
     pub(super) step: Option<f64>,
     pub(super) duplicates: Duplicates,
+    /// Whether the rows come in another order than that of the file, which says which of two is the first.
+    pub(super) reordered: bool,
     pub(super) report: Report,
     pub(super) without_score: u64,
     pub(super) check: RefCheck,
@@ -51,6 +53,7 @@ impl<'a> Normalizer<'a> {
             assembly,
             reference,
             duplicates: options.duplicates,
+            reordered: false,
             step: track.recipe.precision.as_deref().and_then(|step| step.parse().ok()),
             report,
             without_score: 0,

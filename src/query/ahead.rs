@@ -85,7 +85,8 @@ fn parts(metadata: &ArrowReaderMetadata, mut rest: RowSelection) -> VecDeque<Par
     for (group, of) in metadata.metadata().row_groups().iter().enumerate() {
         let rows = of.num_rows() as usize;
         let bytes = of.compressed_size().max(1).cast_unsigned();
-        let most = (PART_BYTES * rows as u64 / bytes).clamp(BATCH_ROWS as u64, PART_ROWS as u64) as usize;
+        let most = (PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(BATCH_ROWS as u64, PART_ROWS as u64)
+            as usize;
         let mut in_group = rest.split_off(rows);
         for start in (0..rows).step_by(most) {
             let selection = in_group.split_off(most.min(rows - start));

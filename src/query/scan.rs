@@ -15,7 +15,7 @@ use vestore_schema::{BLOCKS_KEY, Format, Segment, Table, row_schema, segment_for
 use super::ANSWER_COLUMNS;
 use super::ahead::{Decoded, guarded};
 use super::filter::Bound;
-use super::shape::check_rows;
+use super::shape::{check_index, check_rows};
 use super::source::{Source, damaged};
 use crate::store::{Store, StoreError};
 
@@ -45,6 +45,7 @@ impl SegmentReader {
         let format = segment_format(&segment.path(), metadata.schema().metadata())?;
         let blocks = metadata.schema().metadata().get(BLOCKS_KEY).map(String::as_str);
         source.check_blocks(blocks).map_err(|error| damaged(segment, &error))?;
+        check_index(metadata.metadata()).map_err(|reason| damaged(segment, &reason))?;
         source.check_pages(metadata.metadata());
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(segment.rows) {

@@ -2,6 +2,8 @@
 
 use arrow::array::{AsArray, Float32Array, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Int32Type};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use vestore_schema::KEY_COLUMNS;
 
 /// The most that a page may grow when it is decompressed, where it is large: pages of letters and numbers that
@@ -37,6 +39,24 @@ pub(super) fn check_rows(batch: &RecordBatch, previous: &mut i32) -> Result<(), 
 /// Whether every value that is there is finite. What stands in the place of a missing one does not count.
 fn are_finite(values: &Float32Array) -> bool {
     values.values().iter().all(|value| value.is_finite()) || values.iter().flatten().all(f32::is_finite)
+}
+
+/// Checks that row groups have rows, and that the page index of each column lists its pages once, in both of its parts.
+pub(super) fn check_index(metadata: &ParquetMetaData) -> Result<(), String> {
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let index = metadata.page_index_for_row_group(number);
+        if group.num_rows() < 0 || group.compressed_size() < 0 {
+            return Err("a row group has a negative size".to_owned());
+        }
+        for column in 0..group.num_columns() {
+            let pages = index.offset_index(column).map_or(0, |index| index.page_locations().len());
+            let bounds = index.column_index(column).map(ColumnIndexMetaData::num_pages);
+            if bounds.is_some_and(|bounds| bounds as usize != pages) {
+                return Err(format!("the two parts of the page index of column {} differ", column + 1));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks the begin of a page: what it takes in memory is in its header, before anything is decompressed. The header is

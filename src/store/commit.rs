@@ -96,7 +96,7 @@ impl Writer {
     /// When the system refuses; nothing more can be written with this writer then.
     pub fn commit(&mut self, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
         self.guarded(|writer| {
-            writer.files.settle()?;
+            writer.settle()?;
             let segments = writer.of_run(segments, run)?;
             writer.store.catalog.write(|catalog| {
                 catalog.put_segments(&segments)?;
@@ -113,7 +113,7 @@ impl Writer {
     pub fn commit_track(&mut self, track: &Track, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
         check_name(&track.name)?;
         self.guarded(|writer| {
-            writer.files.settle()?;
+            writer.settle()?;
             let segments = writer.of_run(segments, run)?;
             writer.store.catalog.write(|catalog| {
                 catalog.put_track(track)?;
@@ -137,7 +137,7 @@ impl Writer {
         and: impl FnOnce(&CatalogWrite<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.guarded(|writer| {
-            writer.files.settle()?;
+            writer.settle()?;
             let placed = |segments: &[Segment]| writer.placed(segments.iter().cloned());
             let (new, retired) = (placed(new)?, placed(old)?);
             let now = writer.store.medium.now();
@@ -267,13 +267,25 @@ impl Writer {
             return Err(StoreError::Poisoned { path: self.store.root.clone() });
         }
         self.poisoned = true;
-        let lock = self.store.root.join(WRITER_LOCK);
-        if !self.lock.is_named().map_err(StoreError::io("check the lock", &lock))? {
-            return Err(StoreError::LockLost { path: lock });
-        }
+        self.check_lock()?;
         let result = change(self)?;
         self.poisoned = false;
         Ok(result)
+    }
+}
+
+impl Writer {
+    /// Makes what was written durable under its names. That may take long, so the lock is checked again.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.files.settle()?;
+        self.check_lock()
+    }
+
+    /// Refuses to write when the lock no longer keeps others out.
+    fn check_lock(&self) -> Result<(), StoreError> {
+        let path = self.store.root.join(WRITER_LOCK);
+        let is_named = self.lock.is_named().map_err(StoreError::io("check the lock", &path))?;
+        if is_named { Ok(()) } else { Err(StoreError::LockLost { path }) }
     }
 }
 

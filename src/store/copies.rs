@@ -180,9 +180,11 @@ impl Store {
                 continue;
             }
             for (part, _) in &parts {
-                for (path, is_folder) in list(part)? {
-                    if !is_folder {
-                        self.medium.remove(&path).map_err(StoreError::io("remove", &path))?;
+                for (path, _) in list(part)?.into_iter().filter(|(_, is_folder)| !is_folder) {
+                    match self.medium.remove(&path) {
+                        // What is not a plain file is not of a copy, and stays.
+                        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                        removed => removed.map_err(StoreError::io("remove", &path))?,
                     }
                 }
                 self.remove_if_empty(part)?;

@@ -35,7 +35,11 @@ pub(super) fn clean(store: &Store, files: &mut Files) -> Result<u64, StoreError>
             }
         }
     }
-    files.retire(&unmoved)?;
+    if !unmoved.is_empty() {
+        // A program of an older format would look for them where they were: the format is raised first.
+        store.catalog.write(|_| Ok(()))?;
+        files.retire(&unmoved)?;
+    }
     let kept: HashSet<PathBuf> = waiting.iter().map(|path| store.root.join(retired_path(path))).collect();
     for file in segment_files(store, &store.root.join(RETIRED_FOLDER))? {
         if !kept.contains(&file) {

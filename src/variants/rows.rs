@@ -58,12 +58,12 @@ fn encode_parts(
 /// Set in the status byte of a row that ends with values.
 const VALUED: u8 = 0x80;
 
-/// As [`encode`], with values behind the alleles: their number (u16), then each as float32.
+/// As [`encode`], with values behind the alleles: their number (u32), then each as float32.
 pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &[f32], bytes: &mut Vec<u8>) {
     let start = bytes.len();
     encode(variant, status, bytes);
     bytes[start + 8] |= VALUED;
-    bytes.extend_from_slice(&(values.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(&(values.len() as u32).to_le_bytes());
     for value in values {
         bytes.extend_from_slice(&value.to_le_bytes());
     }
@@ -81,7 +81,7 @@ pub(super) fn encode_raw(
     let start = bytes.len();
     encode_parts(contig, position, 0, alleles, bytes);
     bytes[start + 8] |= VALUED;
-    bytes.extend_from_slice(&(values.len() as u16 + 2).to_le_bytes());
+    bytes.extend_from_slice(&(values.len() as u32 + 2).to_le_bytes());
     bytes.extend_from_slice(&line.to_le_bytes());
     for value in values {
         bytes.extend_from_slice(&value.to_le_bytes());
