@@ -41,7 +41,7 @@ pub struct Recipe {
 /// Why windows cannot be scored.
 #[derive(Debug, Error)]
 pub enum ScoreError {
-    /// The model has not what the score needs.
+    /// The model does not support the score.
     #[error(
         "score `{kind}` needs {needs}; choose another of llr, llr-grid, distance, pll, classifier, regression"
     )]
@@ -50,15 +50,6 @@ pub enum ScoreError {
         kind: ScoreKind,
         /// What is missing.
         needs: &'static str,
-    },
-    /// A head of several numbers, for which there is no kind of score.
-    #[error(
-        "the model's head has {outputs} outputs and config.json says `problem_type` regression: no score kind covers \
-         several numbers; use --score distance, or a head of one output"
-    )]
-    SeveralNumbers {
-        /// Outputs of the head.
-        outputs: u32,
     },
     /// A window that the tokenizer refuses.
     #[error(transparent)]
@@ -105,12 +96,6 @@ impl Recipe {
                 }
                 ScoreKind::Llr | ScoreKind::LlrGrid | ScoreKind::Pll if !model.has_masked_lm => {
                     Some("a masked language model's head")
-                }
-                ScoreKind::Classifier | ScoreKind::Regression
-                    if model.problem == Problem::Numbers
-                        && model.labels.is_some_and(|outputs| outputs > 1) =>
-                {
-                    return Err(ScoreError::SeveralNumbers { outputs: model.labels.unwrap_or_default() });
                 }
                 ScoreKind::Classifier
                     if model.labels.is_none_or(|labels| labels < 2) && !labels_apart(model) =>

@@ -264,16 +264,15 @@ fn labels_and_numbers_are_not_classes() {
             }
         }
         configure(&directory, |config| config["problem_type"] = json!("regression"));
-        let numbers = load(&ModelSource::new(&directory));
-        for kind in [ScoreKind::Classifier, ScoreKind::Regression] {
-            let error = recipe(&[kind]).check(numbers.description()).expect_err("three numbers").to_string();
-            assert!(error.contains("problem_type") && error.contains("3 outputs"), "{error}");
-        }
-        assert!(recipe(&[ScoreKind::Distance]).check(numbers.description()).is_ok());
+        let error = refusal(&directory);
+        assert!(error.contains("`problem_type` is \"regression\"") && error.contains("3 outputs"), "{error}");
     }
-    // One output is a number, or a label.
+    // One output is a number, or a label; the softmax of one is always 1.
     let root = directory();
     let directory = checkpoint(root.path(), V1, Some(1));
+    configure(&directory, |config| config["problem_type"] = json!("single_label_classification"));
+    let error = refusal(&directory);
+    assert!(error.contains("`problem_type` is \"single_label") && error.contains("1 output"), "{error}");
     for (problem, kind, other) in [
         (json!(null), ScoreKind::Regression, ScoreKind::Classifier),
         (json!("regression"), ScoreKind::Regression, ScoreKind::Classifier),

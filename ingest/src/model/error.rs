@@ -179,7 +179,7 @@ pub enum ModelError {
         /// Most tokens that the model takes.
         limit: u32,
     },
-    /// The model has not the head that a score needs.
+    /// The model lacks the head that a score needs.
     #[error("the model has no {head} head; choose another score")]
     NoHead {
         /// `masked language model` or `classification`.

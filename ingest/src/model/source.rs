@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::blueprint::{
     Modules, class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
 };
-use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, read_bounded};
+use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, read_text};
 use super::config::{ConfigFile, EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
 use super::error::ModelError;
@@ -132,6 +132,7 @@ impl Opened {
             checkpoint,
         };
         opened.labels = opened.find_labels()?;
+        opened.check_problem(&file)?;
         Ok(opened)
     }
 
@@ -161,6 +162,24 @@ impl Opened {
             }
         }
         Ok(Some(labels as u32))
+    }
+
+    /// Refuses a head of more or fewer outputs than its `problem_type` can have.
+    fn check_problem(&self, file: &ConfigFile) -> Result<(), ModelError> {
+        let (output, _) = class_output(self.dialect, &self.config, 0);
+        let own = self.stored(&format!("{output}.weight")).and_then(|found| found.shape.first().copied());
+        let expected = match (self.problem, self.labels, own) {
+            (Problem::Numbers, Some(outputs), _) if outputs > 1 => format!(
+                "a head of 1 output with it, not of {outputs} outputs: no score kind covers several numbers"
+            ),
+            (Problem::OneClass, _, Some(1)) => {
+                "a head of 2 or more outputs with it, not of 1 output, of which the \
+                                                probability would always be 1; `regression` makes it a number"
+                    .to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(file.unsupported("problem_type", expected))
     }
 
     /// A weight by name: the adapter's saved copy where there is one, else the checkpoint's.
@@ -324,7 +343,7 @@ fn check_frequencies(
 
 /// A line such as `license:` of a model card's front matter, if the directory has a README.md with one.
 pub(crate) fn card_field(directory: &Path, field: &str) -> Option<String> {
-    let card = read_bounded(&directory.join("README.md"), 1 << 20).ok()?;
+    let card = read_text(&directory.join("README.md"), 1 << 20).ok()?;
     let card = String::from_utf8(card).ok()?;
     let front = card.strip_prefix("---")?.split("\n---").next()?;
     let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
