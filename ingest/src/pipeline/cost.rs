@@ -9,13 +9,17 @@ pub const UNIT: usize = 1152;
 /// Most variants of a unit of an ablation: 8 times 18.
 pub const ABLATION_UNIT: usize = 144;
 
-/// SNVs of six bases, the least that a unit is cut to where it can be.
+/// SNVs of six bases; units of that many and more are multiples of it.
 const SITE: usize = 18;
 
-/// Multiplications and additions of a unit on a CPU: some ten seconds at 100 billion a second.
-const CPU_WORK: f64 = 1e12;
+/// SNVs of a base, which share the reference's window; units of that many and more are multiples of it.
+const BASE: usize = 3;
 
-/// The same on a GPU, a hundred times as fast; smaller units would leave it idle.
+/// Multiplications and additions of a unit on a CPU: a second or two, so that an interrupted run commits the unit in
+/// hand within its grace.
+const CPU_WORK: f64 = 1e11;
+
+/// The same on a GPU; smaller units would leave it idle.
 const GPU_WORK: f64 = 1e14;
 
 /// Variants of one unit.
@@ -30,7 +34,11 @@ pub(super) fn unit_size(
     let work = if gpu { GPU_WORK } else { CPU_WORK };
     let variants = work / variant_cost(model, recipe, embeddings, ablation).max(1.0);
     let variants = (variants.min(most as f64) as usize).max(1);
-    if variants < SITE { variants } else { variants / SITE * SITE }
+    match variants {
+        SITE.. => variants / SITE * SITE,
+        BASE.. => variants / BASE * BASE,
+        _ => variants,
+    }
 }
 
 /// Multiplications and additions that one variant takes, when it shares nothing with others.
@@ -123,10 +131,13 @@ mod tests {
         let (tiny, small, large) = (model(4, 64, 128), model(12, 512, 2048), model(32, 2560, 10_240));
         assert_eq!(size(&tiny, ScoreKind::Llr, 600, false, false), UNIT);
         assert_eq!(size(&tiny, ScoreKind::Llr, 600, true, false), ABLATION_UNIT);
-        // Of every token of both windows on both strands: 400 passes a variant.
+        // Of every token of both windows on both strands: 400 passes a variant, a quarter of a second.
         let pll = size(&tiny, ScoreKind::Pll, 600, false, false);
-        assert!((18..=72).contains(&pll) && pll.is_multiple_of(18), "{pll}");
-        assert!((36..=72).contains(&size(&small, ScoreKind::Llr, 600, false, false)));
+        assert!((3..=9).contains(&pll) && pll.is_multiple_of(3), "{pll}");
+        let llr = size(&small, ScoreKind::Llr, 600, false, false);
+        assert!((3..=9).contains(&llr) && llr.is_multiple_of(3), "{llr}");
+        let shared = size(&small, ScoreKind::LlrGrid, 600, false, false);
+        assert!((18..=144).contains(&shared) && shared.is_multiple_of(18), "{shared}");
         assert_eq!(size(&small, ScoreKind::Llr, 600, false, true), UNIT);
         // One variant is minutes of work on a CPU; a unit cannot be less.
         assert_eq!(size(&large, ScoreKind::Pll, 5994, false, false), 1);
