@@ -48,6 +48,11 @@ pub(super) fn check(json: &Value) -> Result<(), String> {
             return Err(format!("its {key} has {rules} rules; at most {MOST_RULES}"));
         }
     }
+    if json.get("normalizer").is_some_and(is_precompiled) {
+        return Err("its normalizer is `Precompiled`, a table that claims its own size; tokenizers of DNA need none: \
+                    remove it"
+            .to_owned());
+    }
     let growth = json.get("normalizer").map_or(1, growth);
     if growth > MOST_GROWTH {
         return Err(format!("its normalizer may make more than {MOST_GROWTH} letters of one"));
@@ -62,6 +67,20 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 /// How many rules a rule is made of.
 fn count(rule: &Value, parts: &str) -> usize {
     1 + list(rule, parts).iter().map(|part| count(part, parts)).sum::<usize>()
+}
+
+/// Whether a rule, or one within it, is a table of which the first four bytes say how much memory is taken. The
+/// library knows it by its key where it has no type.
+fn is_precompiled(rule: &Value) -> bool {
+    match rule {
+        Value::Object(fields) => {
+            fields.get("type").is_some_and(|kind| kind == "Precompiled")
+                || fields.contains_key("precompiled_charsmap")
+                || fields.values().any(is_precompiled)
+        }
+        Value::Array(rules) => rules.iter().any(is_precompiled),
+        _ => false,
+    }
 }
 
 /// Most bytes that a normalizer makes of one.
@@ -133,6 +152,19 @@ mod tests {
         let same = replace(&json!({ "String": "U" }), "T");
         assert_eq!(check(&sequence(vec![same.clone(); 60])), Ok(()));
         assert!(check(&sequence(vec![same; 64])).expect_err("too many").contains("65 rules"));
+    }
+
+    /// The table claims 4 GB of 4 bytes each in its first four bytes.
+    #[test]
+    fn tables_that_claim_their_size_are_refused() {
+        let table = json!({ "type": "Precompiled", "precompiled_charsmap": "AAAAgA==" });
+        let untyped = json!({ "precompiled_charsmap": "AAAAgA==" });
+        let sequence = |rule: &Value| json!({ "type": "Sequence", "normalizers": [rule] });
+        for normalizer in [table.clone(), untyped.clone(), sequence(&table), sequence(&sequence(&untyped))] {
+            let refused = check(&json!({ "normalizer": normalizer })).expect_err("a table");
+            assert!(refused.contains("`Precompiled`"), "{refused}");
+        }
+        assert_eq!(check(&json!({ "normalizer": sequence(&json!({ "type": "NFC" })) })), Ok(()));
     }
 
     #[test]
