@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use vestore::Reference;
 use vestore_schema::{Assembly, Variant};
 
+pub(crate) use self::classes::LARGEST;
 use self::classes::LabelTexts;
 pub use self::counts::{DatasetCounts, LabelCounts};
 pub use self::error::DatasetError;

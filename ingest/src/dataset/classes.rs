@@ -11,7 +11,7 @@ const MOST_CLASSES: usize = 1000;
 
 /// The largest number that is learnt. A head that gives it multiplies weights with the spread of the labels and sums
 /// up, which must stay within float32 (3.4e38).
-const LARGEST: f64 = 1e30;
+pub(crate) const LARGEST: f64 = 1e30;
 
 /// Labels as they stand, each text once.
 #[derive(Default)]

@@ -24,6 +24,8 @@ pub struct LabelCounts {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Taken ones that repeat an earlier one.
     pub repeated: u64,
+    /// Of the repeated ones, those whose label is not that of the first row of the input.
+    pub relabelled: u64,
     /// What people should know even where it is no error, such as reference alleles that differ.
     pub warnings: Vec<String>,
 }
@@ -38,16 +40,26 @@ impl LabelCounts {
         }
         self.rejected.iter().try_for_each(|(rejection, count)| write!(f, ", {count} {rejection}"))
     }
+
+    /// How many rows repeat an `earlier` one.
+    fn repeats(&self, f: &mut fmt::Formatter<'_>, earlier: &str) -> fmt::Result {
+        if self.repeated > 0 {
+            let verb = if self.repeated == 1 { "repeats" } else { "repeat" };
+            write!(f, "; {} {verb} an earlier {earlier}", self.repeated)?;
+        }
+        if self.relabelled > 0 {
+            write!(f, ", {} of them with another label", self.relabelled)?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for LabelCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} labelled variants of {}", self.taken, self.variants)?;
+        let noun = if self.taken == 1 { "variant" } else { "variants" };
+        write!(f, "{} labelled {noun} of {}", self.taken, self.variants)?;
         self.left_out(f)?;
-        if self.repeated > 0 {
-            write!(f, "; {} repeat an earlier one", self.repeated)?;
-        }
-        Ok(())
+        self.repeats(f, "one")
     }
 }
 
@@ -58,8 +70,6 @@ pub struct DatasetCounts {
     pub rows: LabelCounts,
     /// Left out because no window can be cut for them.
     pub unscorable: BTreeMap<Status, u64>,
-    /// Of the repeated ones, those whose label is not that of the first row of the input.
-    pub relabelled: u64,
     /// Names of the classes; without any for numbers.
     pub classes: Vec<String>,
     /// For training, validation and test in this order, the rows of each class; of numbers, one count.
@@ -95,7 +105,7 @@ impl DatasetCounts {
                 }
                 Some(earlier) => {
                     self.rows.repeated += 1;
-                    self.relabelled += u64::from(earlier != label);
+                    self.rows.relabelled += u64::from(earlier != label);
                 }
             }
         }
@@ -119,17 +129,13 @@ impl DatasetCounts {
 
 impl fmt::Display for DatasetCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} labelled rows of {}", self.rows.taken, self.rows.variants)?;
+        let noun = if self.rows.taken == 1 { "row" } else { "rows" };
+        write!(f, "{} labelled {noun} of {}", self.rows.taken, self.rows.variants)?;
         self.rows.left_out(f)?;
         for (status, count) in &self.unscorable {
             write!(f, ", {count} {}", status.as_str())?;
         }
-        if self.rows.repeated > 0 {
-            write!(f, "; {} repeat an earlier input and stay", self.rows.repeated)?;
-            if self.relabelled > 0 {
-                write!(f, ", {} of them with another label", self.relabelled)?;
-            }
-        }
+        self.rows.repeats(f, "input and stay")?;
         for split in Split::ALL {
             let counts = &self.by_split[split as usize];
             if counts.is_empty() {

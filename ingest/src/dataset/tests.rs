@@ -133,7 +133,7 @@ fn rows_stay_as_they_are_and_repeats_are_counted() {
         repeated += 1;
         relabelled += u64::from(*earlier != row[4]);
     }
-    assert_eq!((found.counts.rows.repeated, found.counts.relabelled), (repeated as u64, relabelled));
+    assert_eq!((found.counts.rows.repeated, found.counts.rows.relabelled), (repeated as u64, relabelled));
     assert!(repeated > 50 && relabelled > 20, "{repeated} {relabelled}");
     let said = found.counts.to_string();
     assert!(

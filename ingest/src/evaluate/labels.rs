@@ -1,14 +1,15 @@
 //! Labelled variants of a file, in normal form.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use vestore::Reference;
 use vestore_schema::{Assembly, Variant};
 
 use crate::dataset::{
-    DatasetError, LabelCounts, LabelRules, LabelText, LabelledVariants, Split, SplitOptions, SplitRows,
-    number,
+    DatasetError, LARGEST, LabelCounts, LabelRules, LabelText, LabelledVariants, Split, SplitOptions,
+    SplitRows, number,
 };
 
 /// A column by whose values rows are grouped.
@@ -64,7 +65,7 @@ impl Labels {
     /// What cannot be scored stays: a store has rows for it.
     ///
     /// # Errors
-    /// The file cannot be read, lacks a column, holds a label that is no number (when classes have no names), nothing
+    /// The file cannot be read, lacks a column, holds a label that is not a number of at most 1e30 (when classes have no names), nothing
     /// of it is a labelled variant of this reference, or a split is empty.
     pub fn read(
         path: &Path,
@@ -78,13 +79,20 @@ impl Labels {
         let more: Vec<&str> = by.iter().map(|by| by.column.as_str()).chain(split_column).collect();
         let mut rows = LabelledVariants::open(path, rules, &more, assembly, reference)?;
         let mut found = Self { groups: vec![Vec::new(); by.len()], ..Self::default() };
-        let mut seen = HashSet::new();
+        let mut first: HashMap<Variant, f64> = HashMap::new();
         let mut told = Vec::new();
-        let mut repeated = 0;
+        let (mut repeated, mut relabelled) = (0, 0);
         while let Some(row) = rows.next()? {
             let label = match row.label {
                 LabelText::Class(positive) => f64::from(u8::from(positive)),
                 LabelText::Text(text) => match number(&text) {
+                    Some(number) if number.abs() > LARGEST => {
+                        return Err(DatasetError::TooLarge {
+                            path: path.into(),
+                            line: row.line,
+                            value: text,
+                        });
+                    }
                     Some(number) => number,
                     None => {
                         return Err(DatasetError::NotANumber {
@@ -99,14 +107,22 @@ impl Labels {
             if let (Some(column), Some(text)) = (split_column, row.values.last()) {
                 told.push(Split::read(path, row.line, column, text)?);
             }
-            repeated += u64::from(!seen.insert(row.variant.clone()));
+            match first.entry(row.variant.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(label);
+                }
+                Entry::Occupied(earlier) => {
+                    repeated += 1;
+                    relabelled += u64::from(*earlier.get() != label);
+                }
+            }
             found.variants.push(row.variant);
             found.labels.push(label);
             for ((groups, by), text) in found.groups.iter_mut().zip(by).zip(&row.values) {
                 groups.push(by.groups(text));
             }
         }
-        found.counts = LabelCounts { repeated, ..rows.counts };
+        found.counts = LabelCounts { repeated, relabelled, ..rows.counts };
         if found.variants.is_empty() {
             return Err(DatasetError::NoRows { path: path.into(), counts: found.counts.to_string() });
         }
