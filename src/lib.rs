@@ -45,5 +45,5 @@ pub use variants::{
     Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,
     PlanOptions, Planned, PlannedRows, Record, RecordSite, RefCheck, RefComparison, RefDifference,
     RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError, VariantSource, normalize,
-    normalize_sites, read_bed,
+    normalize_sites, plain_text, read_bed,
 };

@@ -29,6 +29,7 @@ pub use self::source::{Record, VariantSource};
 
 pub(crate) use self::bcf::{RECORD_LENGTHS, Site, record_lengths};
 pub use self::contigs::Contigs;
+pub use self::encoding::plain_text;
 pub(crate) use self::encoding::{BYTE_ORDER_MARK, Foreign};
 pub(crate) use self::header::{HeaderContig, HeaderLine, InfoNumber, VariantHeader};
 pub(crate) use self::input::Input;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use thiserror::Error;
 use vestore_schema::TokenizerKind;
 
-use crate::model::checkpoint::read_bounded;
+use crate::model::checkpoint::read_text;
 
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
@@ -209,7 +209,7 @@ impl Tokenizer {
 /// The lines of a `vocab.txt`: one token a line, its id the line's number from 0.
 fn read_vocabulary(file: &Path) -> Result<Vec<String>, TokenizerError> {
     let io = |source| TokenizerError::Io { file: file.to_owned(), source };
-    let text = read_bounded(file, bounds::MOST_BYTES).map_err(io)?;
+    let text = read_text(file, bounds::MOST_BYTES).map_err(io)?;
     let text = String::from_utf8(text)
         .map_err(|error| io(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
     Ok(text.lines().map(|line| line.trim().to_owned()).collect())

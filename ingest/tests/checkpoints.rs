@@ -460,6 +460,30 @@ fn a_key_that_changes_numbers_is_honoured_or_refused() {
 }
 
 #[test]
+fn byte_order_marks_are_passed_over_and_utf_16_is_refused() {
+    for family in [V1, SyntheticFamily::Dnabert2] {
+        let root = directory();
+        let model = checkpoint(root.path(), family, None);
+        let plain = id(&model);
+        let texts = ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"];
+        for file in texts.map(|name| model.join(name)).iter().filter(|file| file.exists()) {
+            let text = fs::read_to_string(file).expect("text");
+            fs::write(file, format!("\u{feff}{text}")).expect("written");
+            assert_eq!(id(&model), plain, "{}", file.display());
+        }
+        load(&ModelSource::new(&model));
+        for file in texts[..3].iter().map(|name| model.join(name)).filter(|file| file.exists()) {
+            let marked = fs::read_to_string(&file).expect("text");
+            let wide: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            fs::write(&file, wide).expect("written");
+            let error = refusal(&model);
+            assert!(error.contains("UTF-16") && error.contains("iconv"), "{error}");
+            fs::write(&file, marked).expect("written");
+        }
+    }
+}
+
+#[test]
 fn the_base_of_rotary_positions_is_honoured() {
     let root = directory();
     let model = checkpoint(root.path(), V2, None);

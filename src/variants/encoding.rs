@@ -98,6 +98,17 @@ impl Foreign {
     }
 }
 
+/// The text of a small file that was read whole, without a byte order mark.
+///
+/// # Errors
+/// What it is that is not read, and what to do.
+pub fn plain_text(bytes: &[u8]) -> Result<&[u8], String> {
+    match Foreign::of(bytes, false) {
+        Some(Foreign { name, remedy }) => Err(format!("it is {name}; {remedy}")),
+        None => Ok(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

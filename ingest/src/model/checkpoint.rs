@@ -460,7 +460,7 @@ fn open_plain(file: &Path) -> io::Result<File> {
 }
 
 /// The bytes of a plain file of at most `most` bytes.
-pub(crate) fn read_bounded(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+fn read_bounded(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_plain(file)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
@@ -470,10 +470,17 @@ pub(crate) fn read_bounded(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The text of a plain file of at most `most` bytes, without a byte order mark; UTF-16 is refused by name.
+pub(crate) fn read_text(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let bytes = read_bounded(file, most)?;
+    let text = vestore::plain_text(&bytes);
+    text.map(<[u8]>::to_vec).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
 /// Reads a JSON file of a model directory.
 pub(crate) fn read_json(file: &Path) -> Result<Value, CheckpointError> {
     let io = |source| CheckpointError::Io { file: file.to_owned(), source };
-    let text = read_bounded(file, MOST_JSON).map_err(io)?;
+    let text = read_text(file, MOST_JSON).map_err(io)?;
     serde_json::from_slice(&text)
         .map_err(|error| CheckpointError::Json { file: file.to_owned(), reason: error.to_string() })
 }

@@ -7,7 +7,7 @@ use tokenizers::Tokenizer as Encoder;
 
 use super::guard::guarded;
 use super::{TokenizerError, Tokens, bounds};
-use crate::model::checkpoint::read_bounded;
+use crate::model::checkpoint::read_text;
 use crate::random::Random;
 
 /// Windows that every tokenizer is tried on when it is read.
@@ -33,7 +33,7 @@ impl BpeTokenizer {
     /// When the file is unreadable, no byte-pair encoding, or drops merges at random.
     pub fn from_file(file: &Path) -> Result<Self, TokenizerError> {
         let malformed = |reason: String| TokenizerError::Malformed { file: file.to_owned(), reason };
-        let text = read_bounded(file, bounds::MOST_BYTES)
+        let text = read_text(file, bounds::MOST_BYTES)
             .map_err(|source| TokenizerError::Io { file: file.to_owned(), source })?;
         let json: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         bounds::check(&json).map_err(malformed)?;

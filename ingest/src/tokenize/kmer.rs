@@ -259,6 +259,8 @@ mod tests {
             let mut lines = made.vocabulary();
             std::fs::write(&file, lines.join("\n")).expect("written");
             assert_eq!(KmerTokenizer::from_vocabulary(&file).expect("the rule"), made);
+            std::fs::write(&file, format!("\u{feff}{}", lines.join("\n"))).expect("written");
+            assert_eq!(KmerTokenizer::from_vocabulary(&file).expect("a byte order mark"), made);
             std::fs::write(&file, lines[..made.embedded() as usize].join("\n")).expect("written");
             assert_eq!(KmerTokenizer::from_vocabulary(&file).expect("without the unused"), made);
             lines.swap(10, 11);

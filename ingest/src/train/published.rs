@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -17,6 +16,7 @@ use super::state::{replace, write_tensors};
 use super::tuning::{Tuned, TuningError};
 use crate::adapter::counted;
 use crate::model::blueprint::class_output;
+use crate::model::config::ConfigFile;
 use crate::model::error::ModelError;
 use crate::model::files::{code, plain_file};
 use crate::model::source::{ModelSource, card_field};
@@ -56,9 +56,9 @@ pub(super) fn write(
         }
     }
     let file = source.checkpoint.join("config.json");
-    let text = std::fs::read(&file).map_err(io(&file))?;
-    let config: Map<String, Value> = serde_json::from_slice(&text)
-        .map_err(|error| io(&file)(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    let config = ConfigFile::read(&file)?;
+    let config: Map<String, Value> =
+        config.fields().map(|(key, value)| (key.clone(), value.clone())).collect();
     let config = configuration(config, &tuned.network, tuned.objective.task, classes);
     let file = output.join("config.json");
     replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io(&file))?;
