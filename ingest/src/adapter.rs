@@ -152,6 +152,9 @@ fn remedy(folder: &Path, inner: &[String]) -> String {
     }
 }
 
+/// Which biases an adapter trained beside its own tensors, as PEFT's `bias` says.
+const BIASES: [&str; 4] = ["none", "all", "lora_only", "vera_only"];
+
 /// What an adapter is opened against.
 pub(crate) struct Base<'a> {
     pub(crate) dialect: &'static Dialect,
@@ -281,6 +284,9 @@ impl Adapter {
             );
         }
         let config = ConfigFile::read(&file)?;
+        if config.get("bias").is_some_and(|bias| !BIASES.iter().any(|known| bias == known)) {
+            return Err(config.unsupported("bias", BIASES.map(|known| format!("`{known}`")).join(", ")));
+        }
         let (tensors, prefixed) = Tensors::open(directory, base.dialect, kept)?;
         let targets = || Targets::read(&config)?.modules(&config, base, prefixed, kept);
         let mut changes = BTreeMap::new();

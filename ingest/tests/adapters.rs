@@ -207,6 +207,8 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
         ("init_lora_weights", json!("lora_ga")),
         ("target_parameters", json!(["x"])),
         ("r", json!(-1)),
+        ("bias", json!("some")),
+        ("bias", json!(true)),
     ] {
         refused(&lora(json!({ key: value })), &good, key);
     }
