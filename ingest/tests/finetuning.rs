@@ -344,9 +344,9 @@ fn what_makes_no_sense_is_refused() {
     };
     refused(&TuningPlan { batch: 0, ..plan(TuningMethod::Full) }, "batch");
     let clip = AdamWOptions { clip: -1.0, ..AdamWOptions::default() };
-    refused(&TuningPlan { optimizer: clip, ..plan(TuningMethod::Full) }, "longest gradient is -1");
+    refused(&TuningPlan { optimizer: clip, ..plan(TuningMethod::Full) }, "maximum gradient norm is -1");
     refused(&TuningPlan { learning_rate: f64::NAN, ..plan(TuningMethod::Full) }, "learning rate is NaN");
-    refused(&TuningPlan { learning_rate: 1e30, ..plan(TuningMethod::Full) }, "take a lower learning rate");
+    refused(&TuningPlan { learning_rate: 1e30, ..plan(TuningMethod::Full) }, "use a lower --learning-rate");
     let rank = AdapterKind::Lora { rank: 0, alpha: 1.0 };
     refused(&plan(adapter(rank)), "rank");
     let lora = AdapterKind::Lora { rank: 2, alpha: 4.0 };

@@ -216,7 +216,7 @@ fn check(plan: &PretrainingPlan) -> Result<(), PretrainError> {
         return setting("window length in tokens", &plan.lengths.last, "windows have tokens");
     }
     if plan.optimizer.clip.is_nan() || plan.optimizer.clip <= 0.0 {
-        return setting("longest gradient", &plan.optimizer.clip, "it is more than 0");
+        return setting("maximum gradient norm", &plan.optimizer.clip, "it is more than 0");
     }
     if plan.parts == 0 {
         return setting("number of parts", &plan.parts, "it is 1 or more");

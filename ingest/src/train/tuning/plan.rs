@@ -105,7 +105,7 @@ impl TuningPlan {
             return setting("share of the warm-up", &self.warmup, "it lies from 0 to 1");
         }
         if self.optimizer.clip.is_nan() || self.optimizer.clip <= 0.0 {
-            return setting("longest gradient", &self.optimizer.clip, "it is more than 0");
+            return setting("maximum gradient norm", &self.optimizer.clip, "it is more than 0");
         }
         if !(0.0..=1.0).contains(&self.optimizer.weight_decay) {
             return setting("weight decay", &self.optimizer.weight_decay, "it lies from 0 to 1");
