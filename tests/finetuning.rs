@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
+use vestore::Store;
 
-use crate::programs::{checkpoint, command, fails, killed_between_states, ok, rows, said, store};
+use crate::programs::{checkpoint, command, fails, killed_between_states, ok, rows, run, said, store};
 use crate::support::Random;
 
 const TUNE: &str = "train finetune {} --model small --name tuned --labels {} --output {} --window 48 --steps 60 --evaluate-every 15 --learning-rate 0.003 --save-every 2 --seed 4 --device cpu --threads 1 --quiet";
@@ -269,6 +270,27 @@ fn what_cannot_end_well_is_told_before_the_training() {
     fs::write(other.join("README.md"), "mine").unwrap();
     assert!(fails(1, TUNE, &[&store, &labels, &other]).contains("README.md"));
     assert_eq!(fs::read_to_string(other.join("README.md")).unwrap(), "mine");
+}
+
+#[test]
+fn a_model_that_was_trained_while_others_write_is_added_without_training_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, labels) = labelled(folder.path());
+    let output = folder.path().join("out");
+    let opened = Store::open(&store).unwrap();
+    let writer = opened.writer("vestore score by another").unwrap();
+    let told = run(TUNE, &[&store, &labels, &output]);
+    let text = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert_eq!(told.status.code(), Some(1), "{text}");
+    for part in ["model is whole in", &output.display().to_string(), "rerun the same command", "by another"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    drop(writer);
+    let weights = output.join("model.safetensors");
+    let trained = weights.metadata().unwrap().modified().unwrap();
+    said(TUNE, &[&store, &labels, &output]);
+    assert_eq!(weights.metadata().unwrap().modified().unwrap(), trained, "trained again");
+    named(&models(&store), "tuned");
 }
 
 #[test]

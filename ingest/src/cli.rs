@@ -22,6 +22,7 @@ mod tuned;
 mod tuning;
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -44,7 +45,7 @@ enum Verb {
     Model(Model),
     /// Score variants, or every SNV of regions, with a model
     Score(score::Arguments),
-    /// Score variants without each layer in turn, or sum up what that says about the layers
+    /// Score variants without each layer in turn, or summarize what that says about the layers
     Ablate(Box<ablate::Arguments>),
     /// Recompute stored scores and compare
     Verify(rescore::Arguments),
@@ -138,9 +139,14 @@ pub(crate) fn main() -> ExitCode {
 struct Usage(String);
 
 /// Prints a remark.
-#[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{}", vestore::visible_lines(&text.to_string()));
+    // Nobody may be reading; the work goes on all the same.
+    let _ = writeln!(io::stderr().lock(), "{}", vestore::visible_lines(&text.to_string()));
+}
+
+/// A number of things, such as `1 row` and `2 rows`.
+fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Prints warnings, also where everything else is to be quiet.

@@ -14,7 +14,7 @@ use vestore_schema::Model;
 
 use super::machine::MachineArguments;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, check_free, model};
-use super::{interrupt, say, writer};
+use super::{interrupt, plural, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -36,10 +36,10 @@ pub(super) struct Arguments {
     data: DataArguments,
     #[command(flatten)]
     tuning: TuningArguments,
-    /// Where all random numbers start
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Steps between two states on disk
+    /// Save the training state every N steps
     #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     save_every: u64,
     #[command(flatten)]
@@ -78,7 +78,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(interrupt::code());
     };
     let record = record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
-    writer(&store)?.put_model(&record)?;
+    let mut writer = writer(&store).with_context(|| {
+        format!(
+            "the tuned model is whole in {}, but is not in the store; rerun the same command when the store is free: it \
+             adds the model without training again",
+            arguments.output.display()
+        )
+    })?;
+    writer.put_model(&record)?;
     tell(&found, &record, &plan, &arguments.output);
     Ok(ExitCode::SUCCESS)
 }
@@ -123,9 +130,9 @@ fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
     let memory =
         tuning.peak_memory.map_or(String::new(), |bytes| format!(", {} MB at most", bytes / 1_000_000));
     say(format_args!(
-        "{} steps, {:.1} ms each, {:.0} s in all{memory}\n\
+        "{}, {:.1} ms each, {:.0} s in all{memory}\n\
          {}: trained {} of {} parameters ({share:.2} %), {}; lowest validation loss {:.4} at step {}",
-        tuning.steps,
+        plural(tuning.steps, "step"),
         tuning.seconds_per_step * 1e3,
         tuning.seconds,
         record.name,
