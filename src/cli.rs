@@ -48,7 +48,7 @@ enum Verb {
     /// Score variants, or every SNV of regions, with a model
     #[command(disable_help_flag = true)]
     Score(engine::Arguments),
-    /// Score variants without each layer in turn, or sum up what that says about the layers
+    /// Score variants without each layer in turn, or summarize what that says about the layers
     #[command(disable_help_flag = true)]
     Ablate(engine::Arguments),
     /// Train models
@@ -127,7 +127,6 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Prints an error and gives its exit code.
-#[expect(clippy::print_stderr, reason = "the one place where the command line reports its failure")]
 fn report(error: &anyhow::Error) -> ExitCode {
     // Whoever read our output has seen enough.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
@@ -136,7 +135,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("{}", vestore::visible_lines(&format!("vestore: {error:#}")));
+    output::say(format_args!("vestore: {error:#}"));
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()

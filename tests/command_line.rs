@@ -1,6 +1,7 @@
 //! The main job through the command line, on inputs made from a seed.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::programs::{command, fails, ok, rows, said, store, vcf};
 
@@ -86,7 +87,7 @@ fn scoring_again_runs_no_forward_and_more_variants_only_add() {
     let before = ok("query {} --format tsv", &[&store]);
     assert_eq!(before.lines().count(), 301);
     let again = said(&format!("{score} chr1:101-200"), &[&store]);
-    assert!(again.contains("no forward was run"), "{again}");
+    assert!(again.contains("the model was not run"), "{again}");
     let more = said(&format!("{score} chr1:151-250"), &[&store]);
     assert!(more.contains("150 rows written") && more.contains("150 were there already"), "{more}");
     let after = ok("query {} --format tsv", &[&store]);
@@ -95,6 +96,23 @@ fn scoring_again_runs_no_forward_and_more_variants_only_add() {
         assert!(after.contains(line), "{line}");
     }
     assert!(ok("verify {}", &[&store]).is_empty());
+}
+
+/// As of `2>&1 | head -1`: remarks that nobody reads end no work, and change no exit code.
+#[test]
+fn a_closed_stderr_ends_no_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let deaf = |words: &str| {
+        let mut child = command(words, &[&store]).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stderr.take());
+        child.wait().unwrap().code()
+    };
+    let score = "score {} --model small --window 96 --device cpu --track t --region chr1:101-110";
+    assert_eq!(deaf(score), Some(0));
+    assert_eq!(ok("query {} --format tsv", &[&store]).lines().count(), 31);
+    assert_eq!(deaf("score {} --model none --region chr1:101-110"), Some(1));
+    assert_eq!(deaf("track remove {} none"), Some(1));
 }
 
 /// Saturation and a VCF of the same variants are scored alike: sharing forwards changes no score.
@@ -289,7 +307,7 @@ fn embeddings_have_progress_of_their_own_and_agree_with_the_distances() {
     let after = ok("query {} chr1 --format tsv", &[&store]);
     assert_eq!(before, after, "scores that are there stay as they are");
     let again = said(&format!("{score} --region chr1:2990-3000 --embeddings pooled"), &[&store]);
-    assert!(again.contains("no forward was run"), "{again}");
+    assert!(again.contains("the model was not run"), "{again}");
     let text = ok("query {} --embeddings --format json", &[&store]);
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
     let found = found.as_array().unwrap();

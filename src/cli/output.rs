@@ -8,9 +8,9 @@ use noodles::bgzf;
 use vestore::{Output, OutputError, Store};
 
 /// Prints a remark.
-#[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
 pub(super) fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{}", vestore::visible_lines(&text.to_string()));
+    // Nobody may be reading; the work goes on all the same.
+    let _ = writeln!(io::stderr().lock(), "{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// Prints warnings, also where everything else is to be quiet.
