@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::programs::{fails, ok, rows, run};
+use crate::programs::{fails, ok, rows, run, said};
 
 /// Scores of six variants; the second column lacks one.
 const SCORES: &str = "contig\tposition\tref\talt\tscore\tother\n\
@@ -50,8 +50,8 @@ fn labels_are_joined_with_rows_and_figures_told_by_group() {
     assert!(output.status.success(), "{said}");
     for part in [
         "7 labelled variants of 9, 1 without a label, 1 unknown_contig",
-        "a:score: 1 labelled variants have no row",
-        "a:-other: 1 labelled variants have a row without this score",
+        "a:score: 1 labelled variant without a row",
+        "a:-other: 1 labelled variant with a row without this score",
     ] {
         assert!(said.contains(part), "{said}");
     }
@@ -182,13 +182,31 @@ fn with_a_split_only_test_rows_are_measured() {
 }
 
 #[test]
+fn repeats_with_another_label_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let labels = folder.path().join("twice.csv");
+    fs::write(
+        &labels,
+        "chrom,pos,ref,alt,label\n1,3,C,T,1\n1,3,C,T,0\n1,3,C,T,1\n1,4,G,A,0\n1,5,A,C,1\n1,5,A,C,1\n",
+    )
+    .unwrap();
+    let told = said("evaluate {} --labels {} --track a --resamples 10", &[&store, &labels]);
+    assert!(told.contains("; 3 repeat an earlier one, 1 of them with another label"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_told_with_its_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let (store, labels) = store(folder.path());
     for (code, words, part) in [
         (1, "--track b", "track `b`"),
         (1, "--track a:nope", "score column `nope`"),
-        (2, "--track baseline:luck", "baseline:transition and baseline:cpg"),
+        (
+            2,
+            "--track baseline:luck",
+            "unknown baseline `baseline:luck`; expected baseline:transition or baseline:cpg",
+        ),
         (1, "--track a --label nope", "no column `nope`; it has CHROM"),
         (
             1,
@@ -196,7 +214,7 @@ fn what_cannot_be_evaluated_is_told_with_its_remedy() {
             "line 2: label `liver` is no number; name the values of both classes",
         ),
         (2, "--track a --metric f1", "f1 needs --threshold"),
-        (2, "--track a --metric luck", "is no metric"),
+        (2, "--track a --metric luck", "unknown metric; expected one of auroc"),
         (2, "--track a --by distance=9,3", "rising numbers"),
         (2, "--track a --plot x.png", "plots are .svg files"),
         (2, "--track a --positive x", "--negative"),
@@ -204,6 +222,13 @@ fn what_cannot_be_evaluated_is_told_with_its_remedy() {
     ] {
         let said = fails(code, &format!("evaluate {{}} --labels {{}} {words}"), &[&store, &labels]);
         assert!(said.contains(part), "{words}: {said}");
+    }
+    // What fine-tuning cannot learn cannot be measured either.
+    for label in ["1e300", "-2e30"] {
+        let large = folder.path().join("large.csv");
+        fs::write(&large, format!("chrom,pos,ref,alt,label\n1,3,C,T,0.5\n1,4,G,A,{label}\n")).unwrap();
+        let said = fails(1, "evaluate {} --labels {} --track a", &[&store, &large]);
+        assert!(said.contains(&format!("large.csv, line 3: label `{label}`")), "{said}");
     }
     let foreign = folder.path().join("foreign.csv");
     fs::write(&foreign, "chrom,pos,ref,alt,label\n7,3,C,T,1\n").unwrap();

@@ -28,7 +28,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     print(format_args!("            {}", store.reference().display()))?;
     print(format_args!("models      {}", snapshot.models.len()))?;
     let unfinished = runs.iter().filter(|run| run.finished.is_none()).count();
-    print(format_args!("runs        {}, of which {unfinished} did not end by themselves", runs.len()))?;
+    let interrupted = if unfinished > 0 { format!(" ({unfinished} interrupted)") } else { String::new() };
+    print(format_args!("runs        {}{interrupted}", runs.len()))?;
     print(format_args!("tracks      {}", snapshot.tracks.len()))?;
     for track in &snapshot.tracks {
         let (of_track, others): (Vec<&Segment>, Vec<&Segment>) = segments

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// What of each layer is left out
     #[arg(long, value_enum, default_value_t = PartArgument::Block)]
     part: PartArgument,
-    /// Sum up the ablation of --track: what each layer does to a score
+    /// Summarize the ablation of --track: what each layer does to a score
     #[arg(long, requires = "track", conflicts_with_all = ["model", "variants", "region", "bed"])]
     summary: bool,
     /// The score that the summary looks at; the track's first by default

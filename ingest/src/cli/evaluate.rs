@@ -18,7 +18,7 @@ use vestore_ingest::{
 use super::labels::LabelArguments;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::split::SplitArguments;
-use super::{Usage, interrupt, say, warn};
+use super::{Usage, interrupt, plural, say, warn};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -30,12 +30,12 @@ pub(super) struct Arguments {
     labels: PathBuf,
     #[command(flatten)]
     label: LabelArguments,
-    /// A track and its score column, the first one by default; `-` before the column turns the scores round
+    /// A track and its score column, the first one by default; `-` before the column negates the score
     /// (`nt.llr.w600:-llr`: the lower, the more positive). `baseline:transition` and `baseline:cpg` are plain
     /// rules. May be repeated; differences are to the first
     #[arg(long, value_name = "TRACK[:COLUMN]", required = true)]
     track: Vec<String>,
-    /// Also group by group of this column, or INFO field; with borders, by bins of its numbers. A value such as
+    /// Also report per value of this column, or INFO field; with borders, by bins of its numbers. A value such as
     /// `a,b` belongs to both groups. May be repeated
     #[arg(long, value_name = "COLUMN[=EDGE,EDGE...]")]
     by: Vec<String>,
@@ -46,13 +46,13 @@ pub(super) struct Arguments {
     /// `false_negatives`, spearman, r2; what suits the labels by default
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
-    /// Scores from here on are calls, for accuracy, f1, mcc, the true-positive rate and the four counts
+    /// Scores ≥ X count as positive, for accuracy, f1, mcc, the true-positive rate and the four counts
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     threshold: Option<f64>,
     /// Resamples of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 1000)]
     resamples: u32,
-    /// Where its random numbers start
+    /// Random seed of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 0x5eed)]
     seed: u64,
     /// How the table is written
@@ -121,7 +121,7 @@ enum Format {
 fn metric(name: &str) -> Result<Metric, String> {
     Metric::ALL.into_iter().find(|metric| metric.as_str() == name).ok_or_else(|| {
         let known: Vec<&str> = Metric::ALL.into_iter().map(Metric::as_str).collect();
-        format!("is no metric; there are {}", known.join(", "))
+        format!("unknown metric; expected one of {}", known.join(", "))
     })
 }
 
@@ -167,7 +167,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "{} has no rows for testing, so nothing can be measured",
             arguments.labels.display()
         );
-        say(format_args!("measured on the test split alone: {left} of {all} rows"));
+        say(format_args!("measured on the test split alone: {left} of {}", plural(all as u64, "row")));
     }
     let metrics = metrics(arguments, classes)?;
     let mut columns = sources
@@ -183,7 +183,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.common {
         let left = ScoredColumn::keep_common(&mut columns);
         ensure!(left > 0, "no labelled variant is scored by every track");
-        say(format_args!("{left} labelled variants are scored by every track"));
+        say(format_args!("scored by every track: {}", plural(left as u64, "labelled variant")));
     }
     let comparison = Comparison {
         labels: &labels,
@@ -248,7 +248,7 @@ fn source(text: &str, store: &Store) -> anyhow::Result<Source> {
     let column = column.map(|column| column.strip_prefix('-').unwrap_or(column));
     if track == "baseline" {
         let rule = column.and_then(Baseline::parse).ok_or_else(|| {
-            Usage(format!("`{text}` is no baseline; there are baseline:transition and baseline:cpg"))
+            Usage(format!("unknown baseline `{text}`; expected baseline:transition or baseline:cpg"))
         })?;
         return Ok(Source::Baseline { name: text.to_owned(), rule, turned });
     }
@@ -304,11 +304,15 @@ impl Source {
                     (labels.variants.len() - rows, rows - scores.iter().flatten().count());
                 if absent > 0 {
                     say(format_args!(
-                        "{name}: {absent} labelled variants have no row; `vestore score` makes them"
+                        "{name}: {} without a row; `vestore score` makes them",
+                        plural(absent as u64, "labelled variant")
                     ));
                 }
                 if unscored > 0 {
-                    say(format_args!("{name}: {unscored} labelled variants have a row without this score"));
+                    say(format_args!(
+                        "{name}: {} with a row without this score",
+                        plural(unscored as u64, "labelled variant")
+                    ));
                 }
                 (name, scores)
             }

@@ -14,7 +14,7 @@ pub(super) struct MachineArguments {
     /// Threads on a CPU; all cores by default
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
-    /// No progress
+    /// Hide the progress bar
     #[arg(long)]
     pub(super) quiet: bool,
 }

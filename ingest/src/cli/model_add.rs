@@ -155,7 +155,7 @@ fn source(
     };
     let listed = |text: &str| -> anyhow::Result<Vec<u32>> {
         let layers = parse_layers(text)
-            .ok_or_else(|| Usage(format!("`{text}` is no list of layers; write it as 0,2-5")))?;
+            .ok_or_else(|| Usage(format!("invalid list of layers `{text}`; expected one such as 0,2-5")))?;
         for layer in &layers {
             ensure!(candidates.contains(layer), "there is no layer {layer}; the layers are {candidates:?}");
         }
@@ -200,7 +200,7 @@ fn drop_least(
     let track = match (&arguments.track, candidates.as_slice()) {
         (_, []) => bail!("model `{parent}` has no ablation; run `vestore ablate` with it first"),
         (Some(name), _) => candidates.iter().find(|track| track.name == *name).with_context(|| {
-            format!("track `{name}` is no ablation of model `{parent}`; tracks with one: {}", names())
+            format!("track `{name}` is not an ablation of model `{parent}`; tracks with one: {}", names())
         })?,
         (None, [track]) => track,
         (None, _) => bail!(Usage(format!("say by which ablation with --track: {}", names()))),
@@ -254,8 +254,8 @@ fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow:
     let found = describe(&source_of(writer.store(), model))?;
     ensure!(
         Digest::from(found.id) == model.id,
-        "the copy of model `{}` is another model than its source: the files changed while they were copied; give the \
-         same command again",
+        "the copy of model `{}` is another model than its source: the files changed while they were copied; \
+         rerun the same command",
         model.name
     );
     Ok(())

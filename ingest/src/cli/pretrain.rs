@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     alleles: Vec<PathBuf>,
     #[command(flatten)]
     settings: Settings,
-    /// Steps between two states on disk
+    /// Save the training state every N steps
     #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     save_every: u64,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(super) struct Settings {
     /// Tokens that one step sees
     #[arg(long, value_name = "N", default_value_t = 8192)]
     batch_tokens: u32,
-    /// Compute a step in so many parts, for less memory
+    /// Micro-batches per step (gradient accumulation), for less memory
     #[arg(long, value_name = "N", default_value_t = 1)]
     parts: u32,
     /// Share of the tokens that is hidden
@@ -82,13 +82,13 @@ pub(super) struct Settings {
     /// How the learning rate falls
     #[arg(long, value_enum, default_value_t = DecayArgument::Cosine)]
     decay: DecayArgument,
-    /// Share of the matrices that each step takes off, times the learning rate
+    /// Weight decay (AdamW)
     #[arg(long, value_name = "SHARE", default_value_t = AdamWOptions::default().weight_decay)]
     weight_decay: f64,
-    /// Longest gradient
+    /// Maximum gradient norm
     #[arg(long, value_name = "LENGTH", default_value_t = AdamWOptions::default().clip)]
     clip: f64,
-    /// Where all random numbers start
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Arithmetic of the products; weights and optimizer are float32 always

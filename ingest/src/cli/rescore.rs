@@ -13,7 +13,7 @@ use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
 
 use super::reference::ReferenceArguments;
 use super::scoring::{grid_word, load};
-use super::{Usage, say};
+use super::{Usage, plural, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -63,7 +63,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     if !arguments.quiet {
-        say(format_args!("{compared} rows rescored, {mismatches} values differ"));
+        say(format_args!(
+            "{} rescored, {} differ{}",
+            plural(compared as u64, "row"),
+            plural(mismatches as u64, "value"),
+            if mismatches == 1 { "s" } else { "" }
+        ));
     }
     Ok(if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -9,7 +9,7 @@ use vestore_ingest::{Job, Model, Outcome, Progress, estimate, new_run};
 use vestore_schema::Track;
 
 use super::scoring::{Scoring, Task};
-use super::{interrupt, say};
+use super::{interrupt, plural, say};
 
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["variants", "region", "bed"])))]
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Store pooled embeddings of reference and alternate too
     #[arg(long, value_enum, default_value_t = EmbeddingsArgument::None)]
     embeddings: EmbeddingsArgument,
-    /// Say what would be done and how long it would take, and do nothing
+    /// Print the plan and estimated time; change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -63,7 +63,12 @@ pub(super) fn execute(
     }
     if pending == 0 {
         say(format_args!(
-            "nothing to do: all {stored} variants have a row in track {}; no forward was run",
+            "nothing to do: {} in track {}; the model was not run",
+            if stored == 1 {
+                "1 variant has a row".to_owned()
+            } else {
+                format!("all {stored} variants have a row")
+            },
             track.name
         ));
         return Ok(ExitCode::SUCCESS);
@@ -103,11 +108,12 @@ fn tell_estimate(job: &Job<'_>, model: &Model, stored: u64) -> anyhow::Result<Ex
     let found = estimate(job, model)?;
     let about = if found.exact { "" } else { "about " };
     say(format_args!(
-        "dry run for track {}: {} variants to score, {stored} have a row already\n\
-         {about}{} forwards, {about}{} tokens, about {} bytes, about {:#}",
+        "dry run for track {}: {} to score, {} a row already\n\
+         {about}{}, {about}{} tokens, about {} bytes, about {:#}",
         job.track.name,
-        found.variants,
-        found.forwards,
+        plural(found.variants, "variant"),
+        if stored == 1 { "1 has".to_owned() } else { format!("{stored} have") },
+        plural(found.forwards, "forward"),
         found.tokens,
         found.bytes,
         HumanDuration(std::time::Duration::from_secs_f64(found.seconds))
@@ -118,10 +124,7 @@ fn tell_estimate(job: &Job<'_>, model: &Model, stored: u64) -> anyhow::Result<Ex
 /// Says how much the shared prefixes saved.
 fn tell_evaluations(outcome: &Outcome, depth: u64) {
     say(format_args!(
-        "{} layers were run in {} batches, {:.0} a batch; the model and its {depth} pruned models one after the \
-         other take {}",
-        outcome.evaluations,
-        outcome.batches,
+        "{:.0} layer evaluations per batch instead of {}",
         outcome.evaluations as f64 / outcome.batches as f64,
         depth + depth * (depth - 1)
     ));
@@ -132,17 +135,24 @@ fn tell_outcome(outcome: &Outcome, track: &Track, stored: u64, pending: u64, sta
     let statuses: Vec<String> =
         outcome.statuses.iter().map(|(status, count)| format!("{count} {status}")).collect();
     say(format_args!(
-        "track {}: {} rows written in {seconds:.1} s ({:.0} variants/s): {}{}",
+        "track {}: {} written in {seconds:.1} s ({:.0} variants/s): {}{}",
         track.name,
-        outcome.rows,
+        plural(outcome.rows, "row"),
         outcome.rows as f64 / seconds.max(1e-9),
         if statuses.is_empty() { "none".to_owned() } else { statuses.join(", ") },
-        if stored > 0 { format!("; {stored} were there already") } else { String::new() }
+        if stored > 0 {
+            format!(
+                "; {} there already",
+                if stored == 1 { "1 was".to_owned() } else { format!("{stored} were") }
+            )
+        } else {
+            String::new()
+        }
     ));
     if outcome.rows < pending {
         say(format_args!(
-            "stopped with {} variants to go; what is written is safe, the same command continues from there",
-            pending - outcome.rows
+            "stopped with {} to go; what is written is safe, the same command continues from there",
+            plural(pending - outcome.rows, "variant")
         ));
     }
 }

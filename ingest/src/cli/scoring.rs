@@ -71,7 +71,7 @@ pub(super) struct Scoring {
     /// Replace the file of --report, or of --plot, whatever it is; a report of this command is replaced anyway
     #[arg(long)]
     pub(super) force: bool,
-    /// No progress
+    /// Hide the progress bar
     #[arg(long)]
     pub(super) quiet: bool,
 }
@@ -268,7 +268,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord, tuned: Tuned) -> anyhow::Res
     for text in &arguments.score {
         let kind = ScoreKind::parse(text).ok_or_else(|| {
             let known: Vec<&str> = ScoreKind::ALL.iter().map(|kind| kind.as_str()).collect();
-            Usage(format!("`{text}` is no kind of score; the kinds are {}", known.join(", ")))
+            Usage(format!("unknown score kind `{text}`; expected one of {}", known.join(", ")))
         })?;
         scores.push(kind);
     }
@@ -299,7 +299,7 @@ fn recipe(arguments: &Scoring, model: &ModelRecord, tuned: Tuned) -> anyhow::Res
     }
     if let Some(step) = &arguments.precision {
         let valid = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
-        ensure!(valid, Usage(format!("`{step}` is no precision; write a positive step such as 0.001")));
+        ensure!(valid, Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")));
     }
     Ok(Recipe {
         scores,

@@ -22,7 +22,7 @@ pub(super) struct SplitArguments {
     /// Share drawn at random for testing without --split-column and --test; 0 for none [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     test_share: Option<f64>,
-    /// Where the random numbers of the split start [default: 24301]
+    /// Random seed of the split [default: 24301]
     #[arg(long, value_name = "N")]
     split_seed: Option<u64>,
 }

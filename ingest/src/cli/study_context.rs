@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// Contigs or regions that are not counted; may be repeated
     #[arg(long, value_name = "REGION")]
     held_out: Vec<String>,
-    /// Bases on either side of the one that is told
+    /// Context bases on each side of the predicted base
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
     order: u32,
     /// SNVs to score: VCF or BCF

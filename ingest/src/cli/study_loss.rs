@@ -41,7 +41,7 @@ pub(super) struct Arguments {
     /// Windows at most, spread over the held-out DNA
     #[arg(long, value_name = "N", default_value_t = 2000)]
     windows: u64,
-    /// Where random numbers start: which tokens are hidden
+    /// Random seed: which tokens are hidden
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the models run: cpu, cuda:N, or auto

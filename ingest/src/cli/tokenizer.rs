@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     /// Replace the two files if they exist
     #[arg(long)]
     force: bool,
-    /// No progress
+    /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
 }

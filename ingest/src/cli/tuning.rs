@@ -18,7 +18,7 @@ use super::pretrain::TrainingDtype;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::scoring::StrandsArgument;
 use super::split::SplitArguments;
-use super::{Usage, say, warn};
+use super::{Usage, plural, say, warn};
 
 /// Window in bases when none is asked for.
 const WINDOW: u32 = 600;
@@ -101,7 +101,8 @@ impl DataArguments {
         }
         if edge > 0 {
             say(format_args!(
-                "{edge} variants have no window of {window} bp on their contig and are left out; take a shorter --window"
+                "{} skipped: no window of {window} bp on the contig; use a shorter --window",
+                plural(edge, "variant")
             ));
         }
         ensure!(edge < data.inputs.len() as u64, "no variant has a window of {window} bp on its contig");
@@ -160,7 +161,7 @@ pub(super) struct TuningArguments {
     /// Learn from both strands in turn and judge by their mean, or read the forward strand alone
     #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
     strands: StrandsArgument,
-    /// Let classes count alike, however many examples each has
+    /// Weight classes equally, however many examples each has
     #[arg(long)]
     balanced: bool,
     /// Inner width of a `LoRA` change
@@ -172,7 +173,7 @@ pub(super) struct TuningArguments {
     /// Inner width of a bottleneck
     #[arg(long, value_name = "N", default_value_t = 8)]
     latent: u32,
-    /// Ends of the names of the modules that `LoRA` and IA3 change; query and value, or key, value and the
+    /// Target-module suffixes: the modules that `LoRA` and IA3 change; query and value, or key, value and the
     /// feed-forward's output by default
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     target: Vec<String>,
@@ -185,7 +186,7 @@ pub(super) struct TuningArguments {
     /// Examples of one step
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch: u32,
-    /// Compute a step in so many parts, for less memory
+    /// Micro-batches per step (gradient accumulation), for less memory
     #[arg(long, value_name = "N", default_value_t = 1)]
     parts: u32,
     /// Highest learning rate; 5e-5 when all weights are trained, else 1e-3
@@ -194,17 +195,17 @@ pub(super) struct TuningArguments {
     /// Share of the steps in which the learning rate rises
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     warmup: f64,
-    /// Share of the matrices that each step takes off, times the learning rate
+    /// Weight decay (AdamW)
     #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
     weight_decay: f64,
-    /// Longest gradient
+    /// Maximum gradient norm
     #[arg(long, value_name = "LENGTH", default_value_t = AdamWOptions::default().clip)]
     clip: f64,
-    /// Steps between two looks at the validation loss; an epoch by default
+    /// Evaluate the validation loss every N steps; an epoch by default
     #[arg(long, value_name = "STEPS")]
     evaluate_every: Option<u64>,
-    /// Stop after so many looks without a lower validation loss; 0 to go on to the end
-    #[arg(long, value_name = "LOOKS", default_value_t = 3)]
+    /// Early-stopping patience, in evaluations without a lower validation loss; 0 to continue to the end
+    #[arg(long, value_name = "N", default_value_t = 3)]
     patience: u32,
     /// Arithmetic of the products; weights and optimizer are float32 always
     #[arg(long, value_enum, default_value_t = TrainingDtype::F32)]
