@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use support::{
-    FAMILIES, checkpoint, configure, directory, load, recipe, rewrite, score, snv, snvs, weights, window,
+    FAMILIES, checkpoint, configure, directory, load, recipe, refusal, rewrite, score, snv, snvs, weights,
+    window,
 };
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::synthetic::SyntheticFamily;
