@@ -127,7 +127,6 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Prints an error and gives its exit code.
-#[expect(clippy::print_stderr, reason = "the one place where the command line reports its failure")]
 fn report(error: &anyhow::Error) -> ExitCode {
     // Whoever read our output has seen enough.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
@@ -136,7 +135,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("{}", vestore::visible_lines(&format!("vestore: {error:#}")));
+    output::say(format_args!("vestore: {error:#}"));
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()

@@ -22,6 +22,7 @@ mod tuned;
 mod tuning;
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -137,10 +138,9 @@ pub(crate) fn main() -> ExitCode {
 #[error("{0}")]
 struct Usage(String);
 
-/// Prints a remark.
-#[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
+/// Prints a remark. One that cannot be printed stops nothing: the work matters more.
 fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{}", vestore::visible_lines(&text.to_string()));
+    let _ = writeln!(io::stderr(), "{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// Prints warnings, also where everything else is to be quiet.

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use noodles::bgzf;
 use vestore::{Output, OutputError, Store};
 
-/// Prints a remark.
-#[expect(clippy::print_stderr, reason = "remarks of the command line go here")]
+/// Prints a remark. One that cannot be printed stops nothing: the work matters more.
 pub(super) fn say(text: fmt::Arguments<'_>) {
-    eprintln!("{}", vestore::visible_lines(&text.to_string()));
+    let _ = writeln!(io::stderr(), "{}", vestore::visible_lines(&text.to_string()));
 }
 
 /// Prints warnings, also where everything else is to be quiet.
