@@ -22,9 +22,9 @@ test: build
 # targets where cargo-fuzz is installed. About an hour.
 soak: build
 	VESTORE_KILLS=200 VESTORE_MODEL_CASES=3000 VESTORE_READ_SECONDS=60 VESTORE_FLIPS=3000 VESTORE_MUTATIONS=20 \
-		VESTORE_FORGED=250 \
+		VESTORE_FORGED=250 VESTORE_INJECTED=200 \
 		$(CARGO) test --release --workspace --locked -- --nocapture \
-		kill:: model:: crash:: faults:: damage:: processes:: mutations:: hostile:: forged:: links:: refused_or_harmless
+		kill:: model:: crash:: faults:: damage:: processes:: mutations:: hostile:: forged:: links:: injected:: refused_or_harmless
 	if $(CARGO) fuzz --version >/dev/null 2>&1; then $(MAKE) fuzz; else \
 		echo "not fuzzed: \`cargo install cargo-fuzz --locked\` gives the program that does"; fi
 

@@ -135,7 +135,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    output::say(format_args!("vestore: {error:#}"));
+    output::say(format_args!("vestore: {error:#}{}", vestore::remedy_of(error.as_ref())));
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<NameError>()

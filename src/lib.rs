@@ -38,7 +38,7 @@ pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, Guard, Held, Lock, Medium,
     MediumFile, ModelCopy, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model,
-    check_track, embedding_batch, score_batch,
+    check_track, embedding_batch, remedy_of, score_batch,
 };
 pub use study::study_report;
 pub use variants::{

@@ -34,7 +34,7 @@ pub use commit::{Writer, check_track};
 pub use compact::Compacted;
 pub use copies::ModelCopy;
 pub use disk::Disk;
-pub use error::StoreError;
+pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};

@@ -18,7 +18,7 @@ fn start(store: &Path) -> Child {
     command(SCORE, &[store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -188,3 +188,17 @@ fn a_failed_import_leaves_its_name_free() {
     ok("import {} --track u {} --columns other=score", &[&store, &table]);
     assert!(ok("query {} --track u --format tsv", &[&store]).contains("other"));
 }
+
+/// Remarks that nobody can read stop nothing.
+#[test]
+fn a_stderr_that_cannot_be_written_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let score = "score {} --model small --region chr1:101-120 --window 48 --device cpu --threads 1";
+    for (words, code) in [(score, 0), ("info {}", 0), ("query {} --track none", 1)] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(words, &[&store]).stderr(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words}");
+    }
+    assert_eq!(ok("query {} --count", &[&store]).trim(), "60");
+}

@@ -13,6 +13,7 @@ mod forged;
 mod format1;
 mod golden;
 mod hostile;
+mod injected;
 mod interrupt;
 mod kill;
 mod libtorch;

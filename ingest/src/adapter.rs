@@ -19,7 +19,7 @@ use tch::{Kind, TchError, Tensor};
 use thiserror::Error;
 
 use crate::model::blueprint::{class_modules, decoder_parameters, masked_modules};
-use crate::model::checkpoint::{Checkpoint, CheckpointError, Dtype};
+use crate::model::checkpoint::{Checkpoint, CheckpointError, Dtype, has_file};
 use crate::model::config::{ConfigFile, EncoderConfig};
 use crate::model::dialect::{Dialect, Part};
 use crate::model::error::ModelError;
@@ -278,7 +278,8 @@ impl Adapter {
     /// trained on, when it numbers those from 0.
     pub(crate) fn open(directory: &Path, base: &Base<'_>, kept: Option<&[u32]>) -> Result<Self, ModelError> {
         let file = directory.join("adapter_config.json");
-        if !file.exists() {
+        let there = has_file(&file).map_err(|source| CheckpointError::Io { file: file.clone(), source })?;
+        if !there {
             return Err(
                 AdapterError::NoAdapter { folder: directory.to_owned(), inner: inner(directory) }.into()
             );

@@ -119,7 +119,7 @@ pub(crate) fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            say(format_args!("vestore: {error:#}"));
+            say(format_args!("vestore: {error:#}{}", vestore::remedy_of(error.as_ref())));
             let usage = error.chain().any(|cause| {
                 cause.is::<Usage>()
                     || cause.is::<NameError>()

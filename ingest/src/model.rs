@@ -129,8 +129,8 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Result<Description,
         wrapper: opened.wrapper.clone(),
         tokenizer_kind: opened.tokenizer.kind(),
         max_tokens: opened.config.max_tokens,
-        license: card_field(&source.checkpoint, "license"),
-        note: card_field(&source.checkpoint, "note"),
+        license: card_field(&source.checkpoint, "license")?,
+        note: card_field(&source.checkpoint, "note")?,
         config,
     })
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use thiserror::Error;
 use vestore_schema::TokenizerKind;
 
-use crate::model::checkpoint::read_text;
+use crate::model::checkpoint::{self, read_text};
 
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;
@@ -204,6 +204,11 @@ impl Tokenizer {
             Self::Base(tokenizer) => tokenizer.identity(),
         }
     }
+}
+
+/// Whether a checkpoint has a file of a tokenizer.
+pub(crate) fn has_file(file: &Path) -> Result<bool, TokenizerError> {
+    checkpoint::has_file(file).map_err(|source| TokenizerError::Io { file: file.to_owned(), source })
 }
 
 /// The lines of a `vocab.txt`: one token a line, its id the line's number from 0.

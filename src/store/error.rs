@@ -267,26 +267,41 @@ const EIO: i32 = 5;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-/// What to do about an error of the system.
+/// What to do about an error of the system with a file of a store.
 fn remedy(error: &io::Error) -> &'static str {
-    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match error.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => {
-            "; make room, then give the same command again: what was committed stays, and it goes on from there"
-        }
         ReadOnlyFilesystem | PermissionDenied => {
             "; a store on a medium that cannot be written can only be queried: copy it to another place"
         }
-        _ => match error.raw_os_error() {
-            Some(EMFILE | ENFILE) => {
-                "; too many files are open: raise the limit (`ulimit -n`) or ask for less at once, then give the \
-                 same command again"
-            }
-            Some(EIO) => {
-                "; the disk may be failing: look into the system's log, copy the store to another disk and run \
-                 `vestore verify` there"
-            }
-            _ => "",
-        },
+        _ => shortage(error).unwrap_or_default(),
     }
+}
+
+/// What to do about what the system lacks, whichever file it was.
+fn shortage(error: &io::Error) -> Option<&'static str> {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match (error.kind(), error.raw_os_error()) {
+        (StorageFull | QuotaExceeded | FileTooLarge, _) => Some(
+            "; make room, then give the same command again: what was committed stays, and it goes on from there",
+        ),
+        (_, Some(EMFILE | ENFILE)) => Some(
+            "; too many files are open: raise the limit (`ulimit -n`) or ask for less at once, then give the same \
+             command again",
+        ),
+        (_, Some(EIO)) => Some(
+            "; the disk may be failing: look into the system's log, copy what it holds to another disk and run \
+             `vestore verify` on its stores there",
+        ),
+        _ => None,
+    }
+}
+
+/// What to do about an error that came from what the system lacks (room, open files, a sound disk), in words to put
+/// behind the error; nothing where its own message says so already, or it is another error.
+#[must_use]
+pub fn remedy_of(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|cause| cause.downcast_ref().and_then(shortage))
+        .unwrap_or_default()
 }

@@ -241,7 +241,15 @@ impl Checkpoint {
             format!("{bin_stem}.bin"),
             format!("{bin_stem}.bin.index.json"),
         ];
-        let Some(found) = names.iter().find(|name| directory.join(name).is_file()) else {
+        let mut found = None;
+        for name in &names {
+            let file = directory.join(name);
+            if has_file(&file).map_err(|source| CheckpointError::Io { file, source })? {
+                found = Some(name);
+                break;
+            }
+        }
+        let Some(found) = found else {
             return Err(CheckpointError::NoWeights {
                 directory: directory.to_owned(),
                 expected: names.to_vec(),
@@ -457,6 +465,18 @@ fn open_plain(file: &Path) -> io::Result<File> {
         return Ok(opened);
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// Whether there is a plain file of that name, also at the end of a link. What cannot be looked at is an error: taken
+/// for absent, it would be passed over for another file.
+pub(crate) fn has_file(file: &Path) -> io::Result<bool> {
+    match file.metadata() {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The bytes of a plain file of at most `most` bytes.

@@ -169,7 +169,7 @@ pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
         Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
     };
     // libtorch would read beyond the bytes if they were fewer than the shape says.
-    let bytes = found.bytes().map_err(|error| TchError::Convert(error.to_string()))?;
+    let bytes = found.bytes().map_err(|error| TchError::Io(std::io::Error::other(error)))?;
     if bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
         return Err(TchError::Shape(format!(
             "{} bytes of {} for {:?}",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::blueprint::{
     Modules, class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
 };
-use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, read_text};
+use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, has_file, read_text};
 use super::config::{ConfigFile, EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
 use super::error::ModelError;
@@ -85,8 +85,11 @@ impl<'a> Found<'a> {
 impl Opened {
     pub(crate) fn open(source: &ModelSource) -> Result<Self, ModelError> {
         let directory = &source.checkpoint;
-        let (whole, adapted) =
-            (directory.join("config.json").exists(), directory.join("adapter_config.json").exists());
+        let has = |name: &str| {
+            let file = directory.join(name);
+            has_file(&file).map_err(|source| CheckpointError::Io { file, source })
+        };
+        let (whole, adapted) = (has("config.json")?, has("adapter_config.json")?);
         if adapted && !whole {
             return Err(ModelError::IsAdapter { folder: directory.clone() });
         }
@@ -341,14 +344,24 @@ fn check_frequencies(
     Ok(())
 }
 
-/// A line such as `license:` of a model card's front matter, if the directory has a README.md with one.
-pub(crate) fn card_field(directory: &Path, field: &str) -> Option<String> {
-    let card = read_text(&directory.join("README.md"), 1 << 20).ok()?;
-    let card = String::from_utf8(card).ok()?;
-    let front = card.strip_prefix("---")?.split("\n---").next()?;
-    let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    let name = line.trim().trim_matches(['"', '\'']);
-    (!name.is_empty()).then(|| name.to_owned())
+/// A line such as `license:` of a model card's front matter, if the directory has a README.md with one. A card that
+/// cannot be read is an error: the licence of its weights would be lost.
+pub(crate) fn card_field(directory: &Path, field: &str) -> Result<Option<String>, CheckpointError> {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound};
+    let file = directory.join("README.md");
+    let card = match read_text(&file, 1 << 20) {
+        Ok(card) => card,
+        // Absent, or not a card: too large, or not a plain file.
+        Err(error) if matches!(error.kind(), NotFound | InvalidData | InvalidInput) => return Ok(None),
+        Err(source) => return Err(CheckpointError::Io { file, source }),
+    };
+    let find = |card: &str| {
+        let front = card.strip_prefix("---")?.split("\n---").next()?;
+        let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+        let name = line.trim().trim_matches(['"', '\'']);
+        (!name.is_empty()).then(|| name.to_owned())
+    };
+    Ok(String::from_utf8(card).ok().and_then(|card| find(&card)))
 }
 
 impl From<CheckpointError> for AdapterError {

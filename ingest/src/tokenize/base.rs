@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{TokenizerError, Tokens, read_vocabulary};
+use super::{TokenizerError, Tokens, has_file, read_vocabulary};
 
 const SPECIAL: [(&str, &str); 3] = [("<cls>", "[CLS]"), ("<sep>", "[SEP]"), ("<mask>", "[MASK]")];
 
@@ -45,7 +45,7 @@ impl BaseTokenizer {
     /// # Errors
     /// As for [`BaseTokenizer::from_vocabulary`].
     pub(crate) fn of_vocabulary(file: &Path) -> Result<Option<Self>, TokenizerError> {
-        if !file.is_file() {
+        if !has_file(file)? {
             return Ok(None);
         }
         let is_word = |line: &String| line.len() > 1 && line.bytes().all(|base| b"ACGTN".contains(&base));

@@ -103,10 +103,15 @@ pub fn is_trained(output: &Path) -> bool {
     output.join(RECORD).is_file()
 }
 
+/// Whether something is there; an error where that cannot be found out.
+fn is_there(file: &Path) -> Result<bool, FilesError> {
+    file.try_exists().map_err(|source| FilesError::Io { file: file.to_owned(), source })
+}
+
 /// Refuses a folder that holds files of somebody else which a training would overwrite: one without a record of its
 /// training, or its state.
 pub(crate) fn check_vacant(output: &Path, working: &Path) -> Result<(), FilesError> {
-    let ours = output.join(RECORD).exists() || working.exists();
+    let ours = is_there(&output.join(RECORD))? || is_there(working)?;
     let model = |name: std::ffi::OsString| {
         let name = name.to_string_lossy().into_owned();
         let weights = [".safetensors", ".bin", ".pt", ".pth", ".py"].iter().any(|end| name.ends_with(end));
@@ -243,7 +248,7 @@ impl Files {
             start: if trained { start.to_owned() } else { working.clone() },
             working,
         };
-        if output.join(RECORD).exists() {
+        if is_there(&output.join(RECORD))? {
             return Ok(files);
         }
         std::fs::create_dir_all(&files.working).map_err(io(&files.working))?;
@@ -287,7 +292,7 @@ impl Files {
     ) -> Result<(), FilesError> {
         for name in COPIED {
             let from = self.working.join(name);
-            if from.exists() {
+            if is_there(&from)? {
                 copy(&from, &self.output.join(name))?;
             }
         }

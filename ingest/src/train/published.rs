@@ -44,7 +44,7 @@ pub(super) fn write(
         let file = output.join("adapter_config.json");
         copy(&working.join("adapter").join("adapter_config.json"), &file)?;
         let file = output.join("README.md");
-        replace(&file, card(source, tuned, classes).as_bytes()).map_err(io(&file))?;
+        replace(&file, card(source, tuned, classes)?.as_bytes()).map_err(io(&file))?;
         write_tensors(&output.join("adapter_model.safetensors"), &named, metadata)?;
         return Ok(());
     }
@@ -63,7 +63,7 @@ pub(super) fn write(
     let file = output.join("config.json");
     replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io(&file))?;
     let file = output.join("README.md");
-    replace(&file, card(source, tuned, classes).as_bytes()).map_err(io(&file))?;
+    replace(&file, card(source, tuned, classes)?.as_bytes()).map_err(io(&file))?;
     let tensors = scaled(&tuned.network, tuned.network.tensors(), tuned.objective.scale)?;
     let named: BTreeMap<String, &Tensor> = tensors
         .iter()
@@ -133,10 +133,10 @@ fn configuration(
 }
 
 /// The card: whose weights these were, under which licence, and what one must know to load them.
-fn card(source: &ModelSource, tuned: &Tuned, classes: &[String]) -> String {
+fn card(source: &ModelSource, tuned: &Tuned, classes: &[String]) -> Result<String, ModelError> {
     let mut front = String::new();
     for field in ["license", "note"] {
-        if let Some(text) = card_field(&source.checkpoint, field) {
+        if let Some(text) = card_field(&source.checkpoint, field)? {
             // Writing to a string cannot fail.
             let _ = writeln!(front, "{field}: {text}");
         }
@@ -157,7 +157,7 @@ fn card(source: &ModelSource, tuned: &Tuned, classes: &[String]) -> String {
             opened.kept
         ),
     };
-    format!(
+    Ok(format!(
         "---\n{front}---\n\nFine-tuned with vestore; training.json says on what and how. The head gives {outputs}.\n{layers}"
-    )
+    ))
 }

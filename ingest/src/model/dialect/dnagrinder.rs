@@ -13,7 +13,7 @@ use super::{Dialect, dnabert2, has_rows_for};
 use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
 use crate::model::error::ModelError;
 use crate::model::keys::{Keys, Only};
-use crate::tokenize::{BaseTokenizer, Tokenizer, TokenizerError};
+use crate::tokenize::{BaseTokenizer, Tokenizer, TokenizerError, has_file};
 
 pub(super) static DIALECT: Dialect = Dialect {
     family: "dnagrinder",
@@ -91,7 +91,7 @@ fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
 
 fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Tokenizer, TokenizerError> {
     let vocabulary = directory.join("vocab.txt");
-    if !vocabulary.is_file() || directory.join("tokenizer.json").is_file() {
+    if !has_file(&vocabulary)? || has_file(&directory.join("tokenizer.json"))? {
         return dnabert2::byte_pairs(directory, config);
     }
     let tokenizer = Tokenizer::Base(BaseTokenizer::from_vocabulary(&vocabulary)?);

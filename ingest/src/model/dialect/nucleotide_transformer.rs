@@ -5,7 +5,7 @@ use super::{Dialect, LayerPart, Part, auto_map_names, has_rows_for};
 use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
 use crate::model::error::ModelError;
 use crate::model::keys::{Keys, Only};
-use crate::tokenize::{BaseTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError};
+use crate::tokenize::{BaseTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, has_file};
 
 pub(super) static DIALECT: Dialect = Dialect {
     family: "nucleotide-transformer",
@@ -122,7 +122,7 @@ fn tokenizer(directory: &std::path::Path, config: &EncoderConfig) -> Result<Toke
         }
         return Ok(tokenizer);
     }
-    let (file, made) = if vocabulary.is_file() {
+    let (file, made) = if has_file(&vocabulary)? {
         (vocabulary.clone(), Some(KmerTokenizer::from_vocabulary(&vocabulary)?))
     } else {
         // The longest words that leave no more rows than padding does.
