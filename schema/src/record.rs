@@ -117,16 +117,11 @@ impl Track {
         let mut seen = HashSet::new();
         let fit = self.columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
         must(fit && !self.columns.is_empty(), "columns", &columns, "not distinct names of scores")?;
-        match &self.external {
-            None => {
-                must(self.columns == self.recipe.columns(), "columns", &columns, "not those of its recipe")?
-            }
-            Some(external) => must(
-                external.columns.len() == self.columns.len() && self.model == EXTERNAL_MODEL,
-                "external",
-                &columns,
-                "not a column of the imported file for each score",
-            )?,
+        if let Some(external) = &self.external {
+            let fits = external.columns.len() == self.columns.len() && self.model == EXTERNAL_MODEL;
+            must(fits, "external", &columns, "not a column of the imported file for each score")?;
+        } else {
+            must(self.columns == self.recipe.columns(), "columns", &columns, "not those of its recipe")?;
         }
         let step = self.recipe.precision.as_deref().unwrap_or("1");
         let positive = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);

@@ -112,8 +112,10 @@ pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<Schema
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
     let mut names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("column `{}` is there twice", pair[0]));
+    let (count, last) = (names.len(), names.clone());
+    names.dedup();
+    if names.len() < count {
+        return Err(format!("two of its columns have one name: {}", last.join(", ")));
     }
     Ok(Arc::new(Schema::new(fields).with_metadata(file.metadata().clone())))
 }
