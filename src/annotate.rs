@@ -290,7 +290,7 @@ fn join(
     contigs.check_any_known(path).map_err(|error| AnnotateError::Contigs(Box::new(error)))?;
     // Of the whole file: its first chunk may differ from the rest.
     check.finish()?;
-    annotated.warnings.extend(check.warning());
+    annotated.warnings.extend(check.warning().into_iter().chain(check.beyond_warning()));
     annotated.warnings.extend(reference.missing);
     Ok(annotated)
 }

@@ -71,11 +71,11 @@ enum Verb {
     Diff(diff::Arguments),
     /// Add scores to a VCF; everything else of it stays as it is
     Annotate(annotate::Arguments),
-    /// Take scores that somebody else computed into the store
+    /// Import precomputed scores
     Import(import::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
-    /// Say what the store holds
+    /// Summarize the store
     Info(info::Arguments),
     /// Check every file against the catalog, and rows against their models
     Verify(verify::Arguments),

@@ -76,6 +76,10 @@ impl Output {
     /// # Errors
     /// As [`Output::create`].
     pub fn report(path: &Path, header: &str, rules: &OutputRules<'_>) -> Result<Self, OutputError> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if matches!(ending, "gz" | "bgz" | "bgzf") {
+            return Err(OutputError::CompressedReport { path: path.to_owned() });
+        }
         let force = rules.force || begins_with(path, header);
         Self::create(Some(path), &OutputRules { force, ..*rules })
     }

@@ -35,3 +35,4 @@ pub(crate) use self::header::{HeaderContig, HeaderLine, InfoNumber, VariantHeade
 pub(crate) use self::input::Input;
 pub(crate) use self::sites::compare_reference;
 pub(crate) use self::sort::{Sort, SortedRows};
+pub(crate) use self::source::too_many_alleles;

@@ -126,7 +126,7 @@ fn likeness(known: &str, name: &str) -> Option<u8> {
 /// A contig name without what differs between naming styles: no `chr`, and `MT` for `M`.
 fn bare(name: &str) -> &str {
     let rest = without_chr(name);
-    if rest == "M" { "MT" } else { rest }
+    if rest.eq_ignore_ascii_case("M") || rest.eq_ignore_ascii_case("MT") { "MT" } else { rest }
 }
 
 fn without_chr(name: &str) -> &str {
@@ -189,6 +189,9 @@ mod tests {
             assert_eq!(names.candidates(name), candidates, "{name}");
             assert_eq!(names.resolve(name), Some(candidates[0]), "{name}");
             assert_eq!(hg19.resolve(name), Some(candidates[0]), "{name}");
+        }
+        for name in ["mt", "chrm", "chrMt"] {
+            assert_eq!(assembly(&["chr1", "chrM"]).resolve(name), Some(1), "{name}");
         }
         assert_eq!((names.resolve("1"), names.resolve("2"), names.candidates("2").len()), (Some(0), None, 0));
     }

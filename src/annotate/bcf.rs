@@ -6,7 +6,9 @@ use std::path::Path;
 use super::AnnotateError;
 use super::chunk::{Chunk, Record};
 use crate::export::InfoField;
-use crate::variants::{Contigs, InputError, RECORD_LENGTHS, Site, VariantHeader, record_lengths};
+use crate::variants::{
+    Contigs, InputError, RECORD_LENGTHS, Site, VariantHeader, record_lengths, too_many_alleles,
+};
 
 /// A float that is missing.
 const MISSING: u32 = 0x7f80_0001;
@@ -115,8 +117,13 @@ impl Chunk {
             let old = if site.alleles > 0 { site.text().ok_or_else(short)? } else { b"" };
             let first = self.alleles as u32;
             self.site(contig, position, old);
-            for _ in 1..site.alleles {
+            let mut alternates = 0;
+            for count in 1..site.alleles {
                 let new = site.text().ok_or_else(short)?;
+                alternates += new.len();
+                if let Some(problem) = too_many_alleles(old.len(), alternates, count.into()) {
+                    return Err(malformed(path, number, "REF", old, problem));
+                }
                 self.allele(contig, position, old, new)
                     .then_some(())
                     .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;

@@ -7,6 +7,7 @@ use super::{AnnotateError, LazyReference};
 use crate::reference::printable;
 use crate::variants::{
     Allele, Contigs, InputError, Normalized, RefCheck, RefComparison, compare_reference, normalize,
+    too_many_alleles,
 };
 
 /// Columns before INFO.
@@ -31,7 +32,7 @@ pub(super) struct Wanted {
     /// Contig and 1-based position, as one number that orders as they do.
     place: u64,
     /// Where its alleles lie among the bases of the chunk.
-    bases: u32,
+    bases: usize,
     reference: u32,
     alternate: u32,
     /// Number of the allele in the chunk.
@@ -55,7 +56,7 @@ struct Place {
     /// 1-based.
     position: u64,
     /// Where the alleles lie among the raw ones of the chunk.
-    alleles: u32,
+    alleles: usize,
     reference: u32,
     alternate: u32,
     /// Number of the record, or of the allele, in the chunk.
@@ -132,20 +133,24 @@ impl Chunk {
             let info = at + info.start..at + info.end;
             let name = &line[..tabs[0]];
             if last.0 != name {
-                let text =
-                    std::str::from_utf8(name).map_err(|_| malformed("CHROM", name, "is no contig name"))?;
+                let text = std::str::from_utf8(name)
+                    .map_err(|_| malformed("CHROM", name, "is not a contig name"))?;
                 last = (name, contigs.resolve(text));
             }
             let digits = &line[tabs[0] + 1..tabs[1]];
             let position = number(digits)
-                .ok_or_else(|| malformed("POS", digits, "is no position; a whole number is due"))?;
+                .ok_or_else(|| malformed("POS", digits, "is not a position; expected a whole number"))?;
             let (old, new) = (&line[tabs[2] + 1..tabs[3]], &line[tabs[3] + 1..tabs[4]]);
+            let count = 1 + memchr::memchr_iter(b',', new).count();
+            if let Some(problem) = too_many_alleles(old.len(), new.len(), count) {
+                return Err(malformed("REF", old, problem));
+            }
             let first = self.alleles as u32;
             self.site(last.1, position, old);
             if new != b"." {
                 for alternate in new.split(|byte| *byte == b',') {
                     if !self.allele(last.1, position, old, alternate) {
-                        return Err(malformed("ALT", new, "is no alternate allele"));
+                        return Err(malformed("ALT", new, "is not an alternate allele"));
                     }
                 }
             }
@@ -193,7 +198,7 @@ impl Chunk {
     }
 
     fn place(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], number: u32) -> Place {
-        let alleles = self.raw.len() as u32;
+        let alleles = self.raw.len();
         self.raw.extend_from_slice(old);
         self.raw.extend_from_slice(new);
         Place { contig, position, alleles, reference: old.len() as u32, alternate: new.len() as u32, number }
@@ -220,7 +225,7 @@ impl Chunk {
                 match compared {
                     Some(RefComparison::Other(found)) => differing.push((*site, found.to_vec())),
                     Some(comparison) => check.count(comparison, 0, "", site.position, stated)?,
-                    None => {}
+                    None => check.beyond(),
                 }
             }
         }
@@ -252,7 +257,7 @@ impl Chunk {
 
     /// Reference and alternate allele of a place, as the file has them.
     fn raw(&self, place: &Place) -> (&[u8], &[u8]) {
-        let start = place.alleles as usize;
+        let start = place.alleles;
         let middle = start + place.reference as usize;
         (&self.raw[start..middle], &self.raw[middle..middle + place.alternate as usize])
     }
@@ -261,7 +266,7 @@ impl Chunk {
         let Ok(position) = u32::try_from(position) else { return };
         self.wanted.push(Wanted {
             place: u64::from(contig) << 32 | u64::from(position),
-            bases: self.bases.len() as u32,
+            bases: self.bases.len(),
             reference: old.len() as u32,
             alternate: new.len() as u32,
             allele,
@@ -315,7 +320,7 @@ impl Chunk {
 }
 
 fn alleles(bases: &[u8], wanted: Wanted) -> (&[u8], &[u8]) {
-    let start = wanted.bases as usize;
+    let start = wanted.bases;
     let middle = start + wanted.reference as usize;
     (&bases[start..middle], &bases[middle..middle + wanted.alternate as usize])
 }

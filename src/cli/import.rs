@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let (rows, differ) = if count == 1 { ("row", "differs") } else { ("rows", "differ") };
         let kept = match arguments.duplicates {
             DuplicatesArgument::Mean => "their mean is kept",
-            _ => "the first is kept; choose with --duplicates",
+            _ => "the first with a finite score is kept; choose with --duplicates",
         };
         say(format_args!("{count} duplicate {rows} {differ} in score ({first}): {kept}"));
     }

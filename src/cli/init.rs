@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use vestore::{Disk, Reference, Store};
+use vestore::{Disk, Reference, Store, check_output_folder};
 use vestore_schema::StoreRecord;
 
-use super::output::say;
+use super::output::{counted, say};
 use super::reference::absolute;
 
 #[derive(clap::Args)]
@@ -27,6 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Store::check_free(&arguments.store, &Disk::new(&arguments.store))?;
+    check_output_folder(&arguments.store, &[])?;
     let mut reference = Reference::open(&arguments.reference)?;
     let mut assembly = reference.survey()?;
     // Later commands need not digest it again.
@@ -48,6 +49,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         Store::create(&arguments.store, Arc::new(Disk::new(&arguments.store)), record)?;
     }
-    say(format_args!("{}: a store for {contigs} contigs, {bases} bases", arguments.store.display()));
+    say(format_args!(
+        "{}: a store for {}, {}",
+        arguments.store.display(),
+        counted(contigs as u64, "contig"),
+        counted(bases, "base")
+    ));
     Ok(ExitCode::SUCCESS)
 }

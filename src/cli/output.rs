@@ -13,6 +13,19 @@ pub(super) fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{}", vestore::visible_lines(&text.to_string()));
 }
 
+/// A number of things for people: `1 contig`, `300,000 bases`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Prints warnings, also where everything else is to be quiet.
 pub(super) fn warn(warnings: &[String]) {
     warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));

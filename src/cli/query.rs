@@ -12,7 +12,7 @@ use vestore::{
 };
 use vestore_schema::{Table, Variant};
 
-use super::output::{Text, inputs, print, say};
+use super::output::{Text, counted, inputs, print, say};
 use super::places::Places;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::{ReadArguments, Usage};
@@ -201,7 +201,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if !missing.is_empty() && left > 0 {
-        say(format_args!("{} of the variants asked for have no row", missing.len()));
+        let verb = if missing.len() == 1 { "has" } else { "have" };
+        say(format_args!("{} {verb} no score", counted(missing.len() as u64, "requested variant")));
     }
     Ok(ExitCode::SUCCESS)
 }

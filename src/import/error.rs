@@ -157,6 +157,20 @@ pub enum ImportError {
         /// As many as it should have.
         expected: usize,
     },
+    /// An INFO field that stands twice in a record.
+    #[error("{}, line {line}: INFO field `{id}` is given twice: `{first}` and `{second}`; remove one", path.display())]
+    InfoTwice {
+        /// The file.
+        path: PathBuf,
+        /// 1-based.
+        line: u64,
+        /// The field.
+        id: String,
+        /// Its first value.
+        first: String,
+        /// Its second value.
+        second: String,
+    },
     /// One variant with two scores, and that was to be an error.
     #[error(
         "{}: {variant} has more than one score: {scores}; remove all but one, or choose with `--duplicates first` or \
@@ -172,8 +186,16 @@ pub enum ImportError {
         scores: String,
     },
     /// No column of the file holds scores.
-    #[error("{} has no column of numbers beside the key; name some with --columns", path.display())]
+    #[error("{} has no column of numbers beside the key{nearest}; name some with `--columns`", path.display())]
     NoScores {
+        /// The file.
+        path: PathBuf,
+        /// What keeps the nearest column from being one; empty where there is none.
+        nearest: String,
+    },
+    /// Neither a header nor rows.
+    #[error("{} is empty; expected a VCF, or a table with a header line", path.display())]
+    Empty {
         /// The file.
         path: PathBuf,
     },

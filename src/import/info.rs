@@ -5,6 +5,7 @@ use std::path::Path;
 use memchr::memchr;
 
 use super::ImportError;
+use crate::reference::printable;
 use crate::variants::{InfoNumber, VariantHeader};
 
 /// A field that is read.
@@ -65,7 +66,13 @@ impl InfoColumn {
         info: &'a [u8],
         alternates: usize,
     ) -> Result<InfoValues<'a>, ImportError> {
-        let found = find(info, self.id.as_bytes());
+        let (found, rest) = find(info, self.id.as_bytes());
+        let again = find(rest, self.id.as_bytes()).0;
+        if !matches!(again, InfoValues::Missing) {
+            let [first, second] = [found, again].map(|values| printable(values.of(0)));
+            let (path, id) = (path.into(), self.id.clone());
+            return Err(ImportError::InfoTwice { path, line, id, first, second });
+        }
         let InfoValues::Shared(text) = found else { return Ok(found) };
         let single = memchr(b',', text).is_none();
         if text == b"." || single && !matches!(self.number, InfoNumber::PerAlternate | InfoNumber::PerAllele)
@@ -79,6 +86,7 @@ impl InfoColumn {
         let expected = match self.number {
             InfoNumber::PerAlternate => alternates,
             InfoNumber::PerAllele => alternates + 1,
+            InfoNumber::Count(1) => 1,
             _ if values.len() == alternates => alternates,
             _ => return Ok(InfoValues::Shared(text)),
         };
@@ -99,19 +107,20 @@ impl InfoColumn {
     }
 }
 
-/// The whole text of a field.
-fn find<'a>(info: &'a [u8], id: &[u8]) -> InfoValues<'a> {
+/// The whole text of a field, and what stands behind it.
+fn find<'a>(info: &'a [u8], id: &[u8]) -> (InfoValues<'a>, &'a [u8]) {
     let mut rest = info;
     loop {
         let end = memchr(b';', rest).unwrap_or(rest.len());
+        let more = rest.get(end + 1..);
         if let Some(value) = rest[..end].strip_prefix(id) {
             match value.split_first() {
-                None => return InfoValues::Flag,
-                Some((b'=', value)) => return InfoValues::Shared(value),
+                None => return (InfoValues::Flag, more.unwrap_or_default()),
+                Some((b'=', value)) => return (InfoValues::Shared(value), more.unwrap_or_default()),
                 Some(_) => {}
             }
         }
-        let Some(more) = rest.get(end + 1..) else { return InfoValues::Missing };
+        let Some(more) = more else { return (InfoValues::Missing, b"") };
         rest = more;
     }
 }
@@ -152,6 +161,9 @@ mod tests {
             ("R", "X=5,6", "has 2 values; expected 3"),
             ("G", "X=1,2,3", "INFO field `X` has one value for each genotype"),
             ("2", "X=1,2", "has 2 values for the record"),
+            ("1", "X=7,8", "line 7: INFO field `X` has 2 values; expected 1, as"),
+            ("A", "X=1,2;Y;X=3,4", "line 7: INFO field `X` is given twice: `1,2` and `3,4`"),
+            ("1", "X=1;X=1", "INFO field `X` is given twice"),
         ] {
             let error = values(number, info, 2).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -9,7 +9,7 @@ use super::info::{InfoColumn, InfoValues};
 use super::keys::KeyColumns;
 use super::records::{Cells, Record, Records, malformed};
 use super::start::{Layout, Start, column_place};
-use super::text::{INFO, VCF, vcf_columns};
+use super::text::{INFO, VCF, check_alleles, vcf_columns};
 use crate::reference::{Reference, ReferenceError};
 use crate::variants::{Contigs, HeaderContig};
 
@@ -145,6 +145,7 @@ fn expand(
     rows: &mut VecDeque<LabelledRow>,
 ) -> Result<(), ImportError> {
     let line = record.line;
+    check_alleles(path, line, keys[2], keys[3])?;
     let text = |bytes| text_cell(path, line, bytes).map(str::to_owned);
     let (contig, reference, alternates) = (text(keys[0])?, text(keys[2])?, text(keys[3])?);
     let position = position(keys[1].trim_ascii()).ok_or_else(|| {

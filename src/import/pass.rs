@@ -229,6 +229,7 @@ fn make(
     contigs.check_any_known(path).map_err(|error| ImportError::Contigs(Box::new(error)))?;
     normalizer.check.finish()?;
     normalizer.report.warnings.extend(normalizer.check.warning());
+    normalizer.report.warnings.extend(normalizer.check.beyond_warning());
     if let Some((of, batch)) = ordered.and_then(Ordered::finish) {
         send(of, distinct(batch, of, &mut normalizer)?);
     }

@@ -67,11 +67,13 @@ impl Records {
     }
 
     /// Records that are read already and not yet taken, at most `most` of them.
-    pub(super) fn sample(&self, most: usize) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn sample(&self, most: usize) -> impl Iterator<Item = Record<'_>> {
         let mut rest = self.chunk.get(self.at..).unwrap_or_default();
+        let mut line = self.line;
         std::iter::from_fn(move || {
             let end = record_end(rest, self.quoted).filter(|_| !rest.is_empty())?;
-            let record = without_carriage_return(&rest[..end]);
+            let record = Record { line, text: without_carriage_return(&rest[..end]) };
+            line += 1 + memchr_iter(b'\n', &rest[..end]).count() as u64;
             rest = rest.get(end + 1..).unwrap_or_default();
             Some(record)
         })

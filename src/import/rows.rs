@@ -206,8 +206,12 @@ impl<'a> Normalizer<'a> {
             let compared = compare_reference(contig, position, reference, &mut self.reference, &mut bases)?;
             // A record of several alternates is one.
             let is_next = std::mem::replace(&mut self.compared, block.lines[row]) != block.lines[row];
-            if let Some(comparison) = compared.filter(|_| is_next) {
-                self.check.count(comparison, block.lines[row], listed.contig, position, reference)?;
+            match compared {
+                Some(comparison) if is_next => {
+                    self.check.count(comparison, block.lines[row], listed.contig, position, reference)?;
+                }
+                None if is_next => self.check.beyond(),
+                _ => {}
             }
             let (variant, status) = match normalize(allele, &mut self.reference)? {
                 Normalized::Rejected(rejection) => {

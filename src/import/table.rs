@@ -51,7 +51,12 @@ impl ParquetBlocks {
             columns.to_vec()
         };
         if columns.is_empty() {
-            return Err(ImportError::NoScores { path: path.into() });
+            let mut others = fields.iter().enumerate();
+            let nearest = others.find(|(index, field)| !keys.contains(index) && !is_index(field.name()));
+            let nearest = nearest.map(|(_, field)| {
+                format!(": the nearest is `{}`, whose type is {}", field.name(), field.data_type())
+            });
+            return Err(ImportError::NoScores { path: path.into(), nearest: nearest.unwrap_or_default() });
         }
         for (_, from) in &columns {
             column_place(path, &names, from)?;

@@ -12,7 +12,7 @@ use super::records::{CHUNK, Cells, Record, Records, malformed};
 use super::start::{Layout, Start, is_index};
 use super::{Block, ImportError, Source};
 use crate::reference::printable;
-use crate::variants::{HeaderContig, InfoNumber};
+use crate::variants::{HeaderContig, InfoNumber, too_many_alleles};
 
 /// Rows that decide which columns hold numbers, when nobody names them.
 const SAMPLE: usize = 1000;
@@ -47,9 +47,9 @@ impl TextBlocks {
         let path = source.path.as_path();
         let mut records = Records::open(path, source.place())?;
         let same = |name: &String| (name.clone(), name.clone());
-        let (mut columns, mut contigs) = (columns.to_vec(), Vec::new());
+        let (mut columns, mut contigs, mut nearest) = (columns.to_vec(), Vec::new(), String::new());
         let kind = match Start::read(&mut records, |names| keys.places(path, names).is_ok())? {
-            Start::Nothing => return Err(ImportError::NoScores { path: path.into() }),
+            Start::Nothing => return Err(ImportError::Empty { path: path.into() }),
             Start::Vcf(header) => {
                 keys.check_vcf(path)?;
                 contigs.clone_from(&header.contigs);
@@ -67,11 +67,27 @@ impl TextBlocks {
             Start::Table(layout) => {
                 let keys = keys.places(path, &layout.names)?;
                 if columns.is_empty() {
-                    let numbers = numbers(&records, &layout);
-                    let chosen =
-                        |at: &usize| numbers[*at] && !keys.contains(at) && !is_index(&layout.names[*at]);
-                    columns =
-                        (0..layout.names.len()).filter(chosen).map(|at| same(&layout.names[at])).collect();
+                    let sampled = sample(&records, &layout);
+                    let could = |at: &usize| !keys.contains(at) && !is_index(&layout.names[*at]);
+                    let could: Vec<usize> = (0..layout.names.len()).filter(could).collect();
+                    let chosen = could.iter().filter(|at| sampled[**at].is_numbers());
+                    columns = chosen.map(|at| same(&layout.names[*at])).collect();
+                    if columns.is_empty() {
+                        // The first of those with the most numbers.
+                        let wrong = could.iter().filter(|at| sampled[**at].other.is_some()).rev();
+                        if let Some(at) = wrong.max_by_key(|at| sampled[**at].numbers)
+                            && let Some((line, value)) = &sampled[*at].other
+                        {
+                            nearest = format!(
+                                ": the nearest is `{}`, and line {line} has `{value}`, which is not a number",
+                                layout.names[*at]
+                            );
+                        }
+                        // A quote that is not closed hides the rows behind it.
+                        for _ in 0..SAMPLE {
+                            records.next()?;
+                        }
+                    }
                 }
                 let scores =
                     columns.iter().map(|(_, from)| layout.place(path, from)).collect::<Result<_, _>>()?;
@@ -79,7 +95,7 @@ impl TextBlocks {
             }
         };
         if columns.is_empty() {
-            return Err(ImportError::NoScores { path: path.into() });
+            return Err(ImportError::NoScores { path: path.into(), nearest });
         }
         Ok(Self { path: path.into(), records, kind, columns, contigs, cells: Cells::default() })
     }
@@ -97,11 +113,16 @@ impl TextBlocks {
                 Kind::Table { layout, keys, scores } => {
                     layout.split(&self.path, record.line, record.text, &mut self.cells)?;
                     let cell = |at: usize| self.cells.get(record.text, at);
+                    let alternates = check_alleles(&self.path, record.line, cell(keys[2]), cell(keys[3]))?;
+                    taken += cell(keys[2]).len() * (alternates - 1);
                     rows.table_row(record.line, keys.map(cell), scores.iter().map(|at| cell(*at)))?;
                 }
                 Kind::Vcf { fields, seen } => {
                     let columns = vcf_columns(&self.path, record)?;
-                    let alternates = 1 + memchr_iter(b',', columns[VCF[3]]).count();
+                    let alternates =
+                        check_alleles(&self.path, record.line, columns[VCF[2]], columns[VCF[3]])?;
+                    // The rows repeat the reference allele.
+                    taken += columns[VCF[2]].len() * (alternates - 1);
                     let mut values = Vec::with_capacity(fields.len());
                     for (field, seen) in fields.iter().zip(seen) {
                         let found = field.values(&self.path, record.line, columns[INFO], alternates)?;
@@ -136,6 +157,15 @@ impl TextBlocks {
     }
 }
 
+/// The number of alternates of a record; an error where their rows would fill memory.
+pub(super) fn check_alleles(path: &Path, line: u64, old: &[u8], new: &[u8]) -> Result<usize, ImportError> {
+    let count = 1 + memchr_iter(b',', new).count();
+    match too_many_alleles(old.len(), new.len(), count) {
+        None => Ok(count),
+        Some(problem) => Err(malformed(path, line, "reference", old, problem).into()),
+    }
+}
+
 /// The columns of a record up to INFO.
 pub(super) fn vcf_columns<'a>(path: &Path, record: Record<'a>) -> Result<[&'a [u8]; INFO + 1], ImportError> {
     let mut columns = [b"".as_slice(); INFO + 1];
@@ -148,21 +178,39 @@ pub(super) fn vcf_columns<'a>(path: &Path, record: Record<'a>) -> Result<[&'a [u
     Ok(columns)
 }
 
-/// Which columns hold numbers and missing values only, and at least one number, in the first rows.
-fn numbers(records: &Records, layout: &Layout) -> Vec<bool> {
-    let (mut only, mut any) = (vec![true; layout.names.len()], vec![false; layout.names.len()]);
+/// What the first rows hold in one column.
+#[derive(Clone, Default)]
+struct Sampled {
+    numbers: u64,
+    /// The first cell that is neither a number nor missing, and its line.
+    other: Option<(u64, String)>,
+}
+
+impl Sampled {
+    /// Whether it holds numbers and missing values only, and at least one number.
+    fn is_numbers(&self) -> bool {
+        self.numbers > 0 && self.other.is_none()
+    }
+}
+
+/// What each column holds in the first rows.
+fn sample(records: &Records, layout: &Layout) -> Vec<Sampled> {
+    let mut columns = vec![Sampled::default(); layout.names.len()];
     let mut cells = Cells::default();
-    for record in records.sample(SAMPLE).filter(|record| !record.is_empty() && !record.starts_with(b"#")) {
-        if cells.split(record, layout.separator).is_err() {
+    let rows = records.sample(SAMPLE);
+    for record in rows.filter(|record| !record.text.is_empty() && !record.text.starts_with(b"#")) {
+        if cells.split(record.text, layout.separator).is_err() {
             continue;
         }
-        for at in 0..cells.len().min(only.len()) {
-            let number = score(cells.get(record, at));
-            only[at] &= number.is_some();
-            any[at] |= number.is_some_and(|number| !number.is_nan());
+        for (at, column) in columns.iter_mut().enumerate().take(cells.len()) {
+            let cell = cells.get(record.text, at);
+            match score(cell) {
+                Some(number) => column.numbers += u64::from(!number.is_nan()),
+                None => drop(column.other.get_or_insert_with(|| (record.line, printable(cell)))),
+            }
         }
     }
-    only.iter().zip(any).map(|(only, any)| *only && any).collect()
+    columns
 }
 
 /// Rows of a block in the making.
@@ -334,6 +382,32 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_scores_says_what_keeps_it_from_having_them() {
+        for (text, part) in [
+            ("", "x is empty; expected"),
+            (
+                "chrom\tpos\tref\talt\ta\ts\n1\t5\tA\tC\tx\t1\n1\t6\tA\tC\tx\t0.1;0.2\n",
+                "nearest is `s`, and line 3 has `0.1;0.2`",
+            ),
+            ("#c\nchrom\tpos\tref\talt\ts\n1\t5\tA\tC\tN.D.\n", "nearest is `s`, and line 3 has `N.D.`"),
+            ("chrom\tpos\tref\talt\ts\n1\t5\tA\tC\t0,5\n", "nearest is `s`, and line 2 has `0,5`"),
+            ("chrom\tpos\tref\talt\ts\n1\t5\tA\tC\t.\n", "no column of numbers beside the key; name some"),
+            (
+                "chrom,pos,ref,alt,s\n1,5,A,C,\"0.1\n1,6,A,C,0.2\n",
+                "line 2: text `1,5,A,C,\\\"0.1` has a quote that is not closed",
+            ),
+            (
+                "chrom,pos,ref,alt,\"s\n1,5,A,C,0.1\n",
+                "line 1: text `chrom,pos,ref,alt,\\\"s` has a quote that is not closed",
+            ),
+            ("chrom\tpos\tref\talt\ts\r1\t5\tA\tC\t1\r", "has carriage returns alone for line ends"),
+        ] {
+            let error = open(text.as_bytes(), &[]).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn what_a_table_does_not_say_clearly_is_refused() {
         for (text, part) in [
             ("chrom\tpos\tref\talt\ts\n1\t5\tA\tC\n", "line 2: 4 columns; the header has 5"),
@@ -351,6 +425,22 @@ mod tests {
         let vcf = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\tt=1\n";
         assert_eq!(open(vcf, &["t"]).unwrap().len(), 1);
         assert!(open(vcf, &["s"]).unwrap_err().to_string().contains("INFO field `s` is neither declared"));
+    }
+
+    #[test]
+    fn a_site_whose_rows_would_fill_memory_is_refused() {
+        let (reference, alternates) = ("A".repeat(100_000), "C,".repeat(30_000) + "G");
+        let vcf = format!(
+            "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\t{reference}\t{alternates}\t.\t.\ts=1\n"
+        );
+        let tsv = format!("chrom\tpos\tref\talt\ts\n1\t5\t{reference}\t{alternates}\t1\n");
+        for text in [vcf, tsv] {
+            let error = open(text.as_bytes(), &["s"]).unwrap_err().to_string();
+            assert!(
+                error.contains("line 2: reference `AAA") && error.contains("bcftools norm -m-"),
+                "{error}"
+            );
+        }
     }
 
     /// A site of many alternates takes time in proportion to them: what is quadratic never ends here.

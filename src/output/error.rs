@@ -78,6 +78,12 @@ pub enum OutputError {
         /// The format.
         what: &'static str,
     },
+    /// The name of a compressed file, for a report.
+    #[error("reports are plain text: `{}`; leave the last ending out", path.display())]
+    CompressedReport {
+        /// The output.
+        path: PathBuf,
+    },
     /// The system refused.
     #[error("cannot write `{}`", path.display())]
     Io {
@@ -101,6 +107,9 @@ impl OutputError {
     /// Whether the path makes no sense as an output, whatever is there.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Scheme { .. } | Self::Terminal { .. } | Self::Twice { .. })
+        matches!(
+            self,
+            Self::Scheme { .. } | Self::CompressedReport { .. } | Self::Terminal { .. } | Self::Twice { .. }
+        )
     }
 }

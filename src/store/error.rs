@@ -25,7 +25,7 @@ pub enum StoreError {
         reason: io::Error,
     },
     /// There is no store at the place.
-    #[error("{} is no vestore store (it has no catalog.redb); make one with `vestore init {} --reference REF.fa`", path.display(), path.display())]
+    #[error("not a vestore store: {} (no catalog.redb); make one with `vestore init {} --reference REF.fa`", path.display(), path.display())]
     NotAStore {
         /// Where one was looked for.
         path: PathBuf,

@@ -4,7 +4,7 @@
 
 use super::header::VariantHeader;
 use super::input::{Input, InputError, LONGEST};
-use super::source::{Record, is_alternate_field, is_reference_field};
+use super::source::{Record, too_many_alleles};
 
 pub(super) struct BcfRecords {
     input: Input,
@@ -174,18 +174,24 @@ impl BcfRecords {
         record.alternates.clear();
         for index in 0..site.alleles {
             let bytes = site.text().ok_or_else(short)?;
-            let text = bytes.iter().map(|byte| char::from(*byte));
+            // What is no allele is rejected when it is normalized.
+            let text = String::from_utf8_lossy(bytes);
             match index {
-                0 if is_reference_field(bytes) => record.reference.extend(text),
-                0 => return Err(self.input.malformed("REF", bytes, "is no reference allele")),
-                _ if is_alternate_field(bytes) => {
+                0 => record.reference.push_str(&text),
+                _ if bytes.contains(&b',') => {
+                    return Err(self.input.malformed("ALT", bytes, "is not one alternate allele"));
+                }
+                _ => {
                     if index > 1 {
                         record.alternates.push(',');
                     }
-                    record.alternates.extend(text);
+                    record.alternates.push_str(&text);
                 }
-                _ => return Err(self.input.malformed("ALT", bytes, "is no alternate allele")),
             }
+        }
+        let count = usize::from(site.alleles).saturating_sub(1);
+        if let Some(problem) = too_many_alleles(record.reference.len(), record.alternates.len(), count) {
+            return Err(self.input.malformed("REF", record.reference.as_bytes(), problem));
         }
         if site.alleles < 2 {
             record.alternates.push('.');

@@ -28,22 +28,19 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
         let Some((name, start, end)) = parse(&input, &line)? else { continue };
         let contig = contigs.resolve(name);
         let length = contig.map_or(0, |contig| assembly.contig(contig).length);
-        let rejection = match contig {
-            None => Some(Rejection::UnknownContig),
-            Some(_) if start >= u64::from(length) => Some(Rejection::OutsideContig),
-            Some(_) if end > u64::from(length) => Some(Rejection::OverrunsContig),
-            Some(_) => None,
+        let listed = Listed {
+            path: input.path(),
+            line: input.number(),
+            contig: name,
+            position: start.saturating_add(1),
+            reference: "",
+            alternate: "",
         };
-        if let Some(rejection) = rejection {
-            let listed = Listed {
-                path: input.path(),
-                line: input.number(),
-                contig: name,
-                position: start.saturating_add(1),
-                reference: "",
-                alternate: "",
-            };
-            report.reject(&listed, rejection)?;
+        match contig {
+            None => report.reject(&listed, Rejection::UnknownContig)?,
+            Some(_) if start >= u64::from(length) => report.reject(&listed, Rejection::OutsideContig)?,
+            Some(_) if end > u64::from(length) => report.clip(&listed)?,
+            Some(_) => {}
         }
         if let Some(contig) = contig
             && start < u64::from(length)
@@ -60,7 +57,7 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
 fn parse<'a>(input: &Input, line: &'a [u8]) -> Result<Option<(&'a str, u64, u64)>, InputError> {
     let malformed = |field, value: &[u8], problem| Err(input.malformed(field, value, problem));
     let Ok(text) = std::str::from_utf8(line) else {
-        return malformed("text", line, "is no UTF-8");
+        return malformed("text", line, "is not UTF-8");
     };
     let instruction = matches!(text.split(' ').next(), Some("track" | "browser"));
     if text.trim().is_empty() || text.starts_with('#') || instruction {
@@ -73,7 +70,11 @@ fn parse<'a>(input: &Input, line: &'a [u8]) -> Result<Option<(&'a str, u64, u64)
         text.split_ascii_whitespace().collect()
     };
     let &[name, start, end, ..] = fields.as_slice() else {
-        return malformed("text", line, "is no BED line; contig, start and end are due, separated by tabs");
+        return malformed(
+            "text",
+            line,
+            "is not a BED line; expected contig, start and end, separated by tabs",
+        );
     };
     let number = |text: &str| {
         let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -83,10 +84,10 @@ fn parse<'a>(input: &Input, line: &'a [u8]) -> Result<Option<(&'a str, u64, u64)
         return malformed("contig", name.as_bytes(), "is empty");
     }
     let Some(first) = number(start) else {
-        return malformed("start", start.as_bytes(), "is no position; a whole number from 0 is due");
+        return malformed("start", start.as_bytes(), "is not a position; expected a whole number from 0");
     };
     let Some(last) = number(end) else {
-        return malformed("end", end.as_bytes(), "is no position; a whole number is due");
+        return malformed("end", end.as_bytes(), "is not a position; expected a whole number");
     };
     if last < first {
         return malformed("end", end.as_bytes(), "is before the start");
@@ -124,7 +125,11 @@ mod tests {
     fn what_lies_outside_is_cut_or_left_out_and_counted() {
         let (regions, report) = read(b"1\t990\t1010\n2\t1000\t1001\n9\t1\t2\n1\t0\t99999999999\n").unwrap();
         assert_eq!(regions, [[0, 990, 1000], [0, 0, 1000]]);
-        assert_eq!(report.rejected(Rejection::OverrunsContig), 2);
+        assert!(
+            report.summary().contains("2 regions clipped at the end of a contig"),
+            "{}",
+            report.summary()
+        );
         assert_eq!(report.rejected(Rejection::OutsideContig), 1);
         assert_eq!(report.rejected(Rejection::UnknownContig), 1);
         assert!(matches!(read(b"9\t1\t2\n"), Err(PlanError::NoKnownContig { .. })));
@@ -133,8 +138,8 @@ mod tests {
     #[test]
     fn malformed_lines_are_named() {
         for (line, part) in [
-            ("1\t5", "text `1\\t5` is no BED line"),
-            ("1", "is no BED line"),
+            ("1\t5", "text `1\\t5` is not a BED line"),
+            ("1", "is not a BED line"),
             ("1\t-5\t6", "start `-5`"),
             ("1\tx\t6", "start `x`"),
             ("1\t5\t", "end ``"),

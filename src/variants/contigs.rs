@@ -48,25 +48,31 @@ impl<'a> Contigs<'a> {
         contigs: &[HeaderContig],
         mut reference: Option<&mut Reference>,
     ) -> Result<Vec<String>, ReferenceError> {
-        let mut differing = Vec::new();
+        let (mut differing, mut strange) = (Vec::new(), Vec::new());
         for declared in contigs {
             let candidates = self.names.candidates(&declared.name);
             let Some(&likeliest) = candidates.first() else { continue };
             let length = |contig: u32| u64::from(self.assembly.contig(contig).length);
             let mut meant = None;
-            if candidates.len() > 1 {
-                if let (Some(md5), Some(reference)) = (&declared.md5, reference.as_deref_mut()) {
-                    for candidate in &candidates {
-                        if reference.md5(*candidate)?.eq_ignore_ascii_case(md5) {
-                            meant = Some(*candidate);
-                            break;
-                        }
+            // A digest costs reading the contig, which a length that is stated saves.
+            if let (Some(md5), Some(reference)) = (&declared.md5, reference.as_deref_mut())
+                && (candidates.len() > 1 || declared.length.is_none())
+            {
+                for candidate in &candidates {
+                    if reference.md5(*candidate)?.eq_ignore_ascii_case(md5) {
+                        meant = Some(*candidate);
+                        break;
                     }
                 }
-                if meant.is_none() && self.assembly.contig(likeliest).name != declared.name {
-                    meant =
-                        candidates.iter().copied().find(|contig| declared.length == Some(length(*contig)));
+                if meant.is_none() {
+                    strange.push(format!("`{}` with MD5 `{md5}`", declared.name));
                 }
+            }
+            if candidates.len() > 1
+                && meant.is_none()
+                && self.assembly.contig(likeliest).name != declared.name
+            {
+                meant = candidates.iter().copied().find(|contig| declared.length == Some(length(*contig)));
             }
             let contig = meant.unwrap_or(likeliest);
             self.declared.insert(declared.name.clone(), contig);
@@ -74,7 +80,18 @@ impl<'a> Contigs<'a> {
                 differing.push((declared.name.as_str(), stated, contig));
             }
         }
-        Ok(self.length_warning(path, &differing).into_iter().collect())
+        let strange = (!strange.is_empty()).then(|| {
+            let more = strange.len().saturating_sub(SPELLED_OUT);
+            let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+            strange.truncate(SPELLED_OUT);
+            format!(
+                "{}: its header declares contig {}{more}, which no contig of that name in the reference has; is it the \
+                 same assembly?",
+                path.display(),
+                strange.join("; contig ")
+            )
+        });
+        Ok(self.length_warning(path, &differing).into_iter().chain(strange).collect())
     }
 
     fn length_warning(&self, path: &Path, differing: &[(&str, u64, u32)]) -> Option<String> {
@@ -130,6 +147,30 @@ impl<'a> Contigs<'a> {
                 known: self.assembly.contigs.iter().take(5).map(|contig| contig.name.clone()).collect(),
             }),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variants::VariantHeader;
+
+    #[test]
+    fn an_md5_that_no_contig_has_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.fa");
+        std::fs::write(&path, b">chr1\nACGTAC\n").unwrap();
+        let mut reference = Reference::open(&path).unwrap();
+        let assembly = reference.survey().unwrap();
+        for (md5, warnings) in
+            [("1617b7d879d437fa4c87da5875264b14", 0), ("0017b7d879d437fa4c87da5875264b14", 1)]
+        {
+            let header = VariantHeader::parse(&format!("##contig=<ID=1,md5={md5}>"));
+            let mut contigs = Contigs::new(&assembly);
+            let found = contigs.declare(Path::new("x.vcf"), &header.contigs, Some(&mut reference)).unwrap();
+            assert_eq!(found.len(), warnings, "{found:?}");
+            assert!(found.iter().all(|text| text.contains("contig `1` with MD5 `0017")), "{found:?}");
         }
     }
 }

@@ -52,6 +52,10 @@ const UTF_32: Foreign =
     Foreign { name: "encoded as UTF-32", remedy: "convert it: `iconv -f UTF-32 -t UTF-8 X > Y`" };
 const PARQUET: Foreign =
     Foreign { name: "a Parquet file", remedy: "give text; `vestore import` alone reads Parquet" };
+const COMPRESSED_PARQUET: Foreign = Foreign {
+    name: "a Parquet file compressed with gzip",
+    remedy: "decompress it, and import that: `gzip -dc X.gz > X`",
+};
 const ARROW: Foreign = Foreign { name: "an Arrow file", remedy: "convert it to Parquet or text" };
 const BAM: Foreign = Foreign { name: "a BAM file", remedy: "give variants, regions or a table" };
 
@@ -79,6 +83,9 @@ impl Foreign {
             (b"\x1f\x8b\x08", TWICE),
         ];
         let known = &known[..known.len() - usize::from(!inner)];
+        if inner && head.starts_with(b"PAR1") {
+            return Some(COMPRESSED_PARQUET);
+        }
         if let Some((_, found)) = known.iter().find(|(magic, _)| head.starts_with(magic)) {
             return Some(*found);
         }
@@ -129,6 +136,7 @@ mod tests {
         assert_eq!(name(b"BZh91AY&SY\0\0"), Some("compressed with bzip2"));
         assert_eq!(name(&zstd::encode_all(&b"chr1\t5\n"[..], 1).unwrap()), Some("compressed with zstd"));
         assert_eq!(Foreign::of(b"\x1f\x8b\x08\x04", true), Some(TWICE));
+        assert_eq!(Foreign::of(b"PAR1", true), Some(COMPRESSED_PARQUET));
         for own in [
             b"\x1f\x8b\x08\x04\0\0\0\0".as_slice(),
             b"BZh9\t5\tA\tC\t.\t.",

@@ -15,6 +15,9 @@ use crate::reference::printable;
 /// The most bytes of one line, or one record, that are kept in memory.
 pub(super) const LONGEST: usize = 64 << 20;
 
+/// Bytes of the rest of a first line that are searched for other line ends.
+const PROBED_LINE: u64 = 1 << 20;
+
 /// Why an input file cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -212,6 +215,14 @@ impl Input {
     /// but the last followed by a tab): a line of many samples is skipped over, not stored. `false`
     /// at the end of the file.
     pub(crate) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
+        let more = self.read_columns(line, columns)?;
+        if self.number == 1 {
+            self.check_line_ends(line)?;
+        }
+        Ok(more)
+    }
+
+    fn read_columns(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
         line.clear();
         self.number += 1;
         let mut tabs = 0;
@@ -248,6 +259,16 @@ impl Input {
                     return Ok(true);
                 }
                 Some(_) => {
+                    if self.number == 1 {
+                        // Lines that end otherwise would be skipped with it.
+                        let mut rest = Vec::new();
+                        let read = (&mut self.stream).take(PROBED_LINE).read_until(b'\n', &mut rest);
+                        read.map_err(|source| self.failed(source))?;
+                        self.check_line_ends(&rest)?;
+                        if rest.last() == Some(&b'\n') {
+                            return Ok(true);
+                        }
+                    }
                     self.stream.skip_until(b'\n').map_err(|source| self.failed(source))?;
                     return Ok(true);
                 }
@@ -293,9 +314,10 @@ impl Input {
         }
     }
 
-    /// Refuses a first line that is a whole header, with the line ends that Macs once had.
-    pub(super) fn check_line_ends(&self, first: &[u8]) -> Result<(), InputError> {
-        match memchr::memmem::find(first, b"\r#") {
+    /// Refuses a first line that is several, with the line ends that Macs once had.
+    fn check_line_ends(&self, first: &[u8]) -> Result<(), InputError> {
+        let first = first.trim_ascii_end();
+        match memchr::memchr(b'\r', first) {
             None => Ok(()),
             Some(_) => Err(self.malformed(
                 "text",

@@ -139,6 +139,8 @@ impl Plan {
                 let Record { number: line, contig, position, reference, .. } = record;
                 if let Some(comparison) = found.comparison() {
                     check.count(comparison, *line, contig, *position, reference)?;
+                } else if site.contig.is_some() {
+                    check.beyond();
                 }
                 for (alternate, found) in site.alternates.iter().zip(found.alleles) {
                     let listed =
@@ -158,7 +160,7 @@ impl Plan {
         }
         contigs.check_any_known(path)?;
         check.finish()?;
-        report.warnings.extend(check.warning());
+        report.warnings.extend(check.warning().into_iter().chain(check.beyond_warning()));
         let sorted = sort.finish()?;
         report.duplicates += sorted.duplicates();
         Ok(Self(Kind::Sorted(sorted)))
@@ -243,7 +245,9 @@ fn hold(source: &mut VariantSource, records: &mut Vec<Record>) -> Result<usize, 
         if !source.read(record)? {
             break;
         }
-        bytes += size_of::<Record>() + record.contig.len() + record.reference.len() + record.alternates.len();
+        // Each alternate becomes a row with the reference allele.
+        let references = record.reference.len() * record.alternates().count();
+        bytes += size_of::<Record>() + record.contig.len() + references + record.alternates.len();
         held += 1;
     }
     Ok(held)

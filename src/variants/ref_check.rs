@@ -113,6 +113,8 @@ pub enum RefComparison<'a> {
 pub struct RefCheck {
     policy: RefMismatch,
     path: PathBuf,
+    /// Records on known contigs that do not lie inside them.
+    outside: u64,
     inside: u64,
     compared: u64,
     differing: u64,
@@ -123,13 +125,31 @@ impl RefCheck {
     /// Begins with the file at `path`.
     #[must_use]
     pub fn new(policy: RefMismatch, path: &Path) -> Self {
-        Self { policy, path: path.into(), inside: 0, compared: 0, differing: 0, first: None }
+        Self { policy, path: path.into(), outside: 0, inside: 0, compared: 0, differing: 0, first: None }
     }
 
     /// Counts `records` that are known to agree.
     pub fn agree(&mut self, records: u64) {
         self.inside += records;
         self.compared += records;
+    }
+
+    /// Counts a record that does not lie inside its contig, which is known.
+    pub fn beyond(&mut self) {
+        self.outside += 1;
+    }
+
+    /// A warning where so many records lie beyond the ends of contigs that the file may be of another assembly.
+    #[must_use]
+    pub fn beyond_warning(&self) -> Option<String> {
+        let all = self.inside + self.outside;
+        (all >= FEWEST && self.outside * ONE_IN > all).then(|| {
+            format!(
+                "{}: {} of {all} records on known contigs lie beyond their ends; is it the same assembly?",
+                self.path.display(),
+                self.outside
+            )
+        })
     }
 
     /// Counts a record inside a known contig; `line`, `contig`, `position` and `stated` are the file's.
@@ -219,6 +239,17 @@ mod tests {
             check.count(RefComparison::Other(b"G"), 4 + line, "1", 7, "A").unwrap();
         }
         check
+    }
+
+    #[test]
+    fn many_records_beyond_the_ends_are_reported() {
+        for (same, beyond, told) in [(8, 2, false), (7, 3, true), (6, 3, false), (0, 10, true), (0, 9, false)]
+        {
+            let mut check = check(RefMismatch::Auto, same, 0, 0);
+            (0..beyond).for_each(|_| check.beyond());
+            let warning = check.beyond_warning();
+            assert_eq!(warning.is_some(), told, "{same} {beyond} {warning:?}");
+        }
     }
 
     #[test]

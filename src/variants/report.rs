@@ -64,6 +64,8 @@ pub struct Report {
     /// What people should know even where it is no error, such as reference alleles that differ; it is told also
     /// when counts are not.
     pub warnings: Vec<String>,
+    /// Regions that reach beyond their contig, of which the part inside it counts.
+    pub clipped: u64,
     /// Bases left out of saturation because they are not A, C, G, T.
     pub non_acgt_bases: u64,
     rejected: BTreeMap<Rejection, u64>,
@@ -105,6 +107,15 @@ impl Report {
             }
         }
         self.list_allele(listed, rejection.as_str())
+    }
+
+    /// Counts and lists a region that is cut at the end of its contig.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn clip(&mut self, listed: &Listed<'_>) -> Result<(), ReportError> {
+        self.clipped += 1;
+        self.list_allele(listed, "clipped")
     }
 
     /// Counts and lists a row that cannot be scored.
@@ -189,25 +200,28 @@ impl Report {
     #[must_use]
     pub fn summary(&self) -> String {
         let mut text = String::new();
-        let mut line = |count: u64, what: &str| {
+        let mut line = |count: u64, noun: &str, what: &str| {
             if count > 0 {
+                let plural = if count == 1 || noun.is_empty() { "" } else { "s" };
+                let space = if noun.is_empty() { "" } else { " " };
                 // Writing to a string cannot fail.
-                let _ = writeln!(text, "{count} {what}");
+                let _ = writeln!(text, "{count} {noun}{plural}{space}{what}");
             }
         };
-        line(self.records, "records read");
-        line(self.split, "records of several alternate alleles split");
-        line(self.normalized, "alleles moved or trimmed to normal form");
-        line(self.duplicates, "duplicates dropped");
-        line(self.non_acgt_bases, "bases that are not A, C, G, T left out");
+        line(self.records, "record", "read");
+        line(self.split, "record", "of several alternate alleles split");
+        line(self.normalized, "allele", "moved or trimmed to normal form");
+        line(self.duplicates, "duplicate", "dropped");
+        line(self.clipped, "region", "clipped at the end of a contig");
+        line(self.non_acgt_bases, "base", "other than A, C, G, T left out");
         for (status, count) in &self.statuses {
-            line(*count, &format!("alleles that cannot be scored: {status}"));
+            line(*count, "allele", &format!("that cannot be scored: {status}"));
         }
         for (rejection, count) in &self.rejected {
-            line(*count, &format!("left out: {rejection}"));
+            line(*count, "", &format!("left out: {rejection}"));
         }
         for (contig, count) in &self.unknown_contigs {
-            line(*count, &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
+            line(*count, "", &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
         }
         text
     }
@@ -263,9 +277,12 @@ mod tests {
         );
         assert_eq!(
             report.summary(),
-            "3 records read\n1 alleles that cannot be scored: symbolic\n2 left out: unknown_contig\n\
+            "3 records read\n1 allele that cannot be scored: symbolic\n2 left out: unknown_contig\n\
              2 of them on contig `z`, which the reference lacks\n"
         );
+        let error =
+            Report::with_listing(&path.with_extension("tsv.gz"), &OutputRules::default()).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("reports are plain text"), "{error}");
         // The same command may run again; any other file stays.
         drop(Report::with_listing(&path, &OutputRules::default()).unwrap());
         std::fs::write(&path, "file\tline\n").unwrap();

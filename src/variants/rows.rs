@@ -88,6 +88,9 @@ pub(super) fn encode_raw(
     }
 }
 
+/// Bytes of the number of values.
+const VALUE_COUNT: usize = 4;
+
 /// One encoded row, borrowed from the bytes that begin with it.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'a>(&'a [u8]);
@@ -98,7 +101,7 @@ impl<'a> Row<'a> {
         let row = Self(bytes);
         let mut length = row.alleles_end();
         if bytes[8] & VALUED != 0 {
-            length += 2 + 4 * usize::from(u16::from_le_bytes([bytes[length], bytes[length + 1]]));
+            length += VALUE_COUNT + 4 * row.word(length) as usize;
         }
         Self(&bytes[..length])
     }
@@ -109,13 +112,13 @@ impl<'a> Row<'a> {
 
     /// The values behind the alleles.
     pub(crate) fn values(self) -> impl Iterator<Item = f32> {
-        let (words, _) = self.0.get(self.alleles_end() + 2..).unwrap_or_default().as_chunks::<4>();
+        let (words, _) = self.0.get(self.alleles_end() + VALUE_COUNT..).unwrap_or_default().as_chunks::<4>();
         words.iter().map(|word| f32::from_le_bytes(*word))
     }
 
     /// The line and the values of a row that [`encode_raw`] made.
     pub(crate) fn line_and_values(self) -> (u64, impl Iterator<Item = f32>) {
-        let at = self.alleles_end() + 2;
+        let at = self.alleles_end() + VALUE_COUNT;
         let line = self.0[at..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         (line, self.values().skip(2))
     }

@@ -74,14 +74,16 @@ impl VariantSource {
     }
 }
 
-/// Whether `bytes` can stand where a REF does: letters, or `.` or `-` where none is stated.
-pub(super) fn is_reference_field(bytes: &[u8]) -> bool {
-    matches!(bytes, b"." | b"-") || is_reference_allele(bytes)
-}
+/// The most bytes that the alternates of one record may take, each beside the reference allele.
+const MOST_ALLELE_BYTES: usize = 256 << 20;
 
-/// Whether `bytes` can stand where an ALT does.
-pub(super) fn is_alternate_field(bytes: &[u8]) -> bool {
-    bytes == b"-" || is_alternate_allele(bytes)
+/// Why a record of so many bytes of REF and of ALT, and so many alternates, is refused: each alternate becomes a row
+/// that repeats the reference allele.
+pub(crate) fn too_many_alleles(reference: usize, alternates: usize, count: usize) -> Option<&'static str> {
+    (reference.saturating_mul(count).saturating_add(alternates) > MOST_ALLELE_BYTES).then_some(
+        "is repeated for each alternate allele, together over 256 MiB; split the record (`bcftools norm -m-`) or leave \
+         it out",
+    )
 }
 
 /// Whether `bytes` can be a REF: letters.
@@ -96,4 +98,17 @@ pub(super) fn is_alternate_allele(bytes: &[u8]) -> bool {
     let bases = bytes.strip_prefix(b".").or_else(|| bytes.strip_suffix(b".")).unwrap_or(bytes);
     let printable = bytes.iter().all(u8::is_ascii_graphic);
     (printable && (symbolic || breakend)) || bytes == b"*" || is_reference_allele(bases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_whose_rows_would_fill_memory_is_refused() {
+        assert_eq!(too_many_alleles(100_000, 4000, 2000), None);
+        assert_eq!(too_many_alleles(1, 60 << 20, 30 << 20), None);
+        assert!(too_many_alleles(100_000, 60_000, 30_000).is_some());
+        assert!(too_many_alleles(usize::MAX, 2, 2).is_some());
+    }
 }

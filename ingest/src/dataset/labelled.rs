@@ -118,6 +118,7 @@ impl<'a> LabelledVariants<'a> {
             if self.held == 0 {
                 self.check.finish()?;
                 self.counts.warnings.extend(self.check.warning());
+                self.counts.warnings.extend(self.check.beyond_warning());
                 self.check = RefCheck::new(self.rules.ref_mismatch, &self.path);
                 return Ok(None);
             }
@@ -164,8 +165,12 @@ impl<'a> LabelledVariants<'a> {
         for ((row, label), site) in self.read.iter().zip(labels).zip(normalized) {
             // A record of several alternates is one.
             let is_next = std::mem::replace(&mut self.compared, row.line) != row.line;
-            if let Some(comparison) = site.comparison().filter(|_| is_next) {
-                self.check.count(comparison, row.line, &row.contig, row.position, &row.reference)?;
+            match site.comparison() {
+                Some(comparison) if is_next => {
+                    self.check.count(comparison, row.line, &row.contig, row.position, &row.reference)?;
+                }
+                None if is_next && self.contigs.resolve(&row.contig).is_some() => self.check.beyond(),
+                _ => {}
             }
             let Some((label, allele)) = label.zip(site.alleles.into_iter().next()) else { continue };
             match allele {
