@@ -281,7 +281,7 @@ fn remedy(error: &io::Error) -> &'static str {
 /// What to do about what the system lacks, whichever file it was.
 fn shortage(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    match (error.kind(), error.raw_os_error()) {
+    match (error.kind(), number(error)) {
         (StorageFull | QuotaExceeded | FileTooLarge, _) => Some(
             "; make room, then give the same command again: what was committed stays, and it goes on from there",
         ),
@@ -295,6 +295,15 @@ fn shortage(error: &io::Error) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// The system's number of an error. The tempfile crate puts a path around an error and leaves the number in its text
+/// alone.
+fn number(error: &io::Error) -> Option<i32> {
+    error.raw_os_error().or_else(|| {
+        let text = error.to_string();
+        text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok()
+    })
 }
 
 /// What to do about an error that came from what the system lacks (room, open files, a sound disk), in words to put
