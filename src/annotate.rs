@@ -302,7 +302,7 @@ fn declare(
     contigs: &mut Contigs<'_>,
     reference: &mut LazyReference<'_>,
 ) -> Result<Vec<String>, AnnotateError> {
-    let reference = reference.to_compare(header.contigs.is_empty())?;
+    let reference = reference.compared_with(header.contigs.is_empty())?;
     Ok(contigs.declare(path, &header.contigs, reference)?)
 }
 
@@ -324,7 +324,7 @@ impl LazyReference<'_> {
     }
 
     /// To compare reference alleles, which is left out where there is no reference, or `nothing` to compare.
-    fn to_compare(&mut self, nothing: bool) -> Result<Option<&mut Reference>, ReferenceError> {
+    fn compared_with(&mut self, nothing: bool) -> Result<Option<&mut Reference>, ReferenceError> {
         if nothing || self.missing.is_some() {
             return Ok(None);
         }

@@ -328,7 +328,7 @@ impl Reference {
         for block in 0..length.div_ceil(BLOCK) {
             digest.update(self.block(contig, block)?);
         }
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(&digest.finalize()))
     }
 
     /// Of a checked reference: digests a contig that no handle has read yet.
@@ -575,6 +575,12 @@ fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> io::Result<Stamp> {
     let mut file = builder.prefix(".index").tempfile_in(folder)?;
     file.write_all(bytes)?;
     Ok(Stamp::of(&file.persist(beside(path, ending))?.metadata()?))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The upper-case form of an IUPAC base letter, 0 for anything else.

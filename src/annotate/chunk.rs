@@ -218,7 +218,7 @@ impl Chunk {
             sites.sort_by_key(order);
         }
         let (mut bases, mut differing) = (Vec::new(), Vec::new());
-        if let Some(reference) = reference.to_compare(sites.is_empty())? {
+        if let Some(reference) = reference.compared_with(sites.is_empty())? {
             for site in &sites {
                 let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
                 let compared = compare_reference(site.contig, site.position, stated, reference, &mut bases)?;

@@ -298,7 +298,7 @@ mod tests {
             let cell = |random: &mut Random| -> String {
                 (0..random.below(6)).map(|_| b"a\",\n b"[random.below(6) as usize] as char).collect()
             };
-            rows.push((0..1 + random.below(4)).map(|_| cell(&mut random)).collect());
+            rows.push((0..=random.below(4)).map(|_| cell(&mut random)).collect());
         }
         // A row of one empty cell is an empty line.
         rows.retain(|row| row.len() > 1 || !row[0].is_empty());

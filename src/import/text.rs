@@ -335,7 +335,10 @@ mod tests {
     use super::*;
     use crate::fixture::bgzf;
 
-    fn open(bytes: &[u8], columns: &[&str]) -> Result<Vec<(u64, u64, String, Vec<f32>)>, ImportError> {
+    /// Line, position, alleles and scores of a row.
+    type Row = (u64, u64, String, Vec<f32>);
+
+    fn open(bytes: &[u8], columns: &[&str]) -> Result<Vec<Row>, ImportError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         std::fs::write(&path, bytes).unwrap();

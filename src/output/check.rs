@@ -123,8 +123,7 @@ fn refuse_inputs(path: &Path, there: Option<&Metadata>, inputs: &[PathBuf]) -> R
             same(Path::new(&name))
         };
         let mut held = file.read_dir().into_iter().flatten().flatten();
-        if same(file) || INDEXES.iter().any(|ending| index(&ending)) || held.any(|entry| same(&entry.path()))
-        {
+        if same(file) || INDEXES.iter().any(index) || held.any(|entry| same(&entry.path())) {
             return Err(OutputError::Input { path: path.to_owned(), input: input.clone() });
         }
     }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::hexadecimal;
 use super::stamp::Stamps;
 
 /// The most bytes of a cache file that are read.
 const LARGEST: u64 = 64 << 20;
 /// Cache files that were not written for so long are removed.
-const KEPT: Duration = Duration::from_secs(60 * 24 * 3600);
+const KEPT: Duration = Duration::from_hours(60 * 24);
 
 /// What was found in one FASTA.
 #[derive(Serialize, Deserialize)]
@@ -40,7 +41,7 @@ impl DigestCache {
         let folder = folder()?;
         let fasta = fs::canonicalize(fasta).ok()?;
         let name = Sha256::digest(fasta.as_os_str().as_encoded_bytes());
-        let name: String = name[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = hexadecimal(&name[..16]);
         Some(Self { file: folder.join(format!("{name}.json")), folder, fasta })
     }
 

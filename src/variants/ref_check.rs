@@ -51,7 +51,7 @@ pub enum RefMismatchError {
         /// The file.
         path: PathBuf,
         /// What differs.
-        difference: RefDifference,
+        difference: Box<RefDifference>,
     },
     /// So many differ that the file must be of another assembly.
     #[error(
@@ -68,7 +68,7 @@ pub enum RefMismatchError {
         /// Records whose reference allele can be compared.
         compared: u64,
         /// The first that differs.
-        example: RefDifference,
+        example: Box<RefDifference>,
     },
     /// The reference cannot be read.
     #[error(transparent)]
@@ -177,7 +177,10 @@ impl RefCheck {
                 found: printable(found),
             };
             if self.policy == RefMismatch::Fail {
-                return Err(RefMismatchError::Record { path: self.path.clone(), difference });
+                return Err(RefMismatchError::Record {
+                    path: self.path.clone(),
+                    difference: Box::new(difference),
+                });
             }
             self.first = Some(difference);
         }
@@ -199,7 +202,7 @@ impl RefCheck {
                     path: self.path.clone(),
                     differing: self.differing,
                     compared: self.compared,
-                    example: example.clone(),
+                    example: Box::new(example.clone()),
                 })
             }
             _ => Ok(()),
