@@ -151,7 +151,9 @@ fn plural(count: u64, noun: &str) -> String {
 
 /// Prints warnings, also where everything else is to be quiet.
 fn warn(warnings: &[String]) {
-    warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+    for warning in warnings {
+        say(format_args!("warning: {warning}"));
+    }
 }
 
 /// The right to write; says when that makes the store unreadable for older programs.

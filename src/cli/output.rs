@@ -28,7 +28,9 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
 
 /// Prints warnings, also where everything else is to be quiet.
 pub(super) fn warn(warnings: &[String]) {
-    warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+    for warning in warnings {
+        say(format_args!("warning: {warning}"));
+    }
 }
 
 /// Prints a line of data.

@@ -82,7 +82,7 @@ pub(super) struct Settings {
     /// How the learning rate falls
     #[arg(long, value_enum, default_value_t = DecayArgument::Cosine)]
     decay: DecayArgument,
-    /// Weight decay (AdamW)
+    /// Weight decay (`AdamW`)
     #[arg(long, value_name = "SHARE", default_value_t = AdamWOptions::default().weight_decay)]
     weight_decay: f64,
     /// Maximum gradient norm

@@ -195,7 +195,7 @@ pub(super) struct TuningArguments {
     /// Share of the steps in which the learning rate rises
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     warmup: f64,
-    /// Weight decay (AdamW)
+    /// Weight decay (`AdamW`)
     #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
     weight_decay: f64,
     /// Maximum gradient norm

@@ -129,7 +129,7 @@ mod tests {
             unit_size(model, &recipe(&[kind], window), false, ablation, gpu)
         };
         let (tiny, small, large) = (model(4, 64, 128), model(12, 512, 2048), model(32, 2560, 10_240));
-        assert_eq!(size(&tiny, ScoreKind::Llr, 600, false, false), UNIT);
+        assert_eq!(size(&tiny, ScoreKind::Llr, 300, false, false), UNIT);
         assert_eq!(size(&tiny, ScoreKind::Llr, 600, true, false), ABLATION_UNIT);
         // Of every token of both windows on both strands: 400 passes a variant, a quarter of a second.
         let pll = size(&tiny, ScoreKind::Pll, 600, false, false);
