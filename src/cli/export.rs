@@ -144,7 +144,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
         ExportFormat::Bedgraph | ExportFormat::Bigwig => {
-            by_position(arguments, (format, zipped), &plan, &rules)?
+            by_position(arguments, (format, zipped), &plan, &rules)?;
         }
     }
     say(format_args!("written to {}", path.display()));

@@ -64,7 +64,11 @@ pub(crate) fn code(folder: &Path) -> Result<Vec<String>, CheckpointError> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        names.extend(name.to_str().filter(|name| name.ends_with(".py")).map(str::to_owned));
+        names.extend(
+            name.to_str()
+                .filter(|name| Path::new(name).extension() == Some("py".as_ref()))
+                .map(str::to_owned),
+        );
     }
     names.sort_unstable();
     Ok(names)
@@ -79,10 +83,10 @@ pub(crate) fn code(folder: &Path) -> Result<Vec<String>, CheckpointError> {
 pub(crate) fn plain_file(folder: &Path, name: &str) -> Result<Option<PathBuf>, CheckpointError> {
     let path = folder.join(name);
     let io = |source| CheckpointError::Io { file: path.clone(), source };
-    match path.symlink_metadata() {
+    let _there = match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        there => drop(there.map_err(io)?),
-    }
+        there => there.map_err(io)?,
+    };
     let target = path.canonicalize().map_err(io)?;
     let home = folder.canonicalize().map_err(io)?;
     let blobs = home
