@@ -231,7 +231,8 @@ fn forged_records_are_refused_by_name_or_harmless() {
 
 #[test]
 fn forged_records_are_named() {
-    let forged: [(&str, u64, &str, &dyn Fn(&mut Value)); 9] = [
+    type Forgery = (&'static str, u64, &'static str, &'static dyn Fn(&mut Value));
+    let forged: [Forgery; 9] = [
         ("models", 0, "`m`", &|model| model["parent"] = json!("m")),
         ("models", 0, "`m`", &|model| model["copied"] = json!(true)),
         ("models", 0, "`m`", &|model| model["kept_layers"] = json!([9])),

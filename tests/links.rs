@@ -88,9 +88,9 @@ fn links_in_a_store_are_never_followed() {
         drop(filled(&evil));
         let place = evil.join(linked);
         if place.is_dir() {
-            fs::remove_dir_all(&place).unwrap()
+            fs::remove_dir_all(&place).unwrap();
         } else {
-            fs::remove_file(&place).unwrap()
+            fs::remove_file(&place).unwrap();
         }
         symlink(victim.join(linked), &place).unwrap();
         let before = contents(&victim);

@@ -29,9 +29,9 @@ fn copies(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path)
+                folders.push(path);
             } else {
-                found.push((path.clone(), fs::read(&path).unwrap()))
+                found.push((path.clone(), fs::read(&path).unwrap()));
             }
         }
     }

@@ -27,9 +27,9 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path))
+            found.extend(files(&path));
         } else {
-            found.push((path.clone(), fs::read(&path).unwrap()))
+            found.push((path.clone(), fs::read(&path).unwrap()));
         }
     }
     found.sort();

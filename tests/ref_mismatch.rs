@@ -1,5 +1,6 @@
 //! Files of another assembly are told by their reference alleles and by their headers.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,8 @@ fn made(rows: usize, wrong: usize, beyond: usize, header: &str) -> Made {
         let base = bases.get(at - 1).copied().unwrap_or(b'A');
         let shifted = usize::from(row >= rows - wrong && row < rows);
         let (old, new) = (next(base, shifted), next(base, shifted + 1));
-        vcf += &format!("1\t{at}\t.\t{old}\t{new}\t.\t.\t.\n");
-        table += &format!("1\t{at}\t{old}\t{new}\t{}\n", row % 2);
+        writeln!(vcf, "1\t{at}\t.\t{old}\t{new}\t.\t.\t.").unwrap();
+        writeln!(table, "1\t{at}\t{old}\t{new}\t{}", row % 2).unwrap();
     }
     fs::write(folder.path().join("x.vcf"), vcf).unwrap();
     fs::write(folder.path().join("x.tsv"), table).unwrap();

@@ -1,5 +1,6 @@
 //! The reference of a store is the one that the store was made with, wherever it lies, or nothing is read of it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -41,22 +42,23 @@ fn made() -> Made {
         .map(|number| 1000 + 10 * number)
         .map(|at| ("chr1", at as u32, base(at).to_string(), other(at).to_string()))
         .collect();
-    let deleted = (1200..).find(|at| base(*at) != base(*at + 1) && base(*at + 1) != base(*at + 2)).unwrap();
+    let deleted =
+        (1200..3000).find(|at| base(*at) != base(*at + 1) && base(*at + 1) != base(*at + 2)).unwrap();
     let pair = String::from_utf8(bases[deleted - 1..=deleted].to_vec()).unwrap();
     records.push(("chr1", deleted as u32, pair, base(deleted).to_string()));
     vcf(&path("x.vcf"), &records);
     let (mut labels, mut table) =
         (String::from("CHROM\tPOS\tREF\tALT\tlabel\n"), String::from("chrom\tpos\tref\talt\tscore\n"));
     for (row, (contig, position, reference, alternate)) in records.iter().enumerate() {
-        labels += &format!("{contig}\t{position}\t{reference}\t{alternate}\t{}\n", row % 2);
-        table += &format!("{contig}\t{position}\t{reference}\t{alternate}\t{row}.5\n");
+        writeln!(labels, "{contig}\t{position}\t{reference}\t{alternate}\t{}", row % 2).unwrap();
+        writeln!(table, "{contig}\t{position}\t{reference}\t{alternate}\t{row}.5").unwrap();
     }
     fs::write(path("labels.tsv"), labels).unwrap();
     fs::write(path("table.tsv"), table).unwrap();
     ok("score {} --model small --variants {} --window 120 --track t --quiet", &[&root, &path("x.vcf")]);
     let (variants, labels, table, fasta) =
         (path("x.vcf"), path("labels.tsv"), path("table.tsv"), path("genome.fa"));
-    Made { root, fasta, bases, variants, labels, table, folder }
+    Made { folder, root, fasta, bases, variants, labels, table }
 }
 
 impl Made {

@@ -286,7 +286,7 @@ fn real_files_keep_every_other_byte() {
         let Ok(entries) = folder.join(place).read_dir() else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if !(name.ends_with(".vcf") || name.ends_with(".vcf.gz")) {
+            if ![".vcf", ".vcf.gz"].iter().any(|ending| name.ends_with(ending)) {
                 continue;
             }
             let mut out = Vec::new();
@@ -303,10 +303,10 @@ fn real_files_keep_every_other_byte() {
             let after: Vec<u8> = out
                 .split_inclusive(|byte| *byte == b'\n')
                 .filter(|line| !line.starts_with(b"##INFO=<ID=zz_s,"))
-                .flat_map(|line| without_added(line))
+                .flat_map(without_added)
                 .collect();
             let lacking = before.split(|byte| *byte == b'\n').any(|line| {
-                !line.is_empty() && line[0] != b'#' && line.iter().filter(|byte| **byte == b'\t').count() < 7
+                !line.is_empty() && line[0] != b'#' && memchr::memchr_iter(b'\t', line).count() < 7
             });
             if lacking {
                 let plain = String::from_utf8(after).unwrap().replace("\t.\t.\t.", "");

@@ -303,7 +303,7 @@ fn shuffled_rows_become_the_same_track_as_sorted_ones() {
     for at in [204_000, 204_900, 202_000] {
         lines.push(("one".to_owned(), at, format!("one\t{at}\tAA\tA\t{}", at / 1000)));
     }
-    lines.push(("one".to_owned(), 203_000, format!("one\t203000\tA\tC\t9")));
+    lines.push(("one".to_owned(), 203_000, "one\t203000\tA\tC\t9".to_string()));
     lines.push(("two".to_owned(), 900_000, "two\t900000\tA\tC\t9".to_owned()));
     lines.sort();
     let write = |name: &str, lines: &[(String, usize, String)]| {

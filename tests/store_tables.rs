@@ -164,7 +164,7 @@ fn alleles_that_vcf_does_not_allow_and_impossible_positions_are_counted() {
     let (a, x) = sites.alleles(700);
     let rows = [
         format!("1\t0\tA\tC\t1\n1\t700\t{a}\t{x}\t0.5\n"),
-        format!("1\t701\tG\u{1b}]0;owned\u{7}\tA\t1\n1\t701\tG\rX\tA\t1\n1\t701\t=1+1\tA\t1\n"),
+        "1\t701\tG\u{1b}]0;owned\u{7}\tA\t1\n1\t701\tG\rX\tA\t1\n1\t701\t=1+1\tA\t1\n".to_string(),
         "1\t702\t.\t<*>\t1\n1\t702\t-\tA\t1\n1\t702\tA\t-\t1\n1\t702\tA\tA C\t1\n1\t702\tR\t<DEL>\t1\n"
             .to_owned(),
     ];
@@ -446,10 +446,7 @@ fn records_that_state_no_reference_are_counted() {
         .unwrap();
     assert_eq!((plan.len(), report.rejected(Rejection::MissingReference)), (1, 2));
     assert_eq!(
-        String::from_utf8(
-            run("query {} --variants {} --count", &[&sites.store.root().to_owned(), &vcf]).stdout
-        )
-        .unwrap(),
+        String::from_utf8(run("query {} --variants {} --count", &[sites.store.root(), &vcf]).stdout).unwrap(),
         "1\n"
     );
 }

@@ -15,7 +15,6 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use vestore::Store;
 
 use super::{endure, filled, rewrite};
@@ -75,7 +74,7 @@ fn forge(root: &Path, columns: Columns) {
     };
     writer.append_key_value_metadata(KeyValue::new("vestore.blocks".to_owned(), sums));
     let bytes = writer.into_inner().unwrap();
-    let checksum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = vestore_schema::Digest::of(&bytes).to_string();
     let tail = crc32fast::hash(&bytes[start..]);
     let positions = batch.column(0);
     let rows = positions.len();
@@ -89,6 +88,7 @@ fn forge(root: &Path, columns: Columns) {
     });
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each call makes its array in place")]
 fn changed(name: &str, array: ArrayRef, null: bool) -> Columns {
     let mut columns = good();
     for column in &mut columns {
