@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
+use super::beside::{beside, is_older};
 use super::*;
 use crate::fixture::{Random, bgzf, data_file, gzip, random_bases};
 
