@@ -8,6 +8,7 @@ mod info;
 mod keys;
 mod labelled;
 mod ordered;
+mod pages;
 mod pass;
 mod records;
 mod rows;

@@ -9,10 +9,12 @@ mod shape;
 mod source;
 mod wide;
 
+pub(crate) use ahead::guarded;
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub use plan::{QueryPlan, Request};
 pub use scan::{SegmentReader, SegmentRows};
+pub(crate) use shape::check_page;
 pub use wide::{WideRows, wide_schema};
 
 use std::sync::Arc;

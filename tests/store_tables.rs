@@ -12,6 +12,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float64Type, Int32Type};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use vestore::{
     Duplicates, ImportError, ImportOptions, Imported, QueryPlan, Rejection, Request, Store, import,
 };
@@ -189,6 +191,38 @@ fn parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
+}
+
+#[test]
+fn a_page_that_grows_beyond_reason_is_refused_before_it_does() {
+    let sites = Sites::new();
+    let path = sites.folder.path().join("bomb.parquet");
+    let rows = 5_000_000;
+    let text = |value: &str| Arc::new(StringArray::from(vec![value; rows])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([
+        ("chrom", text("chr1")),
+        ("pos", Arc::new(Int64Array::from(vec![500; rows])) as ArrayRef),
+        ("ref", text("A")),
+        ("alt", text("C")),
+        ("score", Arc::new(Float64Array::from(vec![0.5; rows])) as ArrayRef),
+    ]);
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap()))
+        .set_dictionary_enabled(false)
+        .set_data_page_size_limit(1 << 30)
+        .set_data_page_row_count_limit(rows)
+        .set_write_batch_size(rows)
+        .set_max_row_group_row_count(Some(rows))
+        .build();
+    let batch = batch.unwrap();
+    let mut writer =
+        ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    assert!(fs::metadata(&path).unwrap().len() < 1 << 20);
+    let refused = import(&sites.store, "bomb", &path, &ImportOptions::default(), "test", |_| {}).unwrap_err();
+    let told = format!("{:#}", anyhow::Error::from(refused));
+    assert!(told.contains("bomb.parquet") && told.contains("would take"), "{told}");
 }
 
 #[test]

@@ -12,8 +12,10 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::cell::{position, score, whole};
 use super::keys::KeyColumns;
+use super::pages::Pages;
 use super::start::{column_place, is_index};
 use super::{Block, ImportError, Source};
+use crate::query::guarded;
 use crate::reference::printable;
 
 /// Rows of one block.
@@ -36,7 +38,8 @@ impl ParquetBlocks {
     ) -> Result<Self, ImportError> {
         let path = source.path.as_path();
         let failed = |source| ImportError::Parquet { path: path.into(), source };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(source.file()?).map_err(failed)?;
+        let file = Pages(source.file()?);
+        let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(failed)?;
         let fields = builder.schema().fields().clone();
         let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         let keys = keys.places(path, &names)?;
@@ -66,7 +69,8 @@ impl ParquetBlocks {
             .enumerate()
             .filter(|(index, name)| keys.contains(index) || columns.iter().any(|(_, from)| from == *name));
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(index, _)| index));
-        let reader = builder.with_projection(mask).with_batch_size(BLOCK_ROWS).build().map_err(failed)?;
+        let builder = builder.with_projection(mask).with_batch_size(BLOCK_ROWS);
+        let reader = guarded(|| builder.build()).map_err(failed)?;
         Ok(Self { path: path.into(), reader, keys: keys.map(|index| names[index].clone()), columns, rows: 0 })
     }
 

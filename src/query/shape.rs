@@ -62,7 +62,7 @@ pub(super) fn check_index(metadata: &ParquetMetaData) -> Result<(), String> {
 /// Checks the begin of a page: what it takes in memory is in its header, before anything is decompressed. The header is
 /// a Thrift struct in compact form (parquet.thrift, `PageHeader`) whose first fields are type, uncompressed and
 /// compressed size.
-pub(super) fn check_page(page: &[u8]) -> Result<(), String> {
+pub(crate) fn check_page(page: &[u8]) -> Result<(), String> {
     /// Field number one more than that before, an i32.
     const NEXT_I32: u8 = 0x15;
     let mut rest = page;
