@@ -14,7 +14,7 @@ fn changes_are_stored_resumed_queried_and_summed_up() {
     let (store, _) = store(folder.path());
     let told = said(ABLATE, &[&store]);
     // Two layers: 2 + 1 of 2 + 2 · 1.
-    assert!(told.contains("3 a batch") && told.contains("one after the other take 4"), "{told}");
+    assert!(told.contains("3 layer evaluations per batch instead of 4"), "{told}");
     let track = "small.llr+distance.w96";
     let ablation = ok("query {} --ablation --format tsv", &[&store]);
     let changes = rows(&ablation);
