@@ -246,5 +246,5 @@ fn what_makes_no_sense_is_told() {
     let endless = LengthWarmup { first: 20_000, last: 20_000, steps: 0 };
     refused(PretrainingPlan { lengths: endless, ..plan(2) }, "120000 bases long");
     let steep = Schedule { peak: 1e30, ..plan(40).schedule };
-    refused(PretrainingPlan { schedule: steep, ..plan(40) }, "take a lower --learning-rate");
+    refused(PretrainingPlan { schedule: steep, ..plan(40) }, "use a lower --learning-rate");
 }
