@@ -136,9 +136,11 @@ fn what_was_checked_once_is_not_trusted_once_the_index_or_the_cache_is_forged() 
     };
     let count = |text: &[u8]| String::from_utf8_lossy(text).trim().to_owned();
     // What changed a moment ago is not remembered yet.
-    while !cache.join("references").exists() {
+    let remembered = (0..100).any(|_| {
         with_cache("query {} --variants {} --count", &[&made.root, &made.variants]);
-    }
+        cache.join("references").exists()
+    });
+    assert!(remembered);
     for _ in 0..3 {
         let output = with_cache("query {} --variants {} --count", &[&made.root, &made.variants]);
         assert_eq!(count(&output.stdout), "12");
