@@ -73,6 +73,9 @@ impl Model {
         must(ascend && within, "kept_layers", &layers, "not ascending layers of the checkpoint")?;
         let hidden = self.hidden.to_string();
         must((1..=HIDDEN).contains(&self.hidden), "hidden", &hidden, "not a width of hidden states")?;
+        for (field, count) in [("parameters", self.parameters), ("weight_bytes", self.weight_bytes)] {
+            must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
+        }
         for place in [Some(&self.checkpoint), self.adapter.as_ref()].into_iter().flatten() {
             let within = || Path::new(place).components().all(|part| matches!(part, Component::Normal(_)));
             let own = !self.copied || (place.starts_with("models/") && within());
@@ -138,6 +141,9 @@ impl Run {
         let number = self.number.to_string();
         must(self.number == key, "number", &number, "not the number of its key")?;
         must(self.number < NUMBERS, "number", &number, "beyond what a store counts to")?;
+        for (field, count) in [("units", self.units), ("committed", self.committed), ("rows", self.rows)] {
+            must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
+        }
         must(check_name(&self.track).is_ok(), "track", &self.track, "not a name that a track can have")
     }
 }
@@ -157,7 +163,9 @@ impl Segment {
         must(within, "last", &last, "not a position on its contig")?;
         must(self.number < NUMBERS, "number", &self.number.to_string(), "beyond what a store counts to")?;
         must(self.bytes < NUMBERS, "bytes", &self.bytes.to_string(), "more than a file holds")?;
-        must(self.rows > 0 && self.rows < 1 << 32, "rows", &self.rows.to_string(), "not a number of rows")
+        must(self.rows > 0 && self.rows < 1 << 32, "rows", &self.rows.to_string(), "not a number of rows")?;
+        let of_statuses = self.statuses.values().fold(0_u64, |sum, rows| sum.saturating_add(*rows));
+        must(of_statuses <= self.rows, "statuses", &of_statuses.to_string(), "more rows than there are")
     }
 }
 
