@@ -81,6 +81,7 @@ fn forge(root: &Path, columns: Columns) {
     fs::write(&path, &bytes).unwrap();
     rewrite(root, "segments", 0, |record| {
         record["rows"] = json!(rows);
+        record["statuses"] = json!({ "scored": rows });
         record["bytes"] = json!(bytes.len());
         record["checksum"] = json!(checksum);
         record["tail"] = json!({ "start": start, "crc32": tail });
