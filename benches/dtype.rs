@@ -9,9 +9,10 @@ use std::time::Instant;
 use vestore::Reference;
 use vestore_ingest::synthetic::{SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    Device, Kind, Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowCutter, finish, prepare, run,
+    ContigEnd, Device, EncoderScorer, EncoderWindow, Kind, Model, ModelSource, Row, Scorer, Strands,
+    WindowCutter, run,
 };
-use vestore_schema::Variant;
+use vestore_schema::{AblatedPart, Dtype, Recipe, Variant};
 
 const COLUMNS: [&str; 6] = ["llr", "l1", "l2", "cosine", "dot", "pll"];
 
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reference =
         Reference::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/mitochondrion.fa"))?;
     let assembly = reference.survey()?;
-    let cutter = WindowCutter { length: 600, grid: None };
+    let cutter = WindowCutter { length: 600, end: ContigEnd::Shift };
     let mut windows = Vec::new();
     for site in 0..sites {
         let position = 3000 + site * 97;
@@ -36,30 +37,35 @@ fn main() -> Result<(), Box<dyn Error>> {
                 reference: base.to_string().into(),
                 alternate: alternate.to_string().into(),
             };
-            windows.extend(cutter.cut(&variant, &mut reference, &assembly)?);
+            windows.extend(cutter.cut(&variant, &mut reference, &assembly)?.map(EncoderWindow::from));
         }
     }
     let recipe = Recipe {
-        kinds: vec![ScoreKind::Llr, ScoreKind::Distance],
+        scores: vec!["llr".to_owned(), "distance".to_owned()],
+        window: 600,
         strands: Strands::Both,
-        batch_tokens: 4096,
-        embeddings: false,
+        dtype: Dtype::F32,
+        precision: None,
+        part: AblatedPart::default(),
     };
-    let columns = recipe.columns();
+    let mut columns = Vec::new();
     let mut scores: Vec<Vec<Row>> = Vec::new();
     println!("NT-v2 50M shape, random weights, {} SNVs, 600 bp, CPU", windows.len());
     for kind in [Kind::Float, Kind::BFloat16] {
         let model = Model::load(&ModelSource::new(folder.path()), Device::Cpu, kind)?;
-        let work = prepare(model.tokenizer(), &recipe, model.description().max_tokens, &windows)?;
+        let scorer = EncoderScorer::new(&model, &recipe, false, 4096)?;
+        columns = scorer.columns();
+        let work = scorer.plan(&windows, true)?;
         let passes: usize = (0..work.batches()).map(|batch| work.size(batch).0).sum();
         let started = Instant::now();
-        let outputs = (0..work.batches()).map(|batch| run(&model, &work, batch)).collect::<Result<_, _>>()?;
+        let outputs = (0..work.batches()).map(|batch| Ok(run(&model, &work, batch)?.outputs));
+        let outputs = outputs.collect::<Result<_, Box<dyn Error>>>()?;
         let seconds = started.elapsed().as_secs_f64();
         println!("{kind:?}: {passes} windows in {seconds:.1} s, {:.1} windows/s", passes as f64 / seconds);
-        scores.push(finish(&work, outputs));
+        scores.push(work.finish(outputs));
     }
     println!("{:<8} {:>12} {:>14} {:>14}", "score", "Spearman", "largest diff", "largest value");
-    for (index, name) in columns.iter().enumerate().filter(|(_, name)| COLUMNS.contains(name)) {
+    for (index, name) in columns.iter().enumerate().filter(|(_, name)| COLUMNS.contains(&name.as_str())) {
         let pairs: Vec<(f32, f32)> = scores[0]
             .iter()
             .zip(&scores[1])

@@ -202,7 +202,7 @@ pub fn import(
                     program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
                     device: "import".to_owned(),
                     threads: 1,
-                    batch_tokens: 0,
+                    batch_tokens: None,
                     started,
                     finished: Some(now()),
                     units: 1,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use vestore::{
     Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Writer, import, score_batch,
 };
-use vestore_schema::{ScoreKind, Status, StoreRecord, Study, StudyRun, Table, Track, Variant};
+use vestore_schema::{Status, StoreRecord, Study, StudyRun, Table, Track, Variant};
+
+use crate::support::ScoreKind;
 
 use crate::medium::{MemoryDisk, State};
 use crate::store::{Answer, answer};

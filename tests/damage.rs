@@ -5,7 +5,9 @@ mod catalog;
 use std::path::Path;
 
 use vestore::{Damage, ImportOptions, QueryPlan, Request, Store, StoreError, import};
-use vestore_schema::{Region, ScoreKind};
+use vestore_schema::Region;
+
+use crate::support::ScoreKind;
 
 use crate::crash::{Ground, ROOT, empty_disk, open, unit};
 use crate::medium::{MemoryDisk, State};

@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use vestore::{Damage, ImportOptions, Store, StoreError, import};
-use vestore_schema::{ScoreKind, Status};
+use vestore_schema::Status;
+
+use crate::support::ScoreKind;
 
 use crate::crash::{Ground, commit_many, empty_disk, open, rows, unit};
 use crate::medium::{Fault, MemoryDisk};

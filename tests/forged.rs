@@ -10,8 +10,10 @@ use std::process::Command;
 use redb::{Database, ReadableTable};
 use serde_json::{Value, json};
 use vestore::{Store, score_batch};
+use vestore_schema::Model;
 use vestore_schema::catalog::{META, MODELS, RUNS, SEGMENTS, TRACKS};
-use vestore_schema::{Model, ScoreKind};
+
+use crate::support::ScoreKind;
 
 use crate::programs::vestore;
 use crate::support::{Random, new_store, random_row, rounds, run, track, write};

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::ScoreKind;
 use vestore::{Store, StoreError};
-use vestore_schema::ScoreKind;
 
 use crate::programs::{fails, ok};
 use crate::support::{Random, new_store, random_row, run, track, write};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use vestore::{Damage, ImportOptions, QueryPlan, Request, ScoreRow, Store, StoreError, import, score_batch};
-use vestore_schema::{Region, ScoreKind, Status, Table, Track, Variant};
+use vestore_schema::{Region, Status, Table, Track, Variant};
+
+use crate::support::ScoreKind;
 
 use crate::crash::{Ground, empty_disk, open, rows, unit};
 use crate::medium::{Fault, MemoryDisk};

@@ -11,7 +11,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use vestore::{Access, Disk, FileSystem, Guard, Lock, Medium, MediumFile, Store, score_batch};
-use vestore_schema::{ScoreKind, Table};
+use vestore_schema::Table;
+
+use crate::support::ScoreKind;
 
 use crate::crash::unit;
 use crate::programs::{fails, ok, said, store, vestore};

@@ -6,7 +6,9 @@ use std::fs;
 
 use arrow::ipc::reader::FileReader;
 use vestore::{Format, QueryPlan, Request, Store, write_hive, write_rows};
-use vestore_schema::{Region, ScoreKind};
+use vestore_schema::Region;
+
+use crate::support::ScoreKind;
 
 use crate::crash::unit;
 use crate::programs::workspace;

@@ -6,7 +6,9 @@ use std::fs;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{Format, QueryPlan, Request, ScoreRow, Store, StoreError, write_rows};
-use vestore_schema::{Region, ScoreKind, Table, Track, Variant};
+use vestore_schema::{Region, Table, Track, Variant};
+
+use crate::support::ScoreKind;
 
 use crate::support::{Random, new_store, random_row, run, track, write};
 

@@ -8,7 +8,9 @@ use vestore::{
     Allele, AnnotateError, Normalized, QueryPlan, RefMismatch, Reference, Request, ScoreRow, Store,
     VariantForm, annotate, normalize,
 };
-use vestore_schema::{ScoreKind, Status, Track, Variant};
+use vestore_schema::{Status, Track, Variant};
+
+use crate::support::ScoreKind;
 
 use crate::store_export::tool;
 use crate::support::{Random, genome_store, run, track, write};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use vestore::{Request, StoreError, diff, scatter};
-use vestore_schema::{Region, ScoreKind, Variant};
+use vestore_schema::{Region, Variant};
+
+use crate::support::ScoreKind;
 
 use crate::store::answer;
 use crate::support::{Random, new_store, random_row, run, track, write};

@@ -8,7 +8,9 @@ use vestore::{
     Filter, FilterError, Format, QueryPlan, Request, ScoreRow, Store, WideRows, wide_schema, write_rows,
     write_vcf,
 };
-use vestore_schema::{Region, ScoreKind, Status, Track, Variant};
+use vestore_schema::{Region, Status, Track, Variant};
+
+use crate::support::ScoreKind;
 
 use crate::store::{Answer, random_store, rows_of};
 use crate::support::{Random, new_store, run, track, write};

@@ -1,7 +1,9 @@
 //! Rows of one run, or of one status, are taken out of a track and scored again.
 
 use vestore::{Request, Store, StoreError};
-use vestore_schema::{ScoreKind, Status, Table};
+use vestore_schema::{Status, Table};
+
+use crate::support::ScoreKind;
 
 use crate::crash::unit;
 use crate::programs::{fails, ok, said, vcf};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use vestore::{Disk, Reference, ScoreRow, Store, Writer, score_batch};
 use vestore_schema::{
-    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Recipe, Run, ScoreKind, Segment, Status,
-    StoreRecord, Strands, Table, Track, Variant,
+    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Recipe, Run, Segment, Status, StoreRecord, Strands,
+    Table, Track, Variant,
 };
 
 /// Numbers that are the same in every run.
@@ -52,17 +52,40 @@ pub(crate) fn genome_store(folder: &Path) -> (Store, Vec<u8>) {
     (Store::create(&root, Arc::new(Disk::new(&root)), record).unwrap(), bases)
 }
 
+/// Score kinds as the engine has them.
+#[derive(Clone, Copy)]
+pub(crate) enum ScoreKind {
+    Llr,
+    LlrGrid,
+    Distance,
+}
+
 /// A track of the given kind.
 pub(crate) fn track(name: &str, kind: ScoreKind) -> Track {
+    let (kind, columns): (_, &[&str]) = match kind {
+        ScoreKind::Llr => ("llr", &["llr", "llr_forward", "llr_reverse"]),
+        ScoreKind::LlrGrid => ("llr-grid", &["llr_grid"]),
+        ScoreKind::Distance => (
+            "distance",
+            &["l1", "l2", "cosine", "dot", "l1_variant", "l2_variant", "cosine_variant", "dot_variant"],
+        ),
+    };
     let recipe = Recipe {
-        scores: vec![kind],
+        scores: vec![kind.to_owned()],
         window: 600,
         strands: Strands::Both,
         dtype: Dtype::F32,
         precision: None,
-        part: AblatedPart::Block,
+        part: AblatedPart::default(),
     };
-    Track::new(name, "model", Digest::of(name.as_bytes()), recipe).unwrap()
+    Track::new(
+        name,
+        "model",
+        Digest::of(name.as_bytes()),
+        recipe,
+        columns.iter().map(|name| (*name).to_owned()).collect(),
+    )
+    .unwrap()
 }
 
 /// A copied model without files.
@@ -106,7 +129,7 @@ pub(crate) fn run(number: u64, track: &Track) -> Run {
         program: "test".to_owned(),
         device: "cpu".to_owned(),
         threads: 1,
-        batch_tokens: 1,
+        batch_tokens: Some(1),
         started: 0,
         finished: None,
         units: 1,

@@ -11,12 +11,11 @@ use tempfile::TempDir;
 use vestore::{Disk, Plan, PlanOptions, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    Device, Interrupt, Job, Kind, Model, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands,
-    Tokenizer, WindowCutter, describe, new_run, record_of, reverse_complement,
+    CPU_BATCH_TOKENS, ContigEnd, Device, EncoderScorer, Interrupt, Job, Kind, Model, ModelSource, Outcome,
+    Progress, Scorer, Strands, Tokenizer, WindowCutter, describe, encoder_cost, grid_window_start, new_run,
+    record_of, reverse_complement, unit_size,
 };
-use vestore_schema::{
-    AblatedPart, Assembly, Dtype, Recipe as TrackRecipe, Region, StoreRecord, Track, Variant,
-};
+use vestore_schema::{AblatedPart, Assembly, Dtype, Recipe, Region, StoreRecord, Track, Variant};
 
 use crate::baseline::Task;
 
@@ -31,6 +30,12 @@ pub(crate) const DNABERT2: SyntheticShape = SyntheticShape {
     ffn: 3072,
     labels: None,
 };
+
+/// A recipe of one score kind.
+pub(crate) fn recipe(kind: &str, window: u32, strands: Strands, dtype: Dtype) -> Recipe {
+    let part = AblatedPart::default();
+    Recipe { scores: vec![kind.to_owned()], window, strands, dtype, precision: None, part }
+}
 
 /// A checkpoint on disk and a genome.
 pub(crate) struct Bench {
@@ -106,7 +111,7 @@ impl Bench {
     /// Scores a plan into a new store.
     pub(crate) fn score(
         &self,
-        kind: ScoreKind,
+        kind: &str,
         window: u32,
         dtype: Dtype,
         plan: &Plan,
@@ -123,41 +128,29 @@ impl Bench {
         )?;
         let path = source.checkpoint.to_str().context("a path of UTF-8")?.to_owned();
         let record = record_of("model", describe(&source)?, path, None);
-        let recipe = TrackRecipe {
-            scores: vec![kind],
-            window,
-            strands: Strands::Both,
-            dtype,
-            precision: None,
-            part: AblatedPart::Block,
-        };
-        let track = Track::new("track", "model", record.id, recipe)?;
+        let recipe = recipe(kind, window, Strands::Both, dtype);
+        let model = self.load(if dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float })?;
+        let scorer = EncoderScorer::new(&model, &recipe, false, CPU_BATCH_TOKENS)?;
+        let cost = encoder_cost(&record, &recipe, false, false)?;
+        let track = Track::new("track", "model", record.id, recipe, scorer.columns())?;
         let mut writer = store.writer("bench")?;
         writer.put_model(&record)?;
         writer.put_track(&track)?;
-        let recipe = Recipe {
-            kinds: vec![kind],
-            strands: Strands::Both,
-            batch_tokens: vestore_ingest::CPU_BATCH_TOKENS as usize,
-            embeddings: false,
-        };
         let job = Job {
             store: &store,
             track: &track,
             record: &record,
             plan,
             reference: &self.reference,
-            recipe: &recipe,
-            cutter: WindowCutter { length: window, grid: (kind == ScoreKind::LlrGrid).then_some(6) },
+            embeddings: false,
             ablation: false,
-            gpu: false,
+            unit: unit_size(cost, false, false),
             interrupted: &Interrupt::default(),
         };
-        let model = self.load(if dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float })?;
-        let mut run = new_run(&job, "cpu", 0)?;
+        let mut run = new_run(&job, "cpu", 0, Some(CPU_BATCH_TOKENS))?;
         let started = Instant::now();
         let progress = Progress::new("variants", 0, 0, true);
-        let outcome = job.run(vec![model], &mut writer, &mut run, &mut Report::new(), &progress)?;
+        let outcome = job.run(&scorer, vec![model], &mut writer, &mut run, &mut Report::new(), &progress)?;
         let seconds = started.elapsed().as_secs_f64();
         drop(writer);
         let mut found = vec![Vec::new(); columns.len()];
@@ -181,23 +174,26 @@ impl Bench {
         window: u32,
         grid: bool,
     ) -> anyhow::Result<Task> {
-        let cutter = WindowCutter { length: window, grid: grid.then_some(6) };
+        let cutter = WindowCutter { length: window, end: ContigEnd::Shift };
         let mut reference = self.reference.reopen()?;
         let mut task = Task::default();
         for reverse in [false, true] {
             for variant in variants {
                 let pair = cutter.cut(variant, &mut reference, &self.assembly)?;
                 let pair = pair.map_err(|status| anyhow::anyhow!("{status}"))?;
-                let (bases, centre) = match &pair.grid {
-                    Some(grid) => (&grid.bases, grid.position),
-                    None => (&pair.reference, pair.centre),
+                let (bases, centre) = if grid {
+                    let start = u32::try_from(grid_window_start(variant.position, window, 6))?;
+                    let region = Region { contig: variant.contig, start, end: start + window };
+                    (reference.fetch(region)?.to_ascii_uppercase(), variant.position - start)
+                } else {
+                    (pair.reference.to_vec(), pair.centre)
                 };
                 let alternate = pair.alternate[pair.centre as usize];
                 let (bases, centre, alternate) = if reverse {
                     let mirrored = bases.len() as u32 - 1 - centre;
-                    (reverse_complement(bases), mirrored, vestore_ingest::complement(alternate))
+                    (reverse_complement(&bases), mirrored, vestore_ingest::complement(alternate))
                 } else {
-                    (bases.to_vec(), centre, alternate)
+                    (bases, centre, alternate)
                 };
                 let mut tokens = tokenizer.encode(&bases)?;
                 let at = tokens.token_at(centre).context("a token")?;

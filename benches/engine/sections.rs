@@ -9,13 +9,13 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape};
 use vestore_ingest::{
-    AblatedPart, Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowPair, ablate, change, devices,
-    finish, prepare, run,
+    AblatedPart, CPU_BATCH_TOKENS, ContigEnd, EncoderScorer, EncoderWindow, Model, ModelSource, Row, Scorer,
+    Strands, WindowPair, ablate, change, devices, rows,
 };
 use vestore_schema::{Dtype, Region};
 
 use crate::baseline::{Baseline, Task};
-use crate::bench::{Bench, DNABERT2, agree, correlate};
+use crate::bench::{Bench, DNABERT2, agree, correlate, recipe};
 use crate::products;
 
 /// Rounds of which the fastest counts, for both sides in turn.
@@ -49,7 +49,7 @@ pub(crate) fn fixed(sites: u32, threads: u32, python: Option<&Path>) -> anyhow::
             let (mut ours, mut outside, mut theirs, mut peak) = (f64::INFINITY, 0.0, f64::INFINITY, None);
             for _ in 0..ROUNDS {
                 let columns = ["llr_forward", "llr_reverse"];
-                let scored = bench.score(ScoreKind::Llr, window, dtype, &plan, &columns)?;
+                let scored = bench.score("llr", window, dtype, &plan, &columns)?;
                 if scored.seconds < ours {
                     ours = scored.seconds;
                     outside = 1.0 - scored.outcome.stages.model.as_secs_f64() / scored.seconds;
@@ -101,10 +101,10 @@ pub(crate) fn saturation(bases: u32, threads: u32, python: Option<&Path>) -> any
     let mut baseline = python
         .map(|python| Baseline::start(python, &bench.checkpoint(), "nt", "float32", threads))
         .transpose()?;
-    for (kind, column) in [(ScoreKind::Llr, "llr"), (ScoreKind::LlrGrid, "llr_grid")] {
+    for (kind, column) in [("llr", "llr"), ("llr-grid", "llr_grid")] {
         let mut before = f64::INFINITY;
         let mut values = Vec::new();
-        let task = bench.masked(&tokenizer, some, 600, kind == ScoreKind::LlrGrid)?;
+        let task = bench.masked(&tokenizer, some, 600, kind == "llr-grid")?;
         let mut ask = || -> anyhow::Result<()> {
             if let Some(baseline) = &mut baseline {
                 let answer = baseline.run(&task)?;
@@ -125,7 +125,7 @@ pub(crate) fn saturation(bases: u32, threads: u32, python: Option<&Path>) -> any
         }
         println!(
             "{:<9} ours {ours:>8.1}   baseline, a variant at a time {theirs:>6.1}   ratio {:>6.2}   ({} variants)",
-            kind.as_str(),
+            kind,
             ours / theirs,
             variants.len()
         );
@@ -150,30 +150,23 @@ pub(crate) fn mixed(threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
         for window in [&bases, &changed] {
             task.ids.push(model.tokenizer().encode(window)?.ids);
         }
-        pairs.push(WindowPair {
+        pairs.push(EncoderWindow::from(WindowPair {
             reference: Arc::from(bases),
             alternate: Arc::from(changed),
             centre,
             reference_length: 1,
             alternate_length: 1,
-            grid: None,
-        });
+        }));
     }
-    let recipe = Recipe {
-        kinds: vec![ScoreKind::Distance],
-        strands: Strands::Forward,
-        batch_tokens: vestore_ingest::CPU_BATCH_TOKENS as usize,
-        embeddings: false,
-    };
+    let recipe = recipe("distance", 1200, Strands::Forward, Dtype::F32);
+    let scorer = EncoderScorer::new(&model, &recipe, false, CPU_BATCH_TOKENS)?;
     let mut baseline = python
         .map(|python| Baseline::start(python, &bench.checkpoint(), "dnabert2", "float32", threads))
         .transpose()?;
     let (mut ours, mut padded, mut sorted) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        let work = prepare(model.tokenizer(), &recipe, None, &pairs)?;
-        let outputs = (0..work.batches()).map(|batch| run(&model, &work, batch)).collect::<Result<_, _>>()?;
-        let rows = finish(&work, outputs);
+        let rows = rows(&scorer, &model, &pairs)?;
         ours = ours.min(started.elapsed().as_secs_f64());
         if let Some(baseline) = &mut baseline {
             let answer = baseline.run(&task)?;
@@ -202,45 +195,37 @@ pub(crate) fn ablation() -> anyhow::Result<()> {
         let shape = SyntheticShape { layers, hidden: 256, heads: 8, ffn: 1024, ..SyntheticShape::NT_50M };
         let bench = Bench::new(shape)?;
         let variants = bench.snvs(80)?;
-        let cutter = vestore_ingest::WindowCutter { length: 600, grid: None };
+        let cutter = vestore_ingest::WindowCutter { length: 600, end: ContigEnd::Shift };
         let mut reference = bench.reference.reopen()?;
         let mut pairs = Vec::new();
         for variant in &variants {
-            pairs.extend(cutter.cut(variant, &mut reference, &bench.assembly)?);
+            pairs.extend(cutter.cut(variant, &mut reference, &bench.assembly)?.map(EncoderWindow::from));
         }
-        let recipe = Recipe {
-            kinds: vec![ScoreKind::Llr],
-            strands: Strands::Forward,
-            batch_tokens: vestore_ingest::CPU_BATCH_TOKENS as usize,
-            embeddings: false,
-        };
+        let recipe = recipe("llr", 600, Strands::Forward, Dtype::F32);
         let load = |kept: Option<Vec<u32>>| {
             let source = ModelSource { kept_layers: kept, ..ModelSource::new(bench.checkpoint()) };
             Model::load(&source, Device::Cpu, Kind::Float)
         };
         let full = load(None)?;
+        let scorer = EncoderScorer::new(&full, &recipe, false, CPU_BATCH_TOKENS)?;
         let pruned: Vec<Model> = (0..layers)
             .map(|without| load(Some((0..layers).filter(|layer| *layer != without).collect())))
             .collect::<Result<_, _>>()?;
-        let score = |model: &Model| -> anyhow::Result<Vec<Row>> {
-            let work = prepare(model.tokenizer(), &recipe, None, &pairs)?;
-            let outputs = (0..work.batches()).map(|batch| run(model, &work, batch));
-            Ok(finish(&work, outputs.collect::<Result<_, _>>()?))
-        };
+        let score = |model: &Model| -> anyhow::Result<Vec<Row>> { Ok(rows(&scorer, model, &pairs)?) };
         let (mut shared, mut apart, mut evaluations) = (f64::INFINITY, f64::INFINITY, 0);
         for _ in 0..ROUNDS {
             let started = Instant::now();
-            let work = prepare(full.tokenizer(), &recipe, None, &pairs)?;
+            let work = scorer.plan(&pairs, true)?;
             let (mut whole, mut without) = (Vec::new(), vec![Vec::new(); layers as usize]);
             evaluations = 0;
             for batch in 0..work.batches() {
-                let found = ablate(&full, &work, batch, AblatedPart::Block, recipe.batch_tokens)?;
+                let found = ablate(&full, &work, batch, &AblatedPart::default())?;
                 evaluations += found.evaluations;
-                whole.push(found.full);
-                without.iter_mut().zip(found.without).for_each(|(to, from)| to.push(from));
+                whole.push(found.full.outputs);
+                without.iter_mut().zip(found.without).for_each(|(to, from)| to.push(from.outputs));
             }
-            let whole = finish(&work, whole);
-            let without: Vec<Vec<Row>> = without.into_iter().map(|outputs| finish(&work, outputs)).collect();
+            let whole = work.finish(whole);
+            let without: Vec<Vec<Row>> = without.into_iter().map(|outputs| work.finish(outputs)).collect();
             shared = shared.min(started.elapsed().as_secs_f64());
             let started = Instant::now();
             let rows = score(&full)?;

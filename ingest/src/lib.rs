@@ -1,35 +1,45 @@
 //! The engine of vestore: windows, tokens, batches, models, scores, and the pipeline that runs them into
 //! a store.
 
+mod ablation;
 mod adapter;
-mod batch;
 mod dataset;
 mod device;
+mod encoder;
 mod evaluate;
+mod forward;
 mod measure;
 mod model;
 mod pipeline;
 mod random;
-mod score;
+mod seam;
 mod source;
 mod study;
-mod summary;
 pub mod synthetic;
 mod tokenize;
 mod train;
 mod window;
+mod work;
 
+pub use ablation::{
+    Ablated, Figure, Figures, LaunchedAblation, LayerSummary, Movement, Summary, SummaryError, ablate,
+    ablated_tracks, change, launch_ablation, moved, plot, summarize,
+};
 pub use adapter::{AdapterError, AdapterKind};
-pub use batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
 pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, LabelCounts, LabelRules, Leakage, SequenceColumns,
     Split, SplitOptions, SplitPair, SplitRule, Task, TaskKind,
 };
 pub use device::{DeviceError, devices, set_tf32, set_threads, threads};
+pub use encoder::{
+    CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, EncoderWindow, GPU_BATCH_TOKENS, GridWindow,
+    TokenOutput, TokenPass, cost as encoder_cost, encoder_kinds, grid_window_start,
+};
 pub use evaluate::{
     Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, GroupBy, Labels, Metric,
     MetricFigure, Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
 };
+pub use forward::{Launched, Outputs, launch, rows, run};
 pub use measure::{
     ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,
 };
@@ -44,15 +54,11 @@ pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{
     ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate,
-    new_run,
+    new_run, unit_size,
 };
-pub use score::{
-    Ablated, Embedding, GridWindow, Launched, LaunchedAblation, Movement, Outputs, Recipe, Row, ScoreError,
-    WindowPair, Work, ablate, change, finish, grid_window_start, launch, launch_ablation, prepare, run,
-};
+pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
 pub use source::{record_of, source_of};
 pub use study::{LayerRanking, rank_layers, verdicts};
-pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};
 pub use tch::{Device, Kind};
 pub use tokenize::{
     BaseTokenizer, BpeTokenizer, CorpusCounts, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError,
@@ -66,5 +72,6 @@ pub use train::{
     TuningError, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult, TuningTask, WindowsError,
     finetune, is_trained, pretrain, training_batch, tuning_metrics,
 };
-pub use vestore_schema::{AblatedPart, ScoreKind, Strands};
-pub use window::WindowCutter;
+pub use vestore_schema::{AblatedPart, Strands};
+pub use window::{ContigEnd, WindowCutter, WindowPair};
+pub use work::{Embedding, Row, RowPlan, Work};

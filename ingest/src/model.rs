@@ -27,7 +27,7 @@ use vestore_schema::TokenizerKind;
 
 pub(crate) use attention::{Chosen, Place};
 pub(crate) use blueprint::{Module, Modules};
-pub(crate) use encoder::{Encoder, Pass};
+pub(crate) use encoder::{Encoder, LayerStep};
 pub(crate) use linear::to_tensor;
 
 use config::Problem;
@@ -70,6 +70,8 @@ pub struct Description {
     pub id: Hash,
     /// Whether it has a masked language model's head.
     pub has_masked_lm: bool,
+    /// Whether its tokenizer has a token that hides another.
+    pub has_mask_token: bool,
     /// Outputs of its classification head, if it has one.
     pub labels: Option<u32>,
     /// What they are.
@@ -124,6 +126,7 @@ fn describe_opened(opened: &Opened, source: &ModelSource) -> Result<Description,
         adapter_base: opened.adapter.as_ref().and_then(|adapter| adapter.other_base(&opened.names)),
         id: identity.model,
         has_masked_lm: opened.masked_lm,
+        has_mask_token: opened.tokenizer.mask_id().is_some(),
         labels: opened.labels,
         problem: opened.problem,
         wrapper: opened.wrapper.clone(),
@@ -234,8 +237,13 @@ impl Model {
     }
 
     /// The hidden state after the `index`-th kept layer.
-    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, pass: Pass<'_>) -> Result<Tensor, ModelError> {
-        Ok(self.encoder.layer(index, hidden, pass)?)
+    pub(crate) fn layer(
+        &self,
+        index: usize,
+        hidden: &Tensor,
+        step: LayerStep<'_>,
+    ) -> Result<Tensor, ModelError> {
+        Ok(self.encoder.layer(index, hidden, step)?)
     }
 
     /// Final hidden states [batch, chosen, hidden] of token ids [batch, tokens]: the last layer runs for
@@ -247,7 +255,7 @@ impl Model {
             None => chosen.of(&embedded)?,
             Some(last) => {
                 let below = self.run(&embedded, 0..last, &place, |_| Ok(()))?;
-                self.layer(last, &below, Pass { chosen: Some(chosen), ..Pass::whole(&place) })?
+                self.layer(last, &below, LayerStep { chosen: Some(chosen), ..LayerStep::whole(&place) })?
             }
         };
         Ok(self.encoder.finish(&last)?)
@@ -301,7 +309,7 @@ impl Model {
     ) -> Result<Tensor, ModelError> {
         let mut hidden = hidden.shallow_clone();
         for index in range {
-            hidden = self.encoder.layer(index, &hidden, Pass::whole(place))?;
+            hidden = self.encoder.layer(index, &hidden, LayerStep::whole(place))?;
             each(&hidden)?;
         }
         Ok(hidden)

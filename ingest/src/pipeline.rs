@@ -2,7 +2,6 @@
 //! tokenizes, one a device runs the model, one reads results back, writes and commits. Between two of them
 //! at most one unit waits, so memory does not grow with the number of variants.
 
-mod ablation;
 mod compute;
 mod cost;
 mod estimate;
@@ -22,13 +21,12 @@ use vestore::{
 };
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
 
-use crate::model::Model;
+use crate::ablation;
 use crate::model::error::ModelError;
-use crate::score::{self, Recipe, ScoreError, WindowPair, Work};
-use crate::tokenize::{Tokenizer, reverse_complement};
-use crate::window::WindowCutter;
+use crate::seam::{Network, ScoreError, Scorer};
+use crate::work::{Row, Work};
 
-pub use cost::{ABLATION_UNIT, UNIT};
+pub use cost::{ABLATION_UNIT, UNIT, unit_size};
 pub use estimate::{Estimate, estimate};
 pub use interrupt::Interrupt;
 pub use progress::Progress;
@@ -72,14 +70,12 @@ pub struct Job<'a> {
     pub plan: &'a Plan,
     /// Where windows are cut from.
     pub reference: &'a Reference,
-    /// How windows become scores, and in which batches.
-    pub recipe: &'a Recipe,
-    /// Cuts windows.
-    pub cutter: WindowCutter,
+    /// Whether rows also carry pooled embeddings.
+    pub embeddings: bool,
     /// Whether every layer is left out in turn, as the track's recipe says.
     pub ablation: bool,
-    /// Whether it runs on GPUs, which take larger units.
-    pub gpu: bool,
+    /// Variants of one unit, from [`unit_size`].
+    pub unit: usize,
     /// Set when the user wants to stop.
     pub interrupted: &'a Interrupt,
 }
@@ -121,12 +117,15 @@ const UNSTEADY: &str =
     "the model gave different numbers for the same windows twice: scoring again will not give these scores";
 
 /// A unit on its way to the model: what to run, and what each of its rows waits for.
-struct Prepared {
+struct Prepared<P, O> {
     unit: Unit,
     /// For each row of the unit, its status, or that it takes the next row of the work.
     statuses: Vec<Option<Status>>,
-    work: Work,
+    work: Work<P, O>,
 }
+
+/// A prepared unit of a network.
+type PreparedFor<N> = Prepared<<N as Network>::Pass, <N as Network>::Output>;
 
 /// Rows that each table lacks.
 #[derive(Default)]
@@ -138,11 +137,6 @@ struct Rows {
 }
 
 impl Job<'_> {
-    /// Variants of one unit.
-    fn unit(&self) -> usize {
-        cost::unit_size(self.record, &self.track.recipe, self.recipe.embeddings, self.ablation, self.gpu)
-    }
-
     /// Variants of the plan that have no row yet.
     ///
     /// # Errors
@@ -158,35 +152,43 @@ impl Job<'_> {
         Ok(pending)
     }
 
-    /// Scores what is pending with copies of one model, one a device; commits unit by unit, and keeps
+    /// Scores what is pending with `scorer` and copies of one model, one a device; commits unit by unit, and keeps
     /// `run` up to date in the catalog. Units are dealt to the devices in turn. Rows that turn out to carry
     /// no score are listed in `report`.
     ///
     /// # Errors
     /// When any stage fails; units committed before stay.
-    pub fn run(
+    ///
+    /// # Panics
+    /// When the track's columns are not the scorer's, or there is no model.
+    pub fn run<S, N>(
         &self,
-        models: Vec<Model>,
+        scorer: &S,
+        models: Vec<N>,
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
         progress: &Progress,
-    ) -> Result<Outcome, PipelineError> {
+    ) -> Result<Outcome, PipelineError>
+    where
+        S: Scorer,
+        N: Network<Pass = S::Pass, Output = S::Output>,
+    {
+        assert_eq!(self.track.columns, scorer.columns(), "a track has its scorer's columns; this is a bug");
+        assert!(!models.is_empty(), "a run has a model; this is a bug");
         writer.put_run(run)?;
-        let first = models.first().expect("a model to run; this is a bug");
-        let (tokenizer, max_tokens) = (first.tokenizer().clone(), first.description().max_tokens);
         let mut outcome = thread::scope(|scope| {
             let (mut to_engines, mut from_engines, mut engines) = (Vec::new(), Vec::new(), Vec::new());
             let threads = tch::get_num_threads();
             for model in models {
-                let (to_engine, from_planner) = sync_channel::<Prepared>(1);
-                let (to_writer, from_engine) = sync_channel::<Computed>(1);
+                let (to_engine, from_planner) = sync_channel::<PreparedFor<N>>(1);
+                let (to_writer, from_engine) = sync_channel::<Computed<N>>(1);
                 to_engines.push(to_engine);
                 from_engines.push(from_engine);
                 let engine = Engine { job: self, model, threads };
                 engines.push(scope.spawn(move || engine.run(&from_planner, &to_writer)));
             }
-            let planner = scope.spawn(move || self.plan_units(&tokenizer, max_tokens, &to_engines));
+            let planner = scope.spawn(move || self.plan_units(scorer, &to_engines));
             // Which stages failed shows when they are joined; each ends when a neighbour does.
             let committed = self.commit_units(&from_engines, writer, run, report, progress);
             drop(from_engines);
@@ -209,11 +211,10 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    fn plan_units(
+    fn plan_units<S: Scorer>(
         &self,
-        tokenizer: &Tokenizer,
-        max_tokens: Option<u32>,
-        to_engines: &[SyncSender<Prepared>],
+        scorer: &S,
+        to_engines: &[SyncSender<Prepared<S::Pass, S::Output>>],
     ) -> Result<Duration, PipelineError> {
         let mut reference = self.reference.reopen()?;
         let (mut units, mut busy) = (Units::new(self)?, Duration::ZERO);
@@ -223,7 +224,7 @@ impl Job<'_> {
                 break;
             }
             let Some(unit) = units.next() else { break };
-            let prepared = self.prepare(unit?, tokenizer, max_tokens, &mut reference)?;
+            let prepared = self.prepare(unit?, scorer, &mut reference)?;
             busy += started.elapsed();
             if to_engine.send(prepared).is_err() {
                 break;
@@ -232,20 +233,18 @@ impl Job<'_> {
         Ok(busy)
     }
 
-    fn prepare(
+    fn prepare<S: Scorer>(
         &self,
         unit: Unit,
-        tokenizer: &Tokenizer,
-        max_tokens: Option<u32>,
+        scorer: &S,
         reference: &mut Reference,
-    ) -> Result<Prepared, PipelineError> {
+    ) -> Result<Prepared<S::Pass, S::Output>, PipelineError> {
         let mut statuses = Vec::with_capacity(unit.rows.len());
         let mut windows = Vec::with_capacity(unit.rows.len());
         for row in &unit.rows {
             let status = match row.planned.status {
                 Some(status) => Some(status),
-                None => match self.cutter.cut(&row.planned.variant, reference, self.store.assembly())? {
-                    Ok(window) if !fits(tokenizer, max_tokens, &window)? => Some(Status::NonAcgt),
+                None => match scorer.cut(&row.planned.variant, reference, self.store.assembly())? {
                     Ok(window) => {
                         windows.push(window);
                         None
@@ -256,21 +255,19 @@ impl Job<'_> {
             statuses.push(status);
         }
         // A unit that only lacks embeddings runs no forward for scores.
-        let kinds = if unit.wants_scores() || self.ablation { self.recipe.kinds.clone() } else { Vec::new() };
-        let recipe = Recipe { kinds, ..self.recipe.clone() };
-        let work = score::prepare(tokenizer, &recipe, max_tokens, &windows)?;
+        let work = scorer.plan(&windows, unit.wants_scores() || self.ablation)?;
         Ok(Prepared { unit, statuses, work })
     }
 
-    fn commit_units(
+    fn commit_units<N: Network>(
         &self,
-        from_engines: &[Receiver<Computed>],
+        from_engines: &[Receiver<Computed<N>>],
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
         progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
-        let mut group = Group::new(self.unit());
+        let mut group = Group::new(self.unit);
         let outcome = self.write_units(from_engines, &mut group, writer, run, report, progress);
         // Whole units, also when a later one failed.
         let committed = group.commit(writer, run);
@@ -279,9 +276,9 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    fn write_units(
+    fn write_units<N: Network>(
         &self,
-        from_engines: &[Receiver<Computed>],
+        from_engines: &[Receiver<Computed<N>>],
         group: &mut Group,
         writer: &mut Writer,
         run: &mut Run,
@@ -316,7 +313,8 @@ impl Job<'_> {
                 .map(|row| (row.planned.variant.clone(), row.planned.status.is_some()))
                 .collect();
             let without = ablation.as_mut().map(|ablation| ablation.finish(&work)).unwrap_or_default();
-            let rows = self.rows(unit, statuses, score::finish(&work, outputs), &without);
+            let outputs = outputs.into_iter().map(|output| output.outputs).collect();
+            let rows = self.rows(unit, statuses, work.finish(outputs), &without);
             for ((variant, known), status) in planned.iter().zip(&rows.statuses) {
                 *outcome.statuses.entry(*status).or_default() += 1;
                 if !known && *status != Status::Scored {
@@ -357,15 +355,15 @@ impl Job<'_> {
         &self,
         unit: Unit,
         statuses: Vec<Option<Status>>,
-        computed: Vec<score::Row>,
-        without: &[Vec<score::Row>],
+        computed: Vec<Row>,
+        without: &[Vec<Row>],
     ) -> Rows {
         let mut rows = Rows::default();
         let mut computed = computed.into_iter().enumerate();
         for (pending, status) in unit.rows.into_iter().zip(statuses) {
             let (place, row) = if let Some(status) = status {
                 let values = vec![None; self.track.columns.len()];
-                (None, score::Row { values, status, embedding: None })
+                (None, Row { values, status, embedding: None })
             } else {
                 let (place, row) = computed.next().expect("a row for every window; this is a bug");
                 (Some(place), row)
@@ -389,28 +387,16 @@ impl Job<'_> {
     }
 }
 
-/// Whether a window has no more tokens than the model takes. The window's length fits, but the bases of a
-/// word with an N become a token each.
-fn fits(tokenizer: &Tokenizer, max_tokens: Option<u32>, pair: &WindowPair) -> Result<bool, ScoreError> {
-    let Some(limit) = max_tokens else { return Ok(true) };
-    let grid = pair.grid.as_ref().map(|grid| &grid.bases);
-    for window in [&pair.reference, &pair.alternate].into_iter().chain(grid) {
-        if window.contains(&b'N') {
-            let forward = tokenizer.encode(window)?.ids.len();
-            let reverse = tokenizer.encode(&reverse_complement(window))?.ids.len();
-            if forward.max(reverse) > limit as usize {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// The record of a run that starts now.
+/// The record of a run that starts now; `batch_tokens` are the most tokens of one batch, of a model that reads tokens.
 ///
 /// # Errors
 /// When the catalog cannot be read.
-pub fn new_run(job: &Job<'_>, device: &str, threads: u32) -> Result<Run, StoreError> {
+pub fn new_run(
+    job: &Job<'_>,
+    device: &str,
+    threads: u32,
+    batch_tokens: Option<u32>,
+) -> Result<Run, StoreError> {
     Ok(Run {
         number: job.store.runs()?.last().map_or(1, |run| run.number + 1),
         track: job.track.name.clone(),
@@ -419,10 +405,10 @@ pub fn new_run(job: &Job<'_>, device: &str, threads: u32) -> Result<Run, StoreEr
         program: concat!("vestore-ingest ", env!("CARGO_PKG_VERSION")).to_owned(),
         device: device.to_owned(),
         threads,
-        batch_tokens: job.recipe.batch_tokens as u32,
+        batch_tokens,
         started: now(),
         finished: None,
-        units: job.plan.len().div_ceil(job.unit() as u64),
+        units: job.plan.len().div_ceil(job.unit as u64),
         committed: 0,
         rows: 0,
         remarks: Vec::new(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use vestore::Store;
-use vestore_schema::{Digest, Model as ModelRecord};
+use vestore_schema::{Architecture, Digest, EncoderRecord, Model as ModelRecord};
 
 use crate::model::Description;
 use crate::model::source::ModelSource;
@@ -42,7 +42,6 @@ pub fn record_of(
         pruned_by: None,
         training: None,
         weights_digest: description.weights_digest.into(),
-        tokenizer_digest: description.tokenizer_digest.into(),
         adapter_digest: description.adapter_digest.map(Digest::from),
         adapter_kind: description.adapter_kind.map(str::to_owned),
         adapter_base: description.adapter_base,
@@ -52,10 +51,13 @@ pub fn record_of(
         hidden: description.hidden,
         parameters: description.parameters,
         weight_bytes: description.weight_bytes,
-        masked_lm: description.has_masked_lm,
-        labels: description.labels,
-        tokenizer: description.tokenizer_kind,
-        max_tokens: description.max_tokens,
+        architecture: Architecture::Encoder(EncoderRecord {
+            tokenizer_digest: description.tokenizer_digest.into(),
+            masked_lm: description.has_masked_lm,
+            labels: description.labels,
+            tokenizer: description.tokenizer_kind,
+            max_tokens: description.max_tokens,
+        }),
         license: description.license,
         note: description.note,
     }

@@ -5,19 +5,49 @@ use std::sync::Arc;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{Assembly, Region, Status, Variant};
 
-use crate::score::{GridWindow, WindowPair, grid_window_start};
+/// One variant as a model sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowPair {
+    /// Bases of the reference window, upper-case ACGTN.
+    pub reference: Arc<[u8]>,
+    /// Bases of the alternate window, of the same length.
+    pub alternate: Arc<[u8]>,
+    /// Index in both windows of the variant's first base.
+    pub centre: u32,
+    /// Length of the reference allele in bases.
+    pub reference_length: u32,
+    /// Length of the alternate allele in bases.
+    pub alternate_length: u32,
+}
+
+impl WindowPair {
+    /// Whether one base is replaced by one other.
+    #[must_use]
+    pub fn is_snv(&self) -> bool {
+        self.reference_length == 1 && self.alternate_length == 1
+    }
+}
+
+/// What a window holds beyond the ends of a contig.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContigEnd {
+    /// Nothing: it is shifted inward, and the variant's place in it moves along.
+    Shift,
+    /// N: the variant stays where it is.
+    Pad,
+}
 
 /// Cuts windows of one length.
 ///
-/// With the 0-based position p and the length W, the window starts at p − W/2 (integer division) and
-/// is shifted inward at the ends of a contig. The alternate window keeps the start, has the reference
-/// allele replaced, and is trimmed or extended on the right to W. What is not A, C, G or T becomes N.
+/// With the 0-based position p and the length W, the window starts at p − W/2 (integer division). The alternate window
+/// keeps the start, has the reference allele replaced, and is trimmed or extended on the right to W. What is not A, C,
+/// G or T becomes N.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowCutter {
     /// Length in bases.
     pub length: u32,
-    /// Bases of a word, when windows of `llr-grid` are wanted too.
-    pub grid: Option<u32>,
+    /// The rule at the ends of a contig.
+    pub end: ContigEnd,
 }
 
 impl WindowCutter {
@@ -32,14 +62,17 @@ impl WindowCutter {
         assembly: &Assembly,
     ) -> Result<Result<WindowPair, Status>, ReferenceError> {
         let contig_length = assembly.contig(variant.contig).length;
-        if contig_length < self.length {
-            return Ok(Err(Status::ContigEdge));
+        let mut start = i64::from(variant.position) - i64::from(self.length / 2);
+        if self.end == ContigEnd::Shift {
+            if contig_length < self.length {
+                return Ok(Err(Status::ContigEdge));
+            }
+            start = start.clamp(0, i64::from(contig_length - self.length));
         }
-        let latest = contig_length - self.length;
-        let start = variant.position.saturating_sub(self.length / 2).min(latest);
-        let centre = variant.position - start;
-        let region = |start: u32, end: u32| Region { contig: variant.contig, start, end };
-        let window: Vec<u8> = masked(reference.fetch(region(start, start + self.length))?);
+        let mut bases =
+            |start: i64, length: u32| bases(reference, variant.contig, contig_length, start, length);
+        let centre = (i64::from(variant.position) - start) as u32;
+        let window = bases(start, self.length)?;
 
         let length = self.length as usize;
         let mut alternate = Vec::with_capacity(length);
@@ -48,10 +81,10 @@ impl WindowCutter {
         let after = variant.position + variant.reference.len() as u32;
         if alternate.len() < length {
             let needed = (length - alternate.len()) as u32;
-            if contig_length - after < needed {
+            if self.end == ContigEnd::Shift && contig_length - after < needed {
                 return Ok(Err(Status::ContigEdge));
             }
-            alternate.extend(masked(reference.fetch(region(after, after + needed))?));
+            alternate.extend(bases(i64::from(after), needed)?);
         }
         alternate.truncate(length);
         Ok(Ok(WindowPair {
@@ -60,41 +93,30 @@ impl WindowCutter {
             centre,
             reference_length: variant.reference.len() as u32,
             alternate_length: variant.alternate.len() as u32,
-            grid: match self.grid {
-                Some(word) if variant.is_snv() => self.cut_grid(variant, word, reference, contig_length)?,
-                _ => None,
-            },
         }))
-    }
-
-    /// The window of `llr-grid`; at the ends of a contig it is shifted inward by whole words. `None` in
-    /// what is left of a contig behind its last whole window.
-    fn cut_grid(
-        &self,
-        variant: &Variant,
-        word: u32,
-        reference: &mut Reference,
-        contig_length: u32,
-    ) -> Result<Option<GridWindow>, ReferenceError> {
-        let latest = (contig_length - self.length) / word * word;
-        let start = grid_window_start(variant.position, self.length, word).clamp(0, i64::from(latest)) as u32;
-        let position = variant.position - start;
-        if position >= self.length {
-            return Ok(None);
-        }
-        let region = Region { contig: variant.contig, start, end: start + self.length };
-        let bases = Arc::from(masked(reference.fetch(region)?));
-        Ok(Some(GridWindow { bases, position }))
     }
 }
 
-/// Upper-case bases with N for all that is not A, C, G or T.
-fn masked(mut bases: Vec<u8>) -> Vec<u8> {
-    for base in &mut bases {
-        *base = match base.to_ascii_uppercase() {
-            known @ (b'A' | b'C' | b'G' | b'T') => known,
-            _ => b'N',
-        };
+/// `length` upper-case bases of a contig from the 0-based `start`, N for all that is not A, C, G or T and for all
+/// beyond its ends.
+pub(crate) fn bases(
+    reference: &mut Reference,
+    contig: u32,
+    contig_length: u32,
+    start: i64,
+    length: u32,
+) -> Result<Vec<u8>, ReferenceError> {
+    let end = start + i64::from(length);
+    let [first, last] = [start, end].map(|place| place.clamp(0, i64::from(contig_length)) as u32);
+    let mut window = vec![b'N'; length as usize];
+    if first < last {
+        let known = reference.fetch(Region { contig, start: first, end: last })?;
+        let offset = (i64::from(first) - start) as usize;
+        for (to, base) in window[offset..].iter_mut().zip(known) {
+            if let known @ (b'A' | b'C' | b'G' | b'T') = base.to_ascii_uppercase() {
+                *to = known;
+            }
+        }
     }
-    bases
+    Ok(window)
 }

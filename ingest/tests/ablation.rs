@@ -1,14 +1,8 @@
 //! Ablation with shared prefixes equals the full model and its pruned models, run one after the other.
 
-#[path = "support/files.rs"]
-mod support;
-
-use support::{FAMILIES, checkpoint, directory, load, recipe, rewrite, score, snvs, weights};
+use crate::support::{FAMILIES, Scoring, checkpoint, directory, load, recipe, rewrite, score, snvs, weights};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
-use vestore_ingest::{
-    AblatedPart, Model, ModelSource, Movement, Recipe, Row, ScoreKind, WindowPair, ablate, change, finish,
-    prepare, run,
-};
+use vestore_ingest::{AblatedPart, Model, ModelSource, Movement, Row, WindowPair, ablate, change, run};
 use vestore_schema::Status;
 
 const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
@@ -16,28 +10,29 @@ const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
 /// Rows of the full model and without each layer, the layers' movement, and layers run.
 fn ablated(
     model: &Model,
-    recipe: &Recipe,
+    recipe: &Scoring,
     pairs: &[WindowPair],
-    part: AblatedPart,
-    budget: usize,
+    part: &str,
+    budget: u32,
 ) -> (Vec<Row>, Vec<Vec<Row>>, Vec<Movement>, u64) {
-    let work = prepare(model.tokenizer(), recipe, None, pairs).expect("work");
+    let work = Scoring { batch_tokens: budget, ..recipe.clone() }.work(model, pairs);
+    let part = AblatedPart::new(part);
     let (mut full, mut without, mut evaluations) = (Vec::new(), vec![Vec::new(); model.depth()], 0);
     let mut movement = vec![Movement::default(); model.depth()];
     for batch in 0..work.batches() {
-        let ablated = ablate(model, &work, batch, part, budget).expect("outputs");
+        let ablated = ablate(model, &work, batch, &part).expect("outputs");
         assert_eq!(
             ablated.full,
             run(model, &work, batch).expect("outputs"),
             "the same bits as plain scoring"
         );
-        full.push(ablated.full);
-        without.iter_mut().zip(ablated.without).for_each(|(to, from)| to.push(from));
+        full.push(ablated.full.outputs);
+        without.iter_mut().zip(ablated.without).for_each(|(to, from)| to.push(from.outputs));
         movement.iter_mut().zip(ablated.movement).for_each(|(to, from)| to.add(from));
         evaluations += ablated.evaluations;
     }
-    let without = without.into_iter().map(|outputs| finish(&work, outputs)).collect();
-    (finish(&work, full), without, movement, evaluations)
+    let without = without.into_iter().map(|outputs| work.finish(outputs)).collect();
+    (work.finish(full), without, movement, evaluations)
 }
 
 fn near(found: &[Row], expected: &[Row]) {
@@ -57,12 +52,13 @@ fn it_equals_the_pruned_models_one_after_the_other() {
         let directory = checkpoint(root.path(), family, None);
         let model = load(&ModelSource::new(&directory));
         let words = matches!(family, SyntheticFamily::NucleotideTransformerV1 | V2);
-        let kind = if words { ScoreKind::Llr } else { ScoreKind::Pll };
-        let recipe = recipe(&[kind, ScoreKind::Distance]);
+        let kind = if words { "llr" } else { "pll" };
+        let recipe = recipe(&[kind, "distance"]);
         let pairs = snvs(48, 1);
         for budget in [1, 100_000] {
-            let (full, without, ..) = ablated(&model, &recipe, &pairs, AblatedPart::Block, budget);
-            assert_eq!(full, score(&model, &recipe, &pairs));
+            let (full, without, ..) = ablated(&model, &recipe, &pairs, "block", budget);
+            let plain = Scoring { batch_tokens: budget, ..recipe.clone() };
+            assert_eq!(full, score(&model, &plain, &pairs), "the same bits as plain scoring");
             for (layer, rows) in without.iter().enumerate() {
                 let kept = (0..4).filter(|kept| *kept != layer as u32).collect();
                 let pruned = load(&ModelSource { kept_layers: Some(kept), ..ModelSource::new(&directory) });
@@ -80,10 +76,8 @@ fn a_part_is_left_out_alone() {
     let root = directory();
     let directory = checkpoint(root.path(), V2, None);
     let model = load(&ModelSource::new(&directory));
-    let (recipe, pairs) = (recipe(&[ScoreKind::Llr, ScoreKind::Distance]), snvs(96, 1));
-    for (part, module) in
-        [(AblatedPart::Attention, "attention.output.dense"), (AblatedPart::Mlp, "output.dense")]
-    {
+    let (recipe, pairs) = (recipe(&["llr", "distance"]), snvs(96, 1));
+    for (part, module) in [("attention", "attention.output.dense"), ("mlp", "output.dense")] {
         let (_, without, _, evaluations) = ablated(&model, &recipe, &pairs, part, 4096);
         assert_eq!(evaluations % (4 + 6 + 4), 0);
         for (layer, rows) in without.iter().enumerate() {
@@ -109,8 +103,8 @@ fn layers_below_the_removed_one_are_run_once() {
         write_checkpoint(&directory, &SyntheticShape { layers, ..SyntheticShape::tiny(V2) }, 3)
             .expect("written");
         let model = load(&ModelSource::new(&directory));
-        let recipe = recipe(&[ScoreKind::Llr]);
-        let (.., movement, evaluations) = ablated(&model, &recipe, &snvs(60, 1), AblatedPart::Block, 4096);
+        let recipe = recipe(&["llr"]);
+        let (.., movement, evaluations) = ablated(&model, &recipe, &snvs(60, 1), "block", 4096);
         assert_eq!(evaluations, expected, "one batch: both strands of a site");
         for layer in movement {
             assert_eq!(layer.passes, 2);

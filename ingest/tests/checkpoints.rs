@@ -1,19 +1,16 @@
 //! One identity whatever the container; a refusal with file, key and remedy for every broken checkpoint.
 
-#[path = "support/files.rs"]
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
-use support::{
+use crate::support::{
     FAMILIES, checkpoint, configure, directory, load, recipe, refusal, refusal_of, rewrite, score, snvs,
     weights, write_bin, zip,
 };
+use serde_json::json;
 use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily, write_safetensors};
-use vestore_ingest::{ModelError, ModelSource, ScoreKind, describe};
+use vestore_ingest::{ModelError, ModelSource, describe};
 
 const V1: SyntheticFamily = SyntheticFamily::NucleotideTransformerV1;
 const V2: SyntheticFamily = SyntheticFamily::NucleotideTransformerV2;
@@ -64,7 +61,7 @@ fn the_container_is_no_part_of_the_identity() {
         assert_eq!(ids.len(), 1, "{family:?}");
         let loaded = load(&ModelSource::new(&turned));
         assert_eq!(loaded.description(), &describe(&ModelSource::new(&turned)).expect("a description"));
-        let kinds = recipe(&[ScoreKind::Distance]);
+        let kinds = recipe(&["distance"]);
         let pairs = snvs(60, 2);
         assert_eq!(score(&loaded, &kinds, &pairs), score(&load(&ModelSource::new(&whole)), &kinds, &pairs));
     }
@@ -137,7 +134,7 @@ fn half_precision_files_load() {
         fs::write(model.join("model.safetensors"), bytes).expect("written");
         let rounded = load(&ModelSource::new(&model));
         assert_ne!(rounded.description().id, full.description().id);
-        let (kinds, pairs) = (recipe(&[ScoreKind::Llr]), snvs(96, 3));
+        let (kinds, pairs) = (recipe(&["llr"]), snvs(96, 3));
         for (rough, exact) in score(&rounded, &kinds, &pairs).iter().zip(score(&full, &kinds, &pairs)) {
             let difference = rough.values[0].expect("a score") - exact.values[0].expect("a score");
             assert!(difference.abs() < 0.05, "{name}: {difference}");
@@ -164,8 +161,9 @@ fn broken_weights_are_refused_with_file_and_key() {
             && missing.contains("model.safetensors"),
         "{missing}"
     );
-    let extra =
-        change(&|weights| weights.push(support::numbers("esm.encoder.layer.9.LayerNorm.bias", &[32], 1)));
+    let extra = change(&|weights| {
+        weights.push(crate::support::numbers("esm.encoder.layer.9.LayerNorm.bias", &[32], 1));
+    });
     assert!(extra.contains("encoder.layer.9.LayerNorm.bias") && extra.contains("no place for"), "{extra}");
     let shape = change(&|weights| {
         let weight = weights.iter_mut().find(|(name, ..)| name.ends_with(query)).expect("a weight");
@@ -182,8 +180,8 @@ fn broken_weights_are_refused_with_file_and_key() {
     rewrite(&model, &good);
     // Weights that published files hold and nothing uses are no reason to refuse.
     let mut harmless = good.clone();
-    harmless.push(support::numbers("esm.contact_head.regression.weight", &[1, 16], 1));
-    harmless.push(support::numbers("esm.contact_head.regression.bias", &[1], 1));
+    harmless.push(crate::support::numbers("esm.contact_head.regression.weight", &[1, 16], 1));
+    harmless.push(crate::support::numbers("esm.contact_head.regression.bias", &[1], 1));
     let first = id(&model);
     rewrite(&model, &harmless);
     assert_eq!(id(&model), first);
@@ -364,7 +362,7 @@ fn rows_beyond_the_vocabulary_are_not_used() {
     ] {
         let root = directory();
         let model = checkpoint(root.path(), family, None);
-        let (recipe, pairs) = (recipe(&[ScoreKind::Llr, ScoreKind::Distance]), snvs(96, 2));
+        let (recipe, pairs) = (recipe(&["llr", "distance"]), snvs(96, 2));
         let plain = score(&load(&ModelSource::new(&model)), &recipe, &pairs);
         let weights = weights(family, None);
         rewrite(&model, &padded(&weights, &tables, 4160 - tokens as usize, 0.3));
@@ -386,10 +384,7 @@ fn rows_beyond_the_vocabulary_are_not_used() {
     rewrite(&model, &padded(&weights, &[words, "cls.predictions.decoder.bias"], more - rows, 0.3));
     configure(&model, |config| config["vocab_size"] = json!(more));
     let pairs = snvs(96, 1);
-    assert_eq!(
-        score(&load(&ModelSource::new(&model)), &recipe(&[ScoreKind::Distance]), &pairs).len(),
-        pairs.len()
-    );
+    assert_eq!(score(&load(&ModelSource::new(&model)), &recipe(&["distance"]), &pairs).len(), pairs.len());
 }
 
 #[test]
@@ -487,7 +482,7 @@ fn byte_order_marks_are_passed_over_and_utf_16_is_refused() {
 fn the_base_of_rotary_positions_is_honoured() {
     let root = directory();
     let model = checkpoint(root.path(), V2, None);
-    let (recipe, pairs) = (recipe(&[ScoreKind::Llr]), snvs(96, 2));
+    let (recipe, pairs) = (recipe(&["llr"]), snvs(96, 2));
     let (plain, scores) = (id(&model), score(&load(&ModelSource::new(&model)), &recipe, &pairs));
     configure(&model, |config| config["rope_theta"] = json!(10_000.0));
     assert_eq!(id(&model), plain);

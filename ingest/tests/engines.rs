@@ -1,20 +1,17 @@
 //! Several devices share a run: units are dealt to them in turn, and rows come as from one.
 
-#[path = "support/files.rs"]
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::{Scoring, checkpoint, directory, load, recipe};
 use arrow::array::RecordBatch;
-use support::{checkpoint, directory, load, recipe};
 use vestore::{Disk, Plan, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
-    AblatedPart, Interrupt, Job, ModelSource, Outcome, Progress, Recipe, ScoreKind, Strands, UNIT,
-    WindowCutter, describe, new_run, record_of,
+    Interrupt, Job, ModelSource, Outcome, Progress, Scorer, UNIT, describe, encoder_cost, new_run, record_of,
+    unit_size,
 };
-use vestore_schema::{Dtype, Recipe as TrackRecipe, Region, StoreRecord, Table, Track};
+use vestore_schema::{Region, StoreRecord, Table, Track};
 
 const GENOME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/mitochondrion.fa");
 
@@ -31,16 +28,12 @@ fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, V
         .expect("a store");
     let path = source.checkpoint.to_str().expect("UTF-8").to_owned();
     let record = record_of("nt", describe(&source).expect("a model"), path, None);
-    let scores = vec![ScoreKind::Llr, ScoreKind::Distance];
-    let track = TrackRecipe {
-        scores: scores.clone(),
-        window: 60,
-        strands: Strands::Both,
-        dtype: Dtype::F32,
-        precision: None,
-        part: AblatedPart::Block,
-    };
-    let track = Track::new("t", "nt", record.id, track).expect("a track");
+    let scoring = Scoring { batch_tokens: 512, ..recipe(&["llr", "distance"]) };
+    let track_recipe = scoring.recipe(60);
+    let model = load(&source);
+    let scorer = scoring.scorer(&model).expect("a scorer");
+    let cost = encoder_cost(&record, &track_recipe, false, ablation).expect("a cost");
+    let track = Track::new("t", "nt", record.id, track_recipe, scorer.columns()).expect("a track");
     let mut writer = store.writer("test").expect("the lock");
     writer.put_model(&record).expect("a model");
     writer.put_track(&track).expect("a track");
@@ -53,16 +46,15 @@ fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, V
         record: &record,
         plan: &plan,
         reference: &reference,
-        recipe: &Recipe { batch_tokens: 512, ..recipe(&scores) },
-        cutter: WindowCutter { length: 60, grid: None },
+        embeddings: false,
         ablation,
-        gpu: false,
+        unit: unit_size(cost, ablation, false),
         interrupted: &Interrupt::default(),
     };
     let models = (0..devices).map(|_| load(&source)).collect();
-    let mut run = new_run(&job, "cpu", 1).expect("a run");
+    let mut run = new_run(&job, "cpu", 1, Some(512)).expect("a run");
     let progress = Progress::new("variants", 0, 0, true);
-    let outcome = job.run(models, &mut writer, &mut run, &mut report, &progress).expect("rows");
+    let outcome = job.run(&scorer, models, &mut writer, &mut run, &mut report, &progress).expect("rows");
     drop(writer);
     let rows = |table| {
         let plan = QueryPlan::new(&store, &Request { table, ..Request::default() }).expect("a query");

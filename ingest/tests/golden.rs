@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::support::Scoring;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::{
-    AblatedPart, GridWindow, Model, ModelSource, Recipe, Row, ScoreKind, Strands, Tokenizer, WindowPair,
-    ablate, change, describe, finish, prepare, reverse_complement, run,
+    AblatedPart, EncoderWindow, GridWindow, Model, ModelSource, Row, Scorer, Strands, Tokenizer, WindowPair,
+    ablate, change, describe, reverse_complement, rows,
 };
 
 fn golden() -> Option<PathBuf> {
@@ -117,17 +118,18 @@ impl Case {
     }
 
     /// The pair as the store sees it, or as its reverse strand alone.
-    fn pair(&self, strand: usize) -> WindowPair {
+    fn pair(&self, strand: usize) -> EncoderWindow {
         let reference: Arc<[u8]> = self.window(false, strand).into();
         let snv = self.lengths == [1, 1];
-        WindowPair {
+        let grid = snv.then(|| GridWindow { bases: Arc::clone(&reference), position: self.centre[strand] });
+        let pair = WindowPair {
             alternate: self.window(true, strand).into(),
             centre: self.centre[strand],
             reference_length: self.lengths[0],
             alternate_length: self.lengths[1],
-            grid: snv.then(|| GridWindow { bases: Arc::clone(&reference), position: self.centre[strand] }),
             reference,
-        }
+        };
+        EncoderWindow { pair, grid }
     }
 }
 
@@ -146,11 +148,8 @@ fn flat(tensor: &Tensor) -> Vec<f64> {
     Vec::<f64>::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).expect("numbers")
 }
 
-fn score(model: &Model, recipe: &Recipe, pairs: &[WindowPair]) -> Vec<Row> {
-    recipe.check(model.description()).expect("a fitting recipe");
-    let work = prepare(model.tokenizer(), recipe, model.description().max_tokens, pairs).expect("work");
-    let outputs = (0..work.batches()).map(|batch| run(model, &work, batch).expect("outputs")).collect();
-    finish(&work, outputs)
+fn score(model: &Model, scoring: &Scoring, windows: &[EncoderWindow]) -> Vec<Row> {
+    rows(&scoring.scorer(model).expect("a fitting recipe"), model, windows).expect("rows")
 }
 
 fn source(golden: &Path, meta: &Value) -> ModelSource {
@@ -168,20 +167,20 @@ const DISTANCES: [(&str, f64); 4] = [("l1", 3e-4), ("l2", 5e-5), ("cosine", 5e-6
 /// Every score column, on the forward strand, the reverse strand and both.
 fn check_scores(report: &mut Report, name: &str, model: &Model, expected: &Expected, cases: &[Case]) {
     let description = model.description();
-    let mut kinds = vec![ScoreKind::Distance];
+    let mut kinds = vec!["distance"];
     let words = expected.get("llr.fwd").is_some();
     if words {
-        kinds.extend([ScoreKind::Llr, ScoreKind::LlrGrid]);
+        kinds.extend(["llr", "llr-grid"]);
     }
     if description.labels.is_some() {
-        kinds.push(ScoreKind::Classifier);
+        kinds.push("classifier");
     }
     for (suffix, strand, strands) in
         [("fwd", 0, Strands::Forward), ("rev", 1, Strands::Forward), ("avg", 0, Strands::Both)]
     {
-        let recipe = Recipe { kinds: kinds.clone(), strands, batch_tokens: 4096, embeddings: true };
-        let columns = recipe.columns();
-        let pairs: Vec<WindowPair> = cases.iter().map(|case| case.pair(strand)).collect();
+        let recipe = Scoring { kinds: kinds.clone(), strands, batch_tokens: 4096, embeddings: true };
+        let columns = recipe.scorer(model).expect("a fitting recipe").columns();
+        let pairs: Vec<EncoderWindow> = cases.iter().map(|case| case.pair(strand)).collect();
         let rows = score(model, &recipe, &pairs);
         let column = |column: &str| -> Vec<f64> {
             let place = columns.iter().position(|name| *name == column).expect("a column");
@@ -303,12 +302,8 @@ fn check_pll(report: &mut Report, name: &str, model: &Model, expected: &Expected
     for id in expected.list("pll_cases") {
         let case = cases.iter().find(|case| case.id == id).expect("a case");
         let side = |side: &str| expected.get(&format!("pll.{id}.{side}.fwd")).expect("a value")[0];
-        let recipe = Recipe {
-            kinds: vec![ScoreKind::Pll],
-            strands: Strands::Forward,
-            batch_tokens: 256,
-            embeddings: false,
-        };
+        let recipe =
+            Scoring { kinds: vec!["pll"], strands: Strands::Forward, batch_tokens: 256, embeddings: false };
         let rows = score(model, &recipe, &[case.pair(0)]);
         let found = rows[0].values[0].map_or(f64::NAN, f64::from);
         report.compare(name, "pll", 1e-4, &[found], &[side("alt") - side("ref")]);
@@ -320,27 +315,28 @@ fn check_ablation(report: &mut Report, name: &str, golden: &Path, expected: &Exp
     if chosen.is_empty() {
         return;
     }
-    let pairs: Vec<WindowPair> =
+    let pairs: Vec<EncoderWindow> =
         chosen.iter().map(|id| cases.iter().find(|case| case.id == *id).expect("a case").pair(0)).collect();
     let layers = expected.meta["n_layers_original"].as_u64().expect("a count") as u32;
     let words = expected.get("ablation.llr.avg").is_some();
-    let kinds = if words { vec![ScoreKind::Llr, ScoreKind::Distance] } else { vec![ScoreKind::Distance] };
-    let recipe = Recipe { kinds, strands: Strands::Both, batch_tokens: 1024, embeddings: false };
+    let kinds = if words { vec!["llr", "distance"] } else { vec!["distance"] };
+    let recipe = Scoring { kinds, strands: Strands::Both, batch_tokens: 2048, embeddings: false };
     let model = Model::load(&source(golden, &expected.meta), Device::Cpu, Kind::Float).expect("a model");
     assert_eq!(model.depth() as u32, layers);
-    let work = prepare(model.tokenizer(), &recipe, None, &pairs).expect("work");
+    let scorer = recipe.scorer(&model).expect("a fitting recipe");
+    let (columns, work) = (scorer.columns(), scorer.plan(&pairs, true).expect("work"));
     let (mut full, mut without) = (Vec::new(), vec![Vec::new(); model.depth()]);
     for batch in 0..work.batches() {
-        let ablated = ablate(&model, &work, batch, AblatedPart::Block, 2048).expect("outputs");
-        full.push(ablated.full);
-        without.iter_mut().zip(ablated.without).for_each(|(to, from)| to.push(from));
+        let ablated = ablate(&model, &work, batch, &AblatedPart::default()).expect("outputs");
+        full.push(ablated.full.outputs);
+        without.iter_mut().zip(ablated.without).for_each(|(to, from)| to.push(from.outputs));
     }
-    let full = finish(&work, full);
+    let full = work.finish(full);
     let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for outputs in without {
-        for (full, without) in full.iter().zip(finish(&work, outputs)) {
+        for (full, without) in full.iter().zip(work.finish(outputs)) {
             let (changes, _) = change(full, &without);
-            for ((column, full), change) in recipe.columns().into_iter().zip(&full.values).zip(changes) {
+            for ((column, full), change) in columns.iter().zip(&full.values).zip(changes) {
                 let value =
                     full.zip(change).map_or(f64::NAN, |(full, change)| f64::from(full) + f64::from(change));
                 found.entry(column).or_default().push(value);

@@ -1,12 +1,9 @@
 //! Model files that lie: each is refused with its name, in bounded memory, and nothing in it is run.
 
-#[path = "support/files.rs"]
-mod support;
-
 use std::fs;
 
+use crate::support::{checkpoint, configure, directory, refusal, zip};
 use serde_json::{Value, json};
-use support::{checkpoint, configure, directory, refusal, zip};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{ModelSource, describe};
 

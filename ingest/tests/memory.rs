@@ -1,12 +1,9 @@
 //! The memory of attention grows with the length and not with its square. Measured in processes of their own,
 //! because what other tests take would count too.
 
-#[path = "support/files.rs"]
-mod support;
-
 use std::process::Command;
 
-use support::{checkpoint, directory, load};
+use crate::support::{checkpoint, directory, load};
 use tch::Tensor;
 use vestore_ingest::ModelSource;
 use vestore_ingest::synthetic::SyntheticFamily;
@@ -40,7 +37,7 @@ fn one_forward_pass() {
 fn four_times_the_tokens_take_no_more_than_four_times_the_memory() {
     let grown = |tokens: u64| -> u64 {
         let output = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "one_forward_pass", "--nocapture"])
+            .args(["--exact", "memory::one_forward_pass", "--nocapture"])
             .env(TOKENS, tokens.to_string())
             .output()
             .expect("a child");

@@ -1,14 +1,11 @@
 //! Seeded mutations of every file of a model and an adapter: refused, or harmless; never a panic. `make soak`
 //! gives each file more rounds.
 
-#[path = "support/files.rs"]
-mod support;
-
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use support::{checkpoint, directory};
+use crate::support::{checkpoint, directory};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{ModelSource, describe};
 
@@ -115,8 +112,8 @@ fn files_of_an_adapter_are_refused_or_harmless() {
         .iter()
         .flat_map(|name| {
             [
-                support::numbers(&format!("{name}.lora_A.weight"), &[4, 32], 1),
-                support::numbers(&format!("{name}.lora_B.weight"), &[32, 4], 2),
+                crate::support::numbers(&format!("{name}.lora_A.weight"), &[4, 32], 1),
+                crate::support::numbers(&format!("{name}.lora_B.weight"), &[32, 4], 2),
             ]
         })
         .collect();

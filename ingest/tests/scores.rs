@@ -1,29 +1,26 @@
 //! Scores do not depend on batching, are missing where they are not defined, and never lie.
 
-#[path = "support/files.rs"]
-mod support;
-
 use std::sync::Arc;
 
-use serde_json::json;
-use support::{
-    FAMILIES, checkpoint, configure, directory, load, recipe, refusal, rewrite, score, snv, snvs, weights,
-    window,
+use crate::support::{
+    FAMILIES, Scoring, checkpoint, configure, directory, load, recipe, refusal, rewrite, score, snv, snvs,
+    weights, window,
 };
+use serde_json::json;
 use tch::{Device, Kind, Tensor};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
-    GridWindow, Model, ModelSource, Recipe, ScoreError, ScoreKind, Strands, WindowPair, grid_window_start,
-    prepare, reverse_complement,
+    EncoderWindow, GridWindow, Model, ModelSource, Outputs, ScoreError, Scorer, Strands, TokenOutput,
+    TokenPass, WindowPair, Work, grid_window_start, reverse_complement, rows,
 };
 use vestore_schema::Status;
 
 const V1: SyntheticFamily = SyntheticFamily::NucleotideTransformerV1;
 
-fn kinds(family: SyntheticFamily) -> Vec<ScoreKind> {
+fn kinds(family: SyntheticFamily) -> Vec<&'static str> {
     match family {
-        SyntheticFamily::Dnabert2 | SyntheticFamily::Dnagrinder => vec![ScoreKind::Distance, ScoreKind::Pll],
-        _ => vec![ScoreKind::Llr, ScoreKind::Distance, ScoreKind::Pll],
+        SyntheticFamily::Dnabert2 | SyntheticFamily::Dnagrinder => vec!["distance", "pll"],
+        _ => vec!["llr", "distance", "pll"],
     }
 }
 
@@ -35,7 +32,7 @@ fn batches_change_nothing_that_matters() {
         let mut pairs = snvs(48, 3);
         pairs.extend(snvs(30, 2));
         let whole = recipe(&kinds(family));
-        let single = Recipe { batch_tokens: 1, ..whole.clone() };
+        let single = Scoring { batch_tokens: 1, ..whole.clone() };
         let rows = score(&model, &whole, &pairs);
         assert_eq!(rows, score(&model, &whole, &pairs), "the same batches give the same bits");
         for (together, alone) in rows.iter().zip(score(&model, &single, &pairs)) {
@@ -65,7 +62,7 @@ fn the_last_layer_for_the_tokens_that_are_read_gives_what_the_whole_layer_gives(
         let (reference, alternate) = (window(61, 4), [b'A'; 61]);
         let expected = likelihood(&alternate) - likelihood(&reference);
         let pair = WindowPair { alternate: alternate.as_slice().into(), ..snv(&reference, b'A') };
-        let recipe = Recipe { strands: Strands::Forward, ..recipe(&[ScoreKind::Pll]) };
+        let recipe = Scoring { strands: Strands::Forward, ..recipe(&["pll"]) };
         let rows = score(&model, &recipe, &[pair]);
         let found = f64::from(rows[0].values[0].expect("a score"));
         assert!((found - expected).abs() < 1e-4, "{family:?}: {found} {expected}");
@@ -76,19 +73,19 @@ fn the_last_layer_for_the_tokens_that_are_read_gives_what_the_whole_layer_gives(
 fn alternates_of_a_site_share_their_passes() {
     let root = directory();
     let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
-    let passes = |kinds: &[ScoreKind], pairs: &[WindowPair]| -> usize {
-        let recipe = Recipe { strands: Strands::Forward, ..recipe(kinds) };
-        let work = prepare(model.tokenizer(), &recipe, None, pairs).expect("work");
+    let passes = |kinds: &[&'static str], pairs: &[WindowPair]| -> usize {
+        let recipe = Scoring { strands: Strands::Forward, ..recipe(kinds) };
+        let work = recipe.work(&model, pairs);
         (0..work.batches()).map(|batch| work.size(batch).0).sum()
     };
     let site = snvs(60, 1);
-    assert_eq!(passes(&[ScoreKind::Llr], &site), 1);
-    assert_eq!(passes(&[ScoreKind::Distance], &site), 1 + 3);
-    assert_eq!(passes(&[ScoreKind::Llr, ScoreKind::Distance], &site), 1 + 1 + 3);
+    assert_eq!(passes(&["llr"], &site), 1);
+    assert_eq!(passes(&["distance"], &site), 1 + 3);
+    assert_eq!(passes(&["llr", "distance"], &site), 1 + 1 + 3);
     // With the token of the variant masked, both windows are the same.
-    assert_eq!(passes(&[ScoreKind::Pll], &site[..1]), 10 + 9);
-    assert_eq!(passes(&[ScoreKind::Pll], &site), 10 + 3 * 9);
-    assert_eq!(passes(&[ScoreKind::Llr, ScoreKind::Pll], &site), 10 + 3 * 9);
+    assert_eq!(passes(&["pll"], &site[..1]), 10 + 9);
+    assert_eq!(passes(&["pll"], &site), 10 + 3 * 9);
+    assert_eq!(passes(&["llr", "pll"], &site), 10 + 3 * 9);
 }
 
 #[test]
@@ -96,7 +93,7 @@ fn one_grid_window_serves_the_eighteen_snvs_of_a_word() {
     let root = directory();
     let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
     let genome = window(600, 5);
-    let pairs: Vec<WindowPair> = (300..306u32)
+    let windows: Vec<EncoderWindow> = (300..306u32)
         .flat_map(|position| {
             let start = grid_window_start(position, 60, 6) as usize;
             assert_eq!(start, 300 - 30);
@@ -105,14 +102,15 @@ fn one_grid_window_serves_the_eighteen_snvs_of_a_word() {
             let centred = &genome[position as usize - 30..position as usize + 30];
             let old = genome[position as usize];
             let others: Vec<u8> = b"ACGT".iter().copied().filter(|base| *base != old).collect();
-            others.into_iter().map(move |base| WindowPair { grid: grid.clone(), ..snv(centred, base) })
+            others.into_iter().map(move |base| EncoderWindow { pair: snv(centred, base), grid: grid.clone() })
         })
         .collect();
-    assert_eq!(pairs.len(), 18);
-    let recipe = recipe(&[ScoreKind::LlrGrid]);
-    let work = prepare(model.tokenizer(), &recipe, None, &pairs).expect("work");
+    assert_eq!(windows.len(), 18);
+    let recipe = recipe(&["llr-grid"]);
+    let scorer = recipe.scorer(&model).expect("a scorer");
+    let work = scorer.plan(&windows, true).expect("work");
     assert_eq!((0..work.batches()).map(|batch| work.size(batch).0).sum::<usize>(), 2, "one pass a strand");
-    let rows = score(&model, &recipe, &pairs);
+    let rows = rows(&scorer, &model, &windows).expect("rows");
     assert!(rows.iter().all(|row| row.values[0].is_some() && row.status == Status::Scored));
     let without = score(&model, &recipe, &[snv(&window(60, 1), b'A')]);
     assert_eq!(without[0].values, [None], "no window, no score");
@@ -122,7 +120,7 @@ fn one_grid_window_serves_the_eighteen_snvs_of_a_word() {
 fn undefined_scores_are_missing_and_told() {
     let root = directory();
     let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
-    let llr = recipe(&[ScoreKind::Llr]);
+    let llr = recipe(&["llr"]);
     let mut reference = window(60, 9);
     reference[30] = b'C';
     let mut beside = reference.clone();
@@ -143,7 +141,7 @@ fn undefined_scores_are_missing_and_told() {
         [Status::Scored, Status::Scored, Status::NonAcgt, Status::NonAcgt, Status::UnsupportedAllele];
     assert_eq!(status, expected);
     assert!(rows[2..].iter().all(|row| row.values == [None, None, None]));
-    let both = score(&model, &recipe(&[ScoreKind::Llr, ScoreKind::Distance]), &[deletion]);
+    let both = score(&model, &recipe(&["llr", "distance"]), &[deletion]);
     assert_eq!((both[0].status, both[0].values[0]), (Status::Scored, None));
     assert!(both[0].values[3].is_some());
 }
@@ -153,22 +151,14 @@ fn what_the_model_cannot_give_is_refused() {
     let root = directory();
     let bert = load(&ModelSource::new(checkpoint(root.path(), SyntheticFamily::Dnabert2, None)));
     let classifier = load(&ModelSource::new(checkpoint(root.path(), V1, Some(2))));
-    for (model, kind) in [
-        (&bert, ScoreKind::Llr),
-        (&bert, ScoreKind::LlrGrid),
-        (&bert, ScoreKind::Classifier),
-        (&classifier, ScoreKind::Pll),
-    ] {
-        assert!(
-            matches!(recipe(&[kind]).check(model.description()), Err(ScoreError::Unsupported { .. })),
-            "{kind}"
-        );
+    for (model, kind) in [(&bert, "llr"), (&bert, "llr-grid"), (&bert, "classifier"), (&classifier, "pll")] {
+        assert!(matches!(recipe(&[kind]).scorer(model), Err(ScoreError::Unsupported { .. })), "{kind}");
     }
-    let long = [snv(&window(6001, 1), b'A')];
+    let long = snv(&window(6001, 1), b'A');
     let limit = classifier.description().max_tokens;
     assert_eq!(limit, Some(1000));
-    let error = prepare(classifier.tokenizer(), &recipe(&[ScoreKind::Classifier]), limit, &long)
-        .expect_err("too long");
+    let scorer = recipe(&["classifier"]).scorer(&classifier).expect("a scorer");
+    let error = scorer.plan(&[EncoderWindow::from(long)], true).expect_err("too long");
     assert!(error.to_string().contains("--window 5994"), "{error}");
 }
 
@@ -184,7 +174,7 @@ fn nan_is_never_a_number() {
     bias.2[0] = f32::NAN;
     rewrite(&directory, &weights);
     let model = load(&ModelSource::new(&directory));
-    for row in score(&model, &recipe(&[ScoreKind::Llr, ScoreKind::Distance]), &snvs(60, 1)) {
+    for row in score(&model, &recipe(&["llr", "distance"]), &snvs(60, 1)) {
         assert_eq!(row.status, Status::NonFinite);
         assert!(row.values.iter().all(Option::is_none));
     }
@@ -194,7 +184,7 @@ fn nan_is_never_a_number() {
 fn strands_average_their_finished_scores() {
     let root = directory();
     let model = load(&ModelSource::new(checkpoint(root.path(), V1, None)));
-    let kinds = [ScoreKind::Llr, ScoreKind::Distance];
+    let kinds = ["llr", "distance"];
     let pair = snvs(60, 1).remove(0);
     let turned = WindowPair {
         reference: reverse_complement(&pair.reference).into(),
@@ -202,7 +192,7 @@ fn strands_average_their_finished_scores() {
         centre: 59 - pair.centre,
         ..pair.clone()
     };
-    let one = Recipe { strands: Strands::Forward, ..recipe(&kinds) };
+    let one = Scoring { strands: Strands::Forward, ..recipe(&kinds) };
     let [forward, reverse] =
         [&pair, &turned].map(|pair| score(&model, &one, std::slice::from_ref(pair)).remove(0));
     let both = score(&model, &recipe(&kinds), &[pair]).remove(0);
@@ -220,14 +210,14 @@ fn bfloat16_is_near_and_long_byte_pair_windows_run() {
     let root = directory();
     let source = ModelSource::new(checkpoint(root.path(), SyntheticFamily::Dnabert2, None));
     let (exact, rough) = (load(&source), Model::load(&source, Device::Cpu, Kind::BFloat16).expect("a model"));
-    let distance = recipe(&[ScoreKind::Distance]);
+    let distance = recipe(&["distance"]);
     let pairs = snvs(120, 2);
     for (exact, rough) in score(&exact, &distance, &pairs).iter().zip(score(&rough, &distance, &pairs)) {
         let difference = exact.values[6].expect("a cosine") - rough.values[6].expect("a cosine");
         assert!(difference.abs() < 0.05, "{difference}");
     }
     // 4 heads × 4,000² numbers would be more than one block.
-    let rows = score(&exact, &Recipe { strands: Strands::Forward, ..distance }, &snvs(14_000, 1)[..1]);
+    let rows = score(&exact, &Scoring { strands: Strands::Forward, ..distance }, &snvs(14_000, 1)[..1]);
     assert_eq!(rows[0].status, Status::Scored);
 }
 
@@ -237,8 +227,8 @@ fn stages_can_run_on_threads_of_their_own() {
     fn is_shared<T: Send + Sync>() {}
     moves::<Model>();
     is_shared::<vestore_ingest::Tokenizer>();
-    is_shared::<vestore_ingest::Work>();
-    is_shared::<vestore_ingest::Outputs>();
+    is_shared::<Work<TokenPass, TokenOutput>>();
+    is_shared::<Outputs<TokenOutput>>();
 }
 
 #[test]
@@ -247,7 +237,7 @@ fn labels_and_numbers_are_not_classes() {
         let root = directory();
         let directory = checkpoint(root.path(), family, Some(3));
         let (pairs, forward) =
-            (snvs(60, 2), Recipe { strands: Strands::Forward, ..recipe(&[ScoreKind::Classifier]) });
+            (snvs(60, 2), Scoring { strands: Strands::Forward, ..recipe(&["classifier"]) });
         let softmax = load(&ModelSource::new(&directory));
         configure(&directory, |config| config["problem_type"] = json!("multi_label_classification"));
         let model = load(&ModelSource::new(&directory));
@@ -275,13 +265,13 @@ fn labels_and_numbers_are_not_classes() {
     let error = refusal(&directory);
     assert!(error.contains("`problem_type` is \"single_label") && error.contains("1 output"), "{error}");
     for (problem, kind, other) in [
-        (json!(null), ScoreKind::Regression, ScoreKind::Classifier),
-        (json!("regression"), ScoreKind::Regression, ScoreKind::Classifier),
-        (json!("multi_label_classification"), ScoreKind::Classifier, ScoreKind::Regression),
+        (json!(null), "regression", "classifier"),
+        (json!("regression"), "regression", "classifier"),
+        (json!("multi_label_classification"), "classifier", "regression"),
     ] {
         configure(&directory, |config| config["problem_type"] = problem.clone());
         let model = load(&ModelSource::new(&directory));
-        assert!(recipe(&[other]).check(model.description()).is_err(), "{problem}");
+        assert!(recipe(&[other]).scorer(&model).is_err(), "{problem}");
         assert_eq!(score(&model, &recipe(&[kind]), &snvs(60, 1)).len(), 3);
     }
 }

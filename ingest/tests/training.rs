@@ -1,15 +1,11 @@
 //! Pretraining: every kind of encoder and tokenizer learns, what is written loads, and a training that was cut
 //! off ends with the weights of one that was not.
 
-mod support {
-    pub(crate) mod dna;
-}
-
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use crate::support::dna;
 use serde_json::{Value, json};
-use support::dna;
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
     AdamWOptions, ContextModel, Decay, Device, Genome, Kind, LengthWarmup, MaskedOptions, Model, ModelSource,

@@ -67,8 +67,9 @@ pub struct Run {
     pub device: String,
     /// Threads of the model.
     pub threads: u32,
-    /// Most tokens of one batch.
-    pub batch_tokens: u32,
+    /// Most tokens of one batch, of a model that reads tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_tokens: Option<u32>,
     /// When it started, in Unix seconds.
     pub started: u64,
     /// When it ended, if it did; a run that was killed has no end.

@@ -18,7 +18,7 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::Digest;
 pub use locus::{LocusError, Region};
-pub use model::{Model, ModelFile, TokenizerKind};
+pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, TokenizerKind};
 pub use record::{RecordError, ancestors};
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use study::{
@@ -31,8 +31,8 @@ pub use table::{
     scores_schema, segment_format, segment_metadata,
 };
 pub use track::{
-    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, ScoreKind,
-    Strands, Track, check_name,
+    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, Strands,
+    Track, check_name,
 };
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

@@ -36,8 +36,6 @@ pub struct Model {
     pub training: Option<serde_json::Value>,
     /// Digest of the canonical tensors of the checkpoint.
     pub weights_digest: Digest,
-    /// Digest of the effective vocabulary and tokenization rules.
-    pub tokenizer_digest: Digest,
     /// Digest of the adapter's tensors and settings.
     pub adapter_digest: Option<Digest>,
     /// Its kind: `lora`, `dora`, `ia3`, `vera` or `houlsby`.
@@ -45,26 +43,21 @@ pub struct Model {
     /// The base model that the adapter's own configuration names, when it is another than the checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_base: Option<String>,
-    /// The config fields that the encoder uses.
+    /// The config fields that decide its numbers.
     pub config: serde_json::Value,
-    /// Layers in the checkpoint.
+    /// Layers in the checkpoint: the blocks of its family that an ablation removes one at a time.
     pub layers: u32,
     /// Layers that are run, numbered as in the checkpoint, 0-based.
     pub kept_layers: Vec<u32>,
-    /// Width of a hidden state.
+    /// Width of a hidden state, and of its embeddings.
     pub hidden: u32,
-    /// Parameters of the layers that are run, the embeddings and the heads.
+    /// Parameters that are used: layers that are run, what is below and above them.
     pub parameters: u64,
     /// Bytes of the weights as stored in the checkpoint.
     pub weight_bytes: u64,
-    /// Whether it has a masked-LM head.
-    pub masked_lm: bool,
-    /// Classes of its classification head, if it has one.
-    pub labels: Option<u32>,
-    /// How it cuts sequence into tokens.
-    pub tokenizer: TokenizerKind,
-    /// Most tokens of one input, special tokens included, where the model has such a limit.
-    pub max_tokens: Option<u32>,
+    /// What only its architecture has.
+    #[serde(flatten)]
+    pub architecture: Architecture,
     /// Licence, as its config states it.
     pub license: Option<String>,
     /// A remark of whoever made the checkpoint (`note` in its config), such as "untrained".
@@ -80,6 +73,38 @@ pub struct ModelFile {
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: Digest,
+}
+
+/// The part of a model's record that depends on its architecture. Its fields stand beside the common ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Architecture {
+    /// A transformer encoder over tokens.
+    Encoder(EncoderRecord),
+    /// A network over one-hot bases.
+    OneHot(OneHotRecord),
+}
+
+/// What the record of a transformer encoder has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderRecord {
+    /// Digest of the effective vocabulary and tokenization rules.
+    pub tokenizer_digest: Digest,
+    /// Whether it has a masked-LM head.
+    pub masked_lm: bool,
+    /// Outputs of its classification head, if it has one.
+    pub labels: Option<u32>,
+    /// How it cuts sequence into tokens.
+    pub tokenizer: TokenizerKind,
+    /// Most tokens of one input, special tokens included, where the model has such a limit.
+    pub max_tokens: Option<u32>,
+}
+
+/// What the record of a network over one-hot bases has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneHotRecord {
+    /// Bases of one input, as the network was built.
+    pub input_length: u32,
 }
 
 /// How sequence is cut into tokens.
@@ -107,6 +132,17 @@ impl Model {
         value
     }
 
+    /// What it has as a transformer encoder, if it is one.
+    #[must_use]
+    pub fn encoder(&self) -> Option<&EncoderRecord> {
+        match &self.architecture {
+            Architecture::Encoder(record) => Some(record),
+            Architecture::OneHot(_) => None,
+        }
+    }
+}
+
+impl EncoderRecord {
     /// The longest window in bases that always fits, one special token counted; `None` without limit.
     #[must_use]
     pub fn max_window(&self) -> Option<u32> {

@@ -124,8 +124,12 @@ impl Track {
             let fits = external.columns.len() == self.columns.len() && self.model == EXTERNAL_MODEL;
             must(fits, "external", &columns, "not a column of the imported file for each score")?;
         } else {
-            must(self.columns == self.recipe.columns(), "columns", &columns, "not those of its recipe")?;
+            let kinds = self.recipe.scores.join(",");
+            let fit = self.recipe.scores.iter().all(|kind| !kind.is_empty() && letters(kind));
+            must(fit && !kinds.is_empty(), "scores", &kinds, "not names of score kinds")?;
         }
+        let part = self.recipe.part.as_str();
+        must(check_name(part).is_ok(), "part", part, "not the name of a part of a layer")?;
         let step = self.recipe.precision.as_deref().unwrap_or("1");
         let positive = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
         must(positive, "precision", step, "not a positive step")

@@ -1,7 +1,5 @@
 //! Tracks: a model and a recipe, scored once, stored once, queried by name.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
@@ -11,82 +9,6 @@ use crate::digest::Digest;
 /// Revision of the engine's arithmetic. It grows when the same model and recipe would give other
 /// numbers, and with it every track id, so that old and new scores never share a table.
 pub const NUMERICS_REVISION: u32 = 1;
-
-/// A way of turning model outputs into scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScoreKind {
-    /// Log-odds of the alternate over the reference token at the masked variant.
-    Llr,
-    /// The same where the six bases of one token share one window.
-    LlrGrid,
-    /// Distances between hidden states of reference and alternate window.
-    Distance,
-    /// Pseudo-log-likelihood, alternate minus reference.
-    Pll,
-    /// Probability and log-odds of a fine-tuned head.
-    Classifier,
-    /// The number that a fine-tuned head of one output gives.
-    Regression,
-}
-
-impl fmt::Display for ScoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Strands {
-    /// How many strands are read.
-    #[must_use]
-    pub fn count(self) -> usize {
-        match self {
-            Self::Both => 2,
-            Self::Forward => 1,
-        }
-    }
-}
-
-impl ScoreKind {
-    /// Every kind, in the order in which their columns stand.
-    pub const ALL: [Self; 6] =
-        [Self::Llr, Self::LlrGrid, Self::Distance, Self::Pll, Self::Classifier, Self::Regression];
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Llr => "llr",
-            Self::LlrGrid => "llr-grid",
-            Self::Distance => "distance",
-            Self::Pll => "pll",
-            Self::Classifier => "classifier",
-            Self::Regression => "regression",
-        }
-    }
-
-    /// The kind that `text` names.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    /// Its score columns in order. A recipe of the forward strand alone has no `llr_reverse`.
-    #[must_use]
-    pub fn columns(self, strands: Strands) -> &'static [&'static str] {
-        match (self, strands) {
-            (Self::Llr, Strands::Both) => &["llr", "llr_forward", "llr_reverse"],
-            (Self::Llr, Strands::Forward) => &["llr", "llr_forward"],
-            (Self::LlrGrid, _) => &["llr_grid"],
-            (Self::Distance, _) => {
-                &["l1", "l2", "cosine", "dot", "l1_variant", "l2_variant", "cosine_variant", "dot_variant"]
-            }
-            (Self::Pll, _) => &["pll"],
-            (Self::Classifier, _) => &["probability", "delta_logit"],
-            (Self::Regression, _) => &["value", "delta"],
-        }
-    }
-}
 
 /// Which strands are scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,42 +34,54 @@ pub enum Dtype {
     Bf16,
 }
 
-/// What of a layer an ablation removes. Without a part, the residual stream passes it by; where norms
-/// follow parts, the part's norm goes with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AblatedPart {
-    /// The whole layer.
-    #[default]
-    Block,
-    /// Its attention alone.
-    Attention,
-    /// Its MLP alone.
-    Mlp,
+impl Strands {
+    /// How many strands are read.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Both => 2,
+            Self::Forward => 1,
+        }
+    }
+}
+
+/// What of a layer an ablation removes: the whole `block`, or a part that the model's family names, such as
+/// `attention`. Without it, the residual stream passes it by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AblatedPart(String);
+
+impl Default for AblatedPart {
+    fn default() -> Self {
+        Self("block".to_owned())
+    }
 }
 
 impl AblatedPart {
-    /// The name on the command line.
+    /// The part that a family calls `name`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Block => "block",
-            Self::Attention => "attention",
-            Self::Mlp => "mlp",
-        }
+    pub fn new(name: &str) -> Self {
+        Self(name.to_owned())
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    fn is_block(&self) -> bool {
-        *self == Self::Block
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the whole layer.
+    #[must_use]
+    pub fn is_block(&self) -> bool {
+        *self == Self::default()
     }
 }
 
 /// How a model is turned into scores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// Sorted, without repeats.
-    pub scores: Vec<ScoreKind>,
+    /// Names of its score kinds, in the order of their family, without repeats.
+    pub scores: Vec<String>,
     /// Window length in bases.
     pub window: u32,
     /// Strands that are scored.
@@ -163,22 +97,11 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The score columns of its kinds, in order.
-    #[must_use]
-    pub fn columns(&self) -> Vec<String> {
-        self.scores
-            .iter()
-            .flat_map(|kind| kind.columns(self.strands))
-            .map(|name| (*name).to_owned())
-            .collect()
-    }
-
     /// The name a track gets when nobody gives one: `<model>.<kinds joined by +>.w<window>`, and what
     /// is not default.
     #[must_use]
     pub fn track_name(&self, model: &str) -> String {
-        let kinds: Vec<&str> = self.scores.iter().map(|kind| kind.as_str()).collect();
-        let mut name = format!("{model}.{}.w{}", kinds.join("+"), self.window);
+        let mut name = format!("{model}.{}.w{}", self.scores.join("+"), self.window);
         if self.strands == Strands::Forward {
             name.push_str(".forward");
         }
@@ -191,7 +114,7 @@ impl Recipe {
             name.push_str(".p");
             name.push_str(step);
         }
-        if self.part != AblatedPart::Block {
+        if !self.part.is_block() {
             name.push_str(".no-");
             name.push_str(self.part.as_str());
         }
@@ -266,11 +189,17 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 }
 
 impl Track {
-    /// The track of a model and a recipe.
+    /// The track of a model and a recipe; `columns` are the scores that these two have.
     ///
     /// # Errors
     /// When the name cannot be a track's.
-    pub fn new(name: &str, model: &str, model_id: Digest, recipe: Recipe) -> Result<Self, NameError> {
+    pub fn new(
+        name: &str,
+        model: &str,
+        model_id: Digest,
+        recipe: Recipe,
+        columns: Vec<String>,
+    ) -> Result<Self, NameError> {
         check_name(name)?;
         let identity = json!({ "model": model_id, "recipe": recipe, "numerics": NUMERICS_REVISION });
         Ok(Self {
@@ -278,7 +207,7 @@ impl Track {
             id: Digest::of_json(&identity),
             model: model.to_owned(),
             model_id,
-            columns: recipe.columns(),
+            columns,
             recipe,
             external: None,
         })
@@ -333,7 +262,6 @@ impl Track {
         if self.external.is_some() {
             return format!("imported{precision}");
         }
-        let kinds: Vec<&str> = self.recipe.scores.iter().map(|kind| kind.as_str()).collect();
         let strands = match self.recipe.strands {
             Strands::Both => "both strands",
             Strands::Forward => "forward strand",
@@ -343,7 +271,11 @@ impl Track {
             Dtype::Tf32 => "tf32",
             Dtype::Bf16 => "bf16",
         };
-        format!("{}, window {} bp, {strands}, {dtype}{precision}", kinds.join("+"), self.recipe.window)
+        format!(
+            "{}, window {} bp, {strands}, {dtype}{precision}",
+            self.recipe.scores.join("+"),
+            self.recipe.window
+        )
     }
 }
 
@@ -353,28 +285,32 @@ mod tests {
 
     fn recipe() -> Recipe {
         Recipe {
-            scores: vec![ScoreKind::Llr, ScoreKind::Distance],
+            scores: vec!["llr".to_owned(), "distance".to_owned()],
             window: 600,
             strands: Strands::Both,
             dtype: Dtype::F32,
             precision: None,
-            part: AblatedPart::Block,
+            part: AblatedPart::default(),
         }
+    }
+
+    fn columns() -> Vec<String> {
+        vec!["llr".to_owned()]
     }
 
     #[test]
     fn a_changed_parameter_is_another_track() {
-        let id = |recipe: Recipe| Track::new("t", "m", Digest::of(b"m"), recipe).unwrap().id;
+        let id = |recipe: Recipe| Track::new("t", "m", Digest::of(b"m"), recipe, columns()).unwrap().id;
         let plain = id(recipe());
         assert_ne!(plain, id(Recipe { window: 594, ..recipe() }));
         assert_ne!(plain, id(Recipe { strands: Strands::Forward, ..recipe() }));
         assert_ne!(plain, id(Recipe { dtype: Dtype::Bf16, ..recipe() }));
         assert_ne!(plain, id(Recipe { precision: Some("0.001".into()), ..recipe() }));
-        assert_ne!(plain, id(Recipe { scores: vec![ScoreKind::Llr], ..recipe() }));
-        assert_ne!(plain, id(Recipe { part: AblatedPart::Mlp, ..recipe() }));
+        assert_ne!(plain, id(Recipe { scores: vec!["llr".to_owned()], ..recipe() }));
+        assert_ne!(plain, id(Recipe { part: AblatedPart::new("mlp"), ..recipe() }));
         assert!(!json!(recipe()).to_string().contains("part"), "an absent field keeps older ids");
-        assert_ne!(plain, Track::new("t", "m", Digest::of(b"n"), recipe()).unwrap().id);
-        assert_eq!(plain, Track::new("other-name", "m", Digest::of(b"m"), recipe()).unwrap().id);
+        assert_ne!(plain, Track::new("t", "m", Digest::of(b"n"), recipe(), columns()).unwrap().id);
+        assert_eq!(plain, Track::new("other-name", "m", Digest::of(b"m"), recipe(), columns()).unwrap().id);
     }
 
     #[test]

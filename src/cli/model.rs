@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{Store, StoreError};
-use vestore_schema::{Model, TokenizerKind, check_name};
+use vestore_schema::{Architecture, EncoderRecord, Model, TokenizerKind, check_name};
 
 use super::output::{print, say};
 use super::{engine, writer};
@@ -146,20 +146,47 @@ fn lineage(model: &Model, ancestors: &[&Model]) -> String {
     steps.join(" ")
 }
 
+/// What only a transformer encoder has.
+fn show_encoder(model: &Model, encoder: &EncoderRecord) -> anyhow::Result<()> {
+    let tokenizer = match encoder.tokenizer {
+        TokenizerKind::Kmer(k) => format!("{k}-mers"),
+        TokenizerKind::Bpe => "byte pairs".to_owned(),
+        TokenizerKind::Base => "single bases".to_owned(),
+    };
+    line("tokenizer", format!("{tokenizer}, sha256 {}", encoder.tokenizer_digest))?;
+    let mut heads = Vec::new();
+    if encoder.masked_lm {
+        heads.push("masked LM".to_owned());
+    }
+    let labels = model.config.get("multi_label").is_some_and(|labels| labels == true);
+    heads.extend(encoder.labels.map(|count| match (count, labels) {
+        (1, false) => "regression, 1 output".to_owned(),
+        (1, true) => "classification, 1 label".to_owned(),
+        (_, false) => format!("classification, {count} classes"),
+        (_, true) => format!("classification, {count} labels"),
+    }));
+    line("heads", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") })?;
+    let limit = encoder.max_window().map_or("none".to_owned(), |bases| format!("{bases} bp"));
+    line("window limit", limit)
+}
+
+fn line(name: &str, value: impl std::fmt::Display) -> anyhow::Result<()> {
+    Ok(print(format_args!("{name:<16}{value}"))?)
+}
+
 fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<()> {
-    let line = |name: &str, value: String| print(format_args!("{name:<16}{value}"));
-    line("name", model.name.clone())?;
-    line("id", model.id.to_string())?;
-    line("family", model.family.clone())?;
+    line("name", &model.name)?;
+    line("id", model.id)?;
+    line("family", &model.family)?;
     if let Some(note) = &model.note {
-        line("note", note.clone())?;
+        line("note", note)?;
     }
     line("lineage", lineage(model, ancestors))?;
     if let Some(track) = &model.pruned_by {
         line("pruned by", format!("the ablation of track {track}"))?;
     }
     if let Some(training) = &model.training {
-        line("training", training.to_string())?;
+        line("training", training)?;
     }
     let dropped: Vec<String> = (0..model.layers)
         .filter(|layer| !model.kept_layers.contains(layer))
@@ -168,45 +195,29 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
     let dropped =
         if dropped.is_empty() { String::new() } else { format!(", without {}", dropped.join(", ")) };
     line("layers", format!("{} of {}{dropped}", model.kept_layers.len(), model.layers))?;
-    line("hidden", model.hidden.to_string())?;
-    line("parameters", model.parameters.to_string())?;
+    line("hidden", model.hidden)?;
+    line("parameters", model.parameters)?;
     line("weights", format!("{} bytes, sha256 {}", model.weight_bytes, model.weights_digest))?;
-    let tokenizer = match model.tokenizer {
-        TokenizerKind::Kmer(k) => format!("{k}-mers"),
-        TokenizerKind::Bpe => "byte pairs".to_owned(),
-        TokenizerKind::Base => "single bases".to_owned(),
-    };
-    line("tokenizer", format!("{tokenizer}, sha256 {}", model.tokenizer_digest))?;
-    let mut heads = Vec::new();
-    if model.masked_lm {
-        heads.push("masked LM".to_owned());
+    match &model.architecture {
+        Architecture::Encoder(encoder) => show_encoder(model, encoder)?,
+        Architecture::OneHot(network) => line("input", format!("{} bp, one-hot", network.input_length))?,
     }
-    let labels = model.config.get("multi_label").is_some_and(|labels| labels == true);
-    heads.extend(model.labels.map(|count| match (count, labels) {
-        (1, false) => "regression, 1 output".to_owned(),
-        (1, true) => "classification, 1 label".to_owned(),
-        (_, false) => format!("classification, {count} classes"),
-        (_, true) => format!("classification, {count} labels"),
-    }));
-    line("heads", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") })?;
     if let (Some(kind), Some(digest)) = (&model.adapter_kind, &model.adapter_digest) {
         line("adapter", format!("{kind}, sha256 {digest}"))?;
     }
     if let Some(base) = &model.adapter_base {
         line("adapter base", format!("{base}, by its adapter_config.json; not this checkpoint"))?;
     }
-    let limit = model.max_window().map_or("none".to_owned(), |bases| format!("{bases} bp"));
-    line("window limit", limit)?;
     if let Some(license) = &model.license {
-        line("license", license.clone())?;
+        line("license", license)?;
     }
-    line("checkpoint", model.checkpoint.clone())?;
+    line("checkpoint", &model.checkpoint)?;
     if model.copied {
         let bytes: u64 = model.files.iter().map(|file| file.bytes).sum();
         line("copied files", format!("{}, {bytes} bytes", model.files.len()))?;
     }
     if let Some(adapter) = &model.adapter {
-        line("adapter folder", adapter.clone())?;
+        line("adapter folder", adapter)?;
     }
     line("tracks", if tracks.is_empty() { "none".to_owned() } else { tracks.join(", ") })?;
     Ok(())

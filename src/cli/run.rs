@@ -92,7 +92,7 @@ fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
         ("program", run.program.clone()),
         ("device", run.device.clone()),
         ("threads", run.threads.to_string()),
-        ("batch tokens", run.batch_tokens.to_string()),
+        ("batch tokens", run.batch_tokens.map_or("-".to_owned(), |tokens| tokens.to_string())),
         ("started", utc(run.started)),
         ("ended", ended(run)),
     ];

@@ -94,20 +94,20 @@ fn unique(taken: &mut HashSet<String>, track: &str, column: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vestore_schema::{Digest, Dtype, Recipe, ScoreKind, Strands};
+    use vestore_schema::{Digest, Dtype, Recipe, Strands};
 
     use super::*;
 
     fn track(name: &str) -> Track {
         let recipe = Recipe {
-            scores: vec![ScoreKind::LlrGrid],
+            scores: vec!["llr-grid".to_owned()],
             window: 600,
             strands: Strands::Both,
             dtype: Dtype::F32,
             precision: None,
             part: vestore_schema::AblatedPart::default(),
         };
-        Track::new(name, "m", Digest::of(b"m"), recipe).unwrap()
+        Track::new(name, "m", Digest::of(b"m"), recipe, vec!["llr_grid".to_owned()]).unwrap()
     }
 
     #[test]

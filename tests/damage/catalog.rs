@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::support::ScoreKind;
 use redb::{Database, ReadableTable};
 use vestore::{Request, Store, StoreError};
-use vestore_schema::ScoreKind;
 use vestore_schema::catalog::SEGMENTS;
 
 use super::{ask, start};

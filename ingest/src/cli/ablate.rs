@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::{anyhow, ensure};
 use vestore::{Output, OutputRules, Store, StoreError};
 use vestore_ingest::{Figure, Summary, plot, summarize};
-use vestore_schema::AblatedPart;
 
 use super::score::execute;
 use super::scoring::{Scoring, Task};
@@ -22,9 +21,9 @@ pub(super) struct Arguments {
     model: Option<String>,
     #[command(flatten)]
     scoring: Scoring,
-    /// What of each layer is left out
-    #[arg(long, value_enum, default_value_t = PartArgument::Block)]
-    part: PartArgument,
+    /// Remove this part of each layer: block, attention or mlp
+    #[arg(long, value_name = "PART", default_value = "block")]
+    part: String,
     /// Summarize the ablation of --track: what each layer does to a score
     #[arg(long, requires = "track", conflicts_with_all = ["model", "variants", "region", "bed"])]
     summary: bool,
@@ -45,13 +44,6 @@ enum SummaryFormat {
     Json,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum PartArgument {
-    Block,
-    Attention,
-    Mlp,
-}
-
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let (true, Some(track)) = (arguments.summary, &arguments.scoring.track) {
         return sum_up(arguments, track);
@@ -60,12 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let needed = "ablate needs --model and one of --variants, --region, --bed; or --track and --summary";
         return Err(Usage(needed.to_owned()).into());
     };
-    let part = match arguments.part {
-        PartArgument::Block => AblatedPart::Block,
-        PartArgument::Attention => AblatedPart::Attention,
-        PartArgument::Mlp => AblatedPart::Mlp,
-    };
-    execute(&arguments.store, model, &arguments.scoring, Task::Ablate { part })
+    execute(&arguments.store, model, &arguments.scoring, Task::Ablate { part: &arguments.part })
 }
 
 fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {

@@ -8,11 +8,11 @@ use anyhow::{Context, ensure};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{Reference, SegmentReader, Store};
-use vestore_ingest::{CPU_BATCH_TOKENS, Device, Kind, Recipe, WindowCutter, finish, prepare, run as compute};
+use vestore_ingest::{CPU_BATCH_TOKENS, Device, EncoderScorer, Scorer, rows as rows_of};
 use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
 
 use super::reference::ReferenceArguments;
-use super::scoring::{grid_word, load};
+use super::scoring::{kind_of, load};
 use super::{Usage, plural, say};
 
 #[derive(clap::Args)]
@@ -151,19 +151,12 @@ fn rescore(
     let models = store.snapshot()?.models;
     let record = models.iter().find(|model| model.name == track.model);
     let record = record.with_context(|| format!("track {} has no model in the store", track.name))?;
-    let kind = if track.recipe.dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float };
-    let model = load(store, record, Device::Cpu, kind)?;
-    let recipe = Recipe {
-        kinds: track.recipe.scores.clone(),
-        strands: track.recipe.strands,
-        batch_tokens: CPU_BATCH_TOKENS as usize,
-        embeddings: false,
-    };
-    let cutter = WindowCutter { length: track.recipe.window, grid: grid_word(record, &track.recipe) };
+    let model = load(store, record, Device::Cpu, kind_of(track.recipe.dtype))?;
+    let scorer = EncoderScorer::new(&model, &track.recipe, false, CPU_BATCH_TOKENS)?;
     let (mut windows, mut scored) = (Vec::new(), Vec::new());
     let mut mismatches = 0;
     for row in rows.iter().filter(|row| row.status == Status::Scored) {
-        match cutter.cut(&row.variant, reference, store.assembly())? {
+        match scorer.cut(&row.variant, reference, store.assembly())? {
             Ok(window) => {
                 windows.push(window);
                 scored.push(row);
@@ -174,9 +167,7 @@ fn rescore(
             }
         }
     }
-    let work = prepare(model.tokenizer(), &recipe, model.description().max_tokens, &windows)?;
-    let outputs = (0..work.batches()).map(|batch| compute(&model, &work, batch));
-    let computed = finish(&work, outputs.collect::<Result<_, _>>()?);
+    let computed = rows_of(&scorer, &model, &windows)?;
     for (row, computed) in scored.into_iter().zip(computed) {
         for ((column, stored), new) in track.columns.iter().zip(&row.values).zip(&computed.values) {
             let near = match (stored, new) {

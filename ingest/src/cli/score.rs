@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::HumanDuration;
-use vestore_ingest::{Job, Model, Outcome, Progress, estimate, new_run};
+use vestore_ingest::{Estimate, Outcome, Progress, estimate, new_run};
 use vestore_schema::Track;
 
 use super::scoring::{Scoring, Task};
@@ -46,7 +46,7 @@ pub(super) fn execute(
     store: &std::path::Path,
     model: &str,
     scoring: &Scoring,
-    task: Task,
+    task: Task<'_>,
 ) -> anyhow::Result<ExitCode> {
     let mut prepared = scoring.prepare(store, model, task)?;
     let mut writer = prepared.writer.take();
@@ -78,16 +78,18 @@ pub(super) fn execute(
         return Ok(interrupt::code());
     }
     let models = prepared.load()?;
+    let scorer = prepared.scorer(&models[0])?;
     let Some(writer) = &mut writer else {
         report.finish()?;
-        return tell_estimate(&job, &models[0], stored);
+        tell_estimate(&track.name, &estimate(&job, &scorer, &models[0])?, stored);
+        return Ok(ExitCode::SUCCESS);
     };
     let depth = models[0].depth() as u64;
     writer.put_track(track)?;
-    let mut run = new_run(&job, &prepared.device_name(), prepared.threads)?;
+    let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
     let progress = Progress::new("variants", 0, pending, scoring.quiet);
     let started = Instant::now();
-    let outcome = job.run(models, writer, &mut run, &mut report, &progress)?;
+    let outcome = job.run(&scorer, models, writer, &mut run, &mut report, &progress)?;
     report.finish()?;
     progress.finish();
     tell_outcome(&outcome, track, stored, pending, started);
@@ -104,13 +106,11 @@ pub(super) fn execute(
     })
 }
 
-fn tell_estimate(job: &Job<'_>, model: &Model, stored: u64) -> anyhow::Result<ExitCode> {
-    let found = estimate(job, model)?;
+fn tell_estimate(track: &str, found: &Estimate, stored: u64) {
     let about = if found.exact { "" } else { "about " };
     say(format_args!(
-        "dry run for track {}: {} to score, {} a row already\n\
+        "dry run for track {track}: {} to score, {} a row already\n\
          {about}{}, {about}{} tokens, about {} bytes, about {:#}",
-        job.track.name,
         plural(found.variants, "variant"),
         if stored == 1 { "1 has".to_owned() } else { format!("{stored} have") },
         plural(found.forwards, "forward"),
@@ -118,7 +118,6 @@ fn tell_estimate(job: &Job<'_>, model: &Model, stored: u64) -> anyhow::Result<Ex
         found.bytes,
         HumanDuration(std::time::Duration::from_secs_f64(found.seconds))
     ));
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Says how much the shared prefixes saved.

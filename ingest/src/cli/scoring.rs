@@ -8,20 +8,15 @@ use vestore::{
     OutputRules, Plan, PlanOptions, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
 };
 use vestore_ingest::{
-    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, Recipe as ScoreRecipe, WindowCutter,
-    devices, set_tf32, source_of,
+    CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, devices,
+    encoder_cost, encoder_kinds, set_tf32, source_of, unit_size,
 };
-use vestore_schema::{
-    AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, ScoreKind, Strands, TokenizerKind,
-    Track,
-};
+use vestore_schema::{AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, Strands, Track};
 
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::tuned::Tuned;
 use super::{Usage, interrupt, say, warn, writer};
 
-/// Window in bases when none is asked for.
-const WINDOW: u32 = 600;
 #[derive(clap::Args)]
 pub(super) struct Scoring {
     /// Variants from a VCF, VCF.gz or BCF file; `-` is stdin
@@ -33,8 +28,8 @@ pub(super) struct Scoring {
     /// Every SNV of every base of the regions of a BED file
     #[arg(long, value_name = "FILE")]
     bed: Option<PathBuf>,
-    /// Kinds of scores: llr, llr-grid, distance, pll, classifier, regression; what suits the model by default
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    /// Score kinds; what suits the model by default
+    #[arg(long, value_name = "KIND", value_delimiter = ',', long_help = kinds_help())]
     score: Vec<String>,
     /// Window length in bases; what the model was tuned on by default, else 600, less where the model's limit is less
     #[arg(long, value_name = "BP")]
@@ -76,6 +71,13 @@ pub(super) struct Scoring {
     pub(super) quiet: bool,
 }
 
+/// Every score kind, a line each.
+fn kinds_help() -> String {
+    let lines = encoder_kinds()
+        .map(|kind| format!("\n  {:<10}  {}; {}", kind.name(), kind.description(), kind.direction()));
+    format!("Score kinds; what suits the model by default{}", lines.collect::<String>())
+}
+
 /// Which strands are read.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum StrandsArgument {
@@ -102,9 +104,15 @@ enum DtypeArgument {
 
 /// What is done with the variants.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Task {
-    Score { embeddings: bool, dry_run: bool },
-    Ablate { part: AblatedPart },
+pub(super) enum Task<'a> {
+    Score {
+        embeddings: bool,
+        dry_run: bool,
+    },
+    /// Without the part of each layer of this name.
+    Ablate {
+        part: &'a str,
+    },
 }
 
 /// Everything but the model: opened, read and checked.
@@ -118,8 +126,10 @@ pub(super) struct Prepared {
     pub(super) report: Report,
     plan: Plan,
     reference: Reference,
-    recipe: ScoreRecipe,
+    embeddings: bool,
     ablation: bool,
+    unit: usize,
+    pub(super) batch_tokens: u32,
     devices: Vec<vestore_ingest::Device>,
     pub(super) threads: u32,
     interrupted: Arc<Interrupt>,
@@ -140,7 +150,7 @@ impl Scoring {
     }
 
     /// Opens the store, settles the track, takes the right to write and reads the variants.
-    pub(super) fn prepare(&self, store: &Path, model: &str, task: Task) -> anyhow::Result<Prepared> {
+    pub(super) fn prepare(&self, store: &Path, model: &str, task: Task<'_>) -> anyhow::Result<Prepared> {
         let store = self.reference.open(store)?;
         let snapshot = store.snapshot()?;
         let record = snapshot.models.iter().find(|known| known.name == model).cloned().ok_or_else(|| {
@@ -151,12 +161,15 @@ impl Scoring {
         if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
             say(format_args!("{remark}"));
         }
-        let mut recipe = recipe(self, &record, tuned)?;
+        let defaults = EncoderDefaults::of(&record)
+            .with_context(|| format!("model `{}` is not of a family that can be scored", record.name))?;
+        let mut recipe = recipe(self, defaults, tuned)?;
         if let Task::Ablate { part } = task {
-            recipe.part = part;
+            recipe.part = defaults.part(part).map_err(|error| Usage(error.to_string()))?;
         }
         let name = self.track.clone().unwrap_or_else(|| recipe.track_name(&record.name));
-        let track = Track::new(&name, &record.name, record.id, recipe)?;
+        let columns = defaults.columns(&recipe.scores, recipe.strands)?;
+        let track = Track::new(&name, &record.name, record.id, recipe, columns)?;
         check_track(&track, &snapshot.tracks)?;
         let devices = devices(&self.device)?;
         set_tf32(track.recipe.dtype == Dtype::Tf32, &devices)?;
@@ -168,12 +181,9 @@ impl Scoring {
             threads > 0 && batch_tokens > 0,
             Usage("--threads and --batch-tokens must be at least 1".to_owned())
         );
-        let recipe = ScoreRecipe {
-            kinds: track.recipe.scores.clone(),
-            strands: track.recipe.strands,
-            batch_tokens: batch_tokens as usize,
-            embeddings: matches!(task, Task::Score { embeddings: true, .. }),
-        };
+        let embeddings = matches!(task, Task::Score { embeddings: true, .. });
+        let ablation = matches!(task, Task::Ablate { .. });
+        let cost = encoder_cost(&record, &track.recipe, embeddings, ablation)?;
 
         let interrupted = interrupt::watch()?;
         // Told before the variants are read: a second writer need not wait for that.
@@ -193,7 +203,6 @@ impl Scoring {
         if !self.quiet && !summary.is_empty() {
             say(format_args!("{}", summary.trim_end()));
         }
-        let ablation = matches!(task, Task::Ablate { .. });
         Ok(Prepared {
             store,
             record,
@@ -202,8 +211,10 @@ impl Scoring {
             report,
             plan,
             reference,
-            recipe,
+            embeddings,
             ablation,
+            unit: unit_size(cost, ablation, !on_cpu),
+            batch_tokens,
             devices,
             threads,
             interrupted,
@@ -213,19 +224,22 @@ impl Scoring {
 
 impl Prepared {
     pub(super) fn job(&self) -> Job<'_> {
-        let (record, recipe) = (&self.record, &self.track.recipe);
         Job {
             store: &self.store,
             track: &self.track,
-            record,
+            record: &self.record,
             plan: &self.plan,
             reference: &self.reference,
-            recipe: &self.recipe,
-            cutter: WindowCutter { length: recipe.window, grid: grid_word(record, recipe) },
+            embeddings: self.embeddings,
             ablation: self.ablation,
-            gpu: self.devices.iter().all(|device| device.is_cuda()),
+            unit: self.unit,
             interrupted: &self.interrupted,
         }
+    }
+
+    /// How the model's windows become rows.
+    pub(super) fn scorer(&self, model: &Model) -> anyhow::Result<EncoderScorer> {
+        Ok(EncoderScorer::new(model, &self.track.recipe, self.embeddings, self.batch_tokens)?)
     }
 
     /// Whether the user wants to stop already.
@@ -246,16 +260,19 @@ impl Prepared {
         self.devices.iter().map(name).collect::<Vec<_>>().join(",")
     }
 
-    /// Loads the model onto every device and checks that it gives what is asked.
+    /// Loads the model onto every device.
     pub(super) fn load(&self) -> anyhow::Result<Vec<Model>> {
         vestore_ingest::set_threads(self.threads);
-        let kind = if self.track.recipe.dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float };
-        let load = |device: &vestore_ingest::Device| {
-            let model = load(&self.store, &self.record, *device, kind)?;
-            self.recipe.check(model.description())?;
-            Ok(model)
-        };
-        self.devices.iter().map(load).collect()
+        let kind = kind_of(self.track.recipe.dtype);
+        self.devices.iter().map(|device| load(&self.store, &self.record, *device, kind)).collect()
+    }
+}
+
+/// The number type that a model runs in.
+pub(super) fn kind_of(dtype: Dtype) -> Kind {
+    match dtype {
+        Dtype::F32 | Dtype::Tf32 => Kind::Float,
+        Dtype::Bf16 => Kind::BFloat16,
     }
 }
 
@@ -263,40 +280,10 @@ fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
-fn recipe(arguments: &Scoring, model: &ModelRecord, tuned: Tuned) -> anyhow::Result<Recipe> {
-    let mut scores = Vec::new();
-    for text in &arguments.score {
-        let kind = ScoreKind::parse(text).ok_or_else(|| {
-            let known: Vec<&str> = ScoreKind::ALL.iter().map(|kind| kind.as_str()).collect();
-            Usage(format!("unknown score kind `{text}`; expected one of {}", known.join(", ")))
-        })?;
-        scores.push(kind);
-    }
-    if scores.is_empty() {
-        scores.push(match model.tokenizer {
-            _ if model.labels == Some(1) && !labels_apart(model) => ScoreKind::Regression,
-            _ if model.labels.is_some() => ScoreKind::Classifier,
-            TokenizerKind::Kmer(_) | TokenizerKind::Base if model.masked_lm => ScoreKind::Llr,
-            _ => ScoreKind::Distance,
-        });
-    }
-    scores.sort_unstable();
-    scores.dedup();
-    let limit = model.max_window().unwrap_or(u32::MAX);
-    let window = arguments.window.or(tuned.window).unwrap_or(WINDOW.min(limit));
-    ensure!(window > 0, Usage("--window must be at least 1".to_owned()));
-    ensure!(
-        window <= limit,
-        "model `{}` takes windows of at most {limit} bp, not {window}; use --window {limit} or less",
-        model.name
-    );
-    if let (true, TokenizerKind::Kmer(word)) = (scores.contains(&ScoreKind::LlrGrid), model.tokenizer) {
-        ensure!(
-            window.is_multiple_of(word),
-            "llr-grid needs a window that is a multiple of {word} bp; use --window {}",
-            window / word * word
-        );
-    }
+fn recipe(arguments: &Scoring, defaults: EncoderDefaults<'_>, tuned: Tuned) -> anyhow::Result<Recipe> {
+    ensure!(arguments.window != Some(0), Usage("--window must be at least 1".to_owned()));
+    let scores = defaults.scores(&arguments.score).map_err(|error| Usage(error.to_string()))?;
+    let window = defaults.window(arguments.window, tuned.window, &scores)?;
     if let Some(step) = &arguments.precision {
         let valid = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
         ensure!(valid, Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")));
@@ -311,21 +298,8 @@ fn recipe(arguments: &Scoring, model: &ModelRecord, tuned: Tuned) -> anyhow::Res
             DtypeArgument::Bf16 => Dtype::Bf16,
         },
         precision: arguments.precision.clone(),
-        part: AblatedPart::Block,
+        part: AblatedPart::default(),
     })
-}
-
-/// Whether the outputs of its head are labels that each are there or not.
-fn labels_apart(model: &ModelRecord) -> bool {
-    model.config.get("multi_label").is_some_and(|labels| labels == true)
-}
-
-/// Bases of a word where the recipe has `llr-grid`.
-pub(super) fn grid_word(model: &ModelRecord, recipe: &Recipe) -> Option<u32> {
-    match model.tokenizer {
-        TokenizerKind::Kmer(word) if recipe.scores.contains(&ScoreKind::LlrGrid) => Some(word),
-        _ => None,
-    }
 }
 
 fn plan(

@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use vestore::{Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, DatasetInput, Example, SequenceColumns, Split, Task, TuningInput,
-    TuningMethod, TuningPlan, TuningTask, WindowCutter, is_trained,
+    AdamWOptions, AdapterKind, ContigEnd, Dataset, DatasetInput, Example, SequenceColumns, Split, Task,
+    TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter, is_trained,
 };
-use vestore_schema::{EXTERNAL_MODEL, Model, check_name};
+use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, check_name};
 
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
@@ -80,7 +80,7 @@ impl DataArguments {
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
-        let limit = model.max_window().unwrap_or(u32::MAX);
+        let limit = model.encoder().and_then(EncoderRecord::max_window).unwrap_or(u32::MAX);
         let window = self.window.unwrap_or(WINDOW.min(limit));
         ensure!(
             (1..=limit).contains(&window),
@@ -90,7 +90,7 @@ impl DataArguments {
         if !leakage.is_empty() {
             say(format_args!("warning: {leakage}"));
         }
-        let cutter = WindowCutter { length: window, grid: None };
+        let cutter = WindowCutter { length: window, end: ContigEnd::Shift };
         let mut windows = Vec::with_capacity(data.inputs.len());
         let mut edge = 0_u64;
         for input in &data.inputs {

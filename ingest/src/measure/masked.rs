@@ -6,7 +6,7 @@ use vestore_schema::{Region, TokenizerKind};
 
 use super::MeasureError;
 use super::losses::{Loss, Losses};
-use crate::batch::CPU_BATCH_TOKENS;
+use crate::encoder::CPU_BATCH_TOKENS;
 use crate::model::{Chosen, Model};
 use crate::random::Random;
 use crate::tokenize::Tokens;

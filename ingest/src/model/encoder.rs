@@ -28,16 +28,16 @@ pub(crate) struct Encoder {
 
 /// How a layer is run.
 #[derive(Clone, Copy)]
-pub(crate) struct Pass<'a> {
+pub(crate) struct LayerStep<'a> {
     /// What attention needs at the windows' length.
     pub(crate) place: &'a Place,
     /// The part of the layer that is left out.
-    pub(crate) without: Option<AblatedPart>,
+    pub(crate) without: Option<&'a AblatedPart>,
     /// The tokens whose states are computed, where not all are wanted: the last layer's affair.
     pub(crate) chosen: Option<&'a Chosen>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> LayerStep<'a> {
     /// The whole layer, for every token.
     pub(crate) fn whole(place: &'a Place) -> Self {
         Self { place, without: None, chosen: None }
@@ -130,8 +130,13 @@ impl Encoder {
     }
 
     /// The hidden state [batch, tokens, hidden] after the `index`-th kept layer.
-    pub(crate) fn layer(&self, index: usize, hidden: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
-        self.layers[index].forward(hidden, &self.config, pass)
+    pub(crate) fn layer(
+        &self,
+        index: usize,
+        hidden: &Tensor,
+        step: LayerStep<'_>,
+    ) -> Result<Tensor, TchError> {
+        self.layers[index].forward(hidden, &self.config, step)
     }
 
     /// What follows the last layer: the final norm, where there is one.
@@ -173,27 +178,32 @@ impl Layer {
     }
 
     /// The hidden state after the layer, or after what is left of it without a part; of the chosen tokens.
-    fn forward(&self, hidden: &Tensor, config: &EncoderConfig, pass: Pass<'_>) -> Result<Tensor, TchError> {
+    fn forward(
+        &self,
+        hidden: &Tensor,
+        config: &EncoderConfig,
+        step: LayerStep<'_>,
+    ) -> Result<Tensor, TchError> {
         let keeps =
-            |part| !matches!(pass.without, Some(removed) if removed == part || removed == AblatedPart::Block);
-        let mut stream = match pass.chosen {
+            |part: &str| step.without.is_none_or(|removed| !removed.is_block() && removed.as_str() != part);
+        let mut stream = match step.chosen {
             Some(chosen) => chosen.of(hidden)?,
             None => hidden.shallow_clone(),
         };
         // Sums and products are written over what was just made for them: on a CPU fresh memory is dear.
-        if keeps(AblatedPart::Attention) {
+        if keeps("attention") {
             stream = match config.norm {
                 NormPlacement::Pre => {
                     let normed = self.attention_norm.forward(hidden)?;
-                    self.attention(&normed, config, pass)?.f_add_(&stream)?
+                    self.attention(&normed, config, step)?.f_add_(&stream)?
                 }
                 NormPlacement::Post => {
-                    let sum = self.attention(hidden, config, pass)?.f_add_(&stream)?;
+                    let sum = self.attention(hidden, config, step)?.f_add_(&stream)?;
                     self.attention_norm.forward(&sum)?
                 }
             };
         }
-        if keeps(AblatedPart::Mlp) {
+        if keeps("mlp") {
             stream = match config.norm {
                 NormPlacement::Pre => {
                     let normed = self.feed_forward_norm.forward(&stream)?;
@@ -208,7 +218,12 @@ impl Layer {
         Ok(stream)
     }
 
-    fn attention(&self, input: &Tensor, config: &EncoderConfig, pass: Pass<'_>) -> Result<Tensor, TchError> {
+    fn attention(
+        &self,
+        input: &Tensor,
+        config: &EncoderConfig,
+        step: LayerStep<'_>,
+    ) -> Result<Tensor, TchError> {
         let (batch, _, hidden) = input.size3()?;
         let heads = i64::from(config.heads);
         let split = |projected: Tensor, parts: i64| -> Result<Vec<Tensor>, TchError> {
@@ -216,13 +231,13 @@ impl Layer {
             (0..parts).map(|part| projected.f_select(2, part)?.f_transpose(1, 2)).collect()
         };
         let mut parts = Vec::with_capacity(3);
-        if let Some(chosen) = pass.chosen {
+        if let Some(chosen) = step.chosen {
             parts.extend(split(self.attention.part(0, hidden)?.forward(&chosen.of(input)?)?, 1)?);
             parts.extend(split(self.attention.part(hidden, 2 * hidden)?.forward(input)?, 2)?);
         } else {
             parts.extend(split(self.attention.forward(input)?, 3)?);
         }
-        let mixed = attend(&parts[0], &parts[1], &parts[2], pass.place, pass.chosen)?;
+        let mixed = attend(&parts[0], &parts[1], &parts[2], step.place, step.chosen)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, -1, hidden])?;
         adapted(self.attention_output.forward(&mixed)?, self.attention_adapter.as_ref())
     }

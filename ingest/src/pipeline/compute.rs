@@ -4,36 +4,37 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::ablation::{Ablation, LaunchedUnit};
-use super::{Job, PipelineError, Prepared};
-use crate::model::Model;
+use super::{Job, PipelineError, PreparedFor};
+use crate::ablation::{Ablation, LaunchedUnit, launch_ablation};
+use crate::forward::{self, Launched, Outputs};
 use crate::model::error::ModelError;
-use crate::score::{self, Launched, Outputs, Work};
+use crate::seam::Network;
+use crate::work::Work;
 
 /// A model on its device.
-pub(super) struct Engine<'a> {
+pub(super) struct Engine<'a, N> {
     pub(super) job: &'a Job<'a>,
-    pub(super) model: Model,
+    pub(super) model: N,
     /// Threads of its arithmetic on a CPU.
     pub(super) threads: i32,
 }
 
 /// A unit on its way to the store.
-pub(super) struct Computed {
-    pub(super) prepared: Prepared,
-    pub(super) launched: LaunchedBatches,
+pub(super) struct Computed<N: Network> {
+    pub(super) prepared: PreparedFor<N>,
+    pub(super) launched: LaunchedBatches<N>,
 }
 
 /// The batches of a unit, perhaps not computed yet.
-pub(super) enum LaunchedBatches {
-    Scores(Vec<Launched>),
-    Ablation(LaunchedUnit),
+pub(super) enum LaunchedBatches<N: Network> {
+    Scores(Vec<Launched<N>>),
+    Ablation(LaunchedUnit<N>),
 }
 
 /// What the batches of a unit gave.
-pub(super) struct Numbers {
-    pub(super) outputs: Vec<Outputs>,
-    pub(super) ablation: Option<Ablation>,
+pub(super) struct Numbers<O> {
+    pub(super) outputs: Vec<Outputs<O>>,
+    pub(super) ablation: Option<Ablation<O>>,
 }
 
 /// What an engine tells at its end.
@@ -44,29 +45,29 @@ pub(super) struct Worked {
     pub(super) repeats: bool,
 }
 
-impl LaunchedBatches {
+impl<N: Network> LaunchedBatches<N> {
     /// Waits for all of them.
-    pub(super) fn read(self, work: &Work) -> Result<Numbers, ModelError> {
+    pub(super) fn read(self, work: &Work<N::Pass, N::Output>) -> Result<Numbers<N::Output>, ModelError> {
         match self {
             Self::Scores(batches) => {
                 let outputs = batches.into_iter().map(|batch| batch.read(work));
                 Ok(Numbers { outputs: outputs.collect::<Result<_, _>>()?, ablation: None })
             }
             Self::Ablation(unit) => {
-                let (outputs, ablation) = unit.read(work)?;
-                Ok(Numbers { outputs, ablation: Some(ablation) })
+                let mut ablation = unit.read(work)?;
+                Ok(Numbers { outputs: std::mem::take(&mut ablation.full), ablation: Some(ablation) })
             }
         }
     }
 }
 
-impl Engine<'_> {
+impl<N: Network> Engine<'_, N> {
     /// Runs units until no more come or none is wanted. The first windows are run twice, to see whether the
     /// model's numbers repeat.
     pub(super) fn run(
         &self,
-        from_planner: &Receiver<Prepared>,
-        to_writer: &SyncSender<Computed>,
+        from_planner: &Receiver<PreparedFor<N>>,
+        to_writer: &SyncSender<Computed<N>>,
     ) -> Result<Worked, PipelineError> {
         // libtorch counts threads for each thread that calls it.
         tch::set_num_threads(self.threads);
@@ -78,7 +79,7 @@ impl Engine<'_> {
             }
             let started = Instant::now();
             if !checked && prepared.work.batches() > 0 {
-                worked.repeats = score::repeats(&self.model, &prepared.work)?;
+                worked.repeats = forward::repeats(&self.model, &prepared.work)?;
                 checked = true;
             }
             let launched = self.launch(&prepared.work)?;
@@ -92,21 +93,21 @@ impl Engine<'_> {
     }
 
     /// Starts the batches of a unit; `None` when the user wants to stop and does not wait for the rest of it.
-    fn launch(&self, work: &Work) -> Result<Option<LaunchedBatches>, ModelError> {
+    fn launch(&self, work: &Work<N::Pass, N::Output>) -> Result<Option<LaunchedBatches<N>>, ModelError> {
         if self.job.ablation {
-            let (part, tokens) = (self.job.track.recipe.part, self.job.recipe.batch_tokens);
-            let launch = |batch| score::launch_ablation(&self.model, work, batch, part, tokens);
+            let part = &self.job.track.recipe.part;
+            let launch = |batch| launch_ablation(&self.model, work, batch, part);
             let batches = self.each_batch(work, launch)?;
             let depth = self.model.depth();
             return Ok(batches.map(|batches| LaunchedBatches::Ablation(LaunchedUnit { batches, depth })));
         }
-        let batches = self.each_batch(work, |batch| score::launch(&self.model, work, batch))?;
+        let batches = self.each_batch(work, |batch| forward::launch(&self.model, work, batch))?;
         Ok(batches.map(LaunchedBatches::Scores))
     }
 
     fn each_batch<T>(
         &self,
-        work: &Work,
+        work: &Work<N::Pass, N::Output>,
         mut launch: impl FnMut(usize) -> Result<T, ModelError>,
     ) -> Result<Option<Vec<T>>, ModelError> {
         let mut batches = Vec::with_capacity(work.batches());

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::{Job, PipelineError};
-use crate::model::Model;
+use crate::forward;
 use crate::pipeline::unit::Units;
-use crate::score;
+use crate::seam::{Network, Scorer};
 
 /// Units that are planned in full; more are extrapolated from these.
 const SAMPLE: usize = 64;
@@ -15,9 +15,9 @@ const SAMPLE: usize = 64;
 pub struct Estimate {
     /// Variants without a row.
     pub variants: u64,
-    /// Windows that the model would run.
+    /// Forward passes of the model.
     pub forwards: u64,
-    /// Tokens in them.
+    /// Tokens or bases in them.
     pub tokens: u64,
     /// Bytes of the segments, at four per score and two for the key.
     pub bytes: u64,
@@ -31,13 +31,16 @@ pub struct Estimate {
 ///
 /// # Errors
 /// When the plan, the store or the reference cannot be read, or the model fails.
-pub fn estimate(job: &Job<'_>, model: &Model) -> Result<Estimate, PipelineError> {
+pub fn estimate<S, N>(job: &Job<'_>, scorer: &S, model: &N) -> Result<Estimate, PipelineError>
+where
+    S: Scorer,
+    N: Network<Pass = S::Pass, Output = S::Output>,
+{
     let variants = job.pending()?;
     let mut reference = job.reference.reopen()?;
     let (mut planned, mut forwards, mut tokens, mut rate) = (0_u64, 0_u64, 0_u64, None);
     for unit in Units::new(job)?.take(SAMPLE) {
-        let prepared =
-            job.prepare(unit?, model.tokenizer(), model.description().max_tokens, &mut reference)?;
+        let prepared = job.prepare(unit?, scorer, &mut reference)?;
         planned += prepared.unit.rows.len() as u64;
         for batch in 0..prepared.work.batches() {
             let (count, size) = prepared.work.size(batch);
@@ -45,9 +48,9 @@ pub fn estimate(job: &Job<'_>, model: &Model) -> Result<Estimate, PipelineError>
             tokens += size as u64;
             if rate.is_none() {
                 // The first run of a batch pays for memory that later ones find.
-                score::run(model, &prepared.work, batch)?;
+                forward::run(model, &prepared.work, batch)?;
                 let started = Instant::now();
-                score::run(model, &prepared.work, batch)?;
+                forward::run(model, &prepared.work, batch)?;
                 rate = Some(started.elapsed().as_secs_f64() / size.max(1) as f64);
             }
         }

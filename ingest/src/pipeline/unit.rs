@@ -28,7 +28,7 @@ impl Unit {
     }
 }
 
-/// The units of a plan that have something to do. Their borders depend on the plan and on [`super::cost`] alone, so that
+/// The units of a plan that have something to do. Their borders depend on the plan and on [`Job::unit`] alone, so that
 /// a resumed run has the same batches as an undisturbed one.
 pub(super) struct Units<'a> {
     store: &'a Store,
@@ -57,8 +57,8 @@ impl<'a> Units<'a> {
         }
         Ok(Self {
             store: job.store,
-            size: job.unit(),
-            embeddings: job.recipe.embeddings,
+            size: job.unit,
+            embeddings: job.embeddings,
             ablation: job.ablation,
             variants,
             ahead,

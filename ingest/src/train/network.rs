@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::masking::Masked;
 use super::state::StateError;
-use crate::model::encoder::{Encoder, Pass};
+use crate::model::encoder::{Encoder, LayerStep};
 use crate::model::error::ModelError;
 use crate::model::head::MaskedHead;
 use crate::model::linear::Loader;
@@ -171,7 +171,7 @@ impl Network {
         {
             let place = encoder.place(length)?;
             for layer in 0..encoder.depth() {
-                hidden = encoder.layer(layer, &hidden, Pass::whole(&place))?;
+                hidden = encoder.layer(layer, &hidden, LayerStep::whole(&place))?;
             }
         }
         let hidden = encoder.finish(&hidden)?;

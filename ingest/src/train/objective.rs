@@ -7,10 +7,10 @@ use vestore_schema::Strands;
 use super::examples::{Example, Group, TuningTask, tokenize};
 use super::network::Network;
 use super::tuning::{TuningError, TuningInput};
-use crate::batch::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
+use crate::encoder::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
 use crate::model::error::ModelError;
 use crate::model::head::ClassHead;
-use crate::model::{Chosen, Encoder, Pass};
+use crate::model::{Chosen, Encoder, LayerStep};
 
 /// Examples that are cut into tokens together when nothing is trained.
 const CHUNK: usize = 512;
@@ -66,7 +66,7 @@ impl<'a> Assembled<'a> {
         let first = Chosen::new(&vec![vec![0]; batch], length, device)?;
         for (number, layer) in layers.iter().enumerate() {
             let chosen = (number + 1 == layers.len()).then_some(&first);
-            hidden = self.encoder.layer(*layer, &hidden, Pass { chosen, ..Pass::whole(&place) })?;
+            hidden = self.encoder.layer(*layer, &hidden, LayerStep { chosen, ..LayerStep::whole(&place) })?;
         }
         Ok(self.head.forward(&self.encoder.finish(&hidden)?)?)
     }
@@ -83,7 +83,7 @@ impl<'a> Assembled<'a> {
         let mut hidden = self.encoder.embed(&ids)?;
         let place = self.encoder.place(length as i64)?;
         for layer in 0..self.depth() {
-            let after = self.encoder.layer(layer, &hidden, Pass::whole(&place))?;
+            let after = self.encoder.layer(layer, &hidden, LayerStep::whole(&place))?;
             each(layer, &hidden, &after)?;
             hidden = after;
         }

@@ -1,7 +1,5 @@
 //! What the tests of the engine share: synthetic checkpoints on disk in every container, and scores.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +8,10 @@ use serde_json::{Value, json};
 use tch::{Device, Kind};
 use vestore_ingest::synthetic::{self, NamedWeight, SyntheticFamily, SyntheticShape};
 use vestore_ingest::{
-    Model, ModelSource, Recipe, Row, ScoreKind, Strands, WindowPair, describe, finish, prepare, run,
+    EncoderScorer, EncoderWindow, Model, ModelSource, Row, ScoreError, Scorer, Strands, TokenOutput,
+    TokenPass, WindowPair, Work, describe, rows,
 };
+use vestore_schema::{AblatedPart, Dtype, Recipe};
 
 pub(crate) const FAMILIES: [SyntheticFamily; 4] = [
     SyntheticFamily::NucleotideTransformerV1,
@@ -72,15 +72,44 @@ pub(crate) fn load(source: &ModelSource) -> Model {
     Model::load(source, Device::Cpu, Kind::Float).expect("a model")
 }
 
-pub(crate) fn recipe(kinds: &[ScoreKind]) -> Recipe {
-    Recipe { kinds: kinds.to_vec(), strands: Strands::Both, batch_tokens: 2048, embeddings: false }
+/// What a test scores.
+#[derive(Clone)]
+pub(crate) struct Scoring {
+    pub(crate) kinds: Vec<&'static str>,
+    pub(crate) strands: Strands,
+    pub(crate) batch_tokens: u32,
+    pub(crate) embeddings: bool,
 }
 
-pub(crate) fn score(model: &Model, recipe: &Recipe, pairs: &[WindowPair]) -> Vec<Row> {
-    recipe.check(model.description()).expect("a fitting recipe");
-    let work = prepare(model.tokenizer(), recipe, model.description().max_tokens, pairs).expect("work");
-    let outputs = (0..work.batches()).map(|batch| run(model, &work, batch).expect("outputs")).collect();
-    finish(&work, outputs)
+pub(crate) fn recipe(kinds: &[&'static str]) -> Scoring {
+    Scoring { kinds: kinds.to_vec(), strands: Strands::Both, batch_tokens: 2048, embeddings: false }
+}
+
+impl Scoring {
+    pub(crate) fn recipe(&self, window: u32) -> Recipe {
+        Recipe {
+            scores: self.kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            window,
+            strands: self.strands,
+            dtype: Dtype::F32,
+            precision: None,
+            part: AblatedPart::default(),
+        }
+    }
+
+    pub(crate) fn scorer(&self, model: &Model) -> Result<EncoderScorer, ScoreError> {
+        EncoderScorer::new(model, &self.recipe(60), self.embeddings, self.batch_tokens)
+    }
+
+    pub(crate) fn work(&self, model: &Model, pairs: &[WindowPair]) -> Work<TokenPass, TokenOutput> {
+        let windows: Vec<EncoderWindow> = pairs.iter().cloned().map(EncoderWindow::from).collect();
+        self.scorer(model).expect("a fitting recipe").plan(&windows, true).expect("work")
+    }
+}
+
+pub(crate) fn score(model: &Model, scoring: &Scoring, pairs: &[WindowPair]) -> Vec<Row> {
+    let windows: Vec<EncoderWindow> = pairs.iter().cloned().map(EncoderWindow::from).collect();
+    rows(&scoring.scorer(model).expect("a fitting recipe"), model, &windows).expect("rows")
 }
 
 /// A window of pseudo-random bases.
@@ -104,7 +133,6 @@ pub(crate) fn snv(reference: &[u8], alternate: u8) -> WindowPair {
         centre: centre as u32,
         reference_length: 1,
         alternate_length: 1,
-        grid: None,
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Summary {
     /// The score that is looked at.
     pub column: String,
     /// What of each layer was left out.
-    pub part: &'static str,
+    pub part: String,
     /// Variants with the score and all its changes.
     pub variants: u64,
     /// Variants without.
@@ -141,7 +141,7 @@ pub fn summarize(store: &Store, track: &Track, column: Option<&str>) -> Result<S
     Ok(Summary {
         track: name,
         model: track.model.clone(),
-        part: track.recipe.part.as_str(),
+        part: track.recipe.part.as_str().to_owned(),
         variants: changes.full.len() as u64,
         left_out: changes.left_out,
         layers: layers.collect(),

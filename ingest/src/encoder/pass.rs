@@ -1,10 +1,11 @@
-//! The forward passes that a set of scores needs: each distinct one once, in batches of one exact
-//! token count, so that nothing is padded.
+//! The forward passes of an encoder: each distinct one once, in batches of one exact token count, so that nothing is
+//! padded.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::seam::{Output, Pass};
 use crate::tokenize::Tokens;
 
 /// Most tokens of one batch on a CPU, unless asked otherwise: the matrix rate is reached, and what a layer
@@ -16,9 +17,11 @@ pub const GPU_BATCH_TOKENS: u32 = 65_536;
 
 /// A pass of one token sequence, perhaps with one token masked, and what is wanted of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Forward {
-    /// Number of the sequence.
-    pub(crate) sequence: u32,
+pub struct TokenPass {
+    /// Token ids, special ones included.
+    pub(crate) ids: Arc<[i64]>,
+    /// Tokens that are not special.
+    pub(crate) content: Range<usize>,
     /// Index of the masked token.
     pub(crate) mask: Option<u32>,
     /// The mean over all tokens that are not special.
@@ -33,7 +36,20 @@ pub(crate) struct Forward {
     pub(crate) classes: bool,
 }
 
-impl Forward {
+impl Pass for TokenPass {
+    /// Passes that want all tokens come after those that want some.
+    type Group = (usize, bool);
+
+    fn group(&self) -> Self::Group {
+        (self.ids.len(), self.pooled)
+    }
+
+    fn length(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+impl TokenPass {
     /// The tokens whose last hidden states are wanted when the mean is not, ascending.
     pub(crate) fn tokens(&self) -> Vec<u32> {
         let first = self.classes.then_some(0);
@@ -73,53 +89,55 @@ impl Forward {
 
 /// What one forward pass gave, as wanted; empty where nothing was.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ForwardOutput {
+pub struct TokenOutput {
     pub(crate) pooled: Vec<f32>,
-    /// In the order of [`Forward::at`], one after the other.
+    /// In the order of [`TokenPass::at`], one after the other.
     pub(crate) at: Vec<f32>,
-    /// In the order of [`Forward::logits`].
+    /// In the order of [`TokenPass::logits`].
     pub(crate) logits: Vec<f32>,
-    /// In the order of [`Forward::probabilities`].
+    /// In the order of [`TokenPass::probabilities`].
     pub(crate) probabilities: Vec<f32>,
     pub(crate) classes: Vec<f32>,
     /// Whether `classes` are labels that each are there or not, rather than classes of which one is right.
     pub(crate) labels: bool,
 }
 
-/// A token sequence and its tokens that are not special.
-#[derive(Clone, Debug)]
-pub(crate) struct Sequence {
-    pub(crate) ids: Arc<[i64]>,
-    pub(crate) content: Range<usize>,
+impl Output for TokenOutput {
+    fn numbers(&self) -> Vec<f32> {
+        let lists = [&self.pooled, &self.at, &self.logits, &self.probabilities, &self.classes];
+        lists.into_iter().flatten().copied().collect()
+    }
 }
 
 /// Distinct sequences and forward passes. Alternates at one site share the masked pass and the
 /// reference pass, because their token ids are the same.
 #[derive(Debug, Default)]
-pub(crate) struct Forwards {
-    pub(crate) sequences: Vec<Sequence>,
-    pub(crate) passes: Vec<Forward>,
+pub(crate) struct TokenPasses {
+    sequences: Vec<(Arc<[i64]>, Range<usize>)>,
+    pub(crate) passes: Vec<TokenPass>,
     by_ids: HashMap<Arc<[i64]>, u32>,
     by_mask: HashMap<(u32, Option<u32>), u32>,
 }
 
-impl Forwards {
+impl TokenPasses {
     /// The number of the sequence `tokens`.
     pub(crate) fn sequence(&mut self, tokens: &Tokens) -> u32 {
         if let Some(number) = self.by_ids.get(tokens.ids.as_slice()) {
             return *number;
         }
         let (number, ids) = (self.sequences.len() as u32, Arc::<[i64]>::from(tokens.ids.as_slice()));
-        self.sequences.push(Sequence { ids: Arc::clone(&ids), content: tokens.content() });
+        self.sequences.push((Arc::clone(&ids), tokens.content()));
         self.by_ids.insert(ids, number);
         number
     }
 
     /// The number of the pass of `sequence` with the token `mask` hidden, and the pass itself.
-    pub(crate) fn pass(&mut self, sequence: u32, mask: Option<u32>) -> (u32, &mut Forward) {
+    pub(crate) fn pass(&mut self, sequence: u32, mask: Option<u32>) -> (u32, &mut TokenPass) {
         let number = *self.by_mask.entry((sequence, mask)).or_insert_with(|| {
-            self.passes.push(Forward {
-                sequence,
+            let (ids, content) = &self.sequences[sequence as usize];
+            self.passes.push(TokenPass {
+                ids: Arc::clone(ids),
+                content: content.clone(),
                 mask,
                 pooled: false,
                 at: Vec::new(),
@@ -131,45 +149,26 @@ impl Forwards {
         });
         (number, &mut self.passes[number as usize])
     }
-
-    /// The passes in batches: sorted by token count, those that want all tokens after those that want
-    /// some, else as they came; each batch of one count, of at most `batch_tokens` tokens but at least one
-    /// pass.
-    pub(crate) fn batches(&self, batch_tokens: usize) -> Vec<Vec<u32>> {
-        let group = |pass: u32| {
-            let pass = &self.passes[pass as usize];
-            (self.sequences[pass.sequence as usize].ids.len(), pass.pooled)
-        };
-        let mut order: Vec<u32> = (0..self.passes.len() as u32).collect();
-        order.sort_by_key(|pass| group(*pass));
-        let same = order.chunk_by(|left, right| group(*left) == group(*right));
-        same.flat_map(|passes| {
-            let rows = (batch_tokens / group(passes[0]).0.max(1)).max(1);
-            passes.chunks(rows).map(<[u32]>::to_vec)
-        })
-        .collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tokens(ids: &[i64]) -> Tokens {
-        let spans = (0..ids.len() as u32).map(|base| base..base + 1).collect();
-        Tokens { ids: ids.to_vec(), spans }
-    }
-
     #[test]
-    fn equal_passes_are_one_and_batches_hold_one_length() {
-        let mut forwards = Forwards::default();
-        for ids in [[1, 2, 3].as_slice(), &[4, 5], &[1, 2, 3], &[6, 7, 8], &[9, 9, 9]] {
-            let sequence = forwards.sequence(&tokens(ids));
-            forwards.pass(sequence, None).1.pooled = true;
+    fn equal_passes_are_one() {
+        let tokens = |ids: &[i64]| {
+            let spans = (0..ids.len() as u32).map(|base| base..base + 1).collect();
+            Tokens { ids: ids.to_vec(), spans }
+        };
+        let mut passes = TokenPasses::default();
+        for ids in [[1, 2, 3].as_slice(), &[4, 5], &[1, 2, 3], &[6, 7, 8]] {
+            let sequence = passes.sequence(&tokens(ids));
+            passes.pass(sequence, None).1.pooled = true;
         }
-        assert_eq!(forwards.pass(0, Some(1)).0, 4);
-        assert_eq!(forwards.pass(0, Some(1)).0, 4);
-        assert_eq!(forwards.batches(6), [vec![1], vec![4], vec![0, 2], vec![3]]);
-        assert_eq!(forwards.batches(1).len(), 5);
+        assert_eq!(passes.passes.len(), 3);
+        assert_eq!(passes.pass(0, Some(1)).0, 3);
+        assert_eq!(passes.pass(0, Some(1)).0, 3);
+        assert_eq!(passes.passes[1].group(), (2, true));
     }
 }

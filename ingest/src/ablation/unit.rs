@@ -1,42 +1,46 @@
 //! What a unit needs beside scoring when layers are left out in turn.
 
-use vestore::AblationRow;
-use vestore_schema::{LayerRecord, Run, Variant};
+use vestore_schema::{LayerRecord, Run};
 
+use super::branches::{LaunchedAblation, Movement};
+use crate::forward::Outputs;
 use crate::model::error::ModelError;
-use crate::score::{self, LaunchedAblation, Movement, Outputs, Row, Work};
+use crate::seam::{Network, Output, Pass};
+use crate::work::{Row, Work};
 
 /// A unit's outputs without each layer, beside those of the full model.
-#[derive(Default)]
-pub(super) struct Ablation {
+pub(crate) struct Ablation<O> {
+    /// Of the full model, by batch.
+    pub(crate) full: Vec<Outputs<O>>,
     /// By kept layer, then by batch.
-    without: Vec<Vec<Outputs>>,
+    without: Vec<Vec<Vec<O>>>,
     movement: Vec<Movement>,
-    pub(super) evaluations: u64,
-    pub(super) batches: u64,
+    pub(crate) evaluations: u64,
+    pub(crate) batches: u64,
 }
 
 /// All batches of a unit, perhaps not computed yet.
-pub(super) struct LaunchedUnit {
-    pub(super) batches: Vec<LaunchedAblation>,
+pub(crate) struct LaunchedUnit<N: Network> {
+    pub(crate) batches: Vec<LaunchedAblation<N>>,
     /// Layers of the model.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
 }
 
-impl LaunchedUnit {
-    /// Waits for the batches; gives the full model's outputs too.
-    pub(super) fn read(self, work: &Work) -> Result<(Vec<Outputs>, Ablation), ModelError> {
+impl<N: Network> LaunchedUnit<N> {
+    /// Waits for the batches.
+    pub(crate) fn read(self, work: &Work<N::Pass, N::Output>) -> Result<Ablation<N::Output>, ModelError> {
         let mut ablation = Ablation {
+            full: Vec::with_capacity(work.batches()),
             without: vec![Vec::with_capacity(work.batches()); self.depth],
             movement: vec![Movement::default(); self.depth],
-            ..Ablation::default()
+            evaluations: 0,
+            batches: 0,
         };
-        let mut full = Vec::with_capacity(work.batches());
         for launched in self.batches {
             let ablated = launched.read(work)?;
-            full.push(ablated.full);
+            ablation.full.push(ablated.full);
             for (to, from) in ablation.without.iter_mut().zip(ablated.without) {
-                to.push(from);
+                to.push(from.outputs);
             }
             for (to, from) in ablation.movement.iter_mut().zip(ablated.movement) {
                 to.add(from);
@@ -44,18 +48,21 @@ impl LaunchedUnit {
             ablation.evaluations += ablated.evaluations;
             ablation.batches += 1;
         }
-        Ok((full, ablation))
+        Ok(ablation)
     }
 }
 
-impl Ablation {
+impl<O: Output> Ablation<O> {
     /// The rows of every kept layer, by layer.
-    pub(super) fn finish(&mut self, work: &Work) -> Vec<Vec<Row>> {
-        std::mem::take(&mut self.without).into_iter().map(|outputs| score::finish(work, outputs)).collect()
+    pub(crate) fn finish<P: Pass>(&mut self, work: &Work<P, O>) -> Vec<Vec<Row>> {
+        std::mem::take(&mut self.without).into_iter().map(|outputs| work.finish(outputs)).collect()
     }
 
-    /// Adds to the run's record how far the layers moved hidden states.
-    pub(super) fn record(&self, kept: &[u32], run: &mut Run) {
+    /// Adds to the run's record how far the layers moved hidden states, where that was measured.
+    pub(crate) fn record(&self, kept: &[u32], run: &mut Run) {
+        if self.movement.iter().all(|movement| movement.passes == 0) {
+            return;
+        }
         if run.layers.is_empty() {
             let empty = |layer: &u32| LayerRecord {
                 layer: *layer,
@@ -75,21 +82,4 @@ impl Ablation {
             }
         }
     }
-}
-
-/// The rows of one variant: `full`, and `without` each of the layers `kept`.
-pub(super) fn rows<'a>(
-    variant: &'a Variant,
-    kept: &'a [u32],
-    full: &'a Row,
-    without: impl Iterator<Item = Option<&'a Row>> + 'a,
-) -> impl Iterator<Item = AblationRow> + 'a {
-    kept.iter().zip(without).map(move |(layer, without)| {
-        // What could not be scored has no row without the layer either.
-        let (changes, status) = match without {
-            Some(without) => score::change(full, without),
-            None => (vec![None; full.values.len()], full.status),
-        };
-        AblationRow { variant: variant.clone(), layer: *layer, changes, status }
-    })
 }

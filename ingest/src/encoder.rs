@@ -1,0 +1,17 @@
+//! The family of transformer encoders: DNABERT-2, Nucleotide Transformer, dnaGrinder and what reads tokens as they do.
+//! It implements the seam ([`crate::Scorer`], [`crate::Network`]) over [`crate::Model`].
+
+mod cost;
+mod defaults;
+mod kinds;
+mod network;
+mod pass;
+mod scorer;
+mod window;
+
+pub use cost::cost;
+pub use defaults::EncoderDefaults;
+pub use kinds::encoder_kinds;
+pub use pass::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, TokenOutput, TokenPass};
+pub use scorer::EncoderScorer;
+pub use window::{EncoderWindow, GridWindow, grid_window_start};

@@ -1,0 +1,221 @@
+//! The seam between the engine and the families of models. Above it nothing knows tokens, layers of an encoder or
+//! names of columns; a family implements [`Scorer`] and [`Network`] and is scored, resumed, ablated and queried.
+
+use std::hash::Hash;
+
+use tch::{Device, TchError, Tensor};
+use thiserror::Error;
+use vestore::{Reference, ReferenceError};
+use vestore_schema::{AblatedPart, Assembly, Status, Variant};
+
+use crate::model::error::ModelError;
+use crate::tokenize::TokenizerError;
+use crate::work::Work;
+
+/// What one forward pass reads, and what is wanted of it.
+pub trait Pass: Send + Sync {
+    /// What decides whether passes can share a batch: the length of their input first.
+    type Group: Ord + Copy + Hash;
+
+    /// Passes of one group can share a batch; batches are run in the order of groups.
+    fn group(&self) -> Self::Group;
+
+    /// Tokens or bases of its input.
+    fn length(&self) -> usize;
+}
+
+/// The numbers that one pass gave, on the CPU.
+pub trait Output: Clone + Default + Send + Sync {
+    /// All of them, in a fixed order.
+    fn numbers(&self) -> Vec<f32>;
+}
+
+impl Output for Vec<f32> {
+    fn numbers(&self) -> Vec<f32> {
+        self.clone()
+    }
+}
+
+/// A way of turning what a model says of two windows into scores, as people choose it.
+pub trait ScoreKind: Sync {
+    /// The name on the command line and in recipes.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in a line.
+    fn description(&self) -> &'static str;
+
+    /// What a higher score means, in a line.
+    fn direction(&self) -> &'static str;
+}
+
+/// A model version under a recipe, without weights: how variants become passes, and what passes gave becomes rows.
+pub trait Scorer: Send + Sync {
+    /// A variant as the model sees it: the bases around it.
+    type Window: Send;
+    /// What one forward pass reads.
+    type Pass: Pass;
+    /// What one forward pass gives.
+    type Output: Output;
+
+    /// The score columns of a row, in order.
+    fn columns(&self) -> Vec<String>;
+
+    /// The window of a variant in normal form whose reference allele was checked, or why it has none.
+    ///
+    /// # Errors
+    /// When the reference cannot be read.
+    fn cut(
+        &self,
+        variant: &Variant,
+        reference: &mut Reference,
+        assembly: &Assembly,
+    ) -> Result<Result<Self::Window, Status>, ScoreError>;
+
+    /// The distinct passes of `windows` and how their outputs become one row for each; without `scores` for
+    /// embeddings alone.
+    ///
+    /// # Errors
+    /// When a window is not one that the model can read.
+    fn plan(
+        &self,
+        windows: &[Self::Window],
+        scores: bool,
+    ) -> Result<Work<Self::Pass, Self::Output>, ScoreError>;
+}
+
+/// A model version on a device: blocks on top of each other, which an ablation leaves out one at a time.
+pub trait Network: Send {
+    /// What one forward pass reads.
+    type Pass: Pass;
+    /// What one forward pass gives.
+    type Output: Output;
+    /// What was read of a batch: small tensors on the device, perhaps not computed yet.
+    type Reading: Send;
+
+    /// Where it runs.
+    fn device(&self) -> Device;
+
+    /// Blocks that are run.
+    fn depth(&self) -> usize;
+
+    /// What lies below the first block: its input, one row a pass.
+    ///
+    /// # Errors
+    /// When memory runs out, or libtorch fails otherwise.
+    fn begin(&self, passes: &[&Self::Pass]) -> Result<Tensor, ModelError>;
+
+    /// The state after the block `index`, 0-based among those that are run.
+    ///
+    /// # Errors
+    /// As [`Network::begin`].
+    fn block(&self, index: usize, state: &Tensor, step: &Step<'_, Self::Pass>) -> Result<Tensor, ModelError>;
+
+    /// What lies above the last block, as far as the passes want it.
+    ///
+    /// # Errors
+    /// As [`Network::begin`].
+    fn read(&self, state: &Tensor, passes: &[&Self::Pass]) -> Result<Self::Reading, ModelError>;
+
+    /// Waits for what was read of `passes`, in their order. May be called on any thread.
+    ///
+    /// # Errors
+    /// When the device failed.
+    fn outputs(reading: Self::Reading, passes: &[&Self::Pass]) -> Result<Vec<Self::Output>, ModelError>;
+
+    /// How far a block moved each pass: mean cosine and mean angle [2, passes], float64; none where that means
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Network::begin`].
+    fn movement(&self, before: &Tensor, after: &Tensor) -> Result<Option<Tensor>, TchError> {
+        let _ = (before, after);
+        Ok(None)
+    }
+}
+
+/// How a block is run.
+#[derive(Debug)]
+pub struct Step<'a, P> {
+    /// What of it is left out.
+    pub without: Option<&'a AblatedPart>,
+    /// In the last block, the passes that the rows of the state belong to: what they do not want may be left
+    /// out. None where all is wanted.
+    pub wanted: Option<&'a [&'a P]>,
+}
+
+impl<P> Step<'_, P> {
+    /// The whole block, all of it wanted.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self { without: None, wanted: None }
+    }
+}
+
+/// What one variant takes that shares nothing with others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Multiplications and additions.
+    pub operations: f64,
+    /// Bytes of its windows, passes and outputs while they wait.
+    pub bytes: f64,
+}
+
+/// Why windows cannot be scored.
+#[derive(Debug, Error)]
+pub enum ScoreError {
+    /// The model does not support the score.
+    #[error("the model does not support score `{kind}`, which needs {needs}; choose another of {}", known.join(", "))]
+    Unsupported {
+        /// The score.
+        kind: String,
+        /// What is missing.
+        needs: &'static str,
+        /// Kinds of its family.
+        known: Vec<&'static str>,
+    },
+    /// A score kind that the model's family does not have.
+    #[error("unknown score kind `{kind}`; expected one of {}", known.join(", "))]
+    UnknownKind {
+        /// As asked.
+        kind: String,
+        /// Kinds of its family.
+        known: Vec<&'static str>,
+    },
+    /// A part that the blocks of the model's family do not have.
+    #[error("unknown part `{part}` of a layer; expected one of {}", known.join(", "))]
+    UnknownPart {
+        /// As asked.
+        part: String,
+        /// Parts of its family.
+        known: Vec<&'static str>,
+    },
+    /// A window that the model does not take.
+    #[error("invalid window of {found} bp for model `{model}`: {expected}")]
+    Window {
+        /// The model.
+        model: String,
+        /// As asked.
+        found: u32,
+        /// What it takes, and what to use instead.
+        expected: String,
+    },
+    /// A window that the tokenizer refuses.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// More tokens than the model has positions.
+    #[error("a window of {found} tokens is longer than the model's {limit}; use --window {bases} or less")]
+    TooLong {
+        /// Tokens of the window.
+        found: usize,
+        /// Most tokens that the model takes.
+        limit: u32,
+        /// A window length that certainly fits when it holds no N.
+        bases: u32,
+    },
+    /// The reference could not be read.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}

@@ -1,0 +1,23 @@
+//! The tests of the engine, one program.
+
+mod ablation;
+mod adapters;
+mod checkpoints;
+mod engines;
+mod finetuning;
+mod golden;
+mod hostile;
+mod memory;
+mod mutations;
+mod one_hot;
+mod scores;
+mod tokenizer_training;
+mod tokenizers;
+mod training;
+
+mod support {
+    pub(crate) mod dna;
+    pub(crate) mod files;
+
+    pub(crate) use files::*;
+}
