@@ -40,6 +40,7 @@ fuzz: setup
 	done
 
 lint: setup
+	scripts/check-links
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Scores every SNV of the human mitochondrial genome with the small model that comes along, then looks at the result.
+# Scores every SNV of the human mitochondrial genome with the small model that ships with vestore, then inspects the result.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
