@@ -74,7 +74,7 @@ impl Encoder {
         }
         let last_norm = self.name("encoder.emb_layer_norm_after");
         if let Some(last) = states.last_mut().filter(|_| self.has(&last_norm)) {
-            last.iter_mut().for_each(|vector| *vector = self.norm(&last_norm, vector));
+            *last = last.iter().map(|vector| self.norm(&last_norm, vector)).collect();
         }
         states
     }
@@ -124,7 +124,7 @@ impl Encoder {
             let mut vector = self.row("word_embeddings", *id as usize, length).to_vec();
             if let Some(kept) = self.options.kept {
                 let scale = if *id == MASK { 0.0 } else { kept / (1.0 - masked) };
-                vector.iter_mut().for_each(|number| *number *= scale);
+                vector = vector.iter().map(|number| number * scale).collect();
             }
             if let Positions::Learned { first } = self.options.positions {
                 vector = sum(&vector, self.row("position_embeddings", first + at, length));
