@@ -7,17 +7,17 @@ use serde_json::Value;
 use super::engine;
 use super::output::say;
 
-/// What people can type. Without the engine, its verbs stand there without their flags, and a remark says so.
+/// The whole command line. Without the engine, its verbs have no flags, and a remark says so.
 pub(super) fn all() -> anyhow::Result<Command> {
     let own = super::Arguments::command();
     if !engine::is_installed()? {
-        say(format_args!("vestore-ingest is not beside vestore: the flags of its verbs are left out"));
+        say(format_args!("vestore-ingest is not beside vestore; the flags of its verbs are left out"));
         return Ok(own);
     }
     Ok(merged(own, &engine::verbs()?))
 }
 
-/// `own` with the verbs that it hands over, which leave even `--help` to the engine, as the engine has them.
+/// `own` with the verbs that it hands over (those that leave `--help` to the engine) replaced by the engine's.
 fn merged(own: Command, engine: &Value) -> Command {
     if own.is_disable_help_flag_set() {
         return command(engine);
