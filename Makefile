@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -43,6 +43,15 @@ lint: setup
 	scripts/check-links
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --locked
+
+# Licences, duplicate versions and, where the database can be fetched, advisories of all crates; see deny.toml.
+audit:
+	@$(CARGO) deny --version >/dev/null 2>&1 || \
+		{ echo "cargo-deny is not installed: run \`cargo install cargo-deny --locked\`"; exit 1; }
+	$(CARGO) deny --workspace check licenses bans sources
+	if $(CARGO) deny fetch db; then $(CARGO) deny --workspace check advisories; else \
+		echo "not checked: the database of advisories cannot be fetched"; fi
 
 # The engine beside a Python baseline on the same weights; installs the baseline (5 GB) once.
 bench-engine: setup

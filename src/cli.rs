@@ -2,6 +2,7 @@
 
 mod annotate;
 mod compact;
+mod completions;
 mod diff;
 mod engine;
 mod explain;
@@ -11,6 +12,7 @@ mod info;
 mod init;
 mod interrupt;
 mod libtorch;
+mod man;
 mod model;
 mod output;
 mod places;
@@ -19,6 +21,7 @@ mod reference;
 mod run;
 mod study;
 mod track;
+mod verbs;
 mod verify;
 
 use std::io;
@@ -90,6 +93,10 @@ enum Verb {
     /// Say where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
+    /// Print a script that completes commands in a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages, one for each verb
+    Man(man::Arguments),
 }
 
 /// Runs the program.
@@ -119,6 +126,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
         Verb::Reference(verb) => reference::run(&verb),
+        Verb::Completions(arguments) => completions::run(&arguments),
+        Verb::Man(arguments) => man::run(&arguments),
     };
     match done {
         Ok(code) => code,

@@ -4,6 +4,7 @@
 
 mod ablation;
 mod command_line;
+mod completions;
 mod crash;
 mod damage;
 mod evaluate;

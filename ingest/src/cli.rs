@@ -20,12 +20,13 @@ mod study_pretrain;
 mod tokenizer;
 mod tuned;
 mod tuning;
+mod verbs;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use vestore::{Store, StoreError, Writer};
 use vestore_ingest::{PretrainError, TuningError};
 use vestore_schema::{LocusError, NameError};
@@ -63,6 +64,9 @@ enum Verb {
     /// Learn tokenizers
     #[command(subcommand)]
     Tokenizer(Tokenizer),
+    /// Describe all verbs as JSON
+    #[command(hide = true)]
+    Verbs,
 }
 
 #[derive(Subcommand)]
@@ -115,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),
+        Verb::Verbs => verbs::run(&Arguments::command()),
     };
     match done {
         Ok(code) => code,

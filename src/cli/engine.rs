@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use super::libtorch;
 
@@ -20,8 +22,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(verb: &[OsString], rest: Vec<OsString>) -> anyhow::Result<ExitCode> {
-    let program = std::env::current_exe().context("cannot find out where this program lies")?;
-    let engine = program.with_file_name(ENGINE);
+    let engine = place()?;
     if !engine.is_file() {
         bail!(
             "`{}` needs the engine, and there is no {}; `make build` makes both programs",
@@ -29,7 +30,34 @@ pub(super) fn run(verb: &[OsString], rest: Vec<OsString>) -> anyhow::Result<Exit
             engine.display()
         );
     }
-    let libraries = libtorch::library_path(program.parent().unwrap_or(&program))?;
-    let error = Command::new(&engine).args(verb).args(rest).env(libtorch::VARIABLE, libraries).exec();
+    let error = command(&engine)?.args(verb).args(rest).exec();
     Err(error).with_context(|| format!("cannot start {}", engine.display()))
+}
+
+pub(super) fn is_installed() -> anyhow::Result<bool> {
+    Ok(place()?.is_file())
+}
+
+/// The verbs of the engine, as `ingest/src/cli/verbs.rs` describes them.
+pub(super) fn verbs() -> anyhow::Result<Value> {
+    let engine = place()?;
+    let output = command(&engine)?.arg("verbs").output();
+    let output = output.with_context(|| format!("cannot start {}", engine.display()))?;
+    if !output.status.success() {
+        bail!("{} failed: {}", engine.display(), String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{} is of another version than this program", engine.display()))
+}
+
+fn place() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find out where this program lies")?;
+    Ok(program.with_file_name(ENGINE))
+}
+
+fn command(engine: &Path) -> anyhow::Result<Command> {
+    let libraries = libtorch::library_path(engine.parent().unwrap_or(engine))?;
+    let mut command = Command::new(engine);
+    command.env(libtorch::VARIABLE, libraries);
+    Ok(command)
 }
