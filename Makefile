@@ -15,8 +15,9 @@ demo: build
 	examples/demo.sh
 
 # The whole workspace is built first: tests start both programs and refuse stale ones.
+# Threads of libtorch that wait do not spin: beside another program that would take minutes.
 test: build
-	$(CARGO) test --release --workspace --locked
+	OMP_WAIT_POLICY=passive $(CARGO) test --release --workspace --locked
 
 # The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
 # targets where cargo-fuzz is installed. About an hour.

@@ -1,12 +1,7 @@
 //! Every family's hidden states and logits agree with an independent float64 implementation over the same weights.
 
-#[path = "support/files.rs"]
-mod files;
-#[path = "support/float64.rs"]
-mod float64;
-
-use files::{configure, directory, load};
-use float64::{Encoder, Inner, Names, Options, Positions};
+use crate::support::float64::{Encoder, Inner, Names, Options, Positions};
+use crate::support::{configure, directory, load};
 use serde_json::json;
 use tch::{Kind, Tensor};
 use vestore_ingest::synthetic::{NamedWeight, SyntheticFamily, SyntheticShape, weights, write_checkpoint};

@@ -2,6 +2,7 @@
 
 mod ablation;
 mod adapters;
+mod arithmetic;
 mod checkpoints;
 mod engines;
 mod finetuning;
@@ -18,6 +19,7 @@ mod training;
 mod support {
     pub(crate) mod dna;
     pub(crate) mod files;
+    pub(crate) mod float64;
 
     pub(crate) use files::*;
 }
