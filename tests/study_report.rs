@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vestore::{Store, study_report};
-use vestore_schema::{Study, StudyRun, Variation, mean_and_deviation};
+use vestore::{Store, Study, StudyRun, Variation, mean_and_deviation, study_report};
 
 use crate::programs::{fails, ok, rows, said};
 use crate::study::{CLASSES, NUMBERS, put, study};

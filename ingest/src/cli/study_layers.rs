@@ -8,14 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
-use vestore::{Store, Writer, check_output_folder};
+use vestore::{
+    LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer, check_output_folder,
+};
 use vestore_ingest::{
     Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, finetune, rank_layers,
     source_of, threads, tuning_metrics, verdicts,
 };
-use vestore_schema::{
-    Digest, LayerVerdict, Model, Study, StudyFigure, StudyResult, StudyRun, Variation, check_name,
-};
+use vestore_schema::{Digest, Model, check_name};
 
 use super::finetune::{record, shown};
 use super::machine::MachineArguments;

@@ -1,7 +1,7 @@
 //! What was studied, what came of it in short, and what is missing.
 
+use super::study::Variation;
 use serde_json::Value;
-use vestore_schema::Variation;
 
 use super::cells::change;
 use super::number::{count, date, share, signed};
