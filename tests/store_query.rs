@@ -123,7 +123,7 @@ fn wide(store: &Store, condition: Option<&str>) -> (Vec<Track>, Vec<RecordBatch>
     if let Some(text) = condition {
         rows = rows.with_filter(&Filter::parse(text).unwrap(), store.assembly()).unwrap();
     }
-    (plan.tracks.clone(), rows.map(Result::unwrap).collect())
+    (plan.tracks.to_vec(), rows.map(Result::unwrap).collect())
 }
 
 fn shortest(value: f32) -> String {
