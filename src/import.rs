@@ -4,6 +4,7 @@ mod cell;
 mod columns;
 mod distinct;
 mod error;
+mod feed;
 mod info;
 mod keys;
 mod labelled;

@@ -124,8 +124,8 @@ impl Group {
         };
         let mean = normalizer.duplicates == Duplicates::Mean;
         let other = if mean { &self.latest } else { &self.row.values };
-        let equal = self.row.status == row.status
-            && other.iter().map(rounded).eq(row.values.iter().map(rounded));
+        let equal =
+            self.row.status == row.status && other.iter().map(rounded).eq(row.values.iter().map(rounded));
         if equal {
             normalizer.report.duplicates += 1;
         } else {

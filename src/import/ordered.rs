@@ -84,7 +84,8 @@ impl Ordered {
     }
 }
 
-fn allele_bytes(batch: &RecordBatch) -> usize {
+/// Bytes of the alleles of a batch of rows.
+pub(super) fn allele_bytes(batch: &RecordBatch) -> usize {
     let bytes = |column: usize| {
         let offsets = batch.column(column).as_string::<i32>().value_offsets();
         offsets[batch.num_rows()] - offsets[0]

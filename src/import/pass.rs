@@ -2,23 +2,22 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use arrow::array::RecordBatch;
 use vestore_schema::{Segment, Status, Table, Track};
 
 use super::distinct::{Duplicates, Group, distinct};
+use super::feed::{Feed, Handed, Part};
 use super::ordered::{MOST_HELD_BYTES, Ordered};
 use super::records::CHUNK;
 use super::rows::Normalizer;
 use super::sorted::SortedBlocks;
 use super::{Blocks, ImportError, ImportOptions};
-use crate::store::{ScoreRow, Store, StoreError, Writer, score_batch};
+use crate::store::{ScoreRow, Store, Writer, score_batch};
 use crate::variants::{Contigs, Report, Sort, SortedRows};
 
-/// Rows of one segment.
-const SEGMENT_ROWS: usize = 1 << 20;
 /// Rows that are built at once when they come out of the sort.
 const BATCH_ROWS: usize = 8192;
 /// Bytes that sorting may take.
@@ -44,9 +43,6 @@ pub(super) struct Made {
     pub(super) without_score: u64,
 }
 
-/// What is handed from the thread that makes rows to the one that writes them.
-type Handed = Result<(u32, RecordBatch), ImportError>;
-
 /// Writes the rows of `blocks` as segments. One thread reads and checks, this one writes.
 pub(super) fn pass(
     writer: &mut Writer,
@@ -68,10 +64,10 @@ pub(super) fn pass(
             }
             made
         });
-        let mut feed = Feed { batches: &batches, waiting: None, error: None };
+        let mut feed = Feed::new(&batches);
         let mut segments = Vec::new();
         while let Some(contig) = feed.contig() {
-            let part = Part { feed: &mut feed, contig, rows: 0 };
+            let part = Part::new(&mut feed, contig);
             segments.extend(writer.write(Table::Scores, track, None, contig, part)?);
         }
         let error = feed.error;
@@ -82,47 +78,6 @@ pub(super) fn pass(
             None => Ok((segments, made?)),
         }
     })
-}
-
-/// Batches as they come from the other thread.
-struct Feed<'a> {
-    batches: &'a Receiver<Handed>,
-    waiting: Option<(u32, RecordBatch)>,
-    error: Option<ImportError>,
-}
-
-impl Feed<'_> {
-    /// The contig of the next batch.
-    fn contig(&mut self) -> Option<u32> {
-        if self.waiting.is_none() && self.error.is_none() {
-            match self.batches.recv() {
-                Ok(Ok(batch)) => self.waiting = Some(batch),
-                Ok(Err(error)) => self.error = Some(error),
-                Err(_) => {}
-            }
-        }
-        self.waiting.as_ref().map(|(contig, _)| *contig)
-    }
-}
-
-/// The batches of one segment.
-struct Part<'a, 'b> {
-    feed: &'a mut Feed<'b>,
-    contig: u32,
-    rows: usize,
-}
-
-impl Iterator for Part<'_, '_> {
-    type Item = Result<RecordBatch, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows >= SEGMENT_ROWS || self.feed.contig() != Some(self.contig) {
-            return None;
-        }
-        let (_, batch) = self.feed.waiting.take()?;
-        self.rows += batch.num_rows();
-        Some(Ok(batch))
-    }
 }
 
 /// Values that hold the number of a line through a sort.

@@ -3,8 +3,8 @@
 use arrow::array::{Array, Float32Builder, StringBuilder};
 use vestore_schema::Assembly;
 
-use super::rows::Normalizer;
 use super::records::CHUNK;
+use super::rows::Normalizer;
 use super::{Block, Blocks, ImportError};
 use crate::variants::{Contigs, Sort, SortedRows};
 

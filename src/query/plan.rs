@@ -240,9 +240,9 @@ impl QueryPlan {
                 let ranges = &part.ranges;
                 let whole = |segment: &Segment| {
                     let next = ranges.partition_point(|range| range.end <= segment.first);
-                    ranges.get(next).is_some_and(|range| {
-                        range.start <= segment.first && segment.last < range.end
-                    })
+                    ranges
+                        .get(next)
+                        .is_some_and(|range| range.start <= segment.first && segment.last < range.end)
                 };
                 part.segments.retain(|(_, segment)| {
                     let is_whole = whole(segment);

@@ -293,7 +293,9 @@ struct Head {
 
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        Row::first_of(&other.row).compare(Row::first_of(&self.row), self.ordering).then_with(|| other.run.cmp(&self.run))
+        Row::first_of(&other.row)
+            .compare(Row::first_of(&self.row), self.ordering)
+            .then_with(|| other.run.cmp(&self.run))
     }
 }
 
