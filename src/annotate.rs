@@ -3,6 +3,8 @@
 mod bcf;
 mod chunk;
 mod lookup;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io::{self, Write};

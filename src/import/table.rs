@@ -383,3 +383,79 @@ fn runs(names: &StringArray) -> Vec<(String, usize)> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, ListArray, ListBuilder, StringBuilder};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    /// A row for each list of alternates and scores.
+    fn write(path: &Path, references: &[&str], counts: &[usize]) {
+        let mut alternates = ListBuilder::new(StringBuilder::new());
+        for count in counts {
+            alternates.append_value((0..*count).map(|number| Some("C".repeat(number + 2))));
+        }
+        let scores = counts.iter().map(|count| Some((0..*count).map(|number| Some(number as f64))));
+        let table: Vec<(&str, ArrayRef)> = vec![
+            ("chrom", Arc::new(StringArray::from(vec!["1"; counts.len()]))),
+            ("pos", Arc::new(Int64Array::from_iter_values(5..5 + counts.len() as i64))),
+            ("ref", Arc::new(StringArray::from(references.to_vec()))),
+            ("alt", Arc::new(alternates.finish())),
+            ("s", Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(scores))),
+        ];
+        let batch = RecordBatch::try_from_iter(table).unwrap();
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+
+    fn open(path: &Path) -> ParquetBlocks {
+        let source = Source::open(path, path.parent().unwrap()).unwrap();
+        let columns = [("s".to_owned(), "s".to_owned())];
+        ParquetBlocks::open(&source, &KeyColumns::default(), &columns).unwrap()
+    }
+
+    #[test]
+    fn lists_of_alternates_become_the_same_rows_in_small_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        write(&path, &["AAA", "A", "AA", "A"], &[3, 1, 2, 1]);
+        let read = |most_bytes: usize| {
+            let mut blocks = ParquetBlocks { most_bytes, ..open(&path) };
+            let (mut rows, mut lengths) = (Vec::new(), Vec::new());
+            while let Some(block) = blocks.next().unwrap() {
+                lengths.push(block.lines.len());
+                for row in 0..block.lines.len() {
+                    rows.push((
+                        block.lines[row],
+                        block.positions[row],
+                        block.references.value(row).to_owned(),
+                        block.alternates.value(row).to_owned(),
+                        block.values[0].value(row),
+                    ));
+                }
+            }
+            (rows, lengths)
+        };
+        let (rows, lengths) = read(BLOCK_BYTES);
+        assert_eq!(lengths, [7]);
+        assert_eq!(rows[5], (3, 7, "AA".to_owned(), "CCC".to_owned(), 1.0));
+        assert_eq!(read(0), (rows.clone(), vec![3, 1, 2, 1]));
+        assert_eq!(read(6), (rows, vec![3, 4]));
+    }
+
+    #[test]
+    fn a_row_whose_alternates_would_fill_memory_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        write(&path, &["A", &"A".repeat(1 << 20)], &[1, 300]);
+        let error = open(&path).next().err().unwrap().to_string();
+        assert!(error.contains("row 2: ref `AAA") && error.contains("bcftools norm -m-"), "{error}");
+    }
+}

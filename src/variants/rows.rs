@@ -93,7 +93,7 @@ pub(super) fn encode_raw(
 const VALUE_COUNT: usize = 4;
 
 /// One encoded row, borrowed from the bytes that begin with it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a>(&'a [u8]);
 
 impl<'a> Row<'a> {

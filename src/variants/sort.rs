@@ -518,7 +518,7 @@ mod tests {
         assert_eq!((runs, in_memory.duplicates()), (0, (rows.len() - wanted.len()) as u64));
         assert!(in_memory.duplicates() > 100);
         assert_eq!(read(&in_memory, 0), wanted);
-        for (memory, least_runs) in [(1 << 20, 2), (64 << 10, FAN_IN), (4 << 10, FAN_IN * FAN_IN / 8)] {
+        for (memory, least_runs) in [(1 << 20, 2), (32 << 10, FAN_IN), (4 << 10, FAN_IN * FAN_IN / 8)] {
             let (spilled, runs) = sorted(&rows, memory);
             assert!(runs >= least_runs, "{runs} runs in {memory} bytes");
             assert_eq!(read(&spilled, 0), wanted);
@@ -552,6 +552,70 @@ mod tests {
                 );
             }
             assert!(read.next_valued().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn repeats_are_ordered_by_as_many_of_their_values_as_asked_for() {
+        let variant = rows(1, 8)[0].0.clone();
+        let mut random = Random::new(5);
+        let values: Vec<[f32; 2]> =
+            (0..500).map(|at| [f32::from_bits(random.below(9) as u32), f32::from_bits(at)]).collect();
+        let mut wanted = values.clone();
+        wanted.sort_by_key(|[first, _]| first.to_bits());
+        for memory in [64 << 20, 4 << 10] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut sort = Sort::with_repeats(1, memory, folder.path().into());
+            for values in &values {
+                sort.push_valued(&variant, None, values).unwrap();
+            }
+            let mut read = sort.into_rows().unwrap();
+            let found: Vec<Vec<f32>> =
+                std::iter::from_fn(|| read.next_valued().unwrap().map(|(_, _, values)| values)).collect();
+            assert_eq!(found, wanted, "{memory}");
+        }
+    }
+
+    #[test]
+    fn few_runs_of_long_rows_are_merged_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sort = Sort::new(256 << 10, folder.path().into());
+        let variant = |number: usize| Variant {
+            contig: 0,
+            position: (number * 7 % 40) as u32,
+            reference: "A".repeat(50_000).into(),
+            alternate: "C".into(),
+        };
+        (0..40).try_for_each(|number| sort.push(&variant(number), None)).unwrap();
+        let runs = &sort.spilled.as_ref().unwrap().runs;
+        assert!(runs.len() > 3, "{} runs", runs.len());
+        // Each has a frame of a row, stored and expanded.
+        assert_eq!(sort.fan_in(runs), 2);
+        let found: Vec<u32> = sort.into_rows().unwrap().map(|row| row.unwrap().0.position).collect();
+        assert!(found.iter().copied().eq(0..40), "{found:?}");
+    }
+
+    #[test]
+    fn begins_of_alleles_order_as_alleles_do() {
+        let mut random = Random::new(6);
+        let mut allele = || -> Box<str> {
+            (0..random.below(4))
+                .map(|_| char::from([0, 1, b'A', b'C', b'Z'][random.below(5) as usize]))
+                .collect()
+        };
+        let encoded: Vec<Vec<u8>> = (0..300)
+            .map(|_| {
+                let variant = Variant { contig: 0, position: 0, reference: allele(), alternate: allele() };
+                let mut bytes = Vec::new();
+                super::super::rows::encode(&variant, None, &mut bytes);
+                bytes
+            })
+            .collect();
+        for a in encoded.iter().map(|bytes| Row::first_of(bytes)) {
+            for b in encoded.iter().map(|bytes| Row::first_of(bytes)) {
+                let order = a.alleles_prefix().cmp(&b.alleles_prefix());
+                assert!(order.is_eq() || order == a.compare_variant(b), "{a:?} {b:?}");
+            }
         }
     }
 
