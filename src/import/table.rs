@@ -100,10 +100,10 @@ impl ParquetBlocks {
         let lines: Vec<u64> = (self.rows + 1..=self.rows + batch.num_rows() as u64).collect();
         let references = self.text(batch, &self.keys[2], &lines)?;
         let mut bytes = 0_usize;
-        for row in 0..batch.num_rows() {
+        for (row, line) in lines.iter().enumerate() {
             let (reference, count) = (references.value(row), lists.length(row));
             if let Some(problem) = too_many_alleles(reference.len(), 0, count) {
-                return Err(self.wrong(lines[row], &self.keys[2], reference, problem));
+                return Err(self.wrong(*line, &self.keys[2], reference, problem));
             }
             bytes += reference.len() * count;
             if bytes > self.most_bytes && row > 0 {
