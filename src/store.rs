@@ -46,6 +46,7 @@ pub(crate) use rows::round;
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;
 pub(crate) use recovery::is_segment_file;
+pub(crate) use segment::PAGE_ROWS;
 
 /// A variant effect store. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]

@@ -82,18 +82,19 @@ fn typed(number: u32) -> Vec<u8> {
 }
 
 impl Chunk {
-    /// Reads whole records; `before` records were read before them.
+    /// As [`Chunk::parse`] for whole records; `before` records were read before those from `from` on.
     pub(super) fn parse_bcf(
         &mut self,
         path: &Path,
         records: &[u8],
+        from: usize,
         before: u64,
         header: &Header,
         contigs: &mut Contigs<'_>,
-    ) -> Result<(), AnnotateError> {
+    ) -> Result<usize, AnnotateError> {
         self.clear();
-        let mut at = 0;
-        while at < records.len() {
+        let mut at = from;
+        while at < records.len() && !self.is_full() {
             let number = before + self.records.len() as u64 + 1;
             let damaged = |problem| malformed(path, number, "record", b"", problem);
             let short = || damaged("is too short for its fields");
@@ -138,13 +139,13 @@ impl Chunk {
             self.unknown_contigs += u64::from(contig.is_none());
             self.records.push(Record { info: start..end, lacking: 0, alleles: first..self.alleles as u32 });
         }
-        Ok(())
+        Ok(at)
     }
 }
 
-/// Appends `records` with the values of `chunk` at the end of what they share, which is INFO, to `out`.
-pub(super) fn splice(chunk: &Chunk, records: &[u8], header: &Header, out: &mut Vec<u8>) {
-    let mut at = 0;
+/// Appends `records` from `from` on with the values of `chunk` at the end of what they share, which is INFO, to `out`.
+pub(super) fn splice(chunk: &Chunk, records: &[u8], from: usize, header: &Header, out: &mut Vec<u8>) {
+    let mut at = from;
     for record in &chunk.records {
         let Range { start, end } = record.info;
         let mut added = Vec::new();

@@ -158,7 +158,7 @@ fn by_position(
     plan: &QueryPlan,
     rules: &OutputRules<'_>,
 ) -> anyhow::Result<()> {
-    let [track] = plan.tracks.as_slice() else {
+    let [track] = &plan.tracks[..] else {
         let names: Vec<&str> = plan.tracks.iter().map(|track| track.name.as_str()).collect();
         return Err(Usage(format!(
             "this format holds one track; choose one with --track, of {}",

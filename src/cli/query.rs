@@ -194,6 +194,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if let Some(filter) = &filter {
             plan = plan.with_filter(filter)?;
         }
+        if arguments.count && missing.is_empty() {
+            let count = plan.count()?.min(left as u64);
+            print(format_args!("{count}"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let rows = limited(plan.rows(), &mut left, |batch| strike_out(&mut missing, &store, batch));
         write(arguments, format, &plan, plan.schema(), rows, Text::new(output, compressed))?;
     }

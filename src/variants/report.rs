@@ -155,25 +155,23 @@ impl Report {
         self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))
     }
 
-    /// Counts and lists a row of a variant that has another score already; `describe` says both. File and line are
-    /// empty: by then rows are sorted.
+    /// Counts and lists a row of a variant that has another score already; `describe` says both.
     ///
     /// # Errors
     /// The listing cannot be written.
     pub fn conflict(
         &mut self,
-        variant: &Variant,
-        assembly: &Assembly,
+        listed: &Listed<'_>,
         describe: impl FnOnce() -> String,
     ) -> Result<(), ReportError> {
         self.conflicts += 1;
         self.first_conflict.get_or_insert_with(describe);
-        let contig = &assembly.contig(variant.contig).name;
-        let Variant { position, reference, alternate, .. } = variant;
-        self.list(format_args!(
-            "\t\t{contig}\t{}\t{reference}\t{alternate}\tconflicting_duplicate",
-            position + 1
-        ))
+        self.list_allele(listed, "conflicting_duplicate")
+    }
+
+    /// Whether rows are listed, and not only counted.
+    pub(crate) fn has_listing(&self) -> bool {
+        self.listing.is_some()
     }
 
     /// The first row that [`Report::conflict`] took, in words.
