@@ -147,8 +147,8 @@ mod tests {
             ("ACGT\n", "no FASTA"),
             (">a\nAC\n>b\n>c\nA\n", "`b` is empty"),
             (">a\nAC\n>b", "`b` is empty"),
-            (">a\nAC\nA-\n", "line 3: `-` is no base"),
-            (">a\nA\rC\n", "line 2: `\\r` is no base"),
+            (">a\nAC\nA-\n", "line 3: `-` is not a base"),
+            (">a\nA\rC\n", "line 2: `\\r` is not a base"),
             ("> a\nAC\n", "line 1: header `> a` names no contig"),
             (">a\u{1b}[31m\nAC\n", "line 1: header `>a\\u{1b}[31m` names no contig"),
         ] {
