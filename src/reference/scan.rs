@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_refused_by_name() {
         for (text, part) in [
-            ("", "no FASTA"),
-            ("ACGT\n", "no FASTA"),
+            ("", "not a FASTA file"),
+            ("ACGT\n", "not a FASTA file"),
             (">a\nAC\n>b\n>c\nA\n", "`b` is empty"),
             (">a\nAC\n>b", "`b` is empty"),
             (">a\nAC\n>a\nAC\n", "line 3: contig `a` appears twice"),

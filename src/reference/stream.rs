@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn what_is_no_fasta_is_refused_with_its_line() {
         for (text, part) in [
-            ("", "no FASTA"),
-            ("ACGT\n", "no FASTA"),
+            ("", "not a FASTA file"),
+            ("ACGT\n", "not a FASTA file"),
             (">a\nAC\n>b\n>c\nA\n", "`b` is empty"),
             (">a\nAC\n>b", "`b` is empty"),
             (">a\nAC\nA-\n", "line 3: `-` is not a base"),
