@@ -176,16 +176,15 @@ impl BcfRecords {
             let bytes = site.text().ok_or_else(short)?;
             // What is no allele is rejected when it is normalized.
             let text = String::from_utf8_lossy(bytes);
-            match index {
-                0 => record.reference.push_str(&text),
-                _ => {
-                    if index > 1 {
-                        record.alternates.push(',');
-                    }
-                    // In text it would part two alleles: written as VCF 4.3 encodes it, it is one, and invalid.
-                    record.alternates.push_str(&text.replace(',', "%2C"));
-                }
+            if index == 0 {
+                record.reference.push_str(&text);
+                continue;
             }
+            if index > 1 {
+                record.alternates.push(',');
+            }
+            // In text it would part two alleles: written as VCF 4.3 encodes it, it is one, and invalid.
+            record.alternates.push_str(&text.replace(',', "%2C"));
         }
         let count = usize::from(site.alleles).saturating_sub(1);
         if let Some(problem) = too_many_alleles(record.reference.len(), record.alternates.len(), count) {
