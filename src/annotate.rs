@@ -51,7 +51,7 @@ pub enum AnnotateError {
     #[error(transparent)]
     RefMismatch(#[from] RefMismatchError),
     /// The output cannot be written.
-    #[error("cannot write the output: {0}")]
+    #[error("cannot write the output")]
     Output(#[from] io::Error),
     /// The header declares a field that would be added.
     #[error(
@@ -369,6 +369,11 @@ impl LazyReference<'_> {
 
     fn contig_name(&self, contig: u32) -> &str {
         &self.plan.store().assembly().contig(contig).name
+    }
+
+    /// In bases.
+    fn contig_length(&self, contig: u32) -> u64 {
+        self.plan.store().assembly().contig(contig).length.into()
     }
 }
 

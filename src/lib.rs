@@ -9,6 +9,7 @@ mod export;
 #[cfg(test)]
 mod fixture;
 mod import;
+mod interrupt;
 mod output;
 mod query;
 mod reference;
@@ -27,6 +28,7 @@ pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
     TableRows, import,
 };
+pub use interrupt::on_interrupt;
 pub use output::{
     Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,
 };

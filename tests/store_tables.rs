@@ -406,13 +406,21 @@ fn names_of_outputs_keep_what_they_promise() {
     assert!(text(&out("e.bedgraph.gz")).contains("chr1\t699\t700\t0.5\n"));
     succeed("annotate {} {} {}", &[&store, &vcf, &out("a.vcf.bgz")]);
     assert!(text(&out("a.vcf.bgz")).contains("t_s=0.5"));
+    // Without an extension nothing is promised.
+    succeed("query {} -o {}", &[&store, &out("table")]);
+    assert_eq!(fs::read_to_string(out("table")).unwrap(), succeed("query {}", &[&store]));
     for (words, name, part) in [
         ("query {} -o {}", "q.tsv.zst", "cannot write `.zst` files"),
         ("export {} -o {}", "e.tsv.xz", "cannot write `.xz` files"),
-        ("query {} -o {}", "q.parquet.gz", "not compressed again"),
+        ("query {} -o {}", "q.parquet.gz", "compressed already"),
         ("query {} --format tsv -o {}", "q2.csv", "says csv, but --format is tsv"),
         ("export {} --format vcf -o {}", "e2.tsv", "says tsv, but --format is vcf"),
-        ("query {} -o {}", "q.bw", "query does not write bigwig"),
+        ("query {} -o {}", "q.arrow.gz", "compressed already"),
+        ("query {} -o {}", "q.bw", "no known extension; expected .tsv, .tab, .csv"),
+        ("query {} -o {}", "q.bed", "no known extension"),
+        ("query {} -o {}", "q.gz", "no known extension"),
+        ("export {} -o {}", "e.csv", "no known extension; expected .tsv"),
+        ("export {} -o {}", "e", "choose a format with --format"),
     ] {
         let done = run(words, &[&store, &out(name)]);
         let told = String::from_utf8_lossy(&done.stderr).into_owned();

@@ -232,7 +232,7 @@ fn a_study_that_makes_no_sense_is_refused_and_leaves_nothing() {
         let told = writer.put_study(&study).unwrap_err().to_string();
         assert!(told.contains(reason), "{told}");
     };
-    refused(|study| study.name = "a b".to_owned(), "is no name for a track, model or study");
+    refused(|study| study.name = "a b".to_owned(), "invalid name of a track, model or study");
     refused(|study| study.metrics.clear(), "0 metrics");
     refused(|study| study.metrics[1] = "auroc".to_owned(), "each once");
     refused(|study| study.higher_is_better.truncate(3), "4 metrics, which must be one or more");

@@ -247,6 +247,16 @@ impl Chunk {
                     None => check.beyond(),
                 }
             }
+        } else {
+            // Without a reference, lengths alone can be compared.
+            for site in &sites {
+                let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
+                if site.position == 0 || site.position > reference.contig_length(site.contig) {
+                    check.beyond();
+                } else {
+                    check.count(RefComparison::Unknown, 0, "", site.position, stated)?;
+                }
+            }
         }
         differing.sort_by_key(|(site, _)| site.number);
         for (site, found) in differing {

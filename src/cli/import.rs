@@ -67,7 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(step) = &arguments.precision
         && !step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0)
     {
-        return Err(Usage(format!("`{step}` is no precision; write a positive step such as 0.001")).into());
+        return Err(
+            Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")).into()
+        );
     }
     let store = arguments.reference.open(&arguments.store)?;
     let split = |text: &String| match text.split_once('=') {

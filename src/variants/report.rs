@@ -219,7 +219,11 @@ impl Report {
             line(*count, "", &format!("left out: {rejection}"));
         }
         for (contig, count) in &self.unknown_contigs {
-            line(*count, "", &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
+            line(
+                *count,
+                "",
+                &format!("of them on contig `{}`, which is not in the reference", visible(contig)),
+            );
         }
         text
     }
@@ -276,7 +280,7 @@ mod tests {
         assert_eq!(
             report.summary(),
             "3 records read\n1 allele that cannot be scored: symbolic\n2 left out: unknown_contig\n\
-             2 of them on contig `z`, which the reference lacks\n"
+             2 of them on contig `z`, which is not in the reference\n"
         );
         let error =
             Report::with_listing(&path.with_extension("tsv.gz"), &OutputRules::default()).unwrap_err();
