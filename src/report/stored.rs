@@ -55,13 +55,11 @@ impl Store {
 /// The study of a name among `reports`.
 fn find(store: &Store, reports: &[ReportRecord], name: &str) -> Result<Study, StoreError> {
     let heads = || reports.iter().filter(|report| report.part.is_empty());
-    match heads().find(|report| report.name == name) {
-        Some(report) => read_study(store, report),
-        None => {
-            let known = heads().map(|report| report.name.clone()).collect();
-            Err(StoreError::Unknown { kind: "study", name: name.to_owned(), known })
-        }
+    if let Some(report) = heads().find(|report| report.name == name) {
+        return read_study(store, report);
     }
+    let known = heads().map(|report| report.name.clone()).collect();
+    Err(StoreError::Unknown { kind: "study", name: name.to_owned(), known })
 }
 
 /// The runs of `study` among `reports`, in order.
