@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    AdamWOptions, Decay, Device, Genome, LengthWarmup, Masked, Model, ModelSource, Pretrained,
-    PretrainingData, PretrainingPlan, PretrainingRun, Schedule, Stretches, pretrain, training_batch,
+    AdamWOptions, Decay, Device, Genome, KnownRegions, LengthWarmup, Masked, Model, ModelSource, Pretrained,
+    PretrainingData, PretrainingPlan, PretrainingRun, Schedule, pretrain, training_batch,
 };
 
 /// Most that a loss may differ, in nats a token: float32 sums in another order, over all steps.
@@ -38,8 +38,8 @@ fn main() -> anyhow::Result<()> {
     let fasta = directory.path().join("genome.fa");
     std::fs::write(&fasta, random_dna(2_000_000))?;
     let genome = Genome::read(&[fasta])?;
-    let training = Stretches::new(&genome, &[], &[]);
-    let nothing = Stretches::default();
+    let training = KnownRegions::new(&genome, &[], &[]);
+    let nothing = KnownRegions::default();
     println!("| encoder | tokens a step | vestore, tokens/s | transformers + torch, tokens/s | ratio |");
     println!("|---|---|---|---|---|");
     for (name, hidden, layers, batch_tokens, steps) in

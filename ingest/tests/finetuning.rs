@@ -12,7 +12,7 @@ use vestore_ingest::synthetic::{
 };
 use vestore_ingest::{
     AdamWOptions, AdapterKind, Device, Example, Finetuned, Finetuning, Kind, Model, ModelSource, Strands,
-    TuningData, TuningError, TuningInput, TuningMethod, TuningPlan, TuningTask, finetune, rank_layers,
+    TrainError, TuningData, TuningInput, TuningMethod, TuningPlan, TuningTask, finetune, rank_layers,
     reverse_complement,
 };
 
@@ -122,7 +122,7 @@ impl Bench {
         source: &ModelSource,
         output: &Path,
         interrupted: bool,
-    ) -> Result<Option<Finetuned>, TuningError> {
+    ) -> Result<Option<Finetuned>, TrainError> {
         let [training, validation, test] = &self.examples;
         let data = TuningData { task: self.task, training, validation, identity: json!("seeded") };
         let run = Finetuning {

@@ -7,13 +7,13 @@ use anyhow::Context;
 use serde_json::json;
 use vestore::{Store, check_output_folder};
 use vestore_ingest::{
-    Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningMethod, TuningPlan, describe,
-    finetune, record_of, source_of,
+    Finetuned, Finetuning, LabelledWindows, ModelSource, TuningData, TuningFigure, TuningMethod, TuningPlan,
+    describe, finetune, record_of, source_of,
 };
 use vestore_schema::Model;
 
 use super::machine::MachineArguments;
-use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, check_free, model};
+use super::tuning::{DataArguments, MethodArgument, TuningArguments, check_free, model};
 use super::{interrupt, plural, say, writer};
 
 #[derive(clap::Args)]

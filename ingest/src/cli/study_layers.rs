@@ -10,8 +10,8 @@ use anyhow::{Context, bail, ensure};
 use serde_json::json;
 use vestore::{Store, Writer, check_output_folder};
 use vestore_ingest::{
-    Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, finetune, rank_layers,
-    source_of, threads, tuning_metrics, verdicts,
+    Device, Finetuned, Finetuning, LabelledWindows, ModelSource, TuningData, TuningFigure, TuningPlan,
+    finetune, rank_layers, source_of, threads, tuning_metrics, verdicts,
 };
 use vestore_schema::{
     Digest, LayerVerdict, Model, Study, StudyFigure, StudyResult, StudyRun, Variation, check_name,
@@ -19,7 +19,7 @@ use vestore_schema::{
 
 use super::finetune::{record, shown};
 use super::machine::MachineArguments;
-use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
+use super::tuning::{DataArguments, MethodArgument, TuningArguments, model};
 use super::{interrupt, say, writer};
 
 #[derive(clap::Args)]

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::json;
 use vestore_ingest::{
-    ContextModel, Genome, Interval, Kind, Losses, MAX_ORDER, MaskedOptions, Model, ModelSource, Part,
-    Stretches, masked_losses,
+    ContextModel, Genome, Interval, Kind, KnownRegions, Losses, MAX_ORDER, MaskedOptions, Model, ModelSource,
+    Part, masked_losses,
 };
 use vestore_schema::{Region, TokenizerKind};
 
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = one_device(&arguments.device)?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = Region::union(parse_regions(&arguments.held_out, &genome)?);
-    let training = Stretches::new(&genome, &[], &held_out);
+    let training = KnownRegions::new(&genome, &[], &held_out);
     let asked = parse_regions(&arguments.measure, &genome)?;
     let inside = |region: &Region| {
         held_out
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let region = region.display(genome.assembly());
         return Err(Usage(format!("--measure {region} is not held out; name it with --held-out too")).into());
     }
-    let measured = Stretches::new(&genome, if asked.is_empty() { &held_out } else { &asked }, &[]);
+    let measured = KnownRegions::new(&genome, if asked.is_empty() { &held_out } else { &asked }, &[]);
     let options = MaskedOptions {
         window: arguments.window,
         gap: arguments.gap,
@@ -133,7 +133,7 @@ fn context_name(order: usize) -> String {
     if order == 0 { "unigram".to_owned() } else { format!("context of {order} + {order}") }
 }
 
-fn contexts(highest: u32, genome: &Genome, training: &Stretches, losses: &Losses) -> Vec<Losses> {
+fn contexts(highest: u32, genome: &Genome, training: &KnownRegions, losses: &Losses) -> Vec<Losses> {
     (0..=highest).map(|order| ContextModel::count(genome, training, order).losses(genome, losses)).collect()
 }
 

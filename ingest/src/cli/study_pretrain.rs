@@ -8,8 +8,8 @@ use anyhow::Context;
 use serde_json::json;
 use vestore::check_output_folder;
 use vestore_ingest::{
-    Alleles, Device, Genome, Kind, Losses, MaskedOptions, Model, ModelSource, Part, Pretrained,
-    PretrainingData, PretrainingPlan, PretrainingRun, Stretches, masked_losses, pretrain,
+    Alleles, Device, Genome, Kind, KnownRegions, Losses, MaskedOptions, Model, ModelSource, Part, Pretrained,
+    PretrainingData, PretrainingPlan, PretrainingRun, masked_losses, pretrain,
 };
 
 use super::machine::MachineArguments;
@@ -70,8 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let interrupted = interrupt::watch()?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = parse_regions(&arguments.held_out, &genome)?;
-    let training = Stretches::new(&genome, &[], &held_out);
-    let measured = Stretches::new(&genome, &held_out, &[]);
+    let training = KnownRegions::new(&genome, &[], &held_out);
+    let measured = KnownRegions::new(&genome, &held_out, &[]);
     let mut alleles = Alleles::default();
     for file in &arguments.alleles {
         alleles.read(file, &genome)?;
@@ -115,7 +115,7 @@ fn measure(
     checkpoint: &Path,
     device: Device,
     genome: &Genome,
-    measured: &Stretches,
+    measured: &KnownRegions,
     arguments: &Arguments,
 ) -> anyhow::Result<Losses> {
     let model = Model::load(&ModelSource::new(checkpoint), device, Kind::Float)
