@@ -46,7 +46,8 @@ pub use evaluate::{
 pub use forward::{Launched, Outputs, launch, rows, run};
 pub use genome::{Genome, GenomeError, KnownRegions};
 pub use measure::{
-    ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,
+    BaseSet, ContextModel, Interval, Loss, LossComparison, Losses, MAX_ORDER, MaskedOptions, MeasureError,
+    masked_losses,
 };
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
@@ -64,7 +65,10 @@ pub use pipeline::{
 pub use random::Random;
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
 pub use source::{record_of, source_of};
-pub use study::{LayerRanking, rank_layers, verdicts};
+pub use study::{
+    IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent, LayerStudyOptions,
+    SeedInterval, StudyError, rank_layers, verdicts,
+};
 pub use tch::{Device, Kind};
 pub use tokenize::{
     BaseTokenizer, BpeTokenizer, CorpusCounts, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError,
@@ -75,7 +79,8 @@ pub use train::{
     AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, Finetuned, Finetuning, LengthWarmup, LossPoint,
     Masked, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult, PretrainingRun,
     RunDirectoryError, Schedule, StateError, TrainError, TuningData, TuningFigure, TuningInput, TuningMethod,
-    TuningPlan, TuningResult, WindowsError, finetune, is_trained, pretrain, training_batch, tuning_metrics,
+    TuningPlan, TuningResult, WindowsError, finetune, is_trained, pretrain, training_batch, tuned_record,
+    tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};

@@ -18,7 +18,7 @@ pub use error::TrainError;
 pub(crate) use finetune::TunedModel;
 pub use finetune::{
     Finetuned, Finetuning, TuningData, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult,
-    finetune, tuning_metrics,
+    finetune, tuned_record, tuning_metrics,
 };
 pub use pretrain::{
     AlleleCounts, Alleles, AllelesError, Masked, Pretrained, PretrainingData, PretrainingPlan,

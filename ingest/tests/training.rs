@@ -8,8 +8,8 @@ use crate::support::dna;
 use serde_json::{Value, json};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    AdamWOptions, ContextModel, Decay, Device, Genome, Kind, KnownRegions, LengthWarmup, MaskedOptions,
-    Model, ModelSource, Part, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult,
+    AdamWOptions, BaseSet, ContextModel, Decay, Device, Genome, Kind, KnownRegions, LengthWarmup,
+    MaskedOptions, Model, ModelSource, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult,
     PretrainingRun, Schedule, TrainError, describe, masked_losses, pretrain,
 };
 
@@ -141,7 +141,7 @@ fn a_model_learns_more_than_contexts_hold() {
     // One base of eight, in each of 300 windows of 32.
     assert_eq!(losses.bases().len(), 1_200);
     let unigram = ContextModel::count(&bench.genome, &bench.training, 0).losses(&bench.genome, &losses);
-    let difference = losses.difference(&unigram, Part::All).expect("bases");
+    let difference = losses.difference(&unigram, BaseSet::All).expect("bases");
     assert!(difference.high < -0.05, "{difference:?}");
 }
 

@@ -94,6 +94,12 @@ impl LabelledWindows {
         found
     }
 
+    /// Rows for training, validation and test.
+    #[must_use]
+    pub fn rows(&self) -> [u64; 3] {
+        [&self.training, &self.validation, &self.test].map(|rows| rows.len() as u64)
+    }
+
     fn new(data: &Dataset, window: Option<u32>) -> Self {
         let (task, classes) = match &data.task {
             Task::Classification { classes } => (TuningTask::Classes(classes.len() as u32), classes.clone()),

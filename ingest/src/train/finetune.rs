@@ -7,6 +7,7 @@ mod metrics;
 mod objective;
 mod plan;
 mod published;
+mod record;
 mod start;
 mod tokens;
 mod tuned;
@@ -23,12 +24,13 @@ use self::metrics::figures;
 pub use self::metrics::{TuningFigure, tuning_metrics};
 use self::objective::TuningObjective;
 pub use self::plan::{TuningInput, TuningMethod, TuningPlan};
+pub use self::record::tuned_record;
 pub(crate) use self::tuned::TunedModel;
 use super::error::TrainError;
 use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
 use super::state::LossPoint;
 use super::trainer::{Saving, Trainer, TrainerOptions};
-use crate::dataset::{Example, TuningTask};
+use crate::dataset::{Example, LabelledWindows, TuningTask};
 use crate::model::describe;
 use crate::model::identity::hexadecimal;
 use crate::model::source::ModelSource;
@@ -43,6 +45,15 @@ pub struct TuningData<'a> {
     pub validation: &'a [Example],
     /// What identifies all of it, for the record.
     pub identity: Value,
+}
+
+impl<'a> TuningData<'a> {
+    /// The training and validation rows of `windows`.
+    #[must_use]
+    pub fn of(windows: &'a LabelledWindows) -> Self {
+        let LabelledWindows { task, training, validation, identity, .. } = windows;
+        Self { task: *task, training, validation, identity: identity.clone() }
+    }
 }
 
 /// Where and how a fine-tuning runs.

@@ -71,6 +71,12 @@ pub enum RunDirectoryError {
         /// What the drawing library said.
         reason: String,
     },
+    /// A catalog holds text.
+    #[error("{} is not valid UTF-8; rename it", path.display())]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
     /// The config.json to start from is refused.
     #[error(transparent)]
     Model(#[from] ModelError),
