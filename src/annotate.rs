@@ -3,6 +3,8 @@
 mod bcf;
 mod chunk;
 mod lookup;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,8 +26,10 @@ use crate::variants::{
     RefMismatchError, VariantHeader,
 };
 
-/// Bytes of lines that are looked up together.
+/// Bytes of lines that are read together.
 const CHUNK: usize = 8 << 20;
+/// Bytes that the alleles of lines that are looked up together may take, beyond those of one record.
+const ALLELE_BYTES: usize = 512 << 20;
 
 /// Why a file could not be annotated.
 #[derive(Debug, Error)]
@@ -47,7 +51,7 @@ pub enum AnnotateError {
     #[error(transparent)]
     RefMismatch(#[from] RefMismatchError),
     /// The output cannot be written.
-    #[error("cannot write the output: {0}")]
+    #[error("cannot write the output")]
     Output(#[from] io::Error),
     /// The header declares a field that would be added.
     #[error(
@@ -142,6 +146,17 @@ pub fn annotate<W: Write + Send>(
     input: &Path,
     wanted: Option<VariantForm>,
     policy: RefMismatch,
+    out: W,
+) -> Result<Annotated, AnnotateError> {
+    annotate_within(ALLELE_BYTES, plan, input, wanted, policy, out)
+}
+
+fn annotate_within<W: Write + Send>(
+    allele_bytes: usize,
+    plan: &QueryPlan,
+    input: &Path,
+    wanted: Option<VariantForm>,
+    policy: RefMismatch,
     mut out: W,
 ) -> Result<Annotated, AnnotateError> {
     let mut source = Input::open(input)?;
@@ -170,7 +185,7 @@ pub fn annotate<W: Write + Send>(
             out.flush()
         });
         let check = RefCheck::new(policy, input);
-        let work = Work { plan, path: input, fields: &fields, bcf: header.as_ref(), marked };
+        let work = Work { plan, path: input, fields: &fields, bcf: header.as_ref(), marked, allele_bytes };
         let annotated = join(&work, check, &from_reader, &to_writer, &to_reader);
         drop(to_writer);
         drop(from_reader);
@@ -213,6 +228,8 @@ struct Work<'a> {
     bcf: Option<&'a bcf::Header>,
     /// Whether there was a byte order mark.
     marked: bool,
+    /// Bytes that the alleles of lines that are looked up together may take.
+    allele_bytes: usize,
 }
 
 /// Looks up the lines, or the records of BCF, of `chunks` and hands them on annotated.
@@ -223,12 +240,12 @@ fn join(
     out: &SyncSender<Vec<u8>>,
     used: &SyncSender<Vec<u8>>,
 ) -> Result<Annotated, AnnotateError> {
-    let Work { plan, path, fields, bcf, marked } = *work;
+    let Work { plan, path, fields, bcf, marked, allele_bytes } = *work;
     let keys: Vec<Vec<u8>> = fields.iter().map(|field| format!("{}=", field.id).into_bytes()).collect();
     let mut contigs = Contigs::new(plan.store().assembly());
     let mut reference = LazyReference { plan, opened: None, missing: None };
     let mut lookup = Lookup::new(plan, fields);
-    let mut chunk = Chunk::default();
+    let mut chunk = Chunk::new(allele_bytes, fields.len());
     let mut annotated = Annotated::default();
     let (mut in_header, mut lines_before) = (true, 0);
     let mut declared = VariantHeader::default();
@@ -244,46 +261,56 @@ fn join(
         let lines = lines?;
         let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
         let mut from = 0;
-        if let Some(header) = bcf {
-            chunk.parse_bcf(path, &lines, annotated.records, header, &mut contigs)?;
-            let before = annotated.records;
-            chunk.settle(&mut reference, &mut check, |_, record| before + u64::from(record) + 1)?;
-        } else {
-            if in_header {
-                from = header(path, &lines, fields, &mut declared, &mut text)?;
-                in_header = from == lines.len();
-                if !in_header {
-                    annotated.warnings = declare(path, &declared, &mut contigs, &mut reference)?;
-                }
+        let newlines = |part: &[u8]| memchr::memchr_iter(b'\n', part).count() as u64;
+        if bcf.is_none() && in_header {
+            from = header(path, &lines, fields, &mut declared, &mut text)?;
+            in_header = from == lines.len();
+            if !in_header {
+                annotated.warnings = declare(path, &declared, &mut contigs, &mut reference)?;
             }
-            chunk.parse(path, &lines, from, lines_before, &mut contigs)?;
-            let newlines = |part: &[u8]| memchr::memchr_iter(b'\n', part).count() as u64;
-            for record in &chunk.records {
-                let info = &lines[record.info.clone()];
-                if let Some(field) = finders.iter().position(|finder| has_field(info, finder)) {
-                    let number = lines_before + newlines(&lines[..record.info.start]) + 1;
-                    let id = fields[field].id.clone();
-                    return Err(AnnotateError::KeyTaken { path: path.into(), unit: "line", number, id });
+        }
+        loop {
+            let end = if let Some(header) = bcf {
+                let before = annotated.records;
+                let end = chunk.parse_bcf(path, &lines, from, before, header, &mut contigs)?;
+                chunk.settle(&mut reference, &mut check, |_, record| before + u64::from(record) + 1)?;
+                end
+            } else {
+                let end = chunk.parse(path, &lines, from, lines_before, &mut contigs)?;
+                for record in &chunk.records {
+                    let info = &lines[record.info.clone()];
+                    if let Some(field) = finders.iter().position(|finder| has_field(info, finder)) {
+                        let number = lines_before + newlines(&lines[..record.info.start]) + 1;
+                        let id = fields[field].id.clone();
+                        return Err(AnnotateError::KeyTaken { path: path.into(), unit: "line", number, id });
+                    }
                 }
+                chunk.settle(&mut reference, &mut check, |chunk, record| {
+                    lines_before + newlines(&lines[..chunk.records[record as usize].info.start]) + 1
+                })?;
+                end
+            };
+            chunk.sort();
+            lookup.fill(&mut chunk)?;
+            annotated.records += chunk.records.len() as u64;
+            annotated.alleles += chunk.alleles;
+            annotated.found += chunk.found();
+            annotated.unknown_contigs += chunk.unknown_contigs;
+            match bcf {
+                Some(header) => bcf::splice(&chunk, &lines[..end], from, header, &mut text),
+                None => splice(&chunk, &lines[..end], from, &keys, &mut text),
             }
-            chunk.settle(&mut reference, &mut check, |chunk, record| {
-                lines_before + newlines(&lines[..chunk.records[record as usize].info.start]) + 1
-            })?;
+            if out.send(std::mem::take(&mut text)).is_err() {
+                // The writer says why.
+                return Ok(annotated);
+            }
+            from = end;
+            if from == lines.len() {
+                break;
+            }
+        }
+        if bcf.is_none() {
             lines_before += newlines(&lines);
-        }
-        chunk.sort();
-        lookup.fill(&mut chunk)?;
-        annotated.records += chunk.records.len() as u64;
-        annotated.alleles += chunk.alleles;
-        annotated.found += chunk.found();
-        annotated.unknown_contigs += chunk.unknown_contigs;
-        match bcf {
-            Some(header) => bcf::splice(&chunk, &lines, header, &mut text),
-            None => splice(&chunk, &lines, from, &keys, &mut text),
-        }
-        if out.send(text).is_err() {
-            // The writer says why.
-            return Ok(annotated);
         }
         let _ = used.try_send(lines);
     }
@@ -342,6 +369,11 @@ impl LazyReference<'_> {
 
     fn contig_name(&self, contig: u32) -> &str {
         &self.plan.store().assembly().contig(contig).name
+    }
+
+    /// In bases.
+    fn contig_length(&self, contig: u32) -> u64 {
+        self.plan.store().assembly().contig(contig).length.into()
     }
 }
 

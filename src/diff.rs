@@ -96,7 +96,7 @@ pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) 
         ..Request::default()
     };
     let plan = QueryPlan::new(store, &request)?;
-    for track in &plan.tracks {
+    for track in plan.tracks.iter() {
         if !track.columns.iter().any(|known| known == column) {
             let known = track.columns.clone();
             return Err(StoreError::Unknown { kind: "score column", name: column.to_owned(), known });

@@ -64,13 +64,13 @@ pub enum ExportError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The system refused a write.
-    #[error("cannot write the output: {0}")]
+    #[error("cannot write the output")]
     Io(#[from] io::Error),
     /// Arrow refused.
-    #[error("cannot write Arrow: {0}")]
+    #[error("cannot write Arrow")]
     Arrow(#[from] arrow::error::ArrowError),
     /// Parquet refused.
-    #[error("cannot write Parquet: {0}")]
+    #[error("cannot write Parquet")]
     Parquet(#[from] parquet::errors::ParquetError),
 }
 

@@ -4,6 +4,7 @@ mod cell;
 mod columns;
 mod distinct;
 mod error;
+mod feed;
 mod info;
 mod keys;
 mod labelled;
@@ -78,7 +79,8 @@ pub struct Imported {
     pub rows: u64,
     /// Rows of the file without any score, which are left out.
     pub without_score: u64,
-    /// Whether the rows had to be sorted.
+    /// Whether the rows had to be sorted: because of their order, for means of scores, or to list the lines of scores
+    /// that differ.
     pub sorted: bool,
     /// What became of the rest.
     pub report: Report,

@@ -9,11 +9,12 @@ mod export;
 #[cfg(test)]
 mod fixture;
 mod import;
+mod interrupt;
 mod output;
 mod query;
 mod reference;
+mod report;
 mod store;
-mod study;
 mod variants;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
@@ -27,6 +28,7 @@ pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
     TableRows, import,
 };
+pub use interrupt::on_interrupt;
 pub use output::{
     Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,
 };
@@ -35,12 +37,15 @@ pub use query::{
     WideRows, answer_schema, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_digest};
+pub use report::{
+    Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
+    Variation, mean_and_deviation, study_report,
+};
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, Guard, Held, Lock, Medium,
     MediumFile, ModelCopy, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model,
     check_track, embedding_batch, remedy_of, score_batch,
 };
-pub use study::study_report;
 pub use variants::{
     Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,
     PlanOptions, Planned, PlannedRows, Record, RecordSite, RefCheck, RefComparison, RefDifference,

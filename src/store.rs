@@ -16,6 +16,7 @@ mod overlay;
 mod recovery;
 mod reference;
 mod remove;
+mod reports;
 mod rows;
 mod segment;
 mod verify;
@@ -26,8 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vestore_schema::{
-    Assembly, FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Study, StudyRun, Table, Track,
-    retired_path,
+    Assembly, FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Table, Track, retired_path,
 };
 
 pub use commit::{Writer, check_track};
@@ -46,6 +46,7 @@ pub(crate) use rows::round;
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;
 pub(crate) use recovery::is_segment_file;
+pub(crate) use segment::PAGE_ROWS;
 
 /// A variant effect store. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]
@@ -276,30 +277,6 @@ impl Store {
     /// When the catalog cannot be read.
     pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
         self.catalog.read(|catalog| catalog.runs())
-    }
-
-    /// Every study by name.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn studies(&self) -> Result<Vec<Study>, StoreError> {
-        self.catalog.read(|catalog| catalog.studies())
-    }
-
-    /// The study of a name.
-    ///
-    /// # Errors
-    /// When there is none, or the catalog cannot be read.
-    pub fn study(&self, name: &str) -> Result<Study, StoreError> {
-        self.catalog.read(|catalog| catalog.study(name))
-    }
-
-    /// The runs of a study by variation and seed: the baseline, then the layers, methods and derived models.
-    ///
-    /// # Errors
-    /// When there is no such study, or the catalog cannot be read.
-    pub fn study_runs(&self, name: &str) -> Result<Vec<StudyRun>, StoreError> {
-        self.catalog.read(|catalog| catalog.study_runs(name))
     }
 
     /// Takes the right to write, for `purpose` (the command, for whoever else wants to write).

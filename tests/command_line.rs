@@ -181,7 +181,7 @@ fn mistakes_are_told_with_their_remedy_and_their_exit_code() {
     assert!(fails(1, "query {}", &[&elsewhere]).contains("vestore init"));
     assert!(fails(1, "query {} chr9:1-5", &[&store]).contains("near names"));
     assert!(fails(2, "query {} chr1:5-1", &[&store]).contains("chr1:5-1"));
-    assert!(fails(2, "query {} chr1:", &[&store]).contains("is no region"));
+    assert!(fails(2, "query {} chr1:", &[&store]).contains("not a region"));
     assert!(fails(1, "query {} --track nope", &[&store]).contains("it has t"));
     assert!(fails(1, "score {} --model nope --region chr1:1-5", &[&store]).contains("it has small"));
     assert!(fails(2, "score {} --model small", &[&store]).contains("--variants"));
@@ -198,7 +198,7 @@ fn mistakes_are_told_with_their_remedy_and_their_exit_code() {
             .contains("already exists")
     );
     assert!(fails(1, "model add {} x --checkpoint {}", &[&store, &elsewhere]).contains("nowhere"));
-    assert!(fails(2, "model add {} 1x --checkpoint {}", &[&store, &elsewhere]).contains("no name"));
+    assert!(fails(2, "model add {} 1x --checkpoint {}", &[&store, &elsewhere]).contains("invalid name"));
     let broken = folder.path().join("broken.vcf");
     fs::write(&broken, "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\nchr1\tx\t.\tA\tC\n").unwrap();
     let message = fails(1, "score {} --model small --variants {}", &[&store, &broken]);

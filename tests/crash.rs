@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vestore::{
-    Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Writer, import, score_batch,
+    Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Study, StudyRun, Writer, import,
+    score_batch,
 };
-use vestore_schema::{Status, StoreRecord, Study, StudyRun, Table, Track, Variant};
+use vestore_schema::{Status, StoreRecord, Table, Track, Variant};
 
 use crate::support::ScoreKind;
 

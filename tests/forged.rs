@@ -234,7 +234,7 @@ fn forged_records_are_refused_by_name_or_harmless() {
 #[test]
 fn forged_records_are_named() {
     type Forgery = (&'static str, u64, &'static str, &'static dyn Fn(&mut Value));
-    let forged: [Forgery; 10] = [
+    let forged: [Forgery; 11] = [
         ("models", 0, "`m`", &|model| model["parent"] = json!("m")),
         ("models", 0, "`m`", &|model| model["copied"] = json!(true)),
         ("models", 0, "`m`", &|model| model["kept_layers"] = json!([9])),
@@ -243,6 +243,7 @@ fn forged_records_are_named() {
         ("segments", 0, "`scores/t/0/", &|segment| segment["last"] = json!(99_999_999)),
         ("segments", 0, "`scores/t/0/", &|segment| segment["contig"] = json!("elsewhere")),
         ("segments", 0, "`scores/t/0/", &|segment| segment["statuses"] = json!({ "scored": u64::MAX })),
+        ("segments", 0, "`scores/t/0/", &|segment| segment["statuses"] = json!({ "of_tomorrow": 1 })),
         ("store", 0, "`store`", &|store| store["assembly"]["contigs"] = json!([])),
         ("next_segment", 0, "`next_segment`", &|next| *next = json!(1)),
     ];

@@ -1,6 +1,8 @@
 //! What is interrupted stops at a place that it continues from, and says so by its exit code.
 
 use std::fmt::Write;
+use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -110,6 +112,49 @@ fn trainings_stop_with_the_same_code() {
     signal(&child, "-INT");
     let (code, told) = ended(child);
     assert_eq!(code, Some(130), "{told}");
+}
+
+/// Annotates stdin below `nohup`'s setting, until the output is begun.
+fn annotate_ignoring_hangup(store: &Path, output: &Path) -> Child {
+    let plain = command("annotate {} - {}", &[store, output]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+    let mut child = shell.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n").unwrap();
+    until(&mut child, || partial(output.parent().unwrap()));
+    child
+}
+
+/// Whether an output is being written in a folder.
+fn partial(folder: &Path) -> bool {
+    fs::read_dir(folder)
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with(".vestore-"))
+}
+
+#[test]
+fn nohup_outlives_its_terminal_and_still_cleans_up_when_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    ok(
+        "score {} --model small --region chr1:1-3 --window 48 --device cpu --threads 1 --track t --quiet",
+        &[&store],
+    );
+    let outputs = folder.path().join("outputs");
+    fs::create_dir(&outputs).unwrap();
+    let mut child = annotate_ignoring_hangup(&store, &outputs.join("whole.vcf"));
+    signal(&child, "-HUP");
+    drop(child.stdin.take());
+    let (code, told) = ended(child);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(outputs.join("whole.vcf").exists());
+    for name in ["-INT", "-TERM"] {
+        let child = annotate_ignoring_hangup(&store, &outputs.join("half.vcf"));
+        signal(&child, name);
+        let (code, told) = ended(child);
+        assert_eq!(code, Some(130), "{name}: {told}");
+        assert!(!partial(&outputs) && !outputs.join("half.vcf").exists(), "{name} left something");
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn no_command_writes_into_a_store_over_an_input_or_to_an_address() {
     let before = files(folder.path());
     let catalog = store.join("catalog.redb");
     for words in [
-        "query {} --force -o {}",
+        "query {} --format tsv --force -o {}",
         "query {} --format parquet --force -o {}",
         "export {} --format tsv --force -o {}",
         "export {} --format arrow --force -o {}",

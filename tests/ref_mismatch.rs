@@ -78,6 +78,21 @@ fn paths(paths: &[PathBuf]) -> Vec<&Path> {
 }
 
 #[test]
+fn a_file_of_positions_beyond_the_contigs_alone_stops_every_command() {
+    let made = made(0, 0, 3, "");
+    for (words, of) in made.commands() {
+        for words in [words.to_owned(), format!("{words} --ref-mismatch skip")] {
+            let text = fails(1, &words, &paths(&of));
+            assert!(
+                text.contains("lies beyond its end (3 records)") && text.contains("x."),
+                "{words}: {text}"
+            );
+            assert!(!made.has_track() && !made.path("out.vcf").exists(), "{words}");
+        }
+    }
+}
+
+#[test]
 fn more_than_a_fifth_of_ten_stops_every_command_before_it_writes() {
     let made = made(40, 9, 30, "");
     for (words, of) in made.commands() {

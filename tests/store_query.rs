@@ -111,6 +111,39 @@ fn pruned_plans_with_conditions_equal_a_full_scan() {
 }
 
 #[test]
+fn counts_equal_the_rows_of_a_full_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _, model) = random_store(&folder.path().join("s"), 23);
+    let mut random = Random(79);
+    let keys: Vec<&Variant> = model.keys().map(|(variant, _)| variant).collect();
+    let mut partial = 0;
+    for round in 0..200 {
+        let mut request = Request::default();
+        for _ in 0..random.below(4) {
+            let (start, end) = match random.below(3) {
+                0 => (0, 1 << 30),
+                _ => (random.below(20_000) as u32, 20_000 + random.below(9000) as u32),
+            };
+            request.regions.push(Region { contig: random.below(3) as u32, start, end });
+        }
+        if round % 3 == 0 {
+            request.variants.push(keys[random.below(keys.len() as u64) as usize].clone());
+        }
+        let inside = |variant: &Variant| {
+            let here = |region: &Region| region.contig == variant.contig && region.contains(variant.position);
+            let everything = request.regions.is_empty() && request.variants.is_empty();
+            everything || request.variants.contains(variant) || request.regions.iter().any(here)
+        };
+        let expected = keys.iter().filter(|variant| inside(variant)).count();
+        let plan = QueryPlan::new(&store, &request).unwrap();
+        assert_eq!(plan.count().unwrap(), expected as u64, "{request:?}");
+        assert_eq!(plan.rows().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), expected);
+        partial += usize::from(0 < expected && expected < keys.len());
+    }
+    assert!(partial > 100, "{partial} requests were answered in part");
+}
+
+#[test]
 fn unknown_columns_are_refused_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 1);
@@ -125,7 +158,7 @@ fn wide(store: &Store, condition: Option<&str>) -> (Vec<Track>, Vec<RecordBatch>
     if let Some(text) = condition {
         rows = rows.with_filter(&Filter::parse(text).unwrap(), store.assembly()).unwrap();
     }
-    (plan.tracks.clone(), rows.map(Result::unwrap).collect())
+    (plan.tracks.to_vec(), rows.map(Result::unwrap).collect())
 }
 
 fn shortest(value: f32) -> String {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use redb::ReadableTable;
+use redb::{ReadableTable, ReadableTableMetadata};
 use serde_json::json;
-use vestore::{Store, StoreError};
-use vestore_schema::catalog::{STUDIES, STUDY_RUNS};
-use vestore_schema::{
-    Agreement, BaselineFigure, Digest, LayerVerdict, Ranking, Study, StudyFigure, StudyResult, StudyRun,
-    Variation, mean_and_deviation,
+use vestore::{
+    Agreement, BaselineFigure, LayerVerdict, Ranking, Store, StoreError, Study, StudyFigure, StudyResult,
+    StudyRun, Variation, mean_and_deviation,
 };
+use vestore_schema::Digest;
+use vestore_schema::catalog::{REPORTS, STUDIES, STUDY_RUNS};
 
 use crate::programs::{fails, ok};
 use crate::support::{Random, new_store};
@@ -232,7 +232,7 @@ fn a_study_that_makes_no_sense_is_refused_and_leaves_nothing() {
         let told = writer.put_study(&study).unwrap_err().to_string();
         assert!(told.contains(reason), "{told}");
     };
-    refused(|study| study.name = "a b".to_owned(), "is no name for a track, model or study");
+    refused(|study| study.name = "a b".to_owned(), "invalid name of a track, model or study");
     refused(|study| study.metrics.clear(), "0 metrics");
     refused(|study| study.metrics[1] = "auroc".to_owned(), "each once");
     refused(|study| study.higher_is_better.truncate(3), "4 metrics, which must be one or more");
@@ -271,13 +271,10 @@ fn tamper(store: &Store, change: impl FnOnce(&redb::WriteTransaction)) {
 }
 
 #[test]
-fn a_store_without_the_tables_has_no_studies_until_one_is_put() {
+fn a_store_without_the_table_has_no_studies_until_one_is_put() {
     let folder = tempfile::tempdir().unwrap();
     let store = new_store(&folder.path().join("s"), &["1"]);
-    tamper(&store, |transaction| {
-        assert!(transaction.delete_table(STUDIES).unwrap());
-        assert!(transaction.delete_table(STUDY_RUNS).unwrap());
-    });
+    tamper(&store, |transaction| assert!(transaction.delete_table(REPORTS).unwrap()));
     let store = Store::open(store.root()).unwrap();
     assert_eq!(store.studies().unwrap(), []);
     assert!(matches!(store.study_runs("s"), Err(StoreError::Unknown { .. })));
@@ -289,6 +286,52 @@ fn a_store_without_the_tables_has_no_studies_until_one_is_put() {
     assert_eq!((store.studies().unwrap().len(), store.study_runs("s").unwrap().len()), (1, made.1.len()));
 }
 
+#[test]
+fn studies_of_stores_from_before_reports_are_read_and_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(&folder.path().join("s"), &["1"]);
+    let (mut older, newer) = (study("older", &NUMBERS, 2, 2), study("newer", &NUMBERS, 3, 1));
+    older.1.sort_by(|a, b| (&a.variation, a.seed).cmp(&(&b.variation, b.seed)));
+    let seal = |key: &str, json: String| {
+        let sum = crc32fast::hash(format!("{key}\n{json}").as_bytes());
+        format!("{json}\n{sum:08x}").into_bytes()
+    };
+    tamper(&store, |transaction| {
+        let mut studies = transaction.open_table(STUDIES).unwrap();
+        let record = seal("older", serde_json::to_string(&older.0).unwrap());
+        studies.insert("older", record.as_slice()).unwrap();
+        let mut runs = transaction.open_table(STUDY_RUNS).unwrap();
+        for run in &older.1 {
+            let variation = run.variation.to_string();
+            let key = format!("older/{variation}/{}", run.seed);
+            let record = seal(&key, serde_json::to_string(run).unwrap());
+            runs.insert(("older", variation.as_str(), run.seed), record.as_slice()).unwrap();
+        }
+    });
+    let check = |store: &Store| {
+        assert_eq!(store.study("older").unwrap(), older.0);
+        assert_eq!(store.study_runs("older").unwrap(), older.1);
+        assert!(store.verify(|_| {}).unwrap().is_empty());
+    };
+    check(&store);
+    put(&store, &newer);
+    check(&store);
+    assert_eq!(store.studies().unwrap().len(), 2);
+    tamper(&store, |transaction| {
+        assert!(!transaction.delete_table(STUDIES).unwrap(), "the next write moves them");
+        assert_eq!(
+            transaction.open_table(REPORTS).unwrap().len().unwrap() as usize,
+            2 + older.1.len() + newer.1.len()
+        );
+    });
+    assert_eq!(store.writer("test").unwrap().remove_study("older").unwrap(), older.1.len());
+    assert_eq!(store.studies().unwrap(), [newer.0]);
+}
+
+/// Keys of the study `s` and of its first run.
+const HEAD: (&str, &str, &str) = ("layer-study", "s", "");
+const RUN: (&str, &str, &str) = ("layer-study", "s", "baseline/0");
+
 /// What the JSON of a record is changed to, and what is said then.
 type Case = (fn(&str) -> String, &'static str);
 
@@ -296,40 +339,43 @@ type Case = (fn(&str) -> String, &'static str);
 fn damaged_records_of_studies_are_refused_by_name() {
     let cases: [Case; 4] = [
         (|json| json.replace(r#""program":"vestore 0.1.0""#, r#""program":"vestore 0.1.1""#), "checksum"),
-        (|json| json.replace(r#""threads":2,"#, ""), "missing field `threads`"),
-        (|json| json.replace(r#""name":"s""#, r#""name":"t""#), "another name"),
+        (|json| json.replace(r#","threads":2"#, ""), "missing field `threads`"),
+        (|json| json.replace(r#""name":"s","part"#, r#""name":"t","part"#), "not its key"),
         (|json| json.replace("[true,true]", "[true]"), "1 directions"),
     ];
     for (number, (change, reason)) in cases.into_iter().enumerate() {
         let told = damaged(number > 0, |transaction, seal| {
-            let mut table = transaction.open_table(STUDIES).unwrap();
-            let old = table.first().unwrap().map(|(_, value)| value.value().to_vec()).unwrap();
-            table.insert("s", seal("s", &old, change).as_slice()).unwrap();
+            let mut table = transaction.open_table(REPORTS).unwrap();
+            let old = table.get(HEAD).unwrap().map(|value| value.value().to_vec()).unwrap();
+            table.insert(HEAD, seal("layer-study/s/", &old, change).as_slice()).unwrap();
         });
-        assert!(told.contains("record `s`") && told.contains(reason), "{told}");
+        assert!(told.contains("record `layer-study/s/`") && told.contains(reason), "{told}");
     }
     let cases: [Case; 4] = [
         (|json| json.replace(r#""steps":400"#, r#""steps":401"#), "checksum"),
         (|json| json.replace(r#""steps":400,"#, ""), "missing field `steps`"),
-        (|json| json.replace(r#""seed":0"#, r#""seed":1"#), "another run"),
+        (|json| json.replace(r#""seed":0"#, r#""seed":1"#), "another name"),
         (|json| json.replace("spearman", "pearson"), "the study's metrics"),
     ];
     for (number, (change, reason)) in cases.into_iter().enumerate() {
         let told = damaged(number > 0, |transaction, seal| {
-            let mut table = transaction.open_table(STUDY_RUNS).unwrap();
-            let old = table.first().unwrap().map(|(_, value)| value.value().to_vec()).unwrap();
-            table.insert(("s", "baseline", 0), seal("s/baseline/0", &old, change).as_slice()).unwrap();
+            let mut table = transaction.open_table(REPORTS).unwrap();
+            let old = table.get(RUN).unwrap().map(|value| value.value().to_vec()).unwrap();
+            table.insert(RUN, seal("layer-study/s/baseline/0", &old, change).as_slice()).unwrap();
         });
-        assert!(told.contains("record `s/baseline/0`") && told.contains(reason), "{told}");
+        assert!(told.contains("record `layer-study/s/baseline/0`") && told.contains(reason), "{told}");
     }
 }
 
 #[test]
 fn runs_whose_study_is_lost_are_told() {
     let told = damaged(true, |transaction, _| {
-        assert!(transaction.open_table(STUDIES).unwrap().remove("s").unwrap().is_some());
+        assert!(transaction.open_table(REPORTS).unwrap().remove(HEAD).unwrap().is_some());
     });
-    assert!(told.contains("record `s/baseline/0`") && told.contains("its study is missing"), "{told}");
+    assert!(
+        told.contains("record `layer-study/s/baseline/0`") && told.contains("its report is missing"),
+        "{told}"
+    );
 }
 
 /// Makes a record of a key, an old record and a change of its JSON.

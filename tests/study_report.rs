@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vestore::{Store, study_report};
-use vestore_schema::{Study, StudyRun, Variation, mean_and_deviation};
+use vestore::{Store, Study, StudyRun, Variation, mean_and_deviation, study_report};
 
 use crate::programs::{fails, ok, rows, said};
 use crate::study::{CLASSES, NUMBERS, put, study};
@@ -175,11 +174,11 @@ fn the_report_of_an_unfinished_study_says_what_is_missing() {
     let (_, text) = checked(&html);
     let missing = section(&html, "missing");
     for told in
-        ["without layers 5–11", "Without layer 4, seed 2 to be trained", "no verdicts", "goes on where"]
+        ["without layers 5–11", "Without layer 4, seed 2 to be trained", "Verdicts follow", "continues where"]
     {
         assert!(missing.contains(told), "{told}: {missing}");
     }
-    assert!(!missing.contains("The baseline lacks"), "{missing}");
+    assert!(!missing.contains("for the baseline"), "{missing}");
     let layers = section(&html, "layers");
     assert_eq!(layers.matches("not run").count(), 7 * (4 + 3) + 7, "cells of the table, and in the profile");
     assert!(!layers.contains("cornerstone</span>") && text.contains("not finished"));
@@ -188,7 +187,7 @@ fn the_report_of_an_unfinished_study_says_what_is_missing() {
     // Nothing at all: the seeds that the plan names are known.
     let html = study_report(&study, &[]);
     checked(&html);
-    assert!(section(&html, "missing").contains("The baseline lacks seeds 0, 1, 2"));
+    assert!(section(&html, "missing").contains("Not trained yet for the baseline: seeds 0, 1, 2"));
     assert!(section(&html, "missing").contains("without layers 0–11"));
     study.plan = serde_json::Value::Null;
     assert!(section(&study_report(&study, &[]), "missing").contains("No training is done yet"));

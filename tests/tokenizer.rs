@@ -41,7 +41,7 @@ fn what_is_no_genome_or_too_little_of_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (fasta, output) = (folder.path().join("x.fa"), folder.path().join("out"));
     for (text, words, code, part) in [
-        (">x\nACGT\nAC-T\n", "", 1, "line 3: `-` is no base"),
+        (">x\nACGT\nAC-T\n", "", 1, "line 3: `-` is not a base"),
         (">x\nACGTACGT\n", "", 1, "only 12 of 4096 tokens"),
         (">x\nACGT\n", "--vocabulary 8", 2, "8 is not in 9.."),
         (">x\nACGT\n", "--split 0", 2, "0 is not in 1.."),

@@ -1,5 +1,7 @@
 //! What the fuzz targets share: a folder of the process for what is handed in as files, and a small store.
 
+mod segment;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -7,12 +9,14 @@ use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 use vestore::{
     Disk, ImportOptions, KeyColumns, LabelledRow, LabelledRows, QueryPlan, Record, Reference, ReferenceError, Request,
-    Store, VariantSource, read_fasta,
+    Store, Study, VariantSource, read_fasta,
 };
 use vestore_schema::catalog::{
-    FORMAT, META, MODELS, NEXT_SEGMENT, RUNS, SEGMENTS, STORE as STORE_RECORD, STUDIES, STUDY_RUNS, TRACKS,
+    FORMAT, META, MODELS, NEXT_SEGMENT, REPORTS, RUNS, SEGMENTS, STORE as STORE_RECORD, TRACKS,
 };
-use vestore_schema::{Assembly, Contig, Digest, StoreRecord, Study};
+use vestore_schema::{Assembly, Contig, Digest, StoreRecord};
+
+pub use segment::use_segment;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     // A panic that the program catches, of a library over a damaged file, is no finding; libFuzzer's own hook would
@@ -112,15 +116,29 @@ pub fn take(path: &Path) {
 /// Puts `json` into the catalog of [`STORE`] as one of its records, and does everything with the store that
 /// reads records.
 pub fn use_record(which: u8, json: &[u8]) {
-    static WHOLE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
-        let segment = STORE.all_segments().expect("segments").remove(0).path();
-        let read = |name: &str| (STORE.root().join(name), fs::read(STORE.root().join(name)).expect("read"));
-        vec![read("catalog.redb"), read(&segment)]
-    });
+    renew();
+    put_record(which, json);
+    use_store();
+}
+
+/// The catalog of [`STORE`] and its one segment, as they were.
+static WHOLE: LazyLock<[(PathBuf, Vec<u8>); 2]> = LazyLock::new(|| {
+    let segment = STORE.all_segments().expect("segments").remove(0).path();
+    ["catalog.redb", &segment].map(|name| {
+        let path = STORE.root().join(name);
+        let bytes = fs::read(&path).expect("read");
+        (path, bytes)
+    })
+});
+
+fn renew() {
     for (path, bytes) in &*WHOLE {
         fs::write(path, bytes).expect("written");
     }
-    put_record(&WHOLE[0].0, which, json);
+}
+
+/// Everything that reads records and rows of [`STORE`], and what writes after them.
+fn use_store() {
     let Ok(store) = Store::open(STORE.root()) else { return };
     drop((store.snapshot(), store.runs()));
     if let (Ok(study), Ok(runs)) = (store.study("s"), store.study_runs("s")) {
@@ -137,8 +155,8 @@ pub fn use_record(which: u8, json: &[u8]) {
     }
 }
 
-fn put_record(catalog: &Path, which: u8, json: &[u8]) {
-    let database = redb::Database::open(catalog).expect("a catalog");
+fn put_record(which: u8, json: &[u8]) {
+    let database = redb::Database::open(&WHOLE[0].0).expect("a catalog");
     let mut transaction = database.begin_write().expect("a transaction");
     transaction.set_durability(redb::Durability::None).expect("allowed");
     let record = |key: &str| {
@@ -164,10 +182,11 @@ fn put_record(catalog: &Path, which: u8, json: &[u8]) {
             let mut table = transaction.open_table(RUNS).expect("a table");
             table.insert(1, record("1").as_slice()).expect("inserted");
         }
-        7 => text(STUDIES, "s"),
         _ => {
-            let mut table = transaction.open_table(STUDY_RUNS).expect("a table");
-            table.insert(("s", "baseline", 1), record("s/baseline/1").as_slice()).expect("inserted");
+            let part = if which % 9 == 7 { "" } else { "baseline/1" };
+            let mut table = transaction.open_table(REPORTS).expect("a table");
+            let record = record(&format!("layer-study/s/{part}"));
+            table.insert(("layer-study", "s", part), record.as_slice()).expect("inserted");
         }
     }
     transaction.commit().expect("committed");

@@ -24,6 +24,7 @@ use crate::model::config::{ConfigFile, EncoderConfig};
 use crate::model::dialect::{Dialect, Part};
 use crate::model::error::ModelError;
 use crate::model::identity::tensor_line;
+use crate::model::keys;
 use crate::model::names::BaseNames;
 use crate::model::source::Found;
 use crate::model::{Module, Modules, to_tensor};
@@ -38,6 +39,23 @@ use vera::Vera;
 
 /// Which biases an adapter trained beside its own tensors, as PEFT's `bias` says.
 const BIASES: [&str; 4] = ["none", "all", "lora_only", "vera_only"];
+
+/// Switches (`use_…`) of PEFT that are read here, or refused with a reason of their own.
+const SWITCHES: [&str; 4] = ["use_dora", "use_rslora", "use_qalora", "use_bdlora"];
+
+/// A switch that is on and unknown changes how an adapter is computed.
+fn refuse_unknown_switches(config: &ConfigFile) -> Result<(), ModelError> {
+    let unknown = config.fields().find(|(key, value)| {
+        key.starts_with("use_") && !SWITCHES.contains(&key.as_str()) && !keys::is_off(value)
+    });
+    match unknown {
+        Some((key, _)) => Err(config.unsupported(
+            key,
+            "it to be off: the key is unknown and may change what the adapter computes; remove it if it does not",
+        )),
+        None => Ok(()),
+    }
+}
 
 /// What an adapter is opened against.
 pub(crate) struct Base<'a> {
@@ -209,6 +227,7 @@ impl Adapter {
                 return Err(AdapterError::UnknownKind { file: config.path().to_owned(), found }.into());
             }
         };
+        refuse_unknown_switches(&config)?;
         let stated = config.text("base_model_name_or_path").map(str::to_owned);
         let mut adapter = Self { kind, stated, tensors, changes, bottlenecks, saved: BTreeSet::new() };
         adapter.saved = adapter.find_saved(&config, base, &claimed)?;

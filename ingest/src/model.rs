@@ -12,7 +12,7 @@ pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod head;
 pub(crate) mod identity;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod layers;
 pub(crate) mod linear;
 pub(crate) mod names;

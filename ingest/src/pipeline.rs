@@ -185,12 +185,12 @@ impl Job<'_> {
                 let (to_writer, from_engine) = sync_channel::<Computed<N>>(1);
                 to_engines.push(to_engine);
                 from_engines.push(from_engine);
-                let engine = Engine { job: self, model, threads };
+                let engine = Engine { job: self, model, threads, progress };
                 engines.push(scope.spawn(move || engine.run(&from_planner, &to_writer)));
             }
             let planner = scope.spawn(move || self.plan_units(scorer, &to_engines));
             // Which stages failed shows when they are joined; each ends when a neighbour does.
-            let committed = self.commit_units(&from_engines, writer, run, report, progress);
+            let committed = self.commit_units(&from_engines, writer, run, report);
             drop(from_engines);
             let computed: Vec<_> = engines.into_iter().map(join).collect();
             let planned = join(planner);
@@ -265,10 +265,9 @@ impl Job<'_> {
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
-        progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
-        let mut group = Group::new(self.unit);
-        let outcome = self.write_units(from_engines, &mut group, writer, run, report, progress);
+        let mut group = Group::default();
+        let outcome = self.write_units(from_engines, &mut group, writer, run, report);
         // Whole units, also when a later one failed.
         let committed = group.commit(writer, run);
         let outcome = outcome?;
@@ -283,7 +282,6 @@ impl Job<'_> {
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
-        progress: &Progress,
     ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
         // Taken in turn as they were dealt, so that rows are committed in the order of the plan.
@@ -343,9 +341,8 @@ impl Job<'_> {
             if !rows.ablation.is_empty() {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
-            group.push(segments, count as usize, writer, run)?;
+            group.push(segments, writer, run)?;
             outcome.stages.writing += started.elapsed();
-            progress.advance(count);
         }
         Ok(outcome)
     }

@@ -203,6 +203,8 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
         ("init_lora_weights", json!("loftq")),
         ("init_lora_weights", json!("lora_ga")),
         ("target_parameters", json!(["x"])),
+        ("use_superlora", json!(true)),
+        ("use_bdlora", json!({ "nblocks": 2 })),
         ("r", json!(-1)),
         ("bias", json!("some")),
         ("bias", json!(true)),

@@ -163,6 +163,20 @@ fn what_the_model_cannot_give_is_refused() {
 }
 
 #[test]
+fn scores_that_mask_need_a_mask_token() {
+    let root = directory();
+    let directory = checkpoint(root.path(), SyntheticFamily::Dnabert2, None);
+    let file = directory.join("tokenizer.json");
+    let text = std::fs::read_to_string(&file).expect("a tokenizer");
+    assert!(text.contains("\"[MASK]\""));
+    std::fs::write(&file, text.replace("\"[MASK]\"", "\"[HIDE]\"")).expect("written");
+    let model = load(&ModelSource::new(&directory));
+    let error = recipe(&["pll"]).scorer(&model).err().expect("no mask").to_string();
+    assert!(error.contains("score `pll`, which needs a mask token"), "{error}");
+    assert_eq!(score(&model, &recipe(&["distance"]), &snvs(60, 1))[0].status, Status::Scored);
+}
+
+#[test]
 fn nan_is_never_a_number() {
     let root = directory();
     let directory = checkpoint(root.path(), V1, None);

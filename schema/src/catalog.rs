@@ -17,9 +17,11 @@ pub const TRACKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("track
 pub const SEGMENTS: TableDefinition<'_, SegmentKey, &[u8]> = TableDefinition::new("segments");
 /// Run number to [`Run`].
 pub const RUNS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("runs");
-/// Study name to [`crate::Study`].
+/// Kind, name and part: to [`crate::ReportRecord`].
+pub const REPORTS: TableDefinition<'_, ReportKey, &[u8]> = TableDefinition::new("reports");
+/// Study name to the study, in stores from before [`REPORTS`].
 pub const STUDIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("studies");
-/// Study name, variation in words, seed: to [`crate::StudyRun`].
+/// Study name, variation in words, seed: to the run, in stores from before [`REPORTS`].
 pub const STUDY_RUNS: TableDefinition<'_, StudyRunKey, &[u8]> = TableDefinition::new("study_runs");
 /// Path of a segment that no table names any more, to the Unix second in which that happened. Its file
 /// is deleted after a grace period, so that readers of an older snapshot find it.
@@ -28,7 +30,10 @@ pub const RETIRED: TableDefinition<'_, &str, u64> = TableDefinition::new("retire
 /// Key of the segments table. Segments of one table, track and contig stand together by position.
 pub type SegmentKey = (&'static str, &'static str, u32, u32, u64);
 
-/// Key of the table of a study's runs.
+/// Key of the table of reports.
+pub type ReportKey = (&'static str, &'static str, &'static str);
+
+/// Key of the older table of a study's runs.
 pub type StudyRunKey = (&'static str, &'static str, u64);
 
 /// Key in [`META`] of the [`crate::Format`].

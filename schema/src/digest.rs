@@ -72,7 +72,7 @@ impl TryFrom<String> for Digest {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or_else(|| format!("`{text}` is no SHA-256 digest"))
+        Self::parse(&text).ok_or_else(|| format!("not a SHA-256 digest: `{text}`"))
     }
 }
 

@@ -7,8 +7,8 @@ mod digest;
 mod locus;
 mod model;
 mod record;
+mod report;
 mod segment;
-mod study;
 mod table;
 mod track;
 mod variant;
@@ -20,11 +20,8 @@ pub use digest::Digest;
 pub use locus::{LocusError, Region};
 pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, TokenizerKind};
 pub use record::{RecordError, ancestors};
+pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
-pub use study::{
-    Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
-    Variation, mean_and_deviation,
-};
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
     STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema, row_schema,

@@ -23,7 +23,9 @@ pub struct Region {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LocusError {
     /// The text has not the form of a region.
-    #[error("`{text}` is no region; write `17:43,044,295-43,125,483`, `17:43044295`, `17:43044295-` or `17`")]
+    #[error(
+        "not a region: `{text}`; expected `17:43,044,295-43,125,483`, `17:43044295`, `17:43044295-` or `17`"
+    )]
     Malformed {
         /// As typed.
         text: String,

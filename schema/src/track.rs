@@ -165,8 +165,8 @@ pub struct External {
 /// Why a track's name cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "`{name}` is no name for a track, model or study; a name starts with a letter, goes on with letters, digits, \
-     `.`, `_`, `+`, `-`, and has at most {} characters (see --track)",
+    "invalid name of a track, model or study: `{name}`; expected a letter, then letters, digits, `.`, `_`, `+`, `-`, \
+     at most {} characters (see --track)",
     MAX_NAME
 )]
 pub struct NameError {

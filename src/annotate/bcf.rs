@@ -39,10 +39,10 @@ impl Header {
     ) -> Result<Self, AnnotateError> {
         let damaged = |problem| malformed(path, 0, "header", b"", problem);
         let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-        let text = std::str::from_utf8(text).map_err(|_| damaged("is no UTF-8"))?;
+        let text = std::str::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
         let before_names = match text.rfind("\n#CHROM") {
             Some(end) => end + 1,
-            None => return Err(damaged("lacks the line of column names")),
+            None => return Err(damaged("has no line of column names (`#CHROM`)")),
         };
         let mut declared = VariantHeader::parse(text);
         let (mut keys, mut known, mut lines) = (Vec::new(), Vec::new(), String::new());
@@ -82,18 +82,19 @@ fn typed(number: u32) -> Vec<u8> {
 }
 
 impl Chunk {
-    /// Reads whole records; `before` records were read before them.
+    /// As [`Chunk::parse`] for whole records; `before` records were read before those from `from` on.
     pub(super) fn parse_bcf(
         &mut self,
         path: &Path,
         records: &[u8],
+        from: usize,
         before: u64,
         header: &Header,
         contigs: &mut Contigs<'_>,
-    ) -> Result<(), AnnotateError> {
+    ) -> Result<usize, AnnotateError> {
         self.clear();
-        let mut at = 0;
-        while at < records.len() {
+        let mut at = from;
+        while at < records.len() && !self.is_full() {
             let number = before + self.records.len() as u64 + 1;
             let damaged = |problem| malformed(path, number, "record", b"", problem);
             let short = || damaged("is too short for its fields");
@@ -104,12 +105,12 @@ impl Chunk {
             let mut site = records.get(start..end).and_then(Site::read).ok_or_else(short)?;
             let name = header.declared.contig_name(site.contig).ok_or_else(|| {
                 let contig = site.contig.to_string();
-                malformed(path, number, "CHROM", contig.as_bytes(), "is no contig of the header")
+                malformed(path, number, "CHROM", contig.as_bytes(), "is not a contig of the header")
             })?;
             let contig = contigs.resolve(name);
-            let position = site
-                .position()
-                .map_err(|position| malformed(path, number, "POS", position.as_bytes(), "is no position"))?;
+            let position = site.position().map_err(|position| {
+                malformed(path, number, "POS", position.as_bytes(), "is not a position")
+            })?;
             if usize::from(site.fields) + header.keys.len() > 0xffff {
                 return Err(damaged("has too many INFO fields for more"));
             }
@@ -126,7 +127,7 @@ impl Chunk {
                 }
                 self.allele(contig, position, old, new)
                     .then_some(())
-                    .ok_or_else(|| malformed(path, number, "ALT", new, "is no alternate allele"))?;
+                    .ok_or_else(|| malformed(path, number, "ALT", new, "is not an alternate allele"))?;
             }
             if !header.known.is_empty() {
                 let keys = site.field_keys().ok_or_else(short)?;
@@ -138,13 +139,13 @@ impl Chunk {
             self.unknown_contigs += u64::from(contig.is_none());
             self.records.push(Record { info: start..end, lacking: 0, alleles: first..self.alleles as u32 });
         }
-        Ok(())
+        Ok(at)
     }
 }
 
-/// Appends `records` with the values of `chunk` at the end of what they share, which is INFO, to `out`.
-pub(super) fn splice(chunk: &Chunk, records: &[u8], header: &Header, out: &mut Vec<u8>) {
-    let mut at = 0;
+/// Appends `records` from `from` on with the values of `chunk` at the end of what they share, which is INFO, to `out`.
+pub(super) fn splice(chunk: &Chunk, records: &[u8], from: usize, header: &Header, out: &mut Vec<u8>) {
+    let mut at = from;
     for record in &chunk.records {
         let Range { start, end } = record.info;
         let mut added = Vec::new();

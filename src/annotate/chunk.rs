@@ -66,6 +66,11 @@ struct Place {
 /// The records of some lines. Its vectors are used again for the next lines.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
+    /// Bytes beyond which no further record is taken. Each alternate stands beside the reference allele, so few lines
+    /// may take much more than they have.
+    most_bytes: usize,
+    /// INFO fields that are added.
+    fields: usize,
     pub(super) records: Vec<Record>,
     /// Sorted as rows are.
     pub(super) wanted: Vec<Wanted>,
@@ -80,12 +85,19 @@ pub(super) struct Chunk {
     bases: Vec<u8>,
     /// For each allele, the values of all fields; NaN where there is none.
     values: Vec<f32>,
-    fields: usize,
     found: Vec<bool>,
 }
 
+/// Bytes that a value takes, about, as a number and as text.
+const VALUE_BYTES: usize = 16;
+
 impl Chunk {
-    /// Reads the lines from `from` on; `lines_before` lines were read before them.
+    pub(super) fn new(most_bytes: usize, fields: usize) -> Self {
+        Self { most_bytes, fields, ..Self::default() }
+    }
+
+    /// Reads the lines from `from` on, as many as may be looked up together, and gives where it stopped. Before all
+    /// of `lines` come `lines_before` others.
     pub(super) fn parse(
         &mut self,
         path: &Path,
@@ -93,11 +105,11 @@ impl Chunk {
         from: usize,
         lines_before: u64,
         contigs: &mut Contigs<'_>,
-    ) -> Result<(), AnnotateError> {
+    ) -> Result<usize, AnnotateError> {
         self.clear();
         let mut at = from;
         let mut last: (&[u8], Option<u32>) = (b"", None);
-        while at < lines.len() {
+        while at < lines.len() && !self.is_full() {
             let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end);
             let line = &lines[at..end];
             if line.first().is_none_or(|first| matches!(first, b'#' | b'\r')) {
@@ -158,7 +170,14 @@ impl Chunk {
             self.records.push(Record { info, lacking, alleles: first..self.alleles as u32 });
             at = end + 1;
         }
-        Ok(())
+        Ok(at.min(lines.len()))
+    }
+
+    /// Whether its alleles take as much memory, for themselves and for their values, as they may together.
+    pub(super) fn is_full(&self) -> bool {
+        let per_allele = size_of::<Place>() + size_of::<Wanted>() + self.fields * VALUE_BYTES;
+        // Those that are normalized are there twice.
+        2 * self.raw.len() + self.bases.len() + self.alleles as usize * per_allele > self.most_bytes
     }
 
     pub(super) fn clear(&mut self) {
@@ -228,6 +247,16 @@ impl Chunk {
                     None => check.beyond(),
                 }
             }
+        } else {
+            // Without a reference, lengths alone can be compared.
+            for site in &sites {
+                let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
+                if site.position == 0 || site.position > reference.contig_length(site.contig) {
+                    check.beyond();
+                } else {
+                    check.count(RefComparison::Unknown, 0, "", site.position, stated)?;
+                }
+            }
         }
         differing.sort_by_key(|(site, _)| site.number);
         for (site, found) in differing {
@@ -292,11 +321,10 @@ impl Chunk {
         alleles(&self.bases, wanted)
     }
 
-    /// Makes room for values of `fields` fields, all missing.
-    pub(super) fn reset_values(&mut self, fields: usize) {
-        self.fields = fields;
+    /// Makes room for the values of all fields, all missing.
+    pub(super) fn reset_values(&mut self) {
         self.values.clear();
-        self.values.resize(self.alleles as usize * fields, f32::NAN);
+        self.values.resize(self.alleles as usize * self.fields, f32::NAN);
         self.found.clear();
         self.found.resize(self.alleles as usize, false);
     }

@@ -30,7 +30,7 @@ impl<'a> Lookup<'a> {
 
     /// Fills in the values of all alleles of `chunk`.
     pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), StoreError> {
-        chunk.reset_values(self.fields.len());
+        chunk.reset_values();
         let wanted = std::mem::take(&mut chunk.wanted);
         for on_contig in wanted.chunk_by(|a, b| a.contig() == b.contig()) {
             let contig = on_contig[0].contig();

@@ -8,7 +8,7 @@ use noodles::bgzf;
 use vestore::{FileForm, FileFormat, Output, OutputRules, QueryPlan, Request, VariantForm, annotate};
 
 use super::Usage;
-use super::output::{inputs, say, warn};
+use super::output::{counted, inputs, say, warn};
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 
 #[derive(clap::Args)]
@@ -40,7 +40,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         _ if name == "-" || name.starts_with("/dev/") => None,
         Some(FileFormat::Vcf) => Some(VariantForm::Vcf),
         Some(FileFormat::Bcf) => Some(VariantForm::Bcf),
-        _ => return Err(Usage(format!("`{name}` ends in none of .vcf, .vcf.gz, .vcf.bgz, .bcf")).into()),
+        _ => {
+            return Err(Usage(format!(
+                "unknown extension: `{name}`; expected .vcf, .vcf.gz, .vcf.bgz or .bcf"
+            ))
+            .into());
+        }
     };
     let store = arguments.reference.open(&arguments.store)?;
     let request = Request { tracks: arguments.track.clone(), ..Request::default() };
@@ -61,11 +66,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     output.finish()?;
     warn(&annotated.warnings);
     say(format_args!(
-        "{} records, {} alternate alleles, of which {} have a row",
-        annotated.records, annotated.alleles, annotated.found
+        "{}, {}, of which {} have a row",
+        counted(annotated.records, "record"),
+        counted(annotated.alleles, "alternate allele"),
+        annotated.found
     ));
     if annotated.unknown_contigs > 0 {
-        say(format_args!("{} records are on contigs that the reference lacks", annotated.unknown_contigs));
+        say(format_args!(
+            "{} on contigs that are not in the reference",
+            counted(annotated.unknown_contigs, "record")
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

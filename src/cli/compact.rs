@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use indicatif::ProgressBar;
 use vestore::Store;
 
-use super::output::say;
+use super::output::{counted, say};
 use super::writer;
 
 #[derive(clap::Args)]
@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     /// Also rewrite segments of older format versions
     #[arg(long)]
     upgrade: bool,
-    /// No progress
+    /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
 }
@@ -33,8 +33,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let done = done?;
     say(format_args!(
-        "{} segments of {} rows and {} bytes merged into {} of {} bytes",
-        done.before, done.rows, done.bytes_before, done.after, done.bytes_after
+        "{} of {} and {} merged into {} of {}",
+        counted(done.before, "segment"),
+        counted(done.rows, "row"),
+        counted(done.bytes_before, "byte"),
+        done.after,
+        counted(done.bytes_after, "byte")
     ));
     if done.before > 0 {
         say(format_args!("old files are deleted by the first write after 10 minutes"));

@@ -25,7 +25,7 @@ pub(super) fn run(verb: &[OsString], rest: Vec<OsString>) -> anyhow::Result<Exit
     let engine = place()?;
     if !engine.is_file() {
         bail!(
-            "`{}` needs the engine, and there is no {}; `make build` makes both programs",
+            "`{}` needs the engine, which is missing: {}; build both programs with `make build`",
             verb.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "),
             engine.display()
         );

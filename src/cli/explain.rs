@@ -33,7 +33,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     let places = Places::read(&store, std::slice::from_ref(&arguments.variant), None, None)?;
     let [variant] = places.variants.as_slice() else {
-        return Err(Usage(format!("`{}` is no variant; write `17-43044295-G-A`", arguments.variant)).into());
+        return Err(Usage(format!(
+            "not a variant: `{}`; expected for example `17-43044295-G-A`",
+            arguments.variant
+        ))
+        .into());
     };
     let snapshot = store.snapshot()?;
     let Some(track) = snapshot.tracks.iter().find(|track| track.name == arguments.track) else {

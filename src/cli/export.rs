@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{
-    FileForm, FileFormat, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan, Request,
-    TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
-    write_rows, write_text,
+    FileForm, FileFormat, FormError, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan,
+    Request, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
+    write_indexed_text, write_rows, write_text,
 };
 
-use super::output::{Text, inputs, say};
+use super::output::{Text, counted, inputs, say};
 use super::{ReadArguments, Usage, regions};
 
 #[derive(clap::Args)]
@@ -96,10 +96,7 @@ fn form(arguments: &Arguments) -> anyhow::Result<(ExportFormat, bool)> {
     let form = FileForm::of(path)?;
     match form.format.and_then(ExportFormat::named) {
         Some(format) => Ok((format, form.compressed)),
-        None => {
-            Err(Usage(format!("no export format is named like {}; choose one with --format", path.display()))
-                .into())
-        }
+        None => Err(FormError::unknown(path, |format| ExportFormat::named(format).is_some()).into()),
     }
 }
 
@@ -128,7 +125,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             output.refuse_terminal(if format == Format::Parquet { "Parquet" } else { "Arrow" })?;
             let rows = write_rows(format, plan.schema(), plan.rows(), &mut output)?;
             output.finish()?;
-            say(format_args!("{rows} rows written to {}", path.display()));
+            say(format_args!("{} written to {}", counted(rows, "row"), path.display()));
             return Ok(ExitCode::SUCCESS);
         }
         ExportFormat::Tsv | ExportFormat::Vcf => {
@@ -158,7 +155,7 @@ fn by_position(
     plan: &QueryPlan,
     rules: &OutputRules<'_>,
 ) -> anyhow::Result<()> {
-    let [track] = plan.tracks.as_slice() else {
+    let [track] = &plan.tracks[..] else {
         let names: Vec<&str> = plan.tracks.iter().map(|track| track.name.as_str()).collect();
         return Err(Usage(format!(
             "this format holds one track; choose one with --track, of {}",
@@ -202,7 +199,7 @@ fn hive(plan: &QueryPlan, path: &Path, rules: &OutputRules<'_>) -> anyhow::Resul
     let output = OutputFolder::create(path, rules, hive_contents)?;
     let rows = write_hive(plan, &plan.store().snapshot()?.models, output.folder())?;
     output.finish()?;
-    say(format_args!("{rows} rows written to {}", path.display()));
+    say(format_args!("{} written to {}", counted(rows, "row"), path.display()));
     Ok(ExitCode::SUCCESS)
 }
 

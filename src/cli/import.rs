@@ -27,7 +27,8 @@ pub(super) struct Arguments {
     /// Round scores to multiples of this step; lossless without it
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
-    /// Which score counts where one variant has several: the first in the file, none (an error), or their mean
+    /// Which score counts where one variant has several: the first in the file, none (an error), or their mean,
+    /// in which equal rows count once
     #[arg(long, value_enum, default_value_t = DuplicatesArgument::First)]
     duplicates: DuplicatesArgument,
     /// List what was left out, what cannot be scored, and variants with several scores, as TSV
@@ -66,7 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(step) = &arguments.precision
         && !step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0)
     {
-        return Err(Usage(format!("`{step}` is no precision; write a positive step such as 0.001")).into());
+        return Err(
+            Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")).into()
+        );
     }
     let store = arguments.reference.open(&arguments.store)?;
     let split = |text: &String| match text.split_once('=') {
@@ -107,7 +110,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say(format_args!("{} rows without any score left out", done.without_score));
     }
     if done.sorted {
-        say(format_args!("the file is not sorted; its rows were sorted first"));
+        say(format_args!("the rows were sorted first"));
     }
     say(format_args!(
         "{} rows written to track {} with columns {}",

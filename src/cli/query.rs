@@ -64,7 +64,7 @@ pub(super) struct Arguments {
     /// The change of each score without each layer, instead of scores
     #[arg(long, conflicts_with = "embeddings")]
     ablation: bool,
-    /// How rows are written; as the name of -o says, or a table, without it
+    /// How rows are written; without it the extension of -o decides, or a table is written
     #[arg(long, value_enum)]
     format: Option<QueryFormat>,
     /// Write to a file instead of stdout. The end of its name says the format, and with `.gz` or `.bgz` behind it that
@@ -130,14 +130,10 @@ fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
             Err(FormError::Contradiction { path: path.into(), named, asked: "table".to_owned() }.into())
         }
         (Some(asked), _) => Ok((asked, form.compressed)),
-        (None, None) => Ok((QueryFormat::Table, form.compressed)),
-        (None, Some(named)) => match QueryFormat::named(named) {
+        (None, named) => match named.and_then(QueryFormat::named) {
             Some(format) => Ok((format, form.compressed)),
-            None => Err(Usage(format!(
-                "query does not write {named}: {}; expected .tsv, .csv, .json, .arrow, .parquet or .vcf",
-                path.display()
-            ))
-            .into()),
+            None if path.extension().is_none() => Ok((QueryFormat::Table, form.compressed)),
+            None => Err(FormError::unknown(path, |format| QueryFormat::named(format).is_some()).into()),
         },
     }
 }
@@ -193,6 +189,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         if let Some(filter) = &filter {
             plan = plan.with_filter(filter)?;
+        }
+        if arguments.count && missing.is_empty() {
+            let count = plan.count()?.min(left as u64);
+            print(format_args!("{count}"))?;
+            return Ok(ExitCode::SUCCESS);
         }
         let rows = limited(plan.rows(), &mut left, |batch| strike_out(&mut missing, &store, batch));
         write(arguments, format, &plan, plan.schema(), rows, Text::new(output, compressed))?;
@@ -283,23 +284,27 @@ fn strike_out(missing: &mut HashSet<Variant>, store: &Store, batch: &RecordBatch
 /// Prints which segments a query would read.
 fn describe(plan: &QueryPlan) -> anyhow::Result<ExitCode> {
     let assembly = plan.store().assembly();
-    let (mut segments, mut bytes) = (0_usize, 0_u64);
+    let (mut segments, mut bytes) = (0, 0);
     for part in &plan.parts {
         let contig = &assembly.contig(part.contig).name;
-        print(format_args!("contig {contig}: {} ranges", part.ranges.len()))?;
+        print(format_args!("contig {contig}: {}", counted(part.ranges.len() as u64, "range")))?;
         for (track, segment) in &part.segments {
             segments += 1;
             bytes += segment.bytes;
             print(format_args!(
-                "  {}  {} rows at {}-{}  {}",
+                "  {}  {} at {}-{}  {}",
                 plan.tracks[*track].name,
-                segment.rows,
+                counted(segment.rows, "row"),
                 segment.first + 1,
                 segment.last + 1,
                 segment.path()
             ))?;
         }
     }
-    print(format_args!("{segments} segments of {bytes} bytes; only pages that can hold an answer are read"))?;
+    print(format_args!(
+        "{} of {}; only pages that can hold an answer are read",
+        counted(segments, "segment"),
+        counted(bytes, "byte")
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use vestore::{Output, OutputRules, Store, study_report};
-use vestore_schema::{LayerVerdict, Study, StudyRun, Variation};
+use vestore::{LayerVerdict, Output, OutputRules, Store, Study, StudyRun, Variation, study_report};
 
 use super::engine;
 use super::model::ListFormat;

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vestore::{Damage, ReferenceError, Store};
 use vestore_schema::Segment;
 
-use super::output::{print, say};
+use super::output::{counted, print, say};
 use super::reference::ReferenceArguments;
 use super::{engine, writer};
 
@@ -47,9 +47,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let lost = damage.iter().filter(|found| found.is_loss()).count();
     say(format_args!(
-        "{} segments, {bytes} bytes checked: {lost} damaged, {} orphans; {} retired",
-        segments.len(),
-        damage.len() - lost,
+        "{}, {} checked: {lost} damaged, {}; {} retired",
+        counted(segments.len() as u64, "segment"),
+        counted(bytes, "byte"),
+        counted((damage.len() - lost) as u64, "orphan"),
         store.retired()?
     ));
     let reference_differs = !check_reference(&store, arguments.reference.file().is_some())?;
@@ -71,7 +72,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let rows = writer.drop_segments(&segments)?;
             left -= segments.len();
             say(format_args!(
-                "{rows} rows of track {name} dropped; the command that made the track recomputes them alone"
+                "{} of track {name} dropped; the command that made the track recomputes them alone",
+                counted(rows, "row")
             ));
         } else {
             say(format_args!(
@@ -102,9 +104,8 @@ fn check_reference(store: &Store, given: bool) -> anyhow::Result<bool> {
     let checked = store.open_reference().and_then(|mut reference| reference.check_whole(store.assembly()));
     match checked {
         Ok(()) => {
-            let contigs = store.assembly().contigs.len();
-            let plural = if contigs == 1 { "contig" } else { "contigs" };
-            say(format_args!("reference {}: {contigs} {plural} checked", store.reference().display()));
+            let contigs = counted(store.assembly().contigs.len() as u64, "contig");
+            say(format_args!("reference {}: {contigs} checked", store.reference().display()));
         }
         Err(missing @ (ReferenceError::Missing { .. } | ReferenceError::Open { .. })) if !given => {
             say(format_args!("remark: the reference was not checked: {:#}", anyhow::Error::from(missing)));

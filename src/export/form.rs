@@ -106,16 +106,27 @@ pub enum FormError {
         command: &'static str,
     },
     /// Compression of a format that compresses itself.
-    #[error("{format} files are not compressed again: {}; leave the last ending away", path.display())]
+    #[error("{format} files are compressed already: {}; leave out the last extension", path.display())]
     Binary {
         /// The file.
         path: PathBuf,
         /// Its format.
         format: FileFormat,
     },
+    /// An ending that names no format, where the name alone decides.
+    #[error(
+        "the name of {} ends in no known extension; expected {} (text may add .gz), or choose a format with --format",
+        path.display(), expected.join(", ")
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The endings that would do.
+        expected: Vec<String>,
+    },
     /// The name says one format and the command line another.
     #[error(
-        "the name of {} says {named}, but --format is {asked}; give one of both, or a name that agrees",
+        "the name of {} says {named}, but --format is {asked}; leave one out, or make them agree",
         path.display()
     )]
     Contradiction {
@@ -126,6 +137,18 @@ pub enum FormError {
         /// What was asked for.
         asked: String,
     },
+}
+
+impl FormError {
+    /// No format of `wanted` is named like `path`.
+    #[must_use]
+    pub fn unknown(path: &Path, wanted: impl Fn(FileFormat) -> bool) -> Self {
+        let endings = FileFormat::ENDINGS.into_iter().filter(|(_, format)| wanted(*format));
+        Self::Unknown {
+            path: path.into(),
+            expected: endings.map(|(ending, _)| format!(".{ending}")).collect(),
+        }
+    }
 }
 
 impl FileForm {
@@ -228,7 +251,7 @@ mod tests {
         assert!(error("a.tsv.bz2").contains("bzip2"));
         assert_eq!(
             error("a.parquet.gz"),
-            "parquet files are not compressed again: a.parquet.gz; leave the last ending away"
+            "parquet files are compressed already: a.parquet.gz; leave out the last extension"
         );
         assert!(error("a.bcf.gz").contains("bcf files"));
     }
@@ -240,6 +263,6 @@ mod tests {
         assert_eq!(form("a.csv", FileFormat::Csv).unwrap().format, Some(FileFormat::Csv));
         let error = form("a.vcf", FileFormat::Tsv).unwrap_err().to_string();
         assert!(error.contains("the name of a.vcf says vcf, but --format is tsv"), "{error}");
-        assert!(form("a.gz", FileFormat::Parquet).unwrap_err().to_string().contains("not compressed again"));
+        assert!(form("a.gz", FileFormat::Parquet).unwrap_err().to_string().contains("compressed already"));
     }
 }

@@ -17,7 +17,7 @@ pub enum Duplicates {
     First,
     /// None: they are an error.
     Fail,
-    /// Their mean, column by column, over the rows that have a score.
+    /// Their mean, column by column, over the rows that have a score. Rows of equal scores count once.
     Mean,
 }
 
@@ -34,7 +34,7 @@ impl Duplicates {
 }
 
 /// The rows of `batch`, which is in order, each variant once: the first of its scored rows, else the first. Scores
-/// that differ are only counted here; a mean of them needs the sort.
+/// that differ are only counted here; a mean of them, or a listing with their lines, needs the sort.
 pub(super) fn distinct(
     batch: RecordBatch,
     contig: u32,
@@ -74,10 +74,14 @@ pub(super) fn distinct(
             };
             if statuses.value(row) == statuses.value(first) && values(row) == values(first) {
                 normalizer.report.duplicates += 1;
-            } else if normalizer.duplicates == Duplicates::Mean || normalizer.reordered {
+            } else if normalizer.duplicates == Duplicates::Mean
+                || normalizer.reordered
+                || normalizer.report.has_listing()
+            {
                 return Err(ImportError::Unsorted);
             } else {
-                normalizer.conflict(&variant(), [&values(first), &values(row)])?;
+                // Without a listing nobody asks for the line.
+                normalizer.conflict(&variant(), 0, [&values(first), &values(row)])?;
             }
         }
         from = end;
@@ -85,31 +89,32 @@ pub(super) fn distinct(
     Ok(take_record_batch(&batch, &UInt32Array::from(kept)).map_err(StoreError::from)?)
 }
 
-/// Rows that come in order and become one for each variant.
+/// Rows of one variant, which become one: the first. They come in the order of the file, for a mean in that of their
+/// scores; scored ones come first in either.
 pub(super) struct Group {
     row: ScoreRow,
-    /// The line of the file that the row stands in.
-    line: u64,
-    /// Of each column, the sum and the number of the scores.
+    /// The scores of the row added last.
+    latest: Vec<Option<f32>>,
+    /// Of each column, the sum and the number of the scores; of rows of equal scores, those of one.
     sums: Vec<(f64, u32)>,
     conflicting: bool,
 }
 
 impl Group {
-    pub(super) fn new(row: ScoreRow, line: u64) -> Self {
+    pub(super) fn new(row: ScoreRow) -> Self {
         let sums =
             row.values.iter().map(|value| value.map_or((0.0, 0), |value| (f64::from(value), 1))).collect();
-        Self { row, line, sums, conflicting: false }
+        Self { latest: row.values.clone(), row, sums, conflicting: false }
     }
 
     pub(super) fn holds(&self, variant: &Variant) -> bool {
         self.row.variant == *variant
     }
 
-    /// Takes another row of the same variant. The first scored one in the file counts, else the first.
+    /// Takes another row of the same variant, which stands at `line` of the file.
     pub(super) fn add(
         &mut self,
-        row: ScoreRow,
+        row: &ScoreRow,
         line: u64,
         normalizer: &mut Normalizer<'_>,
     ) -> Result<(), ImportError> {
@@ -117,23 +122,24 @@ impl Group {
             Some(step) => value.map(|value| round(value, step)),
             None => *value,
         };
-        let equal = self.row.status == row.status
-            && self.row.values.iter().map(rounded).eq(row.values.iter().map(rounded));
+        let mean = normalizer.duplicates == Duplicates::Mean;
+        let other = if mean { &self.latest } else { &self.row.values };
+        let equal =
+            self.row.status == row.status && other.iter().map(rounded).eq(row.values.iter().map(rounded));
         if equal {
             normalizer.report.duplicates += 1;
         } else {
             self.conflicting = true;
-            normalizer.conflict(&row.variant, [&self.row.values, &row.values])?;
+            normalizer.conflict(&row.variant, line, [other, &row.values])?;
         }
-        for ((sum, count), value) in self.sums.iter_mut().zip(&row.values) {
-            if let Some(value) = value {
-                *sum += f64::from(*value);
-                *count += 1;
+        if mean && self.latest != row.values {
+            for ((sum, count), value) in self.sums.iter_mut().zip(&row.values) {
+                if let Some(value) = value {
+                    *sum += f64::from(*value);
+                    *count += 1;
+                }
             }
-        }
-        let rank = |row: &ScoreRow, line: u64| (row.status != Status::Scored, line);
-        if rank(&row, line) < rank(&self.row, self.line) {
-            (self.row, self.line) = (row, line);
+            self.latest.clone_from(&row.values);
         }
         Ok(())
     }

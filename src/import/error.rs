@@ -16,7 +16,7 @@ use crate::variants::{InputError, PlanError, RefMismatchError, ReportError, Spil
 #[non_exhaustive]
 pub enum ImportError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum ImportError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// Parquet cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum ImportError {
         source: parquet::errors::ParquetError,
     },
     /// A column cannot be read as what it should be.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Arrow {
         /// The file.
         path: PathBuf,
@@ -201,8 +201,8 @@ pub enum ImportError {
     },
     /// A name that no score column can have.
     #[error(
-        "`{name}` is no name for a score column; write letters, digits, `_`, `.`, `+`, `-`, no name of the key, \
-         each once; rename with --columns NAME=COLUMN"
+        "invalid name of a score column: `{name}`; expected letters, digits, `_`, `.`, `+`, `-`, each name once and \
+         none of the key columns; rename it with --columns NAME=COLUMN"
     )]
     ColumnName {
         /// As given.

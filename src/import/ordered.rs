@@ -13,6 +13,8 @@ const SLACK: i32 = 1000;
 /// Rows that may be held back while others are merged with them. More of them, at nearly one place, are left to the
 /// sort: merging them again and again would be quadratic.
 const MOST_HELD: usize = 1 << 18;
+/// And the most bytes of their alleles.
+pub(super) const MOST_HELD_BYTES: usize = 64 << 20;
 
 type Key<'a> = (i32, &'a str, &'a str);
 
@@ -20,13 +22,15 @@ type Key<'a> = (i32, &'a str, &'a str);
 pub(super) struct Ordered {
     pub(super) contig: u32,
     held: Option<RecordBatch>,
+    /// The most bytes of alleles that are held back.
+    most_bytes: usize,
     /// The last row given.
     last: Option<(i32, String, String)>,
 }
 
 impl Ordered {
-    pub(super) fn new(contig: u32) -> Self {
-        Self { contig, held: None, last: None }
+    pub(super) fn new(contig: u32, most_bytes: usize) -> Self {
+        Self { contig, held: None, most_bytes, last: None }
     }
 
     /// Takes a batch in order; gives what is in order with all that came before.
@@ -40,7 +44,7 @@ impl Ordered {
                 self.check(&held)?;
                 self.remember(&held);
                 given.push(held);
-            } else if held.num_rows() > MOST_HELD {
+            } else if held.num_rows() > MOST_HELD || allele_bytes(&held) > self.most_bytes {
                 return Err(ImportError::Unsorted);
             } else {
                 batch = merge(&held, &batch)?;
@@ -80,6 +84,15 @@ impl Ordered {
     }
 }
 
+/// Bytes of the alleles of a batch of rows.
+pub(super) fn allele_bytes(batch: &RecordBatch) -> usize {
+    let bytes = |column: usize| {
+        let offsets = batch.column(column).as_string::<i32>().value_offsets();
+        offsets[batch.num_rows()] - offsets[0]
+    };
+    [1, 2].map(|column| bytes(column) as usize).iter().sum()
+}
+
 fn key(batch: &RecordBatch, row: usize) -> Key<'_> {
     (
         batch.column(0).as_primitive::<Int32Type>().value(row),
@@ -94,4 +107,37 @@ fn merge(first: &RecordBatch, second: &RecordBatch) -> Result<RecordBatch, Store
     let mut order: Vec<u32> = (0..whole.num_rows() as u32).collect();
     order.sort_by(|a, b| key(&whole, *a as usize).cmp(&key(&whole, *b as usize)));
     Ok(take_record_batch(&whole, &UInt32Array::from(order))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int32Array, StringArray};
+
+    use super::*;
+
+    /// Rows at position 5 with these alternates.
+    fn batch(alternates: &[&str]) -> RecordBatch {
+        let rows = alternates.len();
+        RecordBatch::try_from_iter([
+            ("position", Arc::new(Int32Array::from_value(5, rows)) as _),
+            ("reference", Arc::new(StringArray::from(vec!["A"; rows])) as _),
+            ("alternate", Arc::new(StringArray::from(alternates.to_vec())) as _),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn rows_that_hold_more_bytes_than_may_be_held_back_are_left_to_the_sort() {
+        for (most, fits) in [(11, true), (10, false)] {
+            let mut ordered = Ordered::new(0, most);
+            assert!(ordered.push(batch(&["CC", "TTTTTTT"])).unwrap().is_empty());
+            assert_eq!(ordered.push(batch(&["G"])).is_ok(), fits, "{most}");
+            if fits {
+                let (_, rows) = ordered.finish().unwrap();
+                assert_eq!(rows, batch(&["CC", "G", "TTTTTTT"]));
+            }
+        }
+    }
 }

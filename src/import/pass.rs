@@ -2,22 +2,22 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use arrow::array::RecordBatch;
 use vestore_schema::{Segment, Status, Table, Track};
 
-use super::distinct::{Group, distinct};
-use super::ordered::Ordered;
+use super::distinct::{Duplicates, Group, distinct};
+use super::feed::{Feed, Handed, Part};
+use super::ordered::{MOST_HELD_BYTES, Ordered};
+use super::records::CHUNK;
 use super::rows::Normalizer;
 use super::sorted::SortedBlocks;
 use super::{Blocks, ImportError, ImportOptions};
-use crate::store::{ScoreRow, Store, StoreError, Writer, score_batch};
-use crate::variants::{Contigs, Report, Sort};
+use crate::store::{ScoreRow, Store, Writer, score_batch};
+use crate::variants::{Contigs, Report, Sort, SortedRows};
 
-/// Rows of one segment.
-const SEGMENT_ROWS: usize = 1 << 20;
 /// Rows that are built at once when they come out of the sort.
 const BATCH_ROWS: usize = 8192;
 /// Bytes that sorting may take.
@@ -43,9 +43,6 @@ pub(super) struct Made {
     pub(super) without_score: u64,
 }
 
-/// What is handed from the thread that makes rows to the one that writes them.
-type Handed = Result<(u32, RecordBatch), ImportError>;
-
 /// Writes the rows of `blocks` as segments. One thread reads and checks, this one writes.
 pub(super) fn pass(
     writer: &mut Writer,
@@ -67,10 +64,10 @@ pub(super) fn pass(
             }
             made
         });
-        let mut feed = Feed { batches: &batches, waiting: None, error: None };
+        let mut feed = Feed::new(&batches);
         let mut segments = Vec::new();
         while let Some(contig) = feed.contig() {
-            let part = Part { feed: &mut feed, contig, rows: 0 };
+            let part = Part::new(&mut feed, contig);
             segments.extend(writer.write(Table::Scores, track, None, contig, part)?);
         }
         let error = feed.error;
@@ -83,56 +80,31 @@ pub(super) fn pass(
     })
 }
 
-/// Batches as they come from the other thread.
-struct Feed<'a> {
-    batches: &'a Receiver<Handed>,
-    waiting: Option<(u32, RecordBatch)>,
-    error: Option<ImportError>,
-}
-
-impl Feed<'_> {
-    /// The contig of the next batch.
-    fn contig(&mut self) -> Option<u32> {
-        if self.waiting.is_none() && self.error.is_none() {
-            match self.batches.recv() {
-                Ok(Ok(batch)) => self.waiting = Some(batch),
-                Ok(Err(error)) => self.error = Some(error),
-                Err(_) => {}
-            }
-        }
-        self.waiting.as_ref().map(|(contig, _)| *contig)
-    }
-}
-
-/// The batches of one segment.
-struct Part<'a, 'b> {
-    feed: &'a mut Feed<'b>,
-    contig: u32,
-    rows: usize,
-}
-
-impl Iterator for Part<'_, '_> {
-    type Item = Result<RecordBatch, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows >= SEGMENT_ROWS || self.feed.contig() != Some(self.contig) {
-            return None;
-        }
-        let (_, batch) = self.feed.waiting.take()?;
-        self.rows += batch.num_rows();
-        Some(Ok(batch))
-    }
-}
-
 /// Values that hold the number of a line through a sort.
 const LINE_VALUES: usize = 2;
 
-fn line_values(line: u64) -> [f32; LINE_VALUES] {
-    [(line >> 32) as u32, line as u32].map(f32::from_bits)
+/// The values of a row as they go through the second sort, which their bits order: the line comes first, for a mean
+/// last, so that rows of equal scores stand side by side.
+fn sorted_values(row: &ScoreRow, line: u64, duplicates: Duplicates) -> Vec<f32> {
+    let scores = row.values.iter().map(|value| value.unwrap_or(f32::NAN));
+    let line = [(line >> 32) as u32, line as u32].map(f32::from_bits);
+    match duplicates {
+        Duplicates::Mean => scores.chain(line).collect(),
+        Duplicates::First | Duplicates::Fail => line.into_iter().chain(scores).collect(),
+    }
 }
 
-fn value_line(values: &[f32]) -> u64 {
-    values.iter().fold(0, |line, value| line << 32 | u64::from(value.to_bits()))
+/// The scores and the line that [`sorted_values`] put together.
+fn scores_and_line(values: &[f32], duplicates: Duplicates) -> (Vec<Option<f32>>, u64) {
+    let (line, scores) = match duplicates {
+        Duplicates::Mean => {
+            let (scores, line) = values.split_at(values.len() - LINE_VALUES);
+            (line, scores)
+        }
+        Duplicates::First | Duplicates::Fail => values.split_at(LINE_VALUES),
+    };
+    let scores = scores.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
+    (scores, line.iter().fold(0, |line, value| line << 32 | u64::from(value.to_bits())))
 }
 
 /// Reads, checks and orders the rows of `blocks`.
@@ -161,9 +133,13 @@ fn make(
     let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
     let twice = order == Order::SortedTwice;
     let memory = if twice { SORT_MEMORY / 2 } else { SORT_MEMORY };
-    let mut sorter = twice.then(|| Sort::with_repeats(memory, folder.clone()));
+    let ordering = match options.duplicates {
+        Duplicates::Mean => track.columns.len() + LINE_VALUES,
+        Duplicates::First | Duplicates::Fail => LINE_VALUES,
+    };
+    let mut sorter = twice.then(|| Sort::with_repeats(ordering, memory, folder.clone()));
     if order != Order::AsItIs {
-        let sort = Sort::with_repeats(memory, folder);
+        let sort = Sort::with_repeats(0, memory, folder);
         let sorted =
             SortedBlocks::read(&mut blocks, assembly, &mut contigs, &mut normalizer, sort, progress)?;
         blocks = Blocks::Sorted(Box::new(sorted));
@@ -188,8 +164,7 @@ fn make(
                 for at in range {
                     let line = block.lines[at];
                     for row in normalizer.rows(&block, at..at + 1, contig)? {
-                        let mut values = line_values(line).to_vec();
-                        values.extend(row.values.iter().map(|value| value.unwrap_or(f32::NAN)));
+                        let values = sorted_values(&row, line, options.duplicates);
                         let status = (row.status != Status::Scored).then_some(row.status);
                         sorter.push_valued(&row.variant, status, &values)?;
                     }
@@ -217,7 +192,7 @@ fn make(
                 highest.1 = highest.1.max(*position);
             }
             let batch = normalizer.batch(&block, range, contig)?;
-            let ordered = ordered.get_or_insert_with(|| Ordered::new(contig));
+            let ordered = ordered.get_or_insert_with(|| Ordered::new(contig, MOST_HELD_BYTES));
             for batch in ordered.push(batch)? {
                 send(contig, distinct(batch, contig, &mut normalizer)?);
             }
@@ -234,44 +209,57 @@ fn make(
         send(of, distinct(batch, of, &mut normalizer)?);
     }
     if let Some(sorter) = sorter {
-        let mut rows = sorter.finish()?.read(0)?;
-        let mut batch: Vec<ScoreRow> = Vec::new();
-        let mut group: Option<Group> = None;
-        loop {
-            let row = rows.next_valued()?.map(|(variant, status, values)| {
-                let (line, values) = values.split_at(LINE_VALUES);
-                let line = value_line(line);
-                let values =
-                    values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
-                (ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) }, line)
-            });
-            let row = match (row, &mut group) {
-                (Some((row, line)), Some(group)) if group.holds(&row.variant) => {
-                    group.add(row, line, &mut normalizer)?;
-                    continue;
-                }
-                (row, _) => row,
-            };
-            let ended = row.is_none();
-            let complete = std::mem::replace(&mut group, row.map(|(row, line)| Group::new(row, line)));
-            let complete = complete.map(|group| group.finish(options.duplicates));
-            let other = match (&complete, batch.first()) {
-                (Some(row), Some(first)) => row.variant.contig != first.variant.contig,
-                _ => false,
-            };
-            if other || batch.len() == BATCH_ROWS {
-                send(batch[0].variant.contig, score_batch(track, &batch)?);
-                batch.clear();
-            }
-            batch.extend(complete);
-            if ended {
-                break;
-            }
-        }
-        if let Some(first) = batch.first() {
-            send(first.variant.contig, score_batch(track, &batch)?);
-        }
+        send_sorted(sorter.into_rows()?, track, &mut normalizer, send)?;
     }
     normalizer.report.finish()?;
     Ok(Made { without_score: normalizer.without_score, report: normalizer.report })
+}
+
+/// Sends rows that are sorted as the store has them, one for each variant.
+fn send_sorted(
+    mut rows: SortedRows,
+    track: &Track,
+    normalizer: &mut Normalizer<'_>,
+    send: impl Fn(u32, RecordBatch),
+) -> Result<(), ImportError> {
+    let duplicates = normalizer.duplicates;
+    let mut batch: Vec<ScoreRow> = Vec::new();
+    let mut bytes = 0;
+    let mut group: Option<Group> = None;
+    loop {
+        let row = rows.next_valued()?.map(|(variant, status, values)| {
+            let (values, line) = scores_and_line(&values, duplicates);
+            (ScoreRow { variant, values, status: status.unwrap_or(Status::Scored) }, line)
+        });
+        let row = match (row, &mut group) {
+            (Some((row, line)), Some(group)) if group.holds(&row.variant) => {
+                group.add(&row, line, normalizer)?;
+                continue;
+            }
+            (row, _) => row,
+        };
+        let ended = row.is_none();
+        let complete = std::mem::replace(&mut group, row.map(|(row, _)| Group::new(row)));
+        let complete = complete.map(|group| group.finish(duplicates));
+        let other = match (&complete, batch.first()) {
+            (Some(row), Some(first)) => row.variant.contig != first.variant.contig,
+            _ => false,
+        };
+        if other || batch.len() == BATCH_ROWS || bytes >= CHUNK {
+            send(batch[0].variant.contig, score_batch(track, &batch)?);
+            batch.clear();
+            bytes = 0;
+        }
+        if let Some(row) = complete {
+            bytes += row.variant.reference.len() + row.variant.alternate.len();
+            batch.push(row);
+        }
+        if ended {
+            break;
+        }
+    }
+    if let Some(first) = batch.first() {
+        send(first.variant.contig, score_batch(track, &batch)?);
+    }
+    Ok(())
 }

@@ -64,10 +64,11 @@ impl<'a> Normalizer<'a> {
         }
     }
 
-    /// Counts a row that is left out, or averaged, because its variant has another score.
+    /// Counts a row at `line` that is left out, or averaged, because its variant has another score.
     pub(super) fn conflict(
         &mut self,
         variant: &Variant,
+        line: u64,
         rows: [&[Option<f32>]; 2],
     ) -> Result<(), ImportError> {
         let name = variant_name(variant, self.assembly);
@@ -75,7 +76,15 @@ impl<'a> Normalizer<'a> {
             let (path, scores) = (self.path.clone(), score_names(rows));
             return Err(ImportError::Conflict { path, variant: name, scores });
         }
-        Ok(self.report.conflict(variant, self.assembly, || format!("{name} has {}", score_names(rows)))?)
+        let listed = Listed {
+            path: &self.path,
+            line,
+            contig: &self.assembly.contig(variant.contig).name,
+            position: u64::from(variant.position) + 1,
+            reference: &variant.reference,
+            alternate: &variant.alternate,
+        };
+        Ok(self.report.conflict(&listed, || format!("{name} has {}", score_names(rows)))?)
     }
 
     /// Counts rows on a contig that the reference lacks.

@@ -3,6 +3,7 @@
 use arrow::array::{Array, Float32Builder, StringBuilder};
 use vestore_schema::Assembly;
 
+use super::records::CHUNK;
 use super::rows::Normalizer;
 use super::{Block, Blocks, ImportError};
 use crate::variants::{Contigs, Sort, SortedRows};
@@ -60,7 +61,7 @@ impl SortedBlocks {
             progress(read);
         }
         let names = assembly.contigs.iter().map(|contig| contig.name.clone()).collect();
-        Ok(Self { rows: sort.finish()?.read(0)?, names, columns })
+        Ok(Self { rows: sort.into_rows()?, names, columns })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
@@ -68,7 +69,8 @@ impl SortedBlocks {
         let (mut lines, mut positions, mut last) = (Vec::with_capacity(ROWS), Vec::with_capacity(ROWS), None);
         let (mut references, mut alternates) = (StringBuilder::new(), StringBuilder::new());
         let mut values: Vec<Float32Builder> = (0..self.columns).map(|_| Float32Builder::new()).collect();
-        while positions.len() < ROWS {
+        let mut bytes = 0;
+        while positions.len() < ROWS && bytes < CHUNK {
             let taken = self.rows.take_row(|row| {
                 let contig = row.contig();
                 if last != Some(contig) {
@@ -76,8 +78,10 @@ impl SortedBlocks {
                     last = Some(contig);
                 }
                 positions.push(u64::from(row.position()));
-                references.append_value(row.reference_text());
-                alternates.append_value(row.alternate_text());
+                let alleles = [row.reference_text(), row.alternate_text()];
+                bytes += alleles[0].len() + alleles[1].len();
+                references.append_value(&alleles[0]);
+                alternates.append_value(&alleles[1]);
                 let (line, given) = row.line_and_values();
                 lines.push(line);
                 for (builder, value) in values.iter_mut().zip(given) {

@@ -17,17 +17,25 @@ use super::start::{column_place, is_index};
 use super::{Block, ImportError, Source};
 use crate::query::guarded;
 use crate::reference::printable;
+use crate::variants::too_many_alleles;
 
 /// Rows of one block.
 const BLOCK_ROWS: usize = 64 << 10;
+/// Bytes that the reference alleles of one block may take, beyond those of one row, where each alternate of a list gets
+/// one.
+const BLOCK_BYTES: usize = 64 << 20;
 
 pub(super) struct ParquetBlocks {
     path: PathBuf,
     reader: ParquetRecordBatchReader,
     keys: [String; 4],
     pub(super) columns: Vec<(String, String)>,
-    /// Rows read so far.
+    /// Rows taken so far.
     rows: u64,
+    /// Rows that are read and not yet taken.
+    waiting: Option<RecordBatch>,
+    /// Bytes of one block, as [`BLOCK_BYTES`].
+    most_bytes: usize,
 }
 
 impl ParquetBlocks {
@@ -71,17 +79,53 @@ impl ParquetBlocks {
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(index, _)| index));
         let builder = builder.with_projection(mask).with_batch_size(BLOCK_ROWS);
         let reader = guarded(|| builder.build()).map_err(failed)?;
-        Ok(Self { path: path.into(), reader, keys: keys.map(|index| names[index].clone()), columns, rows: 0 })
+        let keys = keys.map(|index| names[index].clone());
+        let (path, waiting, most_bytes) = (path.into(), None, BLOCK_BYTES);
+        Ok(Self { path, reader, keys, columns, rows: 0, waiting, most_bytes })
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
+    fn read(&mut self) -> Result<Option<RecordBatch>, ImportError> {
         // The library panics over some damaged pages; the import ends here, so nobody meets what it left.
         let read = catch_unwind(AssertUnwindSafe(|| self.reader.next().transpose())).unwrap_or_else(|_| {
             let problem = "damaged pages, over which its reader gave up; write the file anew";
             Err(ArrowError::ParquetError(problem.to_owned()))
         });
-        let read = read.map_err(|source| ImportError::Arrow { path: self.path.clone(), source });
-        let Some(batch) = read? else { return Ok(None) };
+        read.map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
+    }
+
+    /// Of how many rows of `batch`, from the first on, the reference alleles fit in a block, one for each alternate.
+    fn fitting(&self, batch: &RecordBatch) -> Result<usize, ImportError> {
+        let alternates = self.column(batch, &self.keys[3])?;
+        let Some(lists) = Lists::of(&alternates) else { return Ok(batch.num_rows()) };
+        let lines: Vec<u64> = (self.rows + 1..=self.rows + batch.num_rows() as u64).collect();
+        let references = self.text(batch, &self.keys[2], &lines)?;
+        let mut bytes = 0_usize;
+        for (row, line) in lines.iter().enumerate() {
+            let (reference, count) = (references.value(row), lists.length(row));
+            if let Some(problem) = too_many_alleles(reference.len(), 0, count) {
+                return Err(self.wrong(*line, &self.keys[2], reference, problem));
+            }
+            bytes += reference.len() * count;
+            if bytes > self.most_bytes && row > 0 {
+                return Ok(row);
+            }
+        }
+        Ok(batch.num_rows())
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
+        let batch = match self.waiting.take() {
+            Some(batch) => batch,
+            None => match self.read()? {
+                Some(batch) => batch,
+                None => return Ok(None),
+            },
+        };
+        let fitting = self.fitting(&batch)?;
+        if fitting < batch.num_rows() {
+            self.waiting = Some(batch.slice(fitting, batch.num_rows() - fitting));
+        }
+        let batch = batch.slice(0, fitting);
         let lines: Vec<u64> = (self.rows + 1..=self.rows + batch.num_rows() as u64).collect();
         self.rows += batch.num_rows() as u64;
         let contigs = self.text(&batch, &self.keys[0], &lines)?;
@@ -338,4 +382,80 @@ fn runs(names: &StringArray) -> Vec<(String, usize)> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, ListArray, ListBuilder, StringBuilder};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    /// A row for each list of alternates and scores.
+    fn write(path: &Path, references: &[&str], counts: &[usize]) {
+        let mut alternates = ListBuilder::new(StringBuilder::new());
+        for count in counts {
+            alternates.append_value((0..*count).map(|number| Some("C".repeat(number + 2))));
+        }
+        let scores = counts.iter().map(|count| Some((0..*count).map(|number| Some(number as f64))));
+        let table: Vec<(&str, ArrayRef)> = vec![
+            ("chrom", Arc::new(StringArray::from(vec!["1"; counts.len()]))),
+            ("pos", Arc::new(Int64Array::from_iter_values(5..5 + counts.len() as i64))),
+            ("ref", Arc::new(StringArray::from(references.to_vec()))),
+            ("alt", Arc::new(alternates.finish())),
+            ("s", Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(scores))),
+        ];
+        let batch = RecordBatch::try_from_iter(table).unwrap();
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+
+    fn open(path: &Path) -> ParquetBlocks {
+        let source = Source::open(path, path.parent().unwrap()).unwrap();
+        let columns = [("s".to_owned(), "s".to_owned())];
+        ParquetBlocks::open(&source, &KeyColumns::default(), &columns).unwrap()
+    }
+
+    #[test]
+    fn lists_of_alternates_become_the_same_rows_in_small_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        write(&path, &["AAA", "A", "AA", "A"], &[3, 1, 2, 1]);
+        let read = |most_bytes: usize| {
+            let mut blocks = ParquetBlocks { most_bytes, ..open(&path) };
+            let (mut rows, mut lengths) = (Vec::new(), Vec::new());
+            while let Some(block) = blocks.next().unwrap() {
+                lengths.push(block.lines.len());
+                for row in 0..block.lines.len() {
+                    rows.push((
+                        block.lines[row],
+                        block.positions[row],
+                        block.references.value(row).to_owned(),
+                        block.alternates.value(row).to_owned(),
+                        block.values[0].value(row),
+                    ));
+                }
+            }
+            (rows, lengths)
+        };
+        let (rows, lengths) = read(BLOCK_BYTES);
+        assert_eq!(lengths, [7]);
+        assert_eq!(rows[5], (3, 7, "AA".to_owned(), "CCC".to_owned(), 1.0));
+        assert_eq!(read(0), (rows.clone(), vec![3, 1, 2, 1]));
+        assert_eq!(read(6), (rows, vec![3, 4]));
+    }
+
+    #[test]
+    fn a_row_whose_alternates_would_fill_memory_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        write(&path, &["A", &"A".repeat(1 << 20)], &[1, 300]);
+        let error = open(&path).next().err().unwrap().to_string();
+        assert!(error.contains("row 2: ref `AAA") && error.contains("bcftools norm -m-"), "{error}");
+    }
 }

@@ -44,7 +44,7 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// Two outputs of one command are one file.
-    #[error("two outputs have one path: `{}`; give each a path of its own", path.display())]
+    #[error("two outputs have the same path: `{}`; choose a path for each", path.display())]
     Twice {
         /// The output.
         path: PathBuf,
@@ -69,6 +69,19 @@ pub enum OutputError {
     Foreign {
         /// The first such file.
         path: PathBuf,
+    },
+    /// The earlier export could be neither put back nor removed.
+    #[error(
+        "the earlier export of `{}` is now in `{}`; move it back, or remove it",
+        path.display(), aside.display()
+    )]
+    Aside {
+        /// The output.
+        path: PathBuf,
+        /// Where the earlier export is.
+        aside: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// Bytes that a terminal cannot show.
     #[error(

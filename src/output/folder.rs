@@ -1,7 +1,6 @@
 //! A folder of files that appears under its name when all are whole.
 
 use std::fs::{self, Permissions};
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,14 +10,19 @@ use super::check::{refuse_scheme, refuse_store};
 use super::unfinished::Unfinished;
 use super::{OutputError, OutputRules};
 
+/// Lists files and folders of a folder that an earlier export wrote, those inside first, or names the first that none
+/// did.
+type Contents = fn(&Path) -> Result<Vec<PathBuf>, PathBuf>;
+
 /// A folder that is written beside its place and renamed at the end. Dropped before, it leaves nothing.
 #[derive(Debug)]
 pub struct OutputFolder {
     temporary: TempDir,
     path: PathBuf,
-    /// Files and folders of an earlier export that give way, those inside first; nothing when the place is free.
-    old: Vec<PathBuf>,
-    _unfinished: Unfinished,
+    contents: Contents,
+    /// Whether an earlier export gives way.
+    replaces: bool,
+    unfinished: Unfinished,
 }
 
 impl OutputFolder {
@@ -28,25 +32,21 @@ impl OutputFolder {
     ///
     /// # Errors
     /// When the path is an address, lies in a store, is a file, or holds something; when the system refuses.
-    pub fn create(
-        path: &Path,
-        rules: &OutputRules<'_>,
-        contents: impl Fn(&Path) -> Result<Vec<PathBuf>, PathBuf>,
-    ) -> Result<Self, OutputError> {
+    pub fn create(path: &Path, rules: &OutputRules<'_>, contents: Contents) -> Result<Self, OutputError> {
         refuse_scheme(path)?;
         // Without the slash at the end, and where a link leads: a link cannot be replaced by a folder.
         let path = match path.canonicalize() {
             Ok(path) => path,
             Err(_) => std::path::absolute(path.components().as_path()).map_err(OutputError::io(path))?,
         };
-        let mut old = Vec::new();
+        let mut replaces = false;
         if path.symlink_metadata().is_ok() {
             if !path.is_dir() {
                 return Err(OutputError::NotAFolder { path });
             }
             refuse_store(&path, &path)?;
-            old = contents(&path).map_err(|path| OutputError::Foreign { path })?;
-            if !old.is_empty() && !rules.force {
+            replaces = !contents(&path).map_err(|path| OutputError::Foreign { path })?.is_empty();
+            if replaces && !rules.force {
                 return Err(OutputError::Exists { path });
             }
         }
@@ -61,7 +61,7 @@ impl OutputFolder {
         builder.prefix(".vestore-").suffix(".partial").permissions(Permissions::from_mode(0o777));
         let temporary = builder.tempdir_in(above).map_err(OutputError::io(&path))?;
         let unfinished = Unfinished::new(temporary.path(), &path)?;
-        Ok(Self { temporary, path, old, _unfinished: unfinished })
+        Ok(Self { temporary, path, contents, replaces, unfinished })
     }
 
     /// Where files are written.
@@ -70,37 +70,52 @@ impl OutputFolder {
         self.temporary.path()
     }
 
-    /// Gives the folder its name. An earlier export steps aside and is removed once the new one stands.
+    /// Gives the folder its name. An earlier export steps aside, and is removed once the new one stands.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses; when something else came into the folder of the earlier export, which then stays.
     pub fn finish(self) -> Result<(), OutputError> {
-        let Self { temporary, path, old, _unfinished } = self;
-        let failed = |error: io::Error| OutputError::io(&path)(error);
-        if old.is_empty() {
-            // An empty folder gives way by itself.
-            fs::rename(temporary.path(), &path).map_err(failed)?;
-            // Its content has another name now; there is nothing to remove.
+        let Self { temporary, path, contents, replaces, unfinished } = self;
+        unfinished.complete(|| {
+            if replaces {
+                replace(temporary, &path, contents)
+            } else {
+                // An empty folder gives way by itself.
+                fs::rename(temporary.path(), &path).map_err(OutputError::io(&path))?;
+                // Its content has another name now; there is nothing to remove.
+                drop(temporary.keep());
+                Ok(())
+            }
+        })
+    }
+}
+
+/// Puts a new folder in the place of an earlier export.
+fn replace(temporary: TempDir, path: &Path, contents: Contents) -> Result<(), OutputError> {
+    let aside = tempfile::Builder::new()
+        .prefix(".vestore-")
+        .suffix(".partial")
+        .tempdir_in(path.parent().unwrap_or(Path::new("/")))
+        .map_err(OutputError::io(path))?
+        .keep();
+    fs::rename(path, &aside).map_err(OutputError::io(path))?;
+    // Only now does nobody add to it by its name.
+    let placed = contents(&aside)
+        .map_err(|foreign| OutputError::Foreign {
+            path: path.join(foreign.strip_prefix(&aside).unwrap_or(&foreign)),
+        })
+        .and_then(|old| fs::rename(temporary.path(), path).map_err(OutputError::io(path)).map(|()| old));
+    let left_aside = |source| OutputError::Aside { path: path.to_owned(), aside: aside.clone(), source };
+    match placed {
+        Err(error) => {
+            fs::rename(&aside, path).map_err(left_aside)?;
+            Err(error)
+        }
+        Ok(old) => {
             drop(temporary.keep());
-            return Ok(());
+            let remove =
+                |entry: &PathBuf| if entry.is_dir() { fs::remove_dir(entry) } else { fs::remove_file(entry) };
+            old.iter().chain([&aside]).try_for_each(remove).map_err(left_aside)
         }
-        let aside = tempfile::Builder::new()
-            .prefix(".vestore-")
-            .suffix(".partial")
-            .tempdir_in(path.parent().unwrap_or(Path::new("/")))
-            .map_err(failed)?
-            .keep();
-        fs::rename(&path, &aside).map_err(failed)?;
-        if let Err(error) = fs::rename(temporary.path(), &path) {
-            // The earlier export is better than none.
-            fs::rename(&aside, &path).map_err(failed)?;
-            return Err(failed(error));
-        }
-        drop(temporary.keep());
-        for entry in old {
-            let moved = aside.join(entry.strip_prefix(&path).unwrap_or(&entry));
-            if moved.is_dir() { fs::remove_dir(&moved) } else { fs::remove_file(&moved) }.map_err(failed)?;
-        }
-        fs::remove_dir(&aside).map_err(failed)
     }
 }

@@ -123,19 +123,47 @@ fn a_report_of_the_same_command_is_replaced_and_nothing_else() {
     assert!(matches!(error, OutputError::Input { .. }), "{error}");
 }
 
+/// What a folder holds, known where every name begins with `k`.
+fn contents(folder: &Path) -> Result<Vec<PathBuf>, PathBuf> {
+    let found: Vec<PathBuf> = names(folder).iter().map(|name| folder.join(name)).collect();
+    let known = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with('k');
+    match found.iter().find(|path| !known(path)) {
+        Some(foreign) => Err(foreign.clone()),
+        None => Ok(found),
+    }
+}
+
+#[test]
+fn what_comes_into_a_folder_that_is_being_replaced_stays_with_all_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hive");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("k1"), "old").unwrap();
+    let output = OutputFolder::create(&path, &rules(&[]), contents).unwrap();
+    fs::write(output.folder().join("k2"), "new").unwrap();
+    fs::write(path.join("added"), "mine").unwrap();
+    let error = output.finish().unwrap_err();
+    assert!(
+        matches!(&error, OutputError::Foreign { path: foreign } if *foreign == path.join("added")),
+        "{error}"
+    );
+    assert_eq!(
+        (names(&path), names(folder.path())),
+        (vec!["added".to_owned(), "k1".to_owned()], vec!["hive".to_owned()])
+    );
+    // Another export of the same kind came first: the last one stands, and nothing of the others stays anywhere.
+    fs::remove_file(path.join("added")).unwrap();
+    let output = OutputFolder::create(&path, &rules(&[]), contents).unwrap();
+    fs::write(output.folder().join("k2"), "new").unwrap();
+    fs::write(path.join("k3"), "late").unwrap();
+    output.finish().unwrap();
+    assert_eq!((names(&path), names(folder.path())), (vec!["k2".to_owned()], vec!["hive".to_owned()]));
+}
+
 #[test]
 fn folders_give_way_only_where_all_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hive");
-    // What a folder holds is known where every name begins with `k`.
-    let contents = |folder: &Path| -> Result<Vec<PathBuf>, PathBuf> {
-        let found: Vec<PathBuf> = names(folder).iter().map(|name| folder.join(name)).collect();
-        let known = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with('k');
-        match found.iter().find(|path| !known(path)) {
-            Some(foreign) => Err(foreign.clone()),
-            None => Ok(found),
-        }
-    };
     let make = |force: bool, name: &str| -> Result<(), OutputError> {
         let output = OutputFolder::create(&path, &OutputRules { force, inputs: &[] }, contents)?;
         fs::write(output.folder().join(name), name).unwrap();

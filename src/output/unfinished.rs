@@ -38,6 +38,15 @@ impl Unfinished {
         list.insert(temporary.clone(), output);
         Ok(Self(temporary))
     }
+
+    /// Takes the last steps, after which the output is whole: a program that is interrupted meanwhile ends after them.
+    pub(super) fn complete<T>(self, steps: impl FnOnce() -> T) -> T {
+        let mut list = unfinished();
+        let done = steps();
+        list.remove(&self.0);
+        drop(list);
+        done
+    }
 }
 
 /// The path with its folder resolved, so that two ways to it compare as one.

@@ -5,7 +5,7 @@ mod parse;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use thiserror::Error;
-use vestore_schema::{Assembly, nearest};
+use vestore_schema::{Assembly, STATUS_COLUMN, Status, nearest};
 
 /// The column of contigs, the first of every answer.
 const CONTIG: usize = 0;
@@ -62,6 +62,14 @@ pub enum FilterError {
         name: String,
         /// Contigs that look like it.
         near: Vec<String>,
+    },
+    /// No row can have the status.
+    #[error("unknown status `{name}`; expected one of {}", known.join(", "))]
+    UnknownStatus {
+        /// As typed.
+        name: String,
+        /// All that rows can have.
+        known: Vec<&'static str>,
     },
     /// A number is compared with text.
     #[error(
@@ -242,6 +250,11 @@ fn bind(
                     spell(side, *comparison, assembly)?;
                 }
             }
+            for (side, other) in [(left, &sides[1]), (right, &sides[0])] {
+                if let (Operand::Column(name), Operand::Text(text)) = (side, other) {
+                    check_status(name, *comparison, text)?;
+                }
+            }
             let [left, right] = sides;
             Condition::Compare(left, *comparison, right)
         }
@@ -264,6 +277,17 @@ fn spell(
     } else if matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
         let near = assembly.near(text).into_iter().map(str::to_owned).collect();
         return Err(FilterError::UnknownContig { name: text.clone(), near });
+    }
+    Ok(())
+}
+
+/// Refuses a text that is equal to no status, where `column` holds statuses: of a track's rows, or of wide ones.
+fn check_status(column: &str, comparison: Comparison, text: &str) -> Result<(), FilterError> {
+    let of_statuses = column.rsplit('.').next() == Some(STATUS_COLUMN);
+    let equal = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+    if of_statuses && equal && Status::parse(text).is_none() {
+        let known = Status::ALL.map(Status::as_str).to_vec();
+        return Err(FilterError::UnknownStatus { name: text.to_owned(), known });
     }
     Ok(())
 }

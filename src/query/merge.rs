@@ -40,9 +40,9 @@ struct Names {
     tracks: ArrayRef,
 }
 
-/// One of `names` as often as a batch has rows at most.
-fn repeated(names: &ArrayRef, index: usize) -> Result<ArrayRef, StoreError> {
-    let keys = Int32Array::from_value(index as i32, BATCH_ROWS);
+/// One of `names` as often as a batch of `segment` has rows at most.
+fn repeated(names: &ArrayRef, index: usize, segment: &Segment) -> Result<ArrayRef, StoreError> {
+    let keys = Int32Array::from_value(index as i32, segment.rows.min(BATCH_ROWS as u64) as usize);
     Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
 }
 
@@ -220,9 +220,9 @@ impl<'a> Rows<'a> {
             let rows = self.read(*track, segment, part)?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             let names = [
-                repeated(&self.names.contigs, self.part)?,
-                repeated(&self.names.models, *track)?,
-                repeated(&self.names.tracks, *track)?,
+                repeated(&self.names.contigs, self.part, segment)?,
+                repeated(&self.names.models, *track, segment)?,
+                repeated(&self.names.tracks, *track, segment)?,
             ];
             self.cursors.push(Cursor {
                 track: *track,

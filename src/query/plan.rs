@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use vestore_schema::{Region, Segment, Table, Track, Variant};
@@ -32,13 +33,14 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct QueryPlan {
     /// The tracks, in the order in which their rows stand for one variant.
-    pub tracks: Vec<Track>,
+    pub tracks: Arc<[Track]>,
     /// What to read, by contig in the reference's order.
     pub parts: Vec<Part>,
     store: Store,
     schema: SchemaRef,
-    variants: HashSet<Variant>,
-    regions: Vec<Region>,
+    variants: Arc<HashSet<Variant>>,
+    /// Sorted, apart from each other.
+    regions: Arc<[Region]>,
     pub(super) filter: Option<BoundFilter>,
     /// Whether the schema lacks columns that segments have.
     pub(super) projected: bool,
@@ -126,11 +128,11 @@ impl QueryPlan {
                 parts.retain(|part| !part.segments.is_empty());
                 Ok(Self {
                     schema,
-                    tracks,
+                    tracks: tracks.into(),
                     parts,
                     store: store.clone(),
-                    variants: request.variants.iter().cloned().collect(),
-                    regions: Region::union(request.regions.clone()),
+                    variants: Arc::new(request.variants.iter().cloned().collect()),
+                    regions: Region::union(request.regions.clone()).into(),
                     filter: None,
                     projected: false,
                 })
@@ -156,12 +158,12 @@ impl QueryPlan {
         let whole = 0..u32::MAX;
         segments.sort_by_key(|(_, segment)| (segment.first, segment.number));
         Self {
-            tracks,
+            tracks: tracks.into(),
             parts: vec![Part { contig, ranges: vec![whole], segments }],
             store: store.clone(),
             schema,
-            variants: HashSet::new(),
-            regions: Vec::new(),
+            variants: Arc::default(),
+            regions: Arc::default(),
             filter: None,
             projected: false,
         }
@@ -197,12 +199,12 @@ impl QueryPlan {
         let mut part = part.clone();
         part.segments.retain(|(of, _)| *of == track);
         Self {
-            tracks: self.tracks.clone(),
+            tracks: Arc::clone(&self.tracks),
             parts: if part.segments.is_empty() { Vec::new() } else { vec![part] },
             store: self.store.clone(),
             schema: SchemaRef::clone(&self.schema),
-            variants: self.variants.clone(),
-            regions: self.regions.clone(),
+            variants: Arc::clone(&self.variants),
+            regions: Arc::clone(&self.regions),
             filter: self.filter.clone(),
             projected: self.projected,
         }
@@ -226,6 +228,36 @@ impl QueryPlan {
         Rows::new(self)
     }
 
+    /// The number of rows. Of segments that lie in the answer as a whole it is in the catalog; others are read.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn count(&self) -> Result<u64, StoreError> {
+        let mut read = self.clone();
+        let mut count = 0_u64;
+        if self.filter.is_none() && !self.is_selective() {
+            for part in &mut read.parts {
+                let ranges = &part.ranges;
+                let whole = |segment: &Segment| {
+                    let next = ranges.partition_point(|range| range.end <= segment.first);
+                    ranges
+                        .get(next)
+                        .is_some_and(|range| range.start <= segment.first && segment.last < range.end)
+                };
+                part.segments.retain(|(_, segment)| {
+                    let is_whole = whole(segment);
+                    count = count.saturating_add(if is_whole { segment.rows } else { 0 });
+                    !is_whole
+                });
+            }
+            read.parts.retain(|part| !part.segments.is_empty());
+        }
+        for batch in read.rows() {
+            count = count.saturating_add(batch?.num_rows() as u64);
+        }
+        Ok(count)
+    }
+
     /// Whether single variants were asked for, so that not every row at their positions is wanted.
     pub(super) fn is_selective(&self) -> bool {
         !self.variants.is_empty()
@@ -233,8 +265,10 @@ impl QueryPlan {
 
     /// Whether a row read from the wanted positions belongs to the answer.
     pub(super) fn wants(&self, variant: &Variant) -> bool {
-        let asked = |region: &Region| region.contig == variant.contig && region.contains(variant.position);
-        self.variants.contains(variant) || self.regions.iter().any(asked)
+        let Variant { contig, position, .. } = *variant;
+        let next = self.regions.partition_point(|region| (region.contig, region.end) <= (contig, position));
+        let asked = |region: &Region| region.contig == contig && region.contains(position);
+        self.variants.contains(variant) || self.regions.get(next).is_some_and(asked)
     }
 }
 

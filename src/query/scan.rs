@@ -65,7 +65,7 @@ impl SegmentReader {
     pub(crate) fn has_columns(self, columns: &[String]) -> Result<Self, StoreError> {
         let values = self.segment.table != Table::Embeddings;
         match columns.iter().find(|name| values && self.column(name).is_none()) {
-            Some(name) => Err(damaged(&self.segment, &format!("it lacks the column `{name}`"))),
+            Some(name) => Err(damaged(&self.segment, &format!("it has no column `{name}`"))),
             None => Ok(self),
         }
     }

@@ -41,8 +41,12 @@ fn are_finite(values: &Float32Array) -> bool {
     values.values().iter().all(|value| value.is_finite()) || values.iter().flatten().all(f32::is_finite)
 }
 
-/// Checks that row groups have rows, and that the page index of each column lists its pages once, in both of its parts.
+/// Checks that row groups have as many rows as the file, and that the page index of each column lists its pages once, in both of its parts.
 pub(super) fn check_index(metadata: &ParquetMetaData) -> Result<(), String> {
+    let rows = metadata.row_groups().iter().map(|group| i128::from(group.num_rows())).sum::<i128>();
+    if rows != i128::from(metadata.file_metadata().num_rows()) {
+        return Err(format!("its row groups have {rows} rows, and its footer says another number"));
+    }
     for (number, group) in metadata.row_groups().iter().enumerate() {
         let index = metadata.page_index_for_row_group(number);
         if group.num_rows() < 0 || group.compressed_size() < 0 {

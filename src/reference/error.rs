@@ -22,7 +22,7 @@ pub enum ReferenceError {
         source: io::Error,
     },
     /// A pipe, a directory or a device, which cannot be sought.
-    #[error("reference {} is no regular file; copy it to one", path.display())]
+    #[error("reference {} is not a regular file; copy it to one", path.display())]
     NoFile {
         /// The FASTA.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum ReferenceError {
         name: &'static str,
     },
     /// There is no header line where one must be.
-    #[error("{} is no FASTA: it begins with `{found}` where a line `>name` is due", path.display())]
+    #[error("{} is not a FASTA file: it begins with `{found}`; expected a line `>name`", path.display())]
     NotFasta {
         /// The file.
         path: PathBuf,
@@ -141,8 +141,8 @@ pub enum ReferenceError {
     },
     /// A character that stands for no base.
     #[error(
-        "{}, line {line}: `{found}` is no base; a reference holds IUPAC letters (ACGTN and \
-         URYSWKMBDHV) only",
+        "{}, line {line}: `{found}` is not a base; expected IUPAC letters (ACGTN and \
+         URYSWKMBDHV)",
         path.display()
     )]
     InvalidBase {

@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_refused_by_name() {
         for (text, part) in [
-            ("", "no FASTA"),
-            ("ACGT\n", "no FASTA"),
+            ("", "not a FASTA file"),
+            ("ACGT\n", "not a FASTA file"),
             (">a\nAC\n>b\n>c\nA\n", "`b` is empty"),
             (">a\nAC\n>b", "`b` is empty"),
             (">a\nAC\n>a\nAC\n", "line 3: contig `a` appears twice"),
@@ -303,9 +303,9 @@ mod tests {
             (">a\nAC\nACG\n", "line 3: lines of contig `a`"),
             (">a\n\nAC\n", "line 3: lines of contig `a`"),
             (">a\nAC\r\nAC\nAC\n", "line 4: lines of contig `a`"),
-            (">a\nAC\nA-\n", "line 3: `-` is no base"),
-            (">a\nA C\n", "line 2: ` ` is no base"),
-            (">a\nA\rC\n", "line 2: `\\r` is no base"),
+            (">a\nAC\nA-\n", "line 3: `-` is not a base"),
+            (">a\nA C\n", "line 2: ` ` is not a base"),
+            (">a\nA\rC\n", "line 2: `\\r` is not a base"),
             (">\nAC\n", "line 1: header `>` names no contig"),
             ("> a\nAC\n", "line 1: header `> a` names no contig"),
         ] {

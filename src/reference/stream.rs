@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn what_is_no_fasta_is_refused_with_its_line() {
         for (text, part) in [
-            ("", "no FASTA"),
-            ("ACGT\n", "no FASTA"),
+            ("", "not a FASTA file"),
+            ("ACGT\n", "not a FASTA file"),
             (">a\nAC\n>b\n>c\nA\n", "`b` is empty"),
             (">a\nAC\n>b", "`b` is empty"),
-            (">a\nAC\nA-\n", "line 3: `-` is no base"),
-            (">a\nA\rC\n", "line 2: `\\r` is no base"),
+            (">a\nAC\nA-\n", "line 3: `-` is not a base"),
+            (">a\nA\rC\n", "line 2: `\\r` is not a base"),
             ("> a\nAC\n", "line 1: header `> a` names no contig"),
             (">a\u{1b}[31m\nAC\n", "line 1: header `>a\\u{1b}[31m` names no contig"),
         ] {

@@ -4,7 +4,7 @@
 //! Readers share a lock, a writer has it alone, and both pass a turnstile first: a writer that waits
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
-mod studies;
+mod reports;
 
 use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,9 +18,7 @@ use redb::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use vestore_schema::catalog::{
-    FORMAT, META, MODELS, NEXT_SEGMENT, RETIRED, RUNS, SEGMENTS, STORE, STUDIES, STUDY_RUNS,
-};
+use vestore_schema::catalog::{FORMAT, META, MODELS, NEXT_SEGMENT, REPORTS, RETIRED, RUNS, SEGMENTS, STORE};
 use vestore_schema::{
     Assembly, FORMAT_VERSION, Format, Model, RecordError, Run, Segment, StoreRecord, Table, Track,
 };
@@ -462,8 +460,7 @@ impl CatalogWrite<'_> {
         self.transaction.open_table(SEGMENTS).map_err(failed)?;
         self.transaction.open_table(RUNS).map_err(failed)?;
         self.transaction.open_table(RETIRED).map_err(failed)?;
-        self.transaction.open_table(STUDIES).map_err(failed)?;
-        self.transaction.open_table(STUDY_RUNS).map_err(failed)?;
+        self.transaction.open_table(REPORTS).map_err(failed)?;
         Ok(())
     }
 

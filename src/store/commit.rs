@@ -9,9 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{
-    Model, Run, Segment, StoreRecord, Study, StudyRun, Table, Track, check_name, segment_path,
-};
+use vestore_schema::{Model, Run, Segment, StoreRecord, Table, Track, check_name, segment_path};
 
 use super::Store;
 use super::catalog::CatalogWrite;
@@ -211,50 +209,6 @@ impl Writer {
             return Ok(());
         }
         self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_track(track)))
-    }
-
-    /// Adds a study, or renews the record of one that goes on or ends under the same plan.
-    ///
-    /// # Errors
-    /// When the name belongs to a study of another model or plan, or the record makes no sense.
-    pub fn put_study(&mut self, study: &Study) -> Result<(), StoreError> {
-        check_name(&study.name)?;
-        let conflict = |reason| StoreError::Conflict { kind: "study", name: study.name.clone(), reason };
-        study.check().map_err(|error| conflict(error.to_string()))?;
-        let same = |known: &Study| (known.model_id, known.plan_digest) == (study.model_id, study.plan_digest);
-        if self.store.studies()?.iter().any(|known| known.name == study.name && !same(known)) {
-            return Err(conflict(
-                "the name belongs to a study of another model or plan; choose another name, or remove that study with \
-                 `vestore study remove`"
-                    .to_owned(),
-            ));
-        }
-        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_study(study)))
-    }
-
-    /// Adds a run to its study; one of the same variation and seed is replaced.
-    ///
-    /// # Errors
-    /// When there is no such study, or the record makes no sense as a run of it.
-    pub fn put_study_run(&mut self, run: &StudyRun) -> Result<(), StoreError> {
-        let study = self.store.study(&run.study)?;
-        run.check(&study).map_err(|error| StoreError::Conflict {
-            kind: "run of study",
-            name: study.name.clone(),
-            reason: format!("{}, seed {}: {error}", run.variation, run.seed),
-        })?;
-        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_study_run(run)))
-    }
-
-    /// Takes a study and its runs out of the store, in one durable transaction; gives the number of runs. Models
-    /// that it kept stay.
-    ///
-    /// # Errors
-    /// When there is no such study, or the system refuses.
-    pub fn remove_study(&mut self, name: &str) -> Result<usize, StoreError> {
-        let runs = self.store.study_runs(name)?;
-        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.remove_study(name, &runs)))?;
-        Ok(runs.len())
     }
 
     /// Runs `change` unless an earlier one failed: after a failed write or sync nobody knows what is on

@@ -75,7 +75,7 @@ pub enum StoreError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// The catalog does not answer.
-    #[error("the catalog {} cannot be read: {source}; restore it from a backup, or score into a new store", path.display())]
+    #[error("the catalog {} cannot be read; restore it from a backup, or score into a new store", path.display())]
     Catalog {
         /// The catalog's file.
         path: PathBuf,
@@ -110,8 +110,8 @@ pub enum StoreError {
     },
     /// A write failed before; what is on disk is in doubt.
     #[error(
-        "an earlier write to {} failed; nothing more is written until the store is opened anew: mend what that \
-         error names, then give the same command again",
+        "an earlier write to {} failed; nothing more is written until the store is opened anew: fix that \
+         error and rerun",
         path.display()
     )]
     Poisoned {
@@ -215,10 +215,10 @@ pub enum StoreError {
         users: Vec<String>,
     },
     /// Rows that break the order or the schema of their table.
-    #[error("Arrow or Parquet refused the data of a segment: {0}")]
+    #[error("Arrow or Parquet refused the data of a segment")]
     Parquet(#[from] parquet::errors::ParquetError),
     /// Arrays that do not fit together.
-    #[error("Arrow refused the data of a segment: {0}")]
+    #[error("Arrow refused the data of a segment")]
     Arrow(#[from] arrow::error::ArrowError),
 }
 
@@ -271,9 +271,7 @@ const EMFILE: i32 = 24;
 fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match error.kind() {
-        ReadOnlyFilesystem | PermissionDenied => {
-            "; a store on a medium that cannot be written can only be queried: copy it to another place"
-        }
+        ReadOnlyFilesystem | PermissionDenied => "; the store is read-only: copy it to modify it",
         _ => shortage(error).unwrap_or_default(),
     }
 }
@@ -283,11 +281,11 @@ fn shortage(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     match (error.kind(), number(error)) {
         (StorageFull | QuotaExceeded | FileTooLarge, _) => Some(
-            "; make room, then give the same command again: what was committed stays, and it goes on from there",
+            "; make room, then rerun the same command: what was committed stays, and it continues from there",
         ),
         (_, Some(EMFILE | ENFILE)) => Some(
-            "; too many files are open: raise the limit (`ulimit -n`) or ask for less at once, then give the same \
-             command again",
+            "; too many files are open: raise the limit (`ulimit -n`) or ask for less at once, then rerun the \
+             same command",
         ),
         (_, Some(EIO)) => Some(
             "; the disk may be failing: look into the system's log, copy what it holds to another disk and run \

@@ -83,12 +83,10 @@ impl Writer {
         let model = Model { name: new.to_owned(), ..find(&snapshot, old)?.clone() };
         let others: Vec<Model> = snapshot.models.iter().filter(|model| model.name != old).cloned().collect();
         check_model(&model, &others)?;
-        let (mut studies, mut runs) = (self.store().studies()?, Vec::new());
-        for study in &studies {
-            runs.extend(self.store().study_runs(&study.name)?);
+        let mut reports = self.store().all_reports()?;
+        for model in reports.iter_mut().flat_map(|report| &mut report.models).filter(|model| *model == old) {
+            new.clone_into(model);
         }
-        studies.retain(|study| study.model == old);
-        runs.retain(|run| run.model.as_deref() == Some(old));
         self.guarded(|writer| {
             writer.store().catalog.write(|catalog| {
                 catalog.remove_model(old)?;
@@ -101,14 +99,7 @@ impl Writer {
                     new.clone_into(&mut track.model);
                     catalog.put_track(&track)?;
                 }
-                for mut study in studies {
-                    new.clone_into(&mut study.model);
-                    catalog.put_study(&study)?;
-                }
-                for mut run in runs {
-                    run.model = Some(new.to_owned());
-                    catalog.put_study_run(&run)?;
-                }
+                catalog.put_reports(&reports)?;
                 Ok(())
             })
         })
@@ -124,11 +115,10 @@ fn users(store: &Store, snapshot: &Snapshot, name: &str) -> Result<Vec<String>, 
     for child in snapshot.models.iter().filter(|child| child.parent.as_deref() == Some(name)) {
         users.push(format!("model `{}`", child.name));
     }
-    for study in store.studies()? {
-        let kept = |run: &vestore_schema::StudyRun| run.model.as_deref() == Some(name);
-        if study.model == name || store.study_runs(&study.name)?.iter().any(kept) {
-            users.push(format!("study `{}`", study.name));
-        }
+    for report in store.all_reports()?.iter().filter(|report| report.models.iter().any(|model| model == name))
+    {
+        users.push(format!("{} `{}`", report.kind, report.name));
     }
+    users.dedup();
     Ok(users)
 }

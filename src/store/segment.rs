@@ -26,7 +26,7 @@ use super::files::Written;
 use super::medium::{Access, MediumFile};
 
 /// Rows of one page, the least that a reader decompresses.
-const PAGE_ROWS: usize = 8192;
+pub(crate) const PAGE_ROWS: usize = 8192;
 /// Rows of one row group. DuckDB and Polars skip and share work by row group.
 const GROUP_ROWS: usize = 122_880;
 /// The same of rounded scores, whose dictionary is written once a row group.

@@ -114,7 +114,8 @@ impl Store {
         }
         self.runs()?;
         self.catalog.read(|catalog| catalog.next_segment())?;
-        self.catalog.read(|catalog| catalog.check_studies())?;
+        self.all_reports()?;
+        self.check_studies()?;
         let segments = self.all_segments()?;
         let mut read = 0;
         for segment in &segments {

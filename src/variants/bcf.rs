@@ -81,7 +81,7 @@ impl Input {
     pub(crate) fn read_bcf_header(&mut self) -> Result<([u8; 5], Vec<u8>), InputError> {
         let mut magic = [0; 5];
         if !self.read_exact(&mut magic)? || magic[..4] != *b"BCF\x02" {
-            let problem = "is no BCF version 2; convert the file with `bcftools view`";
+            let problem = "is not BCF version 2; convert the file with `bcftools view`";
             return Err(self.malformed("header", &magic, problem));
         }
         let mut length = [0; 4];
@@ -163,12 +163,12 @@ impl BcfRecords {
         let mut site = Site::read(&self.site).ok_or_else(short)?;
         let name = self.header.contig_name(site.contig).ok_or_else(|| {
             let number = site.contig.to_string();
-            self.input.malformed("CHROM", number.as_bytes(), "is no contig of the header")
+            self.input.malformed("CHROM", number.as_bytes(), "is not a contig of the header")
         })?;
         name.clone_into(&mut record.contig);
         record.position = site
             .position()
-            .map_err(|position| self.input.malformed("POS", position.as_bytes(), "is no position"))?;
+            .map_err(|position| self.input.malformed("POS", position.as_bytes(), "is not a position"))?;
         site.text().ok_or_else(short)?; // ID
         record.reference.clear();
         record.alternates.clear();
@@ -176,18 +176,15 @@ impl BcfRecords {
             let bytes = site.text().ok_or_else(short)?;
             // What is no allele is rejected when it is normalized.
             let text = String::from_utf8_lossy(bytes);
-            match index {
-                0 => record.reference.push_str(&text),
-                _ if bytes.contains(&b',') => {
-                    return Err(self.input.malformed("ALT", bytes, "is not one alternate allele"));
-                }
-                _ => {
-                    if index > 1 {
-                        record.alternates.push(',');
-                    }
-                    record.alternates.push_str(&text);
-                }
+            if index == 0 {
+                record.reference.push_str(&text);
+                continue;
             }
+            if index > 1 {
+                record.alternates.push(',');
+            }
+            // In text it would part two alleles: written as VCF 4.3 encodes it, it is one, and invalid.
+            record.alternates.push_str(&text.replace(',', "%2C"));
         }
         let count = usize::from(site.alleles).saturating_sub(1);
         if let Some(problem) = too_many_alleles(record.reference.len(), record.alternates.len(), count) {
@@ -300,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn a_comma_within_an_allele_parts_nothing() {
+        let mut bytes = encode(VCF);
+        let at = bytes.windows(5).rposition(|text| text == b"<DEL>").unwrap();
+        bytes[at..at + 5].copy_from_slice(b"<D,L>");
+        let records = read(&bytes).unwrap();
+        assert_eq!((records.len(), records[0].alternates.as_str()), (3, "C,<D%2CL>"));
+        let at = bytes.windows(4).rposition(|text| text == b"\x17C\x57<").unwrap();
+        bytes[at + 1] = b',';
+        assert_eq!(read(&bytes).unwrap()[0].alternates, "%2C,<D%2CL>");
+    }
+
+    #[test]
     fn damaged_files_are_errors_never_panics() {
         let whole = encode(VCF);
         let records = read(&whole).unwrap();
@@ -318,6 +327,6 @@ mod tests {
             }
             drop(read(&damaged));
         }
-        assert!(read(b"BCF\x04\x01").unwrap_err().to_string().contains("no BCF version 2"));
+        assert!(read(b"BCF\x04\x01").unwrap_err().to_string().contains("not BCF version 2"));
     }
 }

@@ -51,13 +51,13 @@ const UTF_16: Foreign =
 const UTF_32: Foreign =
     Foreign { name: "encoded as UTF-32", remedy: "convert it: `iconv -f UTF-32 -t UTF-8 X > Y`" };
 const PARQUET: Foreign =
-    Foreign { name: "a Parquet file", remedy: "give text; `vestore import` alone reads Parquet" };
+    Foreign { name: "a Parquet file", remedy: "use a text file; only `vestore import` reads Parquet" };
 const COMPRESSED_PARQUET: Foreign = Foreign {
     name: "a Parquet file compressed with gzip",
     remedy: "decompress it, and import that: `gzip -dc X.gz > X`",
 };
 const ARROW: Foreign = Foreign { name: "an Arrow file", remedy: "convert it to Parquet or text" };
-const BAM: Foreign = Foreign { name: "a BAM file", remedy: "give variants, regions or a table" };
+const BAM: Foreign = Foreign { name: "a BAM file", remedy: "use a file of variants, regions or a table" };
 
 impl Foreign {
     /// What a stream that begins with `head` is, when it is not read. `inner` says that it has been decompressed.

@@ -55,7 +55,7 @@ pub enum InputError {
     /// The compressed stream ends too early.
     #[error(
         "{} is truncated at {unit} {number}; copy it again from where it is whole, or, if it is \
-         complete and only lacks its end block, run `bgzip -d -c X | bgzip > Y`",
+         complete except for its end block, run `bgzip -d -c X | bgzip > Y`",
         path.display()
     )]
     Truncated {

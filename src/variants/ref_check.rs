@@ -70,6 +70,18 @@ pub enum RefMismatchError {
         /// The first that differs.
         example: Box<RefDifference>,
     },
+    /// None lies inside its contig, so nothing could be compared.
+    #[error(
+        "{}: wrong assembly: every record on a known contig lies beyond its end ({records} {}); use a file of the \
+         store's assembly",
+        path.display(), plural(*records, "record")
+    )]
+    AllBeyond {
+        /// The file.
+        path: PathBuf,
+        /// Records on known contigs.
+        records: u64,
+    },
     /// The reference cannot be read.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -190,8 +202,12 @@ impl RefCheck {
     /// The verdict over the records counted so far.
     ///
     /// # Errors
-    /// [`RefMismatchError::Assembly`] when they are of another assembly and that was not to be skipped.
+    /// [`RefMismatchError::AllBeyond`] when none lies inside its contig; [`RefMismatchError::Assembly`] when they are
+    /// of another assembly and that was not to be skipped.
     pub fn finish(&self) -> Result<(), RefMismatchError> {
+        if self.inside == 0 && self.outside > 0 {
+            return Err(RefMismatchError::AllBeyond { path: self.path.clone(), records: self.outside });
+        }
         match &self.first {
             Some(example)
                 if self.policy == RefMismatch::Auto
@@ -246,12 +262,31 @@ mod tests {
 
     #[test]
     fn many_records_beyond_the_ends_are_reported() {
-        for (same, beyond, told) in [(8, 2, false), (7, 3, true), (6, 3, false), (0, 10, true), (0, 9, false)]
+        for (same, beyond, told) in [(8, 2, false), (7, 3, true), (6, 3, false), (1, 9, true), (1, 8, false)]
         {
             let mut check = check(RefMismatch::Auto, same, 0, 0);
             (0..beyond).for_each(|_| check.beyond());
             let warning = check.beyond_warning();
             assert_eq!(warning.is_some(), told, "{same} {beyond} {warning:?}");
+            check.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_with_no_record_inside_a_contig_is_refused_whatever_is_to_be_skipped() {
+        for policy in [RefMismatch::Auto, RefMismatch::Skip, RefMismatch::Fail] {
+            let mut check = RefCheck::new(policy, Path::new("x.vcf"));
+            check.finish().unwrap();
+            check.beyond();
+            let error = check.finish().unwrap_err().to_string();
+            assert!(
+                error.starts_with(
+                    "x.vcf: wrong assembly: every record on a known contig lies beyond its end (1 record)"
+                ),
+                "{error}"
+            );
+            check.count(RefComparison::Unknown, 3, "1", 7, "N").unwrap();
+            check.finish().unwrap();
         }
     }
 

@@ -155,25 +155,23 @@ impl Report {
         self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))
     }
 
-    /// Counts and lists a row of a variant that has another score already; `describe` says both. File and line are
-    /// empty: by then rows are sorted.
+    /// Counts and lists a row of a variant that has another score already; `describe` says both.
     ///
     /// # Errors
     /// The listing cannot be written.
     pub fn conflict(
         &mut self,
-        variant: &Variant,
-        assembly: &Assembly,
+        listed: &Listed<'_>,
         describe: impl FnOnce() -> String,
     ) -> Result<(), ReportError> {
         self.conflicts += 1;
         self.first_conflict.get_or_insert_with(describe);
-        let contig = &assembly.contig(variant.contig).name;
-        let Variant { position, reference, alternate, .. } = variant;
-        self.list(format_args!(
-            "\t\t{contig}\t{}\t{reference}\t{alternate}\tconflicting_duplicate",
-            position + 1
-        ))
+        self.list_allele(listed, "conflicting_duplicate")
+    }
+
+    /// Whether rows are listed, and not only counted.
+    pub(crate) fn has_listing(&self) -> bool {
+        self.listing.is_some()
     }
 
     /// The first row that [`Report::conflict`] took, in words.
@@ -221,7 +219,11 @@ impl Report {
             line(*count, "", &format!("left out: {rejection}"));
         }
         for (contig, count) in &self.unknown_contigs {
-            line(*count, "", &format!("of them on contig `{}`, which the reference lacks", visible(contig)));
+            line(
+                *count,
+                "",
+                &format!("of them on contig `{}`, which is not in the reference", visible(contig)),
+            );
         }
         text
     }
@@ -278,7 +280,7 @@ mod tests {
         assert_eq!(
             report.summary(),
             "3 records read\n1 allele that cannot be scored: symbolic\n2 left out: unknown_contig\n\
-             2 of them on contig `z`, which the reference lacks\n"
+             2 of them on contig `z`, which is not in the reference\n"
         );
         let error =
             Report::with_listing(&path.with_extension("tsv.gz"), &OutputRules::default()).unwrap_err();

@@ -10,7 +10,7 @@ use thiserror::Error;
 use vestore_schema::{Status, Variant};
 
 /// Bytes before the alleles: contig, position, status, lengths of both alleles.
-const FIXED: usize = 17;
+pub(super) const FIXED: usize = 17;
 
 /// A temporary file cannot be written or read back.
 #[derive(Debug, Error)]
@@ -58,14 +58,15 @@ fn encode_parts(
 /// Set in the status byte of a row that ends with values.
 const VALUED: u8 = 0x80;
 
-/// As [`encode`], with values behind the alleles: their number (u32), then each as float32.
+/// As [`encode`], with values behind the alleles: their number (u32), then each as big-endian float32, so that their
+/// bytes order as their bits do.
 pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &[f32], bytes: &mut Vec<u8>) {
     let start = bytes.len();
     encode(variant, status, bytes);
     bytes[start + 8] |= VALUED;
     bytes.extend_from_slice(&(values.len() as u32).to_le_bytes());
     for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
+        bytes.extend_from_slice(&value.to_be_bytes());
     }
 }
 
@@ -82,9 +83,9 @@ pub(super) fn encode_raw(
     encode_parts(contig, position, 0, alleles, bytes);
     bytes[start + 8] |= VALUED;
     bytes.extend_from_slice(&(values.len() as u32 + 2).to_le_bytes());
-    bytes.extend_from_slice(&line.to_le_bytes());
+    bytes.extend_from_slice(&line.to_be_bytes());
     for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
+        bytes.extend_from_slice(&value.to_be_bytes());
     }
 }
 
@@ -92,7 +93,7 @@ pub(super) fn encode_raw(
 const VALUE_COUNT: usize = 4;
 
 /// One encoded row, borrowed from the bytes that begin with it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a>(&'a [u8]);
 
 impl<'a> Row<'a> {
@@ -113,13 +114,13 @@ impl<'a> Row<'a> {
     /// The values behind the alleles.
     pub(crate) fn values(self) -> impl Iterator<Item = f32> {
         let (words, _) = self.0.get(self.alleles_end() + VALUE_COUNT..).unwrap_or_default().as_chunks::<4>();
-        words.iter().map(|word| f32::from_le_bytes(*word))
+        words.iter().map(|word| f32::from_be_bytes(*word))
     }
 
     /// The line and the values of a row that [`encode_raw`] made.
     pub(crate) fn line_and_values(self) -> (u64, impl Iterator<Item = f32>) {
         let at = self.alleles_end() + VALUE_COUNT;
-        let line = self.0[at..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let line = self.0[at..].first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         (line, self.values().skip(2))
     }
 
@@ -164,9 +165,28 @@ impl<'a> Row<'a> {
         self.0[8] & !VALUED
     }
 
-    /// As variants are ordered; of equal ones the scorable comes first.
-    pub(super) fn compare(self, other: Self) -> Ordering {
-        self.compare_variant(other).then_with(|| (self.code() != 0).cmp(&(other.code() != 0)))
+    /// Begins of the alleles as a number that orders as they do; equal numbers say nothing.
+    pub(super) fn alleles_prefix(self) -> u32 {
+        let at = |allele: &[u8], at: usize| allele.get(at).copied().unwrap_or_default();
+        let alternate = self.alternate();
+        u32::from_be_bytes(match self.reference() {
+            [] => [0; 4],
+            [only] => [*only, 0, at(alternate, 0), at(alternate, 1)],
+            // A longer reference comes after its begin, whatever the alternates.
+            [first, second, ..] => [*first, (*second).max(1), 0, 0],
+        })
+    }
+
+    /// As variants are ordered; of equal ones the scorable comes first, then the bits of the first `ordering` values
+    /// decide.
+    pub(super) fn compare(self, other: Self, ordering: usize) -> Ordering {
+        let values = |row: Self| {
+            let start = row.alleles_end() + VALUE_COUNT;
+            row.0.get(start..start + 4 * ordering).unwrap_or_default()
+        };
+        self.compare_variant(other)
+            .then_with(|| (self.code() != 0).cmp(&(other.code() != 0)))
+            .then_with(|| values(self).cmp(values(other)))
     }
 
     /// As variants are ordered, whatever their status.
@@ -206,6 +226,7 @@ pub(super) struct RowWriter {
     frame: Vec<u8>,
     frame_size: usize,
     frames: Vec<Frame>,
+    longest_frame: usize,
     rows: u64,
     offset: u64,
 }
@@ -223,6 +244,7 @@ impl RowWriter {
             frame: Vec::new(),
             frame_size,
             frames: Vec::new(),
+            longest_frame: 0,
             rows: 0,
             offset: 0,
             path,
@@ -245,6 +267,7 @@ impl RowWriter {
         self.file.write_all(&(self.frame.len() as u64).to_le_bytes()).map_err(failed)?;
         self.file.write_all(&stored).map_err(failed)?;
         self.offset += 16 + stored.len() as u64;
+        self.longest_frame = self.longest_frame.max(self.frame.len());
         self.frame.clear();
         Ok(())
     }
@@ -254,7 +277,8 @@ impl RowWriter {
             self.write_frame()?;
         }
         self.file.flush().map_err(|source| SpillError::new("write", &self.path, source))?;
-        Ok(RowFile { path: self.path, frames: self.frames, rows: self.rows })
+        let Self { path, frames, longest_frame, rows, .. } = self;
+        Ok(RowFile { path, frames, longest_frame, rows })
     }
 }
 
@@ -262,10 +286,16 @@ impl RowWriter {
 pub(super) struct RowFile {
     path: PathBuf,
     frames: Vec<Frame>,
+    longest_frame: usize,
     rows: u64,
 }
 
 impl RowFile {
+    /// Bytes of its longest frame, expanded.
+    pub(super) fn longest_frame(&self) -> usize {
+        self.longest_frame
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.rows
     }

@@ -101,10 +101,12 @@ pub(crate) fn compare_reference<'a>(
     bases: &'a mut Vec<u8>,
 ) -> Result<Option<RefComparison<'a>>, ReferenceError> {
     let length = reference.length(contig).map_or(0, u64::from);
-    if position == 0 || stated.is_empty() || (position - 1).saturating_add(stated.len() as u64) > length {
+    // An empty allele stands at a base all the same.
+    let bases_stated = stated.len().max(1) as u64;
+    if position == 0 || (position - 1).saturating_add(bases_stated) > length {
         return Ok(None);
     }
-    if !stated.bytes().all(|letter| letter.is_ascii_alphabetic()) {
+    if stated.is_empty() || !stated.bytes().all(|letter| letter.is_ascii_alphabetic()) {
         return Ok(Some(RefComparison::Unknown));
     }
     let start = (position - 1) as u32;
@@ -200,7 +202,8 @@ mod tests {
             (9, "A", ""),
             (0, "A", ""),
             (u64::MAX, "A", ""),
-            (1, "", ""),
+            (1, "", "unknown"),
+            (9, "", ""),
         ] {
             assert_eq!(compare(position, stated), outcome, "{position} {stated}");
         }

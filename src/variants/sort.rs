@@ -1,28 +1,47 @@
 //! Sorting planned variants in bounded memory: what does not fit is spilled as sorted runs, which
 //! are then merged. Rows of the same variant become one, except where all are kept.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rayon::slice::ParallelSliceMut;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vestore_schema::{Status, Variant};
 
-use super::rows::{Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_raw, encode_valued};
+use super::rows::{FIXED, Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_raw, encode_valued};
 
 /// Runs that are merged at once.
 const FAN_IN: usize = 64;
 
+/// Rows that are touched before the first of them is read.
+const TOUCHED: usize = 256;
+
 /// Bytes of memory for one row beside its encoded form.
 const KEY: usize = size_of::<Key>();
+
+/// The most bytes of memory: offsets of rows are 32 bits long.
+const MOST_MEMORY: usize = u32::MAX as usize;
 
 /// Where a row lies in memory, and what it is sorted by first.
 #[derive(Clone, Copy)]
 struct Key {
     place: u64,
-    offset: usize,
+    alleles: u32,
+    offset: u32,
+}
+
+impl Key {
+    /// Its row, which lies among `bytes`.
+    fn row(self, bytes: &[u8]) -> Row<'_> {
+        Row::first_of(&bytes[self.offset as usize..])
+    }
 }
 
 /// Takes rows in any order.
@@ -35,8 +54,8 @@ pub(crate) struct Sort {
     keys: Vec<Key>,
     spilled: Option<Spilled>,
     duplicates: u64,
-    /// Whether rows of the same variant are all kept.
-    repeats: bool,
+    /// Where rows of the same variant are all kept: how many of the values pushed with a row order them.
+    repeats: Option<usize>,
 }
 
 struct Spilled {
@@ -50,24 +69,25 @@ impl Sort {
     /// Sorts in about `memory` bytes, spilling to a folder of its own in `folder`.
     pub(crate) fn new(memory: usize, folder: PathBuf) -> Self {
         Self {
-            memory,
+            memory: memory.min(MOST_MEMORY),
             folder,
             bytes: Vec::new(),
             keys: Vec::new(),
             spilled: None,
             duplicates: 0,
-            repeats: false,
+            repeats: None,
         }
     }
 
-    /// As [`Sort::new`], and keeps all rows of the same variant: scorable ones first, then as they came.
-    pub(crate) fn with_repeats(memory: usize, folder: PathBuf) -> Self {
-        Self { repeats: true, ..Self::new(memory, folder) }
+    /// As [`Sort::new`], and keeps all rows of the same variant: scorable ones first, then in the order of the bits of
+    /// their first `ordering` values, then as they came.
+    pub(crate) fn with_repeats(ordering: usize, memory: usize, folder: PathBuf) -> Self {
+        Self { repeats: Some(ordering), ..Self::new(memory, folder) }
     }
 
     /// Adds a row.
     pub(super) fn push(&mut self, variant: &Variant, status: Option<Status>) -> Result<(), SpillError> {
-        let offset = self.bytes.len();
+        let offset = self.offset();
         encode(variant, status, &mut self.bytes);
         self.pushed(offset)
     }
@@ -79,7 +99,7 @@ impl Sort {
         status: Option<Status>,
         values: &[f32],
     ) -> Result<(), SpillError> {
-        let offset = self.bytes.len();
+        let offset = self.offset();
         encode_valued(variant, status, values, &mut self.bytes);
         self.pushed(offset)
     }
@@ -93,30 +113,44 @@ impl Sort {
         line: u64,
         values: &[f32],
     ) -> Result<(), SpillError> {
-        let offset = self.bytes.len();
+        let offset = self.offset();
         encode_raw(contig, position, alleles, line, values, &mut self.bytes);
         self.pushed(offset)
     }
 
+    /// Where the next row begins.
+    fn offset(&mut self) -> usize {
+        if self.keys.is_empty() {
+            // At once: a vector that grows is there twice for a while, and pages that are not touched cost nothing.
+            // Where the system refuses, they grow.
+            let _ = self.bytes.try_reserve(self.memory);
+            let _ = self.keys.try_reserve(self.memory / (KEY + FIXED));
+        }
+        self.bytes.len()
+    }
+
     fn pushed(&mut self, offset: usize) -> Result<(), SpillError> {
-        self.keys.push(Key { place: Row::first_of(&self.bytes[offset..]).place(), offset });
-        // Growing vectors take up to twice what they hold.
-        if (self.bytes.len() + self.keys.len() * KEY) * 2 > self.memory { self.spill() } else { Ok(()) }
+        let row = Row::first_of(&self.bytes[offset..]);
+        self.keys.push(Key { place: row.place(), alleles: row.alleles_prefix(), offset: offset as u32 });
+        if self.bytes.len() + self.keys.len() * KEY > self.memory { self.spill() } else { Ok(()) }
     }
 
     /// Sorts what is in memory. Equal rows stay in the order they came in.
     fn sort(&mut self) {
-        let bytes = &self.bytes;
-        let row = |key: &Key| Row::first_of(&bytes[key.offset..]);
-        self.keys.sort_unstable_by(|a, b| {
-            a.place.cmp(&b.place).then_with(|| row(a).compare(row(b))).then_with(|| a.offset.cmp(&b.offset))
+        let (bytes, ordering) = (&self.bytes, self.repeats.unwrap_or_default());
+        self.keys.par_sort_unstable_by(|a, b| {
+            (a.place, a.alleles)
+                .cmp(&(b.place, b.alleles))
+                .then_with(|| a.row(bytes).compare(b.row(bytes), ordering))
+                .then(a.offset.cmp(&b.offset))
         });
-        if self.repeats {
+        if self.repeats.is_some() {
             return;
         }
         let before = self.keys.len();
         self.keys.dedup_by(|later, first| {
-            later.place == first.place && row(later).compare_variant(row(first)) == Ordering::Equal
+            (later.place, later.alleles) == (first.place, first.alleles)
+                && later.row(bytes).compare_variant(first.row(bytes)) == Ordering::Equal
         });
         self.duplicates += (before - self.keys.len()) as u64;
     }
@@ -131,7 +165,7 @@ impl Sort {
         };
         let mut writer = RowWriter::create(spilled.path(), frame_size)?;
         for key in &self.keys {
-            writer.push(Row::first_of(&self.bytes[key.offset..]))?;
+            writer.push(key.row(&self.bytes))?;
         }
         spilled.runs.push(writer.finish()?);
         self.keys.clear();
@@ -145,13 +179,13 @@ impl Sort {
     }
 
     /// Merges everything into the sorted whole.
-    pub(crate) fn finish(mut self) -> Result<Sorted, SpillError> {
+    pub(super) fn finish(mut self) -> Result<Sorted, SpillError> {
         let frame_size = self.frame_size();
         let mut digest = Sha256::new();
         if self.spilled.is_none() {
             self.sort();
             for key in &self.keys {
-                digest.update(Row::first_of(&self.bytes[key.offset..]).bytes());
+                digest.update(key.row(&self.bytes).bytes());
             }
             let len = self.keys.len() as u64;
             let rows = Rows::Memory { bytes: self.bytes, keys: self.keys };
@@ -162,36 +196,73 @@ impl Sort {
                 duplicates: self.duplicates,
             });
         }
-        if !self.keys.is_empty() {
-            self.spill()?;
-        }
-        (self.bytes, self.keys) = (Vec::new(), Vec::new());
-        let Some(mut spilled) = self.spilled else { unreachable!("it has just been looked at") };
-        while spilled.runs.len() > FAN_IN {
-            let runs = std::mem::take(&mut spilled.runs);
-            let mut merged = Vec::with_capacity(runs.len().div_ceil(FAN_IN));
-            // Neighbours are merged, so that the order in which equal rows came is kept.
-            for group in runs.chunks(FAN_IN) {
-                let mut writer = RowWriter::create(spilled.path(), frame_size)?;
-                self.duplicates += merge(group, self.repeats, |row| writer.push(row))?;
-                merged.push(writer.finish()?);
-                remove(group)?;
-            }
-            spilled.runs = merged;
-        }
+        let (mut spilled, duplicates) = self.merged_runs()?;
+        let mut merge = Merge::open(&spilled.runs, self.repeats)?;
         let mut writer = RowWriter::create(spilled.path(), frame_size)?;
-        self.duplicates += merge(&spilled.runs, self.repeats, |row| {
+        while let Some(row) = merge.next()? {
             digest.update(row.bytes());
-            writer.push(row)
-        })?;
+            writer.push(row)?;
+        }
         let file = writer.finish()?;
         remove(&spilled.runs)?;
         Ok(Sorted {
             len: file.len(),
             rows: Arc::new(Rows::Spilled { file, _folder: spilled.folder }),
             digest: digest.finalize().into(),
-            duplicates: self.duplicates,
+            duplicates: duplicates + merge.duplicates,
         })
+    }
+
+    /// Sorts everything to be read once: what was spilled is merged while it is read.
+    pub(crate) fn into_rows(mut self) -> Result<SortedRows, SpillError> {
+        if self.spilled.is_none() {
+            self.sort();
+            let rows = Arc::new(Rows::Memory { bytes: self.bytes, keys: self.keys });
+            return Ok(SortedRows(Reading::Memory { rows, next: 0 }));
+        }
+        let repeats = self.repeats;
+        let (spilled, _) = self.merged_runs()?;
+        let merge = Box::new(Merge::open(&spilled.runs, repeats)?);
+        Ok(SortedRows(Reading::Merge { merge, _spilled: spilled }))
+    }
+
+    /// Spills what is in memory, and merges runs until the rest can be merged at once. Also how many rows were left
+    /// out so far.
+    fn merged_runs(&mut self) -> Result<(Spilled, u64), SpillError> {
+        if !self.keys.is_empty() {
+            self.spill()?;
+        }
+        (self.bytes, self.keys) = (Vec::new(), Vec::new());
+        let Some(mut spilled) = self.spilled.take() else { unreachable!("rows were spilled") };
+        while self.fan_in(&spilled.runs) < spilled.runs.len() {
+            let runs = std::mem::take(&mut spilled.runs);
+            let mut rest = &runs[..];
+            // Neighbours are merged, so that the order in which equal rows came is kept.
+            while !rest.is_empty() {
+                let (group, after) = rest.split_at(self.fan_in(rest));
+                let mut merge = Merge::open(group, self.repeats)?;
+                let mut writer = RowWriter::create(spilled.path(), self.frame_size())?;
+                while let Some(row) = merge.next()? {
+                    writer.push(row)?;
+                }
+                self.duplicates += merge.duplicates;
+                spilled.runs.push(writer.finish()?);
+                remove(group)?;
+                rest = after;
+            }
+        }
+        Ok((spilled, self.duplicates))
+    }
+
+    /// How many of `runs`, from the first on, are merged at once: as many as have frames that fit in the memory, stored
+    /// and expanded. A frame is as long as its longest row, so they may be few.
+    fn fan_in(&self, runs: &[RowFile]) -> usize {
+        let mut bytes = 0;
+        let fitting = runs.iter().take_while(|run| {
+            bytes += 2 * run.longest_frame();
+            bytes <= self.memory
+        });
+        fitting.count().clamp(2, FAN_IN).min(runs.len())
     }
 }
 
@@ -219,11 +290,15 @@ fn remove(runs: &[RowFile]) -> Result<(), SpillError> {
 struct Head {
     row: Vec<u8>,
     run: usize,
+    /// Values that order rows of the same variant.
+    ordering: usize,
 }
 
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        Row::first_of(&other.row).compare(Row::first_of(&self.row)).then_with(|| other.run.cmp(&self.run))
+        Row::first_of(&other.row)
+            .compare(Row::first_of(&self.row), self.ordering)
+            .then_with(|| other.run.cmp(&self.run))
     }
 }
 
@@ -241,39 +316,50 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// Gives the rows of all runs in order, one for each variant unless all are kept; returns how many were left out.
-fn merge(
-    runs: &[RowFile],
-    repeats: bool,
-    mut give: impl FnMut(Row<'_>) -> Result<(), SpillError>,
-) -> Result<u64, SpillError> {
-    let mut readers: Vec<RowReader> = runs.iter().map(|run| run.read(0)).collect::<Result<_, _>>()?;
-    let mut heads = BinaryHeap::with_capacity(readers.len());
-    for (run, reader) in readers.iter_mut().enumerate() {
-        if let Some(row) = reader.next()? {
-            heads.push(Head { row: row.bytes().to_vec(), run });
+/// The rows of some runs in order, one for each variant unless all are kept.
+struct Merge {
+    readers: Vec<RowReader>,
+    heads: BinaryHeap<Head>,
+    repeats: Option<usize>,
+    /// The last row given; empty before the first.
+    last: Vec<u8>,
+    /// Rows left out.
+    duplicates: u64,
+}
+
+impl Merge {
+    fn open(runs: &[RowFile], repeats: Option<usize>) -> Result<Self, SpillError> {
+        let mut readers: Vec<RowReader> = runs.iter().map(|run| run.read(0)).collect::<Result<_, _>>()?;
+        let mut heads = BinaryHeap::with_capacity(readers.len());
+        for (run, reader) in readers.iter_mut().enumerate() {
+            if let Some(row) = reader.next()? {
+                let ordering = repeats.unwrap_or_default();
+                heads.push(Head { row: row.bytes().to_vec(), run, ordering });
+            }
         }
+        Ok(Self { readers, heads, repeats, last: Vec::new(), duplicates: 0 })
     }
-    let mut last: Vec<u8> = Vec::new();
-    let mut duplicates = 0;
-    while let Some(mut head) = heads.peek_mut() {
-        let row = Row::first_of(&head.row);
-        if !repeats && !last.is_empty() && Row::first_of(&last).compare_variant(row) == Ordering::Equal {
-            duplicates += 1;
-        } else {
-            give(row)?;
-            last.clear();
-            last.extend_from_slice(row.bytes());
+
+    fn next(&mut self) -> Result<Option<Row<'_>>, SpillError> {
+        loop {
+            let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
+            let is_duplicate = self.repeats.is_none()
+                && !self.last.is_empty()
+                && Row::first_of(&self.last).compare_variant(Row::first_of(&head.row)) == Ordering::Equal;
+            std::mem::swap(&mut self.last, &mut head.row);
+            if let Some(row) = self.readers[head.run].next()? {
+                head.row.clear();
+                head.row.extend_from_slice(row.bytes());
+            } else {
+                PeekMut::pop(head);
+            }
+            if !is_duplicate {
+                break;
+            }
+            self.duplicates += 1;
         }
-        let run = head.run;
-        if let Some(row) = readers[run].next()? {
-            head.row.clear();
-            head.row.extend_from_slice(row.bytes());
-        } else {
-            std::collections::binary_heap::PeekMut::pop(head);
-        }
+        Ok(Some(Row::first_of(&self.last)))
     }
-    Ok(duplicates)
 }
 
 enum Rows {
@@ -309,19 +395,29 @@ impl Sorted {
 
     /// The rows from number `from` on.
     pub(crate) fn read(&self, from: u64) -> Result<SortedRows, SpillError> {
-        let reader = match &*self.rows {
-            Rows::Memory { .. } => None,
-            Rows::Spilled { file, .. } => Some(file.read(from)?),
-        };
-        Ok(SortedRows { rows: Arc::clone(&self.rows), reader, next: from as usize })
+        let rows = Arc::clone(&self.rows);
+        Ok(SortedRows(match &*self.rows {
+            Rows::Memory { .. } => Reading::Memory { rows, next: from as usize },
+            Rows::Spilled { file, .. } => Reading::File { reader: file.read(from)?, _rows: rows },
+        }))
     }
 }
 
-/// Reads a [`Sorted`] whole, which it keeps alive.
-pub(crate) struct SortedRows {
-    rows: Arc<Rows>,
-    reader: Option<RowReader>,
-    next: usize,
+/// Reads sorted rows, which it keeps alive.
+pub(crate) struct SortedRows(Reading);
+
+enum Reading {
+    Memory { rows: Arc<Rows>, next: usize },
+    File { reader: RowReader, _rows: Arc<Rows> },
+    Merge { merge: Box<Merge>, _spilled: Spilled },
+}
+
+/// Reads a byte of each of the next rows, which lie anywhere in memory: one after the other without other work between,
+/// so that the memory is asked for many of them at a time.
+fn touch(bytes: &[u8], keys: &[Key]) {
+    let ends = |key: &Key| [0, FIXED].map(|at| bytes[key.offset as usize + at]);
+    let touched = keys.iter().take(TOUCHED).flat_map(ends).fold(0, |all, byte| all ^ byte);
+    std::hint::black_box(touched);
 }
 
 /// A row with the values that it was pushed with.
@@ -330,13 +426,19 @@ type ValuedRow = (Variant, Option<Status>, Vec<f32>);
 impl SortedRows {
     /// Hands the next row to `take`.
     pub(crate) fn take_row<T>(&mut self, take: impl FnOnce(Row<'_>) -> T) -> Result<Option<T>, SpillError> {
-        if let Some(reader) = &mut self.reader {
-            return Ok(reader.next()?.map(take));
+        match &mut self.0 {
+            Reading::File { reader, .. } => Ok(reader.next()?.map(take)),
+            Reading::Merge { merge, .. } => Ok(merge.next()?.map(take)),
+            Reading::Memory { rows, next } => {
+                let Rows::Memory { bytes, keys } = &**rows else { return Ok(None) };
+                if next.is_multiple_of(TOUCHED) {
+                    touch(bytes, keys.get(*next..).unwrap_or_default());
+                }
+                let key = keys.get(*next);
+                *next += usize::from(key.is_some());
+                Ok(key.map(|key| take(key.row(bytes))))
+            }
         }
-        let Rows::Memory { bytes, keys } = &*self.rows else { return Ok(None) };
-        let key = keys.get(self.next);
-        self.next += usize::from(key.is_some());
-        Ok(key.map(|key| take(Row::first_of(&bytes[key.offset..]))))
     }
 
     /// The next row with the values that it was pushed with.
@@ -353,127 +455,5 @@ impl Iterator for SortedRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.take_row(|row| row.decode()).transpose()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{Random, random_bases};
-
-    fn allele(random: &mut Random) -> Box<str> {
-        let length = if random.below(50) == 0 { 3000 } else { 1 + random.below(8) as usize / 7 };
-        String::from_utf8(random_bases(random, length)).unwrap().into()
-    }
-
-    fn rows(seed: u64, count: usize) -> Vec<(Variant, Option<Status>)> {
-        let mut random = Random::new(seed);
-        (0..count)
-            .map(|_| {
-                let variant = Variant {
-                    contig: random.below(3) as u32,
-                    position: random.below(count as u64 / 8) as u32,
-                    reference: allele(&mut random),
-                    alternate: allele(&mut random),
-                };
-                let status = [None, None, Some(Status::RefMismatch), Some(Status::Symbolic)];
-                (variant, status[random.below(4) as usize])
-            })
-            .collect()
-    }
-
-    fn sorted(rows: &[(Variant, Option<Status>)], memory: usize) -> (Sorted, usize) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sort = Sort::new(memory, folder.path().into());
-        for (variant, status) in rows {
-            sort.push(variant, *status).unwrap();
-        }
-        let runs = sort.spilled.as_ref().map_or(0, |spilled| spilled.runs.len());
-        let sorted = sort.finish().unwrap();
-        if let Rows::Spilled { _folder: spilled, .. } = &*sorted.rows {
-            assert_eq!(std::fs::read_dir(spilled.path()).unwrap().count(), 1, "only the whole is left");
-        }
-        // The folder above it may go: nothing else may depend on it.
-        let kept = folder.keep();
-        drop(kept);
-        (sorted, runs)
-    }
-
-    fn read(sorted: &Sorted, from: u64) -> Vec<(Variant, Option<Status>)> {
-        sorted.read(from).unwrap().collect::<Result<_, _>>().unwrap()
-    }
-
-    /// What the standard library's sort makes of the same rows.
-    fn wanted(rows: &[(Variant, Option<Status>)]) -> Vec<(Variant, Option<Status>)> {
-        let mut wanted = rows.to_vec();
-        wanted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.is_some().cmp(&b.1.is_some())));
-        wanted.dedup_by(|later, first| later.0 == first.0);
-        wanted
-    }
-
-    #[test]
-    fn any_memory_gives_the_same_rows_digest_and_duplicates() {
-        let rows = rows(11, 20_000);
-        let wanted = wanted(&rows);
-        let (in_memory, runs) = sorted(&rows, 64 << 20);
-        assert_eq!((runs, in_memory.duplicates()), (0, (rows.len() - wanted.len()) as u64));
-        assert!(in_memory.duplicates() > 100);
-        assert_eq!(read(&in_memory, 0), wanted);
-        for (memory, least_runs) in [(1 << 20, 2), (64 << 10, FAN_IN), (4 << 10, FAN_IN * FAN_IN / 8)] {
-            let (spilled, runs) = sorted(&rows, memory);
-            assert!(runs >= least_runs, "{runs} runs in {memory} bytes");
-            assert_eq!(read(&spilled, 0), wanted);
-            assert_eq!(spilled.digest(), in_memory.digest());
-            assert_eq!(spilled.duplicates(), in_memory.duplicates());
-            assert_eq!(spilled.len(), wanted.len() as u64);
-        }
-    }
-
-    #[test]
-    fn repeats_are_kept_in_their_order_when_asked_for() {
-        let rows: Vec<_> = rows(13, 4000).into_iter().chain(self::rows(13, 4000)).collect();
-        let mut wanted: Vec<(Variant, Option<Status>, f32)> = rows
-            .iter()
-            .enumerate()
-            .map(|(at, (variant, status))| (variant.clone(), *status, at as f32))
-            .collect();
-        wanted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.is_some().cmp(&b.1.is_some())));
-        for memory in [64 << 20, 64 << 10, 4 << 10] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut sort = Sort::with_repeats(memory, folder.path().into());
-            for (at, (variant, status)) in rows.iter().enumerate() {
-                sort.push_valued(variant, *status, &[at as f32]).unwrap();
-            }
-            let mut read = sort.finish().unwrap().read(0).unwrap();
-            for (variant, status, value) in &wanted {
-                assert_eq!(
-                    read.next_valued().unwrap(),
-                    Some((variant.clone(), *status, vec![*value])),
-                    "{memory}"
-                );
-            }
-            assert!(read.next_valued().unwrap().is_none());
-        }
-    }
-
-    #[test]
-    fn reading_starts_at_any_row_any_number_of_times() {
-        let rows = rows(12, 3000);
-        let wanted = wanted(&rows);
-        for memory in [64 << 20, 32 << 10] {
-            let (sorted, _) = sorted(&rows, memory);
-            for from in [0, 1, 500, wanted.len() - 1, wanted.len(), wanted.len() + 5] {
-                assert_eq!(read(&sorted, from as u64), wanted[from.min(wanted.len())..], "from {from}");
-            }
-        }
-        let (empty, _) = sorted(&[], 1024);
-        assert_eq!((empty.len(), read(&empty, 0).len()), (0, 0));
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_written_is_named() {
-        let mut sort = Sort::new(1, PathBuf::from("/nonexistent"));
-        let error = sort.push(&rows(1, 8)[0].0, None).unwrap_err();
-        assert!(error.to_string().contains("cannot create temporary file /nonexistent"), "{error}");
     }
 }

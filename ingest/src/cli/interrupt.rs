@@ -29,13 +29,13 @@ pub(super) fn watch() -> anyhow::Result<Arc<Interrupt>> {
         }
         end();
     };
-    ctrlc::set_handler(stop).context("cannot watch for interrupts")?;
+    vestore::on_interrupt(stop).context("cannot watch for interrupts")?;
     Ok(interrupt)
 }
 
 /// Ends a command that has nothing to finish when the user wants to stop; half-written outputs go.
 pub(super) fn end_at_once() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| end()).context("cannot watch for interrupts")
+    vestore::on_interrupt(|| end()).context("cannot watch for interrupts")
 }
 
 fn end() -> ! {

@@ -54,7 +54,7 @@ pub enum ProbeError {
     #[error("logistic regression needs classes; for numbers take a forest")]
     NoClasses,
     /// The library gave up.
-    #[error("the {probe} cannot be trained: {source}")]
+    #[error("the {probe} cannot be trained")]
     Library {
         /// Which.
         probe: Probe,

@@ -184,7 +184,8 @@ impl Only {
     }
 }
 
-fn is_off(value: &Value) -> bool {
+/// Whether a value of a switch is off: `null`, `false`, 0 or empty.
+pub(crate) fn is_off(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_f64() == Some(0.0),

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::{Job, PipelineError, PreparedFor};
+use super::{Job, PipelineError, PreparedFor, Progress};
 use crate::ablation::{Ablation, LaunchedUnit, launch_ablation};
 use crate::forward::{self, Launched, Outputs};
 use crate::model::error::ModelError;
@@ -17,6 +17,8 @@ pub(super) struct Engine<'a, N> {
     pub(super) model: N,
     /// Threads of its arithmetic on a CPU.
     pub(super) threads: i32,
+    /// Moves with every batch.
+    pub(super) progress: &'a Progress,
 }
 
 /// A unit on its way to the store.
@@ -82,7 +84,7 @@ impl<N: Network> Engine<'_, N> {
                 worked.repeats = forward::repeats(&self.model, &prepared.work)?;
                 checked = true;
             }
-            let launched = self.launch(&prepared.work)?;
+            let launched = self.launch(&prepared)?;
             worked.busy += started.elapsed();
             let Some(launched) = launched else { break };
             if to_writer.send(Computed { prepared, launched }).is_err() {
@@ -93,29 +95,37 @@ impl<N: Network> Engine<'_, N> {
     }
 
     /// Starts the batches of a unit; `None` when the user wants to stop and does not wait for the rest of it.
-    fn launch(&self, work: &Work<N::Pass, N::Output>) -> Result<Option<LaunchedBatches<N>>, ModelError> {
+    fn launch(&self, prepared: &PreparedFor<N>) -> Result<Option<LaunchedBatches<N>>, ModelError> {
+        let work = &prepared.work;
         if self.job.ablation {
             let part = &self.job.track.recipe.part;
             let launch = |batch| launch_ablation(&self.model, work, batch, part);
-            let batches = self.each_batch(work, launch)?;
+            let batches = self.each_batch(prepared, launch)?;
             let depth = self.model.depth();
             return Ok(batches.map(|batches| LaunchedBatches::Ablation(LaunchedUnit { batches, depth })));
         }
-        let batches = self.each_batch(work, |batch| forward::launch(&self.model, work, batch))?;
+        let batches = self.each_batch(prepared, |batch| forward::launch(&self.model, work, batch))?;
         Ok(batches.map(LaunchedBatches::Scores))
     }
 
     fn each_batch<T>(
         &self,
-        work: &Work<N::Pass, N::Output>,
+        prepared: &PreparedFor<N>,
         mut launch: impl FnMut(usize) -> Result<T, ModelError>,
     ) -> Result<Option<Vec<T>>, ModelError> {
-        let mut batches = Vec::with_capacity(work.batches());
-        for batch in 0..work.batches() {
+        let count = prepared.work.batches();
+        // Rows of the unit for which so many batches count.
+        let rows = |batches: usize| (prepared.unit.rows.len() * batches / count.max(1)) as u64;
+        let mut batches = Vec::with_capacity(count);
+        for batch in 0..count {
             if self.job.interrupted.is_overdue() {
                 return Ok(None);
             }
             batches.push(launch(batch)?);
+            self.progress.advance(rows(batch + 1) - rows(batch));
+        }
+        if count == 0 {
+            self.progress.advance(prepared.unit.rows.len() as u64);
         }
         Ok(Some(batches))
     }

@@ -8,10 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use tch::Device;
-use vestore::{Store, Writer};
-use vestore_schema::{
-    Digest, LayerVerdict, Model, NameError, Study, StudyFigure, StudyResult, StudyRun, Variation, check_name,
-};
+use vestore::{LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer};
+use vestore_schema::{Digest, Model, NameError, check_name};
 
 use super::error::StudyError;
 use super::ranking::rank_layers;

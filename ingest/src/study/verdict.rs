@@ -1,7 +1,7 @@
 //! Which layers are cornerstones and which are unfavourable (Hegde, Nebel, Rahman, Genes 2025, 16(11):1358), and
 //! how well cheaper rankings agree.
 
-use vestore_schema::{
+use vestore::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyResult, StudyRun, Variation,
     mean_and_deviation,
 };
@@ -110,7 +110,7 @@ fn agreement(ranking: &LayerRanking, layers: &[LayerVerdict]) -> Agreement {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
-    use vestore_schema::StudyFigure;
+    use vestore::StudyFigure;
 
     use super::*;
 

@@ -109,6 +109,10 @@ fn unknown_and_unlike_columns_are_told() {
     let contig = error("contig = 'chr3'");
     assert!(contig.contains("unknown contig `chr3`") && contig.contains("chr1"), "{contig}");
     assert!(error("contig = 1").contains("in quotes"));
+    for text in ["status = 'nope'", "'nope' != status", "a.llr < 3 or not (status = '')"] {
+        let status = error(text);
+        assert!(status.contains("unknown status `") && status.contains("scored, ref_mismatch"), "{status}");
+    }
     assert!(error("status < 3").contains("cannot be compared"));
 }
 

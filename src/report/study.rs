@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::digest::Digest;
+use vestore_schema::Digest;
 
 /// A study as the catalog records it: what decides its numbers, and, once it is finished, its result. What was
 /// measured lies in its runs, a record each.

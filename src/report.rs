@@ -11,10 +11,15 @@ mod page;
 mod profile;
 mod rankings;
 mod setting;
+mod stored;
+mod study;
 mod summary;
 mod trained;
 
-use vestore_schema::{Study, StudyRun};
+pub use study::{
+    Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
+    Variation, mean_and_deviation,
+};
 
 use page::{escaped, section};
 use summary::Summary;

@@ -16,7 +16,7 @@ const ROW: f64 = 15.0;
 pub(super) fn intervals(summary: &Summary<'_>, groups: &[(String, &Runs<'_>)]) -> String {
     let (metric, _) = summary.primary();
     let figures = |runs: &Runs<'_>| -> Vec<(f64, f64, f64)> {
-        let of_run = |figure: &vestore_schema::StudyFigure| {
+        let of_run = |figure: &super::StudyFigure| {
             let value = figure.value?;
             Some((value, figure.low.unwrap_or(value), figure.high.unwrap_or(value)))
         };

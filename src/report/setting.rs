@@ -1,7 +1,7 @@
 //! What was studied, what came of it in short, and what is missing.
 
+use super::study::Variation;
 use serde_json::Value;
-use vestore_schema::Variation;
 
 use super::cells::change;
 use super::number::{count, date, share, signed};
@@ -52,7 +52,7 @@ pub(super) fn missing(summary: &Summary<'_>) -> String {
         items.push("No training is done yet.".to_owned());
     } else {
         if !baseline.is_empty() {
-            items.push(format!("The baseline lacks {}.", seed_list(&baseline)));
+            items.push(format!("Not trained yet for the baseline: {}.", seed_list(&baseline)));
         }
         let (mut whole, mut partly) = (Vec::new(), Vec::new());
         for layer in &study.layers {
@@ -68,7 +68,7 @@ pub(super) fn missing(summary: &Summary<'_>) -> String {
         items.extend(partly);
     }
     if study.result.is_none() {
-        items.push("There are no verdicts before the baseline and every layer are done.".to_owned());
+        items.push("Verdicts follow once the baseline and every layer are trained.".to_owned());
     }
     if study.finished.is_none() {
         for (variation, name) in derived_models() {
@@ -81,7 +81,7 @@ pub(super) fn missing(summary: &Summary<'_>) -> String {
         return String::new();
     }
     if study.finished.is_none() {
-        items.push("The same command goes on where the study stopped.".to_owned());
+        items.push("The same command continues where the study stopped.".to_owned());
     }
     let items: Vec<String> = items.iter().map(|item| format!("<li>{item}</li>\n")).collect();
     format!(

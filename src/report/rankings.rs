@@ -47,7 +47,7 @@ pub(super) fn rankings(summary: &Summary<'_>) -> String {
         |layer: u32| spread(summary.without(layer), metric).and_then(|found| summary.importance(found.mean));
     let mut columns = vec![places(result.layers.iter().map(|verdict| study(verdict.layer)).collect())];
     for name in &names {
-        let of_layer = |rankings: &[vestore_schema::Ranking]| {
+        let of_layer = |rankings: &[super::Ranking]| {
             rankings.iter().find(|ranking| ranking.name == *name).map(|ranking| ranking.value)
         };
         columns.push(places(result.layers.iter().map(|verdict| of_layer(&verdict.rankings)).collect()));

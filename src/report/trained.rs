@@ -1,6 +1,6 @@
 //! The baseline, the derived models and the tuning methods.
 
-use vestore_schema::Variation;
+use super::study::Variation;
 
 use super::cells::{changed_cell, interval_cell, memory_cell, metric_titles, spread_cell, time_cell};
 use super::intervals::intervals;

@@ -1,6 +1,6 @@
 //! Cells that several tables share.
 
-use vestore_schema::StudyRun;
+use super::study::StudyRun;
 
 use super::number::{bytes, deviation, duration, figure, signed};
 use super::page::{absent, escaped};

@@ -20,7 +20,7 @@ pub(super) fn profile(summary: &Summary<'_>) -> String {
     let band = spread(summary.baseline(), metric).and_then(|baseline| baseline.deviation);
     let values = || layers.iter().flat_map(|layer| layer.mean.iter().chain(&layer.seeds)).copied();
     if values().next().is_none() {
-        return paragraph("", "There is no profile before the baseline and a layer are done.");
+        return paragraph("", "The profile appears once the baseline and a layer are trained.");
     }
     let reach = values().chain(band.iter().flat_map(|band| [*band, -band]));
     let (low, high) = reach.fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use vestore_schema::{LayerVerdict, Study, StudyRun, Variation, mean_and_deviation};
+use super::study::{LayerVerdict, Study, StudyRun, Variation, mean_and_deviation};
 
 /// The runs of one variation by seed.
 pub(super) type Runs<'a> = [&'a StudyRun];

@@ -1,0 +1,61 @@
+//! Reports of a store: documents that it keeps for those who write and read them.
+
+use vestore_schema::{ReportRecord, check_name};
+
+use super::{Store, StoreError, Writer};
+
+impl Store {
+    /// Every document of the reports of a kind, by name and part; a head, whose part is empty, comes first.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn reports(&self, kind: &str) -> Result<Vec<ReportRecord>, StoreError> {
+        let mut reports = self.all_reports()?;
+        reports.retain(|report| report.kind == kind);
+        Ok(reports)
+    }
+
+    /// Every document of every report.
+    pub(crate) fn all_reports(&self) -> Result<Vec<ReportRecord>, StoreError> {
+        self.catalog.read(|catalog| catalog.reports())
+    }
+
+    /// The error of a document that its kind cannot have.
+    pub(crate) fn broken_report(&self, report: &ReportRecord, reason: String) -> StoreError {
+        self.catalog.broken(&format!("{}/{}/{}", report.kind, report.name, report.part), reason)
+    }
+}
+
+impl Writer {
+    /// Adds a document, or replaces the one of the same kind, name and part.
+    ///
+    /// # Errors
+    /// When its name cannot be used, or the system refuses.
+    pub fn put_report(&mut self, report: ReportRecord) -> Result<(), StoreError> {
+        check_name(&report.name)?;
+        report.check(report.key()).map_err(|error| StoreError::Conflict {
+            kind: "report",
+            name: report.name.clone(),
+            reason: error.to_string(),
+        })?;
+        let mut reports = self.store().all_reports()?;
+        reports.retain(|known| known.key() != report.key());
+        reports.push(report);
+        self.guarded(|writer| writer.store().catalog.write(|catalog| catalog.put_reports(&reports)))
+    }
+
+    /// Removes a report with all its parts, in one durable transaction; returns how many documents these were.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove_report(&mut self, kind: &str, name: &str) -> Result<usize, StoreError> {
+        let mut reports = self.store().all_reports()?;
+        let before = reports.len();
+        reports.retain(|report| (report.kind.as_str(), report.name.as_str()) != (kind, name));
+        let removed = before - reports.len();
+        if removed > 0 {
+            self.guarded(|writer| writer.store().catalog.write(|catalog| catalog.put_reports(&reports)))?;
+        }
+        Ok(removed)
+    }
+}
