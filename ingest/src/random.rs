@@ -19,25 +19,26 @@ impl Random {
     }
 
     /// A stream for each list of numbers.
-    pub(crate) fn of(parts: &[u64]) -> Self {
-        let start = parts.iter().fold(0, |state, part| Self(state ^ part.rotate_left(17)).next());
+    #[must_use]
+    pub fn of(parts: &[u64]) -> Self {
+        let start = parts.iter().fold(0, |state, part| Self(state ^ part.rotate_left(17)).bits());
         Self(start)
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A whole number below `bound`, which is not 0. Uneven by less than `bound` / 2^64.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number of [0, 1).
     pub fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Puts `items` into random order (Fisher and Yates' shuffle).
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn streams_differ_by_every_number_and_their_order() {
-        let first = |parts: &[u64]| Random::of(parts).next();
+        let first = |parts: &[u64]| Random::of(parts).bits();
         let all = [first(&[1, 2]), first(&[2, 1]), first(&[1, 3]), first(&[1, 2, 0]), first(&[1])];
         for (place, one) in all.iter().enumerate() {
             assert!(all[place + 1..].iter().all(|other| other != one));

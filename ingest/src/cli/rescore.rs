@@ -82,7 +82,7 @@ fn pick(store: &Store, tracks: &[Track], count: u64) -> anyhow::Result<Vec<(Segm
     let total: u64 = segments.iter().map(|segment| segment.rows).sum();
     let (mut random, mut wanted) = (Random::new(count), BTreeSet::new());
     while (wanted.len() as u64) < count.min(total) {
-        wanted.insert(random.next() % total);
+        wanted.insert(random.bits() % total);
     }
     let (mut wanted, mut before) = (wanted.into_iter().peekable(), 0);
     let mut picked = Vec::new();
