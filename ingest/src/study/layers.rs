@@ -2,25 +2,23 @@
 //! each; what that says decides which derived models are trained at the end. Every training is a record of the
 //! catalog once it is complete, and a study that was interrupted continues after the last one.
 
+mod record;
+
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
 use tch::Device;
 use vestore::{LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer};
-use vestore_schema::{Digest, Model, NameError, check_name};
+use vestore_schema::{Model, NameError, check_name};
 
+use self::record::{folder_name, model_name, now, opened};
 use super::error::StudyError;
 use super::ranking::rank_layers;
 use super::verdict::verdicts;
 use crate::dataset::LabelledWindows;
-use crate::device::threads;
 use crate::model::source::ModelSource;
 use crate::source::source_of;
-use crate::train::{
-    Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, tuned_record, tuning_metrics,
-};
+use crate::train::{Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, tuned_record};
 
 /// Steps between two states on disk.
 const SAVE_EVERY: u64 = 200;
@@ -309,84 +307,6 @@ impl<'a> LayerStudy<'a> {
     }
 }
 
-impl LayerStudyOptions<'_> {
-    /// The other methods, each once.
-    fn methods(&self) -> Vec<(Variation, TuningPlan)> {
-        let mut methods: Vec<(Variation, TuningPlan)> = Vec::new();
-        for plan in &self.compared {
-            let method = plan.method.as_str().to_owned();
-            let variation = Variation::Method { method };
-            let known = methods.iter().any(|(known, _)| *known == variation);
-            if !known && plan.method.as_str() != self.plan.method.as_str() {
-                methods.push((variation, plan.clone()));
-            }
-        }
-        methods
-    }
-}
-
-/// The record of the study: that of the store where it continues.
-fn opened(
-    store: &Store,
-    parent: &Model,
-    windows: &LabelledWindows,
-    options: &LayerStudyOptions<'_>,
-) -> Result<Study, StudyError> {
-    // What is compared differs from the baseline in these alone.
-    let compared = options.compared.iter();
-    let compared = compared.map(|plan| json!({ "method": plan.method, "learning_rate": plan.learning_rate }));
-    let mut tuning = json!(options.plan);
-    if let Some(tuning) = tuning.as_object_mut() {
-        tuning.remove("seed");
-    }
-    let plan = json!({
-        "tuning": tuning,
-        "compared": compared.collect::<Vec<_>>(),
-        "seeds": (1..=options.seeds).collect::<Vec<u64>>(),
-        "task": windows.task,
-        "data": windows.identity,
-        "rows": windows.rows(),
-    });
-    let digest = Digest::of_json(&plan);
-    let (name, device) = (options.name.to_owned(), device_name(options.device));
-    if let Some(known) = store.studies()?.into_iter().find(|study| study.name == name) {
-        if known.plan_digest != digest || known.model_id != parent.id {
-            return Err(StudyError::OtherPlan { study: name });
-        }
-        if (&known.device, known.threads) != (&device, threads()) {
-            let Study { device, threads, .. } = known;
-            return Err(StudyError::OtherMachine { study: name, device, threads });
-        }
-        return Ok(known);
-    }
-    let fixed = [Variation::Baseline, Variation::WithoutUnfavourable, Variation::CornerstonesOnly];
-    let methods = options.methods().into_iter().map(|(variation, _)| variation);
-    let models = store.snapshot()?.models;
-    for variation in fixed.into_iter().chain(methods) {
-        let model = model_name(&name, &variation);
-        if models.iter().any(|known| known.name == model) {
-            return Err(StudyError::ModelExists { model });
-        }
-    }
-    let metrics: Vec<String> = tuning_metrics(windows.task).into_iter().map(str::to_owned).collect();
-    Ok(Study {
-        name,
-        model: parent.name.clone(),
-        model_id: parent.id,
-        plan,
-        plan_digest: digest,
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        device,
-        threads: threads(),
-        higher_is_better: vec![true; metrics.len()],
-        metrics,
-        layers: parent.kept_layers.clone(),
-        started: now(),
-        finished: None,
-        result: None,
-    })
-}
-
 /// The derived models with the layers of each.
 fn derived(result: &StudyResult, report: &mut dyn FnMut(&LayerStudyEvent<'_>)) -> [(Variation, Vec<u32>); 2] {
     let layers = |wanted: &dyn Fn(&LayerVerdict) -> bool| -> Vec<u32> {
@@ -402,26 +322,4 @@ fn derived(result: &StudyResult, report: &mut dyn FnMut(&LayerStudyEvent<'_>)) -
     }
     let cornerstones = layers(&|layer| layer.cornerstone);
     [(Variation::WithoutUnfavourable, spared), (Variation::CornerstonesOnly, cornerstones)]
-}
-
-/// What a model of the study is called in the store.
-fn model_name(study: &str, variation: &Variation) -> String {
-    format!("{study}.{}", folder_name(variation))
-}
-
-/// The folder of a variation's model.
-fn folder_name(variation: &Variation) -> String {
-    variation.to_string().replace(' ', "-")
-}
-
-fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => format!("cuda:{number}"),
-        _ => "cpu".to_owned(),
-    }
-}
-
-/// Seconds since the Unix epoch.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
