@@ -79,14 +79,11 @@ impl Progress {
                 if told.at.elapsed() >= EVERY && told.done < *total {
                     told.at = Instant::now();
                     let rate = (told.done - first) as f64 / started.elapsed().as_secs_f64();
-                    let left = Duration::from_secs_f64((total - told.done) as f64 / rate.max(1e-9));
+                    let left = Duration::try_from_secs_f64((total - told.done) as f64 / rate).ok();
+                    let left = left
+                        .map_or("an unknown time".to_owned(), |left| format!("{:#}", HumanDuration(left)));
                     let shown = if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
-                    let line = format!(
-                        "{}/{total} {unit}, {shown}/s, {:#} left{}\n",
-                        told.done,
-                        HumanDuration(left),
-                        told.note
-                    );
+                    let line = format!("{}/{total} {unit}, {shown}/s, {left} left{}\n", told.done, told.note);
                     let _ = stderr().write_all(line.as_bytes());
                 }
             }
