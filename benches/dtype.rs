@@ -9,10 +9,13 @@ use std::time::Instant;
 use vestore::Reference;
 use vestore_ingest::synthetic::{SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    ContigEnd, Device, EncoderScorer, EncoderWindow, Kind, Model, ModelSource, Row, Scorer, Strands,
-    WindowCutter, run,
+    Bootstrap, ContigEnd, Device, EncoderScorer, EncoderWindow, Kind, Metric, Model, ModelSource, Row,
+    Sample, Scorer, Strands, WindowCutter, run,
 };
 use vestore_schema::{AblatedPart, Dtype, Recipe, Variant};
+
+/// The correlation is over all SNVs.
+const NO_INTERVAL: Bootstrap = Bootstrap { resamples: 0, seed: 0 };
 
 const COLUMNS: [&str; 6] = ["llr", "l1", "l2", "cosine", "dot", "pll"];
 
@@ -73,29 +76,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             .collect();
         let difference = pairs.iter().map(|(full, half)| (full - half).abs()).fold(0.0, f32::max);
         let largest = pairs.iter().map(|(full, _)| full.abs()).fold(0.0, f32::max);
-        println!("{name:<8} {:>12.6} {difference:>14.6} {largest:>14.6}", spearman(&pairs));
+        let (full, half) = pairs.iter().map(|(full, half)| (f64::from(*full), f64::from(*half))).unzip();
+        let spearman = Sample::new(half, full, None).figure(Metric::Spearman, NO_INTERVAL).estimate?;
+        println!("{name:<8} {spearman:>12.6} {difference:>14.6} {largest:>14.6}");
     }
     Ok(())
-}
-
-/// Spearman's rank correlation, ties at their mean rank.
-fn spearman(pairs: &[(f32, f32)]) -> f64 {
-    let ranks = |values: Vec<f32>| -> Vec<f64> {
-        let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-        let mut ranks = vec![0.0; values.len()];
-        for tied in order.chunk_by(|a, b| values[*a] == values[*b]) {
-            let below = values.iter().filter(|value| **value < values[tied[0]]).count();
-            for index in tied {
-                ranks[*index] = below as f64 + (tied.len() - 1) as f64 / 2.0;
-            }
-        }
-        ranks
-    };
-    let x = ranks(pairs.iter().map(|pair| pair.0).collect());
-    let y = ranks(pairs.iter().map(|pair| pair.1).collect());
-    let mean = (pairs.len() as f64 - 1.0) / 2.0;
-    let product =
-        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum() };
-    product(&x, &y) / (product(&x, &x) * product(&y, &y)).sqrt()
 }

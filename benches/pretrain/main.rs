@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    AdamWOptions, Decay, Device, Genome, LengthWarmup, Masked, Model, ModelSource, Pretrained,
-    PretrainingData, PretrainingPlan, PretrainingRun, Schedule, Stretches, pretrain, training_batch,
+    AdamWOptions, Decay, Device, Genome, KnownRegions, LengthWarmup, Masked, Model, ModelSource, Pretrained,
+    PretrainingData, PretrainingPlan, PretrainingRun, Random, Schedule, pretrain, training_batch,
 };
 
 /// Most that a loss may differ, in nats a token: float32 sums in another order, over all steps.
@@ -38,8 +38,8 @@ fn main() -> anyhow::Result<()> {
     let fasta = directory.path().join("genome.fa");
     std::fs::write(&fasta, random_dna(2_000_000))?;
     let genome = Genome::read(&[fasta])?;
-    let training = Stretches::new(&genome, &[], &[]);
-    let nothing = Stretches::default();
+    let training = KnownRegions::new(&genome, &[], &[]);
+    let nothing = KnownRegions::default();
     println!("| encoder | tokens a step | vestore, tokens/s | transformers + torch, tokens/s | ratio |");
     println!("|---|---|---|---|---|");
     for (name, hidden, layers, batch_tokens, steps) in
@@ -147,12 +147,9 @@ fn baseline(
 
 /// A FASTA of random bases.
 fn random_dna(length: usize) -> String {
-    let mut state = 1u64;
+    let mut random = Random::new(1);
     let mut text = String::from(">random\n");
-    text.extend((0..length).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b"ACGT"[(state >> 62) as usize])
-    }));
+    text.extend((0..length).map(|_| char::from(b"ACGT"[random.below(4) as usize])));
     text.push('\n');
     text
 }

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use vestore::{Store, StoreError, Writer};
-use vestore_ingest::{PretrainError, TuningError};
+use vestore_ingest::TrainError;
 use vestore_schema::{LocusError, NameError};
 
 /// The engine of vestore: scores variants with genomic language models.
@@ -130,8 +130,7 @@ pub(crate) fn main() -> ExitCode {
                     || cause.is::<NameError>()
                     || cause.downcast_ref().is_some_and(vestore::OutputError::is_usage)
                     || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
-                    || matches!(cause.downcast_ref(), Some(PretrainError::Setting { .. }))
-                    || matches!(cause.downcast_ref(), Some(TuningError::Setting { .. }))
+                    || matches!(cause.downcast_ref(), Some(TrainError::Setting { .. }))
             });
             if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }

@@ -3,7 +3,9 @@
 mod classes;
 mod counts;
 mod error;
+mod examples;
 mod labelled;
+mod labels;
 mod leakage;
 mod sequences;
 mod split;
@@ -16,15 +18,16 @@ use sha2::{Digest as _, Sha256};
 use vestore::Reference;
 use vestore_schema::{Assembly, Variant};
 
-pub(crate) use self::classes::LARGEST;
-use self::classes::LabelTexts;
+use self::classes::{LARGEST, LabelTexts};
 pub use self::counts::{DatasetCounts, LabelCounts};
 pub use self::error::DatasetError;
+pub use self::examples::{Example, LabelledWindows, TuningTask};
 pub use self::labelled::LabelRules;
-pub(crate) use self::labelled::{LabelText, LabelledVariants, number};
+use self::labelled::{LabelText, LabelledVariants, number};
+pub use self::labels::{GroupBy, Labels};
 pub use self::leakage::{Leakage, SplitPair};
 pub use self::sequences::SequenceColumns;
-pub(crate) use self::split::SplitRows;
+use self::split::SplitRows;
 pub use self::split::{Split, SplitOptions, SplitRule};
 use crate::model::identity::hexadecimal;
 

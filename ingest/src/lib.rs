@@ -36,6 +36,7 @@ mod device;
 mod encoder;
 mod evaluate;
 mod forward;
+mod genome;
 mod measure;
 mod model;
 mod pipeline;
@@ -43,7 +44,9 @@ mod random;
 mod seam;
 mod source;
 mod study;
+#[doc(hidden)]
 pub mod synthetic;
+mod tensor_file;
 mod tokenize;
 mod train;
 mod window;
@@ -55,8 +58,9 @@ pub use ablation::{
 };
 pub use adapter::{AdapterError, AdapterKind};
 pub use dataset::{
-    Dataset, DatasetCounts, DatasetError, DatasetInput, LabelCounts, LabelRules, Leakage, SequenceColumns,
-    Split, SplitOptions, SplitPair, SplitRule, Task, TaskKind,
+    Dataset, DatasetCounts, DatasetError, DatasetInput, Example, GroupBy, LabelCounts, LabelRules,
+    LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,
+    TaskKind, TuningTask,
 };
 pub use device::{DeviceError, devices, set_tf32, set_threads, threads};
 pub use encoder::{
@@ -64,12 +68,14 @@ pub use encoder::{
     TokenOutput, TokenPass, cost as encoder_cost, encoder_kinds, grid_window_start,
 };
 pub use evaluate::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, GroupBy, Labels, Metric,
-    MetricFigure, Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
+    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, Metric, MetricFigure,
+    Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
 };
 pub use forward::{Launched, Outputs, launch, rows, run};
+pub use genome::{Genome, GenomeError, KnownRegions};
 pub use measure::{
-    ContextModel, Interval, Loss, Losses, MAX_ORDER, MaskedOptions, MeasureError, Part, masked_losses,
+    BaseSet, ContextModel, Interval, Loss, LossComparison, Losses, MAX_ORDER, MaskedOptions, MeasureError,
+    masked_losses,
 };
 pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
@@ -84,9 +90,13 @@ pub use pipeline::{
     ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate,
     new_run, unit_size,
 };
+pub use random::Random;
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
 pub use source::{record_of, source_of};
-pub use study::{LayerRanking, rank_layers, verdicts};
+pub use study::{
+    IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent, LayerStudyOptions,
+    SeedInterval, StudyError, rank_layers, verdicts,
+};
 pub use tch::{Device, Kind};
 pub use tokenize::{
     BaseTokenizer, BpeTokenizer, CorpusCounts, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError,
@@ -94,11 +104,11 @@ pub use tokenize::{
     train_tokenizer,
 };
 pub use train::{
-    AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, Example, FilesError, Finetuned, Finetuning,
-    Genome, GenomeError, LengthWarmup, LossPoint, Masked, PretrainError, Pretrained, PretrainingData,
-    PretrainingPlan, PretrainingRun, Schedule, StateError, Stretches, TrainingResult, TuningData,
-    TuningError, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult, TuningTask, WindowsError,
-    finetune, is_trained, pretrain, training_batch, tuning_metrics,
+    AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, Finetuned, Finetuning, LengthWarmup, LossPoint,
+    Masked, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult, PretrainingRun,
+    RunDirectoryError, Schedule, StateError, TrainError, TuningData, TuningFigure, TuningInput, TuningMethod,
+    TuningPlan, TuningResult, WindowsError, finetune, is_trained, pretrain, training_batch, tuned_record,
+    tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};

@@ -1,11 +1,13 @@
 //! How well a model knows DNA: the loss of hidden bases, with intervals, beside models that count contexts.
 
+mod comparison;
 mod context;
 mod losses;
 mod masked;
 
+pub use comparison::LossComparison;
 pub use context::{ContextModel, MAX_ORDER};
-pub use losses::{Interval, Loss, Losses, Part};
+pub use losses::{BaseSet, Interval, Loss, Losses};
 pub use masked::{MaskedOptions, masked_losses};
 
 use tch::TchError;

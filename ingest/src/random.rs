@@ -3,11 +3,12 @@
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// The stream that starts at `seed`.
-    pub(crate) fn new(seed: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -18,25 +19,40 @@ impl Random {
     }
 
     /// A stream for each list of numbers.
-    pub(crate) fn of(parts: &[u64]) -> Self {
-        let start = parts.iter().fold(0, |state, part| Self(state ^ part.rotate_left(17)).next());
+    #[must_use]
+    pub fn of(parts: &[u64]) -> Self {
+        let start = parts.iter().fold(0, |state, part| Self(state ^ part.rotate_left(17)).bits());
         Self(start)
     }
 
     /// 64 random bits.
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A whole number below `bound`, which is not 0. Uneven by less than `bound` / 2^64.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    pub fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number of [0, 1).
-    pub(crate) fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    pub fn uniform(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Puts `items` into random order (Fisher and Yates' shuffle).
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+
+    /// The whole numbers below `count` in random order.
+    pub(crate) fn order(mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        self.shuffle(&mut order);
+        order
     }
 
     /// A number of mean 0 and variance 1 (Box and Muller 1958).
@@ -69,8 +85,18 @@ mod tests {
     }
 
     #[test]
+    fn an_order_holds_every_number_once_and_depends_on_its_seed() {
+        let order = |seed| Random::of(&[1, seed]).order(100);
+        let mut found = order(2);
+        assert_eq!(found, order(2));
+        assert_ne!(found, order(3));
+        found.sort_unstable();
+        assert!(found.into_iter().eq(0..100));
+    }
+
+    #[test]
     fn streams_differ_by_every_number_and_their_order() {
-        let first = |parts: &[u64]| Random::of(parts).next();
+        let first = |parts: &[u64]| Random::of(parts).bits();
         let all = [first(&[1, 2]), first(&[2, 1]), first(&[1, 3]), first(&[1, 2, 0]), first(&[1])];
         for (place, one) in all.iter().enumerate() {
             assert!(all[place + 1..].iter().all(|other| other != one));

@@ -5,9 +5,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::random::Random;
 use serde_json::{Value, json};
 
+use crate::random::Random;
+pub use crate::tensor_file::{NamedWeight, write_safetensors};
 use crate::tokenize::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
 
 /// The families whose layout can be written.
@@ -61,9 +62,6 @@ impl SyntheticShape {
 /// What the card of a synthetic checkpoint says.
 const UNTRAINED: &str = "untrained, random weights: its numbers mean nothing";
 
-/// A weight: name, shape, numbers.
-pub type NamedWeight = (String, Vec<usize>, Vec<f32>);
-
 /// Writes config.json, a card, model.safetensors (float32) and the tokenizer's files into `directory`, which
 /// is made. The same shape and seed give the same bytes.
 ///
@@ -75,30 +73,6 @@ pub fn write_checkpoint(directory: &Path, shape: &SyntheticShape, seed: u64) -> 
     fs::write(directory.join("README.md"), format!("---\nnote: {UNTRAINED}\n---\n"))?;
     write_tokenizer(directory, shape.family)?;
     write_safetensors(&directory.join("model.safetensors"), &weights(shape, seed))
-}
-
-/// Writes weights as one safetensors file.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_safetensors(file: &Path, weights: &[NamedWeight]) -> io::Result<()> {
-    let mut header = serde_json::Map::new();
-    let mut end = 0;
-    for (name, shape, numbers) in weights {
-        let start = end;
-        end += numbers.len() * 4;
-        header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
-    }
-    let mut text = Value::Object(header).to_string();
-    // The numbers start at a multiple of eight.
-    text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.reserve(text.len() + end);
-    bytes.extend_from_slice(text.as_bytes());
-    for (_, _, numbers) in weights {
-        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-    }
-    fs::write(file, bytes)
 }
 
 /// A number of mean 0 and variance `scale`², from the sum of four uniform ones: enough for weights.

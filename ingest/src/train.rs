@@ -1,45 +1,29 @@
-//! Training: data, masks, schedule, optimizer, and the loop that can be cut off and gone on with.
+//! Training: one loop, its state on disk, its optimizer and its network of leaves; beside each other, pretraining of
+//! masked language models and fine-tuning of heads.
 
 mod adamw;
-mod alleles;
 mod curve;
-mod examples;
-mod figures;
-mod files;
+mod error;
 mod finetune;
-mod genome;
-mod initial;
-mod judge;
 mod lock;
-mod masking;
-mod memory;
 mod network;
-mod objective;
 mod pretrain;
-mod published;
+mod run_directory;
 mod schedule;
-mod start;
 mod state;
-mod stretches;
-mod tuning;
-mod windows;
+mod trainer;
 
 pub use adamw::AdamWOptions;
-pub use alleles::{AlleleCounts, Alleles, AllelesError};
-pub(crate) use examples::order;
-pub use examples::{Example, TuningTask};
-pub use figures::{TuningFigure, tuning_metrics};
-pub use files::{FilesError, is_trained};
-pub use finetune::{Finetuned, Finetuning, finetune};
-pub use genome::{Genome, GenomeError};
-pub(crate) use judge::Judge;
-pub use masking::Masked;
-pub use pretrain::{
-    PretrainError, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, TrainingResult, pretrain,
-    training_batch,
+pub use error::TrainError;
+pub(crate) use finetune::TunedModel;
+pub use finetune::{
+    Finetuned, Finetuning, TuningData, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult,
+    finetune, tuned_record, tuning_metrics,
 };
+pub use pretrain::{
+    AlleleCounts, Alleles, AllelesError, Masked, Pretrained, PretrainingData, PretrainingPlan,
+    PretrainingResult, PretrainingRun, WindowsError, pretrain, training_batch,
+};
+pub use run_directory::{RunDirectoryError, is_trained};
 pub use schedule::{Decay, LengthWarmup, Schedule};
 pub use state::{LossPoint, StateError};
-pub use stretches::Stretches;
-pub use tuning::{TuningData, TuningError, TuningInput, TuningMethod, TuningPlan, TuningResult};
-pub use windows::WindowsError;

@@ -11,9 +11,9 @@ use vestore_ingest::synthetic::{
     SyntheticFamily, SyntheticShape, weights, write_checkpoint, write_safetensors,
 };
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Device, Example, Finetuned, Finetuning, Kind, Model, ModelSource, Strands,
-    TuningData, TuningError, TuningInput, TuningMethod, TuningPlan, TuningTask, finetune, rank_layers,
-    reverse_complement,
+    AdamWOptions, AdapterKind, Device, Example, Finetuned, Finetuning, Kind, Model, ModelSource, Random,
+    Strands, TrainError, TuningData, TuningInput, TuningMethod, TuningPlan, TuningTask, finetune,
+    rank_layers, reverse_complement,
 };
 
 const FAMILIES: [SyntheticFamily; 4] = [
@@ -57,22 +57,16 @@ fn plan(method: TuningMethod) -> TuningPlan {
     }
 }
 
-/// Random numbers that are the same everywhere.
-fn below(state: &mut u64, bound: u64) -> u64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 33) % bound
-}
-
 /// Windows of eight words out of six, three of which count: a class by how likely these are, or a number that says
 /// how many there are.
 fn examples(count: usize, seed: u64, task: TuningTask) -> Vec<Example> {
     const WORDS: [&[u8]; 6] = [b"ACCATG", b"GGATTA", b"TTTGCA", b"CATCGG", b"TAGACT", b"CGCAAC"];
-    let mut state = seed;
+    let mut random = Random::new(seed);
     let mut draw = |share: u64| -> (Vec<u8>, u32) {
         let (mut window, mut counted) = (Vec::new(), 0);
         for _ in 0..8 {
-            let counts = below(&mut state, 100) < share;
-            window.extend(WORDS[usize::from(counts) * 3 + below(&mut state, 3) as usize]);
+            let counts = random.below(100) < share;
+            window.extend(WORDS[usize::from(counts) * 3 + random.below(3) as usize]);
             counted += u32::from(counts);
         }
         (window, counted)
@@ -122,7 +116,7 @@ impl Bench {
         source: &ModelSource,
         output: &Path,
         interrupted: bool,
-    ) -> Result<Option<Finetuned>, TuningError> {
+    ) -> Result<Option<Finetuned>, TrainError> {
         let [training, validation, test] = &self.examples;
         let data = TuningData { task: self.task, training, validation, identity: json!("seeded") };
         let run = Finetuning {
@@ -351,7 +345,7 @@ fn what_makes_no_sense_is_refused() {
     refused(&plan(adapter(rank)), "rank");
     let lora = AdapterKind::Lora { rank: 2, alpha: 4.0 };
     let none = TuningMethod::Adapter { adapter: lora.clone(), targets: Some(vec!["keys".to_owned()]) };
-    refused(&plan(none), "no module of a layer ends in `keys`; there are attention.output.dense");
+    refused(&plan(none), "no module of a layer ends in `keys`; expected one of attention.output.dense");
     let output = bench.path("adapted");
     bench.whole(&plan(adapter(lora.clone())), &source, &output);
     let adapted = written(&source, &adapter(lora), &output);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::support::{checkpoint, directory};
 use vestore_ingest::synthetic::SyntheticFamily;
-use vestore_ingest::{ModelSource, describe};
+use vestore_ingest::{ModelSource, Random, describe};
 
 /// What hostile JSON, vocabularies and pickles are made of.
 const PIECES: [&[u8]; 16] = [
@@ -29,36 +29,24 @@ const PIECES: [&[u8]; 16] = [
     b"true",
 ];
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        // SplitMix64, Steele et al. 2014.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ (bits >> 31)) % limit as u64) as usize
-    }
-}
-
 /// Changes a file within its first `reach` bytes, over and over; after each the model is refused or described.
 fn mutate(source: &ModelSource, file: &Path, reach: usize, usual: u64) {
     let good = fs::read(file).expect("read");
     let times: u64 = std::env::var("VESTORE_MUTATIONS").map_or(1, |text| text.parse().expect("a number"));
     for round in 0..usual * times {
-        let mut random = Random(round);
+        let mut random = Random::new(round);
+        let mut below = |limit: usize| random.below(limit as u64) as usize;
         let mut bytes = good.clone();
-        for _ in 0..=random.below(3) {
-            let at = random.below(bytes.len().min(reach) + 1).min(bytes.len());
-            let length = random.below(9).min(bytes.len() - at);
-            let piece = PIECES[random.below(PIECES.len())].iter().copied();
-            match random.below(5) {
-                0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
+        for _ in 0..=below(3) {
+            let at = below(bytes.len().min(reach) + 1).min(bytes.len());
+            let length = below(9).min(bytes.len() - at);
+            let piece = PIECES[below(PIECES.len())].iter().copied();
+            match below(5) {
+                0 if at < bytes.len() => bytes[at] ^= 1 << below(8),
                 1 => drop(bytes.splice(at..at, piece)),
                 2 => drop(bytes.splice(at..at + length, piece)),
                 3 => drop(bytes.drain(at..at + length)),
-                _ if random.below(10) == 0 => bytes.truncate(at),
+                _ if below(10) == 0 => bytes.truncate(at),
                 _ => {}
             }
         }

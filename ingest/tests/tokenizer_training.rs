@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::{AddedToken, Trainer as _};
 use vestore_ingest::{
-    BpeTokenizer, Tokenizer, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer,
+    BpeTokenizer, Random, Tokenizer, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer,
 };
 
 const BASES: [char; 4] = ['A', 'C', 'G', 'T'];
@@ -33,11 +33,8 @@ fn train(text: &str, options: &TokenizerOptions) -> Result<TrainedTokenizer, Tra
 
 /// DNA with repeats and runs, so that there are pairs to learn and ties to break.
 fn dna(seed: u64, length: usize) -> String {
-    let mut state = seed;
-    let mut next = move |limit: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % limit
-    };
+    let mut random = Random::new(seed);
+    let mut next = move |limit: u64| random.below(limit) as usize;
     let mut bases = String::new();
     while bases.len() < length {
         match next(12) {

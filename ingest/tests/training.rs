@@ -8,9 +8,9 @@ use crate::support::dna;
 use serde_json::{Value, json};
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
-    AdamWOptions, ContextModel, Decay, Device, Genome, Kind, LengthWarmup, MaskedOptions, Model, ModelSource,
-    Part, PretrainError, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, Schedule, Stretches,
-    TrainingResult, describe, masked_losses, pretrain,
+    AdamWOptions, BaseSet, ContextModel, Decay, Device, Genome, Kind, KnownRegions, LengthWarmup,
+    MaskedOptions, Model, ModelSource, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult,
+    PretrainingRun, Schedule, TrainError, describe, masked_losses, pretrain,
 };
 
 fn plan(steps: u64) -> PretrainingPlan {
@@ -30,8 +30,8 @@ fn plan(steps: u64) -> PretrainingPlan {
 struct Bench {
     directory: tempfile::TempDir,
     genome: Genome,
-    training: Stretches,
-    held_out: Stretches,
+    training: KnownRegions,
+    held_out: KnownRegions,
 }
 
 impl Bench {
@@ -42,8 +42,8 @@ impl Bench {
         std::fs::write(&file, dna::motifs(60_000)).expect("written");
         let genome = Genome::read(&[file]).expect("a genome");
         let held_out = [vestore_schema::Region { contig: 0, start: 50_000, end: 60_000 }];
-        let training = Stretches::new(&genome, &[], &held_out);
-        let held_out = Stretches::new(&genome, &held_out, &[]);
+        let training = KnownRegions::new(&genome, &[], &held_out);
+        let held_out = KnownRegions::new(&genome, &held_out, &[]);
         Self { directory, genome, training, held_out }
     }
 
@@ -57,7 +57,7 @@ impl Bench {
         start: &Path,
         output: &Path,
         interrupted: &AtomicBool,
-    ) -> Result<Pretrained, PretrainError> {
+    ) -> Result<Pretrained, TrainError> {
         let data = PretrainingData {
             genome: &self.genome,
             training: &self.training,
@@ -76,7 +76,7 @@ impl Bench {
         pretrain(plan, &data, &run)
     }
 
-    fn whole(&self, plan: &PretrainingPlan, start: &Path, output: &Path) -> TrainingResult {
+    fn whole(&self, plan: &PretrainingPlan, start: &Path, output: &Path) -> PretrainingResult {
         match self.train(plan, start, output, &AtomicBool::new(false)) {
             Ok(Pretrained::Whole(result)) => result,
             other => panic!("{other:?}"),
@@ -141,7 +141,7 @@ fn a_model_learns_more_than_contexts_hold() {
     // One base of eight, in each of 300 windows of 32.
     assert_eq!(losses.bases().len(), 1_200);
     let unigram = ContextModel::count(&bench.genome, &bench.training, 0).losses(&bench.genome, &losses);
-    let difference = losses.difference(&unigram, Part::All).expect("bases");
+    let difference = losses.difference(&unigram, BaseSet::All).expect("bases");
     assert!(difference.high < -0.05, "{difference:?}");
 }
 
@@ -195,7 +195,7 @@ fn bfloat16_keeps_float32_weights_and_learns() {
     configuration(&start, SyntheticFamily::NucleotideTransformerV2);
     let exact = bench.whole(&plan(40), &start, &bench.path("exact"));
     let rounded = bench.whole(&PretrainingPlan { bf16: true, ..plan(40) }, &start, &bench.path("rounded"));
-    let last = |result: &TrainingResult| result.losses.last().expect("losses").loss;
+    let last = |result: &PretrainingResult| result.losses.last().expect("losses").loss;
     assert_ne!(last(&exact), last(&rounded));
     assert!((last(&exact) - last(&rounded)).abs() < 0.1, "{} {}", last(&exact), last(&rounded));
     let description = describe(&ModelSource::new(bench.path("rounded"))).expect("a checkpoint");
@@ -232,7 +232,7 @@ fn what_makes_no_sense_is_told() {
         assert!(error.contains(text), "{error}");
     };
     refused(plan(0), "number of steps is 0");
-    refused(PretrainingPlan { mask_rate: 1.0, ..plan(2) }, "share of hidden tokens is 1");
+    refused(PretrainingPlan { mask_rate: 1.0, ..plan(2) }, "fraction of hidden tokens is 1");
     refused(PretrainingPlan { repeat_weight: -1.0, ..plan(2) }, "weight of soft-masked bases is -1");
     let long = LengthWarmup { first: 1_000, last: 1_000, steps: 0 };
     refused(

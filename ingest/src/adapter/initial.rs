@@ -12,7 +12,7 @@ use crate::model::blueprint::{Module, encoder_modules};
 use crate::model::config::EncoderConfig;
 use crate::model::dialect::{Dialect, LayerPart, Part};
 use crate::random::Random;
-use crate::synthetic::{NamedWeight, write_safetensors};
+use crate::tensor_file::{NamedWeight, write_safetensors};
 
 /// A kind of adapter that can be trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,20 +1,22 @@
 //! `vestore evaluate`
 
 mod probe;
+mod source;
+mod table;
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, ensure};
-use vestore::{Output, OutputRules, Reference, Store, StoreError};
+use anyhow::{anyhow, ensure};
+use vestore::{Output, OutputRules};
 use vestore_ingest::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, FeatureKind, GroupBy, Labels, Metric, Probe,
-    ScoredColumn, Split, TaskKind, plot_curves, stored_scores,
+    Bootstrap, Comparison, FeatureKind, GroupBy, Labels, Metric, Probe, ScoredColumn, Split, TaskKind,
+    plot_curves,
 };
 
+use self::source::{Source, source};
+use self::table::{table, tsv};
 use super::labels::LabelArguments;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::split::SplitArguments;
@@ -236,93 +238,6 @@ fn group_by(text: &str) -> anyhow::Result<GroupBy> {
     Ok(GroupBy { column: column.to_owned(), edges })
 }
 
-/// Where scores come from.
-enum Source {
-    Baseline { name: String, rule: Baseline, turned: bool },
-    Stored { track: String, column: String, turned: bool },
-}
-
-fn source(text: &str, store: &Store) -> anyhow::Result<Source> {
-    let (track, column) = text.split_once(':').map_or((text, None), |(track, column)| (track, Some(column)));
-    let turned = column.is_some_and(|column| column.starts_with('-'));
-    let column = column.map(|column| column.strip_prefix('-').unwrap_or(column));
-    if track == "baseline" {
-        let rule = column.and_then(Baseline::parse).ok_or_else(|| {
-            Usage(format!("unknown baseline `{text}`; expected baseline:transition or baseline:cpg"))
-        })?;
-        return Ok(Source::Baseline { name: text.to_owned(), rule, turned });
-    }
-    let tracks = store.snapshot()?.tracks;
-    let Some(found) = tracks.iter().find(|known| known.name == track) else {
-        let known = tracks.into_iter().map(|track| track.name).collect();
-        return Err(StoreError::Unknown { kind: "track", name: track.to_owned(), known }.into());
-    };
-    let column = match column {
-        Some(column) if !column.is_empty() => column.to_owned(),
-        _ => found.columns.first().cloned().context("a track without columns")?,
-    };
-    if !found.columns.contains(&column) {
-        let known = found.columns.clone();
-        return Err(StoreError::Unknown { kind: "score column", name: column, known }.into());
-    }
-    Ok(Source::Stored { track: track.to_owned(), column, turned })
-}
-
-impl Source {
-    /// The track, when it is one.
-    fn track(&self) -> Option<&str> {
-        match self {
-            Self::Baseline { .. } => None,
-            Self::Stored { track, .. } => Some(track),
-        }
-    }
-
-    /// The scores of all labelled variants; tells which have none.
-    fn scores(
-        &self,
-        store: &Store,
-        labels: &Labels,
-        reference: &mut Reference,
-    ) -> anyhow::Result<ScoredColumn> {
-        let turn = |turned: &bool, score: f64| if *turned { -score } else { score };
-        let (name, scores) = match self {
-            Self::Baseline { name, rule, turned } => {
-                let mut scores = Vec::with_capacity(labels.variants.len());
-                for variant in &labels.variants {
-                    scores.push(rule.score(variant, reference)?.map(|score| turn(turned, score)));
-                }
-                (name.clone(), scores)
-            }
-            Self::Stored { track, column, turned } => {
-                let found = stored_scores(store, &labels.variants, track, column)?;
-                let sign = if *turned { "-" } else { "" };
-                let name = format!("{track}:{sign}{column}");
-                let rows = found.iter().flatten().count();
-                let scores: Vec<Option<f64>> =
-                    found.into_iter().map(|row| row.flatten().map(|score| turn(turned, score))).collect();
-                let (absent, unscored) =
-                    (labels.variants.len() - rows, rows - scores.iter().flatten().count());
-                if absent > 0 {
-                    say(format_args!(
-                        "{name}: {} without a row; `vestore score` makes them",
-                        plural(absent as u64, "labelled variant")
-                    ));
-                }
-                if unscored > 0 {
-                    say(format_args!(
-                        "{name}: {} with a row without this score",
-                        plural(unscored as u64, "labelled variant")
-                    ));
-                }
-                (name, scores)
-            }
-        };
-        let left = scores.iter().flatten().count();
-        ensure!(left > 0, "{name} scores none of the {} labelled variants", labels.variants.len());
-        Ok(ScoredColumn { name, scores })
-    }
-}
-
 /// Draws the curves of all columns over all variants.
 fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output) -> anyhow::Result<()> {
     let places: Vec<usize> = (0..comparison.labels.labels.len()).collect();
@@ -339,60 +254,4 @@ fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output)
     output.finish()?;
     say(format_args!("drawn into {}", path.display()));
     Ok(())
-}
-
-const HEADER: [&str; 11] =
-    ["by", "group", "track", "versus", "metric", "n", "positives", "estimate", "low", "high", "note"];
-
-fn cells(row: &ComparisonRow, number: impl Fn(f64) -> String) -> [String; 11] {
-    let shown = |value: Option<f64>| value.map(&number).unwrap_or_default();
-    [
-        row.by.clone(),
-        row.group.clone(),
-        row.track.clone(),
-        row.versus.clone().unwrap_or_default(),
-        row.metric.to_owned(),
-        row.n.to_string(),
-        row.positives.map(|count| count.to_string()).unwrap_or_default(),
-        shown(row.estimate),
-        shown(row.low),
-        shown(row.high),
-        row.note.to_owned(),
-    ]
-}
-
-/// A header, and a line a figure; floats in their shortest exact form, missing ones empty.
-fn tsv(rows: &[ComparisonRow]) -> String {
-    let mut text = HEADER.join("\t") + "\n";
-    for row in rows {
-        text += &(cells(row, |value| value.to_string()).join("\t") + "\n");
-    }
-    text
-}
-
-/// Columns that stand below each other; those without any content are left out.
-fn table(rows: &[ComparisonRow]) -> String {
-    let digits = |value: f64| if value.fract() == 0.0 { value.to_string() } else { format!("{value:.4}") };
-    let mut lines = vec![HEADER.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| cells(row, digits)));
-    let used: HashSet<usize> =
-        (0..HEADER.len()).filter(|at| lines[1..].iter().any(|line| !line[*at].is_empty())).collect();
-    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        let mut shown = String::new();
-        for (at, cell) in line.iter().enumerate().filter(|(at, _)| used.contains(at)) {
-            let gap = if shown.is_empty() { "" } else { "  " };
-            // Writing to a string cannot fail.
-            let _ = if (5..10).contains(&at) {
-                write!(shown, "{gap}{cell:>0$}", widths[at])
-            } else {
-                write!(shown, "{gap}{cell:<0$}", widths[at])
-            };
-        }
-        text += shown.trim_end();
-        text.push('\n');
-    }
-    text
 }

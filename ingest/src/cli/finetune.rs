@@ -4,16 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use serde_json::json;
-use vestore::{Store, check_output_folder};
+use vestore::check_output_folder;
 use vestore_ingest::{
-    Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningMethod, TuningPlan, describe,
-    finetune, record_of, source_of,
+    Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, source_of, tuned_record,
 };
 use vestore_schema::Model;
 
 use super::machine::MachineArguments;
-use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, check_free, model};
+use super::tuning::{DataArguments, MethodArgument, TuningArguments, check_free, model};
 use super::{interrupt, plural, say, writer};
 
 #[derive(clap::Args)]
@@ -57,12 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let interrupted = interrupt::watch()?;
     let windows = arguments.data.read(&store, &parent)?;
     let plan = arguments.tuning.plan(arguments.method, arguments.seed);
-    let data = TuningData {
-        task: windows.task,
-        training: &windows.training,
-        validation: &windows.validation,
-        identity: windows.identity.clone(),
-    };
+    let data = TuningData::of(&windows);
     let run = Finetuning {
         source: &source,
         classes: &windows.classes,
@@ -77,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say(format_args!("stopped; the same command continues from there"));
         return Ok(interrupt::code());
     };
-    let record = record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
+    let record = tuned_record(&store, &arguments.name, &parent, &arguments.output, &plan, &windows)?;
     let mut writer = writer(&store).with_context(|| {
         format!(
             "the tuned model is whole in {}, but is not in the store; rerun the same command when the store is free: it \
@@ -88,40 +81,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     writer.put_model(&record)?;
     tell(&found, &record, &plan, &arguments.output);
     Ok(ExitCode::SUCCESS)
-}
-
-/// What the catalog records of the tuned model that lies in `output`.
-pub(super) fn record(
-    store: &Store,
-    name: &str,
-    parent: &Model,
-    output: &Path,
-    plan: &TuningPlan,
-    windows: &LabelledWindows,
-) -> anyhow::Result<Model> {
-    let text = |path: &Path| -> anyhow::Result<String> {
-        let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
-        path.to_str()
-            .map(str::to_owned)
-            .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
-    };
-    let base = source_of(store, parent);
-    let adapted = matches!(plan.method, TuningMethod::Adapter { .. });
-    let source = if adapted {
-        let pruned = parent.kept_layers.len() < parent.layers as usize;
-        let adapter_layers = pruned.then(|| parent.kept_layers.clone());
-        ModelSource { adapter: Some(output.to_owned()), adapter_layers, ..base }
-    } else {
-        ModelSource::new(output)
-    };
-    let description = describe(&source)?;
-    let adapter = source.adapter.as_deref().map(text).transpose()?;
-    Ok(Model {
-        adapter_layers: source.adapter_layers.clone(),
-        parent: Some(parent.name.clone()),
-        training: Some(json!({ "plan": plan, "task": windows.task, "data": windows.identity })),
-        ..record_of(name, description, text(&source.checkpoint)?, adapter)
-    })
 }
 
 fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde_json::json;
 use vestore::{Report, check_output_folder, read_bed};
 use vestore_ingest::{
-    AdamWOptions, Alleles, Decay, Genome, LengthWarmup, Pretrained, PretrainingData, PretrainingPlan,
-    PretrainingRun, Schedule, Stretches, TrainingResult, pretrain,
+    AdamWOptions, Alleles, Decay, Genome, KnownRegions, LengthWarmup, Pretrained, PretrainingData,
+    PretrainingPlan, PretrainingResult, PretrainingRun, Schedule, pretrain,
 };
 use vestore_schema::Region;
 
@@ -155,9 +155,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     let held_out = parse_regions(&arguments.held_out, &genome)?;
-    let training = Stretches::new(&genome, &regions, &held_out);
-    let watched =
-        if held_out.is_empty() { Stretches::default() } else { Stretches::new(&genome, &held_out, &[]) };
+    let training = KnownRegions::new(&genome, &regions, &held_out);
+    let watched = if held_out.is_empty() {
+        KnownRegions::default()
+    } else {
+        KnownRegions::new(&genome, &held_out, &[])
+    };
     let mut alleles = Alleles::default();
     for file in &arguments.alleles {
         alleles.read(file, &genome)?;
@@ -211,11 +214,11 @@ pub(super) fn read_genome(files: &[PathBuf]) -> anyhow::Result<Genome> {
     Ok(genome)
 }
 
-fn shown(stretches: &Stretches, genome: &Genome) -> Vec<String> {
-    stretches.regions().iter().map(|region| region.display(genome.assembly()).to_string()).collect()
+fn shown(regions: &KnownRegions, genome: &Genome) -> Vec<String> {
+    regions.regions().iter().map(|region| region.display(genome.assembly()).to_string()).collect()
 }
 
-fn tell_data(genome: &Genome, training: &Stretches, held_out: &Stretches, alleles: &Alleles) {
+fn tell_data(genome: &Genome, training: &KnownRegions, held_out: &KnownRegions, alleles: &Alleles) {
     say(format_args!(
         "{} bases of {} contigs to train on, {} held out",
         training.bases(),
@@ -232,7 +235,7 @@ fn tell_data(genome: &Genome, training: &Stretches, held_out: &Stretches, allele
     }
 }
 
-fn tell_result(result: &TrainingResult, arguments: &Arguments) {
+fn tell_result(result: &PretrainingResult, arguments: &Arguments) {
     let last = |points: &[vestore_ingest::LossPoint]| {
         points.last().map_or("not known".to_owned(), |point| format!("{:.4}", point.loss))
     };

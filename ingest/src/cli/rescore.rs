@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{Reference, SegmentReader, Store};
-use vestore_ingest::{CPU_BATCH_TOKENS, Device, EncoderScorer, Scorer, rows as rows_of};
+use vestore_ingest::{CPU_BATCH_TOKENS, Device, EncoderScorer, Random, Scorer, rows as rows_of};
 use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
 
 use super::reference::ReferenceArguments;
@@ -80,13 +80,9 @@ fn pick(store: &Store, tracks: &[Track], count: u64) -> anyhow::Result<Vec<(Segm
     let mut segments = store.all_segments()?;
     segments.retain(|segment| segment.table == Table::Scores && scored(&segment.track));
     let total: u64 = segments.iter().map(|segment| segment.rows).sum();
-    let (mut state, mut wanted) = (count, BTreeSet::new());
+    let (mut random, mut wanted) = (Random::new(count), BTreeSet::new());
     while (wanted.len() as u64) < count.min(total) {
-        // SplitMix64, Steele et al. 2014.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        wanted.insert((bits ^ (bits >> 31)) % total);
+        wanted.insert(random.bits() % total);
     }
     let (mut wanted, mut before) = (wanted.into_iter().peekable(), 0);
     let mut picked = Vec::new();

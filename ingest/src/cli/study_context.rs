@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use vestore::{Output, OutputRules, Record, VariantSource};
-use vestore_ingest::{ContextModel, Genome, MAX_ORDER, Stretches};
+use vestore_ingest::{ContextModel, Genome, KnownRegions, MAX_ORDER};
 
 use super::interrupt;
 use super::pretrain::{parse_regions, read_genome};
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut output = Output::create(Some(&arguments.output), &rules)?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = parse_regions(&arguments.held_out, &genome)?;
-    let model = ContextModel::count(&genome, &Stretches::new(&genome, &[], &held_out), arguments.order);
+    let model = ContextModel::count(&genome, &KnownRegions::new(&genome, &[], &held_out), arguments.order);
     let told = || format!("cannot write {}", arguments.output.display());
     let counts = write(&model, &genome, &arguments.variants, &mut output).with_context(told)?;
     output.finish()?;

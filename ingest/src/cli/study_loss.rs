@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::json;
 use vestore_ingest::{
-    ContextModel, Genome, Interval, Kind, Losses, MAX_ORDER, MaskedOptions, Model, ModelSource, Part,
-    Stretches, masked_losses,
+    BaseSet, Interval, Kind, KnownRegions, LossComparison, MAX_ORDER, MaskedOptions, Model, ModelSource,
+    masked_losses,
 };
 use vestore_schema::{Region, TokenizerKind};
 
@@ -58,10 +58,10 @@ enum Format {
     Json,
 }
 
-/// What was measured of a model on a part of the bases.
+/// What was measured of a model on a set of bases.
 struct Row {
     model: String,
-    part: Part,
+    bases: BaseSet,
     loss: Interval,
     /// To the best context model.
     difference: Option<Interval>,
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = one_device(&arguments.device)?;
     let genome = read_genome(&arguments.fasta)?;
     let held_out = Region::union(parse_regions(&arguments.held_out, &genome)?);
-    let training = Stretches::new(&genome, &[], &held_out);
+    let training = KnownRegions::new(&genome, &[], &held_out);
     let asked = parse_regions(&arguments.measure, &genome)?;
     let inside = |region: &Region| {
         held_out
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let region = region.display(genome.assembly());
         return Err(Usage(format!("--measure {region} is not held out; name it with --held-out too")).into());
     }
-    let measured = Stretches::new(&genome, if asked.is_empty() { &held_out } else { &asked }, &[]);
+    let measured = KnownRegions::new(&genome, if asked.is_empty() { &held_out } else { &asked }, &[]);
     let options = MaskedOptions {
         window: arguments.window,
         gap: arguments.gap,
@@ -104,26 +104,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if losses.bases().is_empty() {
             return Err(Usage(format!("no window of {} bases fits the held-out DNA", options.window)).into());
         }
-        let contexts = contexts(arguments.order, &genome, &training, &losses);
-        let best = best(&contexts);
-        for part in [Part::All, Part::Unique, Part::Repeats] {
+        let comparison = LossComparison::new(losses, &genome, &training, arguments.order);
+        for bases in BaseSet::ALL {
             if number == 0 {
-                for (order, context) in contexts.iter().enumerate() {
-                    rows.extend(row(&context_name(order), context, part, None));
-                }
+                let row = |(order, loss)| Row { model: context_name(order), bases, loss, difference: None };
+                rows.extend(comparison.contexts(bases).map(row));
             }
-            let name = checkpoint.display().to_string();
-            rows.extend(row(&name, &losses, part, best.map(|best| &contexts[best])));
+            let model = checkpoint.display().to_string();
+            let row = |(loss, difference)| Row { model, bases, loss, difference };
+            rows.extend(comparison.model(bases).map(row));
         }
-        if let Some(best) = best {
-            say(format_args!(
-                "{}: {} bases hidden, one token of {} at a time; best context model: {}",
-                checkpoint.display(),
-                losses.bases().len(),
-                options.gap,
-                context_name(best)
-            ));
-        }
+        say(format_args!(
+            "{}: {} bases hidden, one token of {} at a time; best context model: {}",
+            checkpoint.display(),
+            comparison.bases(),
+            options.gap,
+            context_name(comparison.best())
+        ));
     }
     tell(&rows, arguments.format);
     Ok(ExitCode::SUCCESS)
@@ -131,30 +128,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn context_name(order: usize) -> String {
     if order == 0 { "unigram".to_owned() } else { format!("context of {order} + {order}") }
-}
-
-fn contexts(highest: u32, genome: &Genome, training: &Stretches, losses: &Losses) -> Vec<Losses> {
-    (0..=highest).map(|order| ContextModel::count(genome, training, order).losses(genome, losses)).collect()
-}
-
-/// The order with the lowest mean loss.
-fn best(contexts: &[Losses]) -> Option<usize> {
-    let mean = |losses: &Losses| losses.mean(Part::All).map_or(f64::INFINITY, |interval| interval.mean);
-    let means: Vec<f64> = contexts.iter().map(mean).collect();
-    (0..means.len()).min_by(|left, right| means[*left].total_cmp(&means[*right]))
-}
-
-fn row(model: &str, losses: &Losses, part: Part, best: Option<&Losses>) -> Option<Row> {
-    let difference = best.and_then(|best| losses.difference(best, part));
-    Some(Row { model: model.to_owned(), part, loss: losses.mean(part)?, difference })
-}
-
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::All => "all",
-        Part::Unique => "outside repeats",
-        Part::Repeats => "inside repeats",
-    }
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
@@ -165,7 +138,7 @@ fn tell(rows: &[Row], format: Format) {
         let rows: Vec<_> = rows
             .iter()
             .map(|row| {
-                json!({ "model": row.model, "part": part_name(row.part), "loss": interval(&row.loss),
+                json!({ "model": row.model, "part": row.bases.as_str(), "loss": interval(&row.loss),
                         "difference": row.difference.as_ref().map(interval) })
             })
             .collect();
@@ -183,7 +156,7 @@ fn tell(rows: &[Row], format: Format) {
         let line = format!(
             "{:<width$}  {:<15}  {:>9}  {:>24}  {difference}",
             row.model,
-            part_name(row.part),
+            row.bases.as_str(),
             row.loss.bases,
             shown(&row.loss),
         );

@@ -2,14 +2,12 @@
 //! it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
 use vestore::{Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, ContigEnd, Dataset, DatasetInput, Example, SequenceColumns, Split, Task,
-    TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter, is_trained,
+    AdamWOptions, AdapterKind, Dataset, LabelledWindows, SequenceColumns, TuningInput, TuningMethod,
+    TuningPlan, is_trained,
 };
 use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, check_name};
 
@@ -50,18 +48,6 @@ pub(super) struct DataArguments {
     pub(super) reference: ReferenceArguments,
 }
 
-/// Labelled windows, by split.
-pub(super) struct LabelledWindows {
-    pub(super) task: TuningTask,
-    /// Names of the classes; none for numbers.
-    pub(super) classes: Vec<String>,
-    pub(super) training: Vec<Example>,
-    pub(super) validation: Vec<Example>,
-    pub(super) test: Vec<Example>,
-    /// What identifies them: the digest of the data, the window, how labels and splits were read.
-    pub(super) identity: Value,
-}
-
 impl DataArguments {
     /// Reads the data, cuts the windows and tells what is left out and what leaks.
     pub(super) fn read(&self, store: &Store, model: &Model) -> anyhow::Result<LabelledWindows> {
@@ -72,7 +58,7 @@ impl DataArguments {
                 SequenceColumns { sequence: self.sequence.clone(), label: self.label.label.clone() };
             let data = Dataset::read_sequences(path, &columns, task, &split)?;
             say(format_args!("{}: {}", path.display(), data.counts));
-            return Ok(gathered(&data, None, None));
+            return Ok(LabelledWindows::of_sequences(&data));
         }
         let path = self.labels.as_ref().context("clap sees to it that there are data; this is a bug")?;
         let mut reference = store.open_reference()?;
@@ -90,65 +76,22 @@ impl DataArguments {
         if !leakage.is_empty() {
             say(format_args!("warning: {leakage}"));
         }
-        let cutter = WindowCutter { length: window, end: ContigEnd::Shift };
-        let mut windows = Vec::with_capacity(data.inputs.len());
-        let mut edge = 0_u64;
-        for input in &data.inputs {
-            let DatasetInput::Variant(variant) = input else { continue };
-            let pair = cutter.cut(variant, &mut reference, store.assembly())?.ok();
-            edge += u64::from(pair.is_none());
-            windows.push(pair.map(|pair| (pair.reference, pair.alternate)));
-        }
-        if edge > 0 {
+        let windows = LabelledWindows::of_variants(&data, window, &mut reference)?;
+        if windows.skipped > 0 {
             say(format_args!(
                 "{} skipped: no window of {window} bp on the contig; use a shorter --window",
-                plural(edge, "variant")
+                plural(windows.skipped, "variant")
             ));
         }
-        ensure!(edge < data.inputs.len() as u64, "no variant has a window of {window} bp on its contig");
-        Ok(gathered(&data, Some(&windows), Some(window)))
+        let all = data.inputs.len() as u64;
+        ensure!(windows.skipped < all, "no variant has a window of {window} bp on its contig");
+        Ok(windows)
     }
-}
 
-impl DataArguments {
     /// The files that are read.
     pub(super) fn inputs(&self) -> impl Iterator<Item = PathBuf> {
         [&self.labels, &self.sequences].into_iter().flatten().cloned()
     }
-}
-
-type Windows = Option<(Arc<[u8]>, Arc<[u8]>)>;
-
-fn gathered(data: &Dataset, windows: Option<&[Windows]>, window: Option<u32>) -> LabelledWindows {
-    let (task, classes) = match &data.task {
-        Task::Classification { classes } => (TuningTask::Classes(classes.len() as u32), classes.clone()),
-        Task::Regression => (TuningTask::Number, Vec::new()),
-    };
-    let mut found = LabelledWindows {
-        task,
-        classes,
-        training: Vec::new(),
-        validation: Vec::new(),
-        test: Vec::new(),
-        identity: json!({ "digest": data.digest(), "window": window }),
-    };
-    for (at, (label, split)) in data.labels.iter().zip(&data.splits).enumerate() {
-        let (reference, alternate) = match (&data.inputs[at], windows) {
-            (DatasetInput::Sequence(bases), _) => (None, Arc::from(bases.as_slice())),
-            (DatasetInput::Variant(_), Some(windows)) => match &windows[at] {
-                Some((reference, alternate)) => (Some(Arc::clone(reference)), Arc::clone(alternate)),
-                None => continue,
-            },
-            (DatasetInput::Variant(_), None) => panic!("variants have windows; this is a bug"),
-        };
-        let example = Example { reference, alternate, label: *label };
-        match split {
-            Split::Training => found.training.push(example),
-            Split::Validation => found.validation.push(example),
-            Split::Test => found.test.push(example),
-        }
-    }
-    found
 }
 
 /// How a model is tuned.

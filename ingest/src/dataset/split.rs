@@ -192,10 +192,7 @@ impl<T: Ord> SplitRows<'_, T> {
             strata.entry(classes.unwrap_or_default()).or_default().push(rows);
         }
         for (number, mut groups) in strata.into_values().enumerate() {
-            let mut random = Random::of(&[seed, number as u64]);
-            for last in (1..groups.len()).rev() {
-                groups.swap(last, random.below(last as u64 + 1) as usize);
-            }
+            Random::of(&[seed, number as u64]).shuffle(&mut groups);
             let total = groups.len() as f64;
             let mut groups = groups.into_iter();
             for (split, share) in shares {

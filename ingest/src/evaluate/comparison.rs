@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::labels::Labels;
 use super::metric::{Bootstrap, Figure, Metric, Sample};
+use crate::dataset::Labels;
 
 /// Scores of the labelled variants, under the name they have in the table.
 #[derive(Clone, Debug, PartialEq)]

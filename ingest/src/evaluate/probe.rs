@@ -126,7 +126,7 @@ fn forest(
         let parameters = RandomForestRegressorParameters::default()
             .with_n_trees(TREES)
             .with_m(tried)
-            .with_seed(Random::of(&[seed, number]).next());
+            .with_seed(Random::of(&[seed, number]).bits());
         RandomForestRegressor::fit(&seen, &targets.to_vec(), parameters)?.predict(&unseen)
     };
     let told = (0..FORESTS).into_par_iter().map(grow).collect::<Result<Vec<Vec<f64>>, _>>()?;

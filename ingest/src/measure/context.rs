@@ -2,8 +2,8 @@
 //! the k after it, counted on both strands.
 
 use super::losses::Losses;
+use crate::genome::{Genome, KnownRegions};
 use crate::tokenize::reverse_complement;
-use crate::train::{Genome, Stretches};
 use vestore_schema::Region;
 
 /// Most bases on either side: 4^11 counts.
@@ -20,15 +20,15 @@ pub struct ContextModel {
 }
 
 impl ContextModel {
-    /// Counts the bases of `stretches`, both strands.
+    /// Counts the bases of `regions`, both strands.
     ///
     /// # Panics
     /// When `order` is more than [`MAX_ORDER`], which is a bug.
     #[must_use]
-    pub fn count(genome: &Genome, stretches: &Stretches, order: u32) -> Self {
+    pub fn count(genome: &Genome, regions: &KnownRegions, order: u32) -> Self {
         assert!(order <= MAX_ORDER, "an order of {order}; this is a bug");
         let mut model = Self { order, counts: vec![[0; 4]; 1 << (4 * order)] };
-        for region in stretches.regions() {
+        for region in regions.regions() {
             let forward = genome.letters(*region).to_ascii_uppercase();
             model.add(&forward);
             model.add(&reverse_complement(&forward));
@@ -118,12 +118,12 @@ mod tests {
         let file = directory.path().join("a.fa");
         std::fs::write(&file, ">a\nACGACTNACG\n").expect("written");
         let genome = Genome::read(&[file]).expect("a genome");
-        let stretches = Stretches::new(&genome, &[], &[]);
-        let unigram = ContextModel::count(&genome, &stretches, 0);
+        let regions = KnownRegions::new(&genome, &[], &[]);
+        let unigram = ContextModel::count(&genome, &regions, 0);
         // Forward A 3, C 3, G 2, T 1; the other strand T 3, G 3, C 2, A 1.
         let expected = [4.5, 5.5, 5.5, 4.5].map(|count| count / 20.0);
         assert_eq!(unigram.probabilities(b"t"), Some(expected));
-        let first = ContextModel::count(&genome, &stretches, 1);
+        let first = ContextModel::count(&genome, &regions, 1);
         // A?G: C twice forward. A?T: C once. On the other strand C?T: G twice, A?T: nothing, A?T: G once.
         assert_eq!(first.probabilities(b"aTg"), Some([0.5, 2.5, 0.5, 0.5].map(|count| count / 4.0)));
         assert_eq!(first.probabilities(b"ANT"), Some([0.5, 1.5, 1.5, 0.5].map(|count| count / 4.0)));

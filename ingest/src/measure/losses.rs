@@ -25,7 +25,7 @@ pub struct Loss {
 
 /// Which bases count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum BaseSet {
     /// All.
     All,
     /// Soft-masked ones.
@@ -34,7 +34,20 @@ pub enum Part {
     Unique,
 }
 
-impl Part {
+impl BaseSet {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 3] = [Self::All, Self::Unique, Self::Repeats];
+
+    /// Its words in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Unique => "outside repeats",
+            Self::Repeats => "inside repeats",
+        }
+    }
+
     fn has(self, loss: &Loss) -> bool {
         match self {
             Self::All => true,
@@ -79,11 +92,11 @@ impl Losses {
         Self(self.0.iter().map(|loss| Loss { nats: nats(loss), ..*loss }).collect())
     }
 
-    /// The mean loss, and its interval by resampling windows with replacement: bases of one window are no
+    /// The mean loss of a set of bases, and its interval by resampling windows with replacement: bases of one window are no
     /// independent draws. `None` without such a base.
     #[must_use]
-    pub fn mean(&self, part: Part) -> Option<Interval> {
-        let windows = self.windows(part, |loss| loss.nats);
+    pub fn mean(&self, bases: BaseSet) -> Option<Interval> {
+        let windows = self.windows(bases, |loss| loss.nats);
         interval(&windows)
     }
 
@@ -92,10 +105,10 @@ impl Losses {
     /// # Panics
     /// When the two are not of the same bases, which is a bug.
     #[must_use]
-    pub fn difference(&self, other: &Self, part: Part) -> Option<Interval> {
+    pub fn difference(&self, other: &Self, bases: BaseSet) -> Option<Interval> {
         assert_eq!(self.0.len(), other.0.len(), "losses of other bases; this is a bug");
         let mut others = other.0.iter();
-        let windows = self.windows(part, |loss| {
+        let windows = self.windows(bases, |loss| {
             let other = others.next().expect("as many bases; this is a bug");
             assert_eq!(
                 (loss.contig, loss.position),
@@ -108,12 +121,12 @@ impl Losses {
     }
 
     /// Count and sum of each window.
-    fn windows(&self, part: Part, mut nats: impl FnMut(&Loss) -> f64) -> Vec<(u64, f64)> {
+    fn windows(&self, bases: BaseSet, mut nats: impl FnMut(&Loss) -> f64) -> Vec<(u64, f64)> {
         let mut windows: Vec<(u64, f64)> = Vec::new();
         let mut last = None;
         for loss in &self.0 {
             let number = nats(loss);
-            if !part.has(loss) {
+            if !bases.has(loss) {
                 continue;
             }
             if last != Some(loss.window) {
@@ -159,17 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn means_are_of_the_part_and_intervals_hold_them() {
+    fn means_are_of_the_set_and_intervals_hold_them() {
         let mut random = Random::new(4);
         let noisy = losses(4_000, |position| f64::from(position % 4) + random.normal());
-        let all = noisy.mean(Part::All).expect("bases");
+        let all = noisy.mean(BaseSet::All).expect("bases");
         assert!(all.low < all.mean && all.mean < all.high && (all.mean - 1.5).abs() < 0.05);
         // A window's mean has a variance of about 1 / 10 + the spread of 0 to 3 in it; 400 windows.
         assert!((0.05..0.1).contains(&(all.high - all.low)), "{all:?}");
-        let repeats = noisy.mean(Part::Repeats).expect("repeats");
+        let repeats = noisy.mean(BaseSet::Repeats).expect("repeats");
         assert_eq!(repeats.bases, 1_000);
         assert!(repeats.mean.abs() < 0.1);
-        assert_eq!(losses(0, |_| 0.0).mean(Part::All), None);
+        assert_eq!(losses(0, |_| 0.0).mean(BaseSet::All), None);
     }
 
     #[test]
@@ -177,7 +190,7 @@ mod tests {
         let mut random = Random::new(8);
         let left = losses(2_000, |_| random.normal());
         let right = left.with(|loss| loss.nats + 0.25);
-        let difference = left.difference(&right, Part::Unique).expect("bases");
+        let difference = left.difference(&right, BaseSet::Unique).expect("bases");
         assert!((difference.mean + 0.25).abs() < 1e-12 && (difference.high - difference.low) < 1e-9);
     }
 }

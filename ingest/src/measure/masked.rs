@@ -7,10 +7,10 @@ use vestore_schema::{Region, TokenizerKind};
 use super::MeasureError;
 use super::losses::{Loss, Losses};
 use crate::encoder::CPU_BATCH_TOKENS;
+use crate::genome::{Genome, KnownRegions};
 use crate::model::{Chosen, Model};
 use crate::random::Random;
 use crate::tokenize::Tokens;
-use crate::train::{Genome, Stretches};
 
 /// How bases are hidden to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct MaskedOptions {
     pub window: u32,
     /// One token of so many is hidden at a time, so that the hidden ones do not stand in each other's context.
     pub gap: u32,
-    /// Windows at most, evenly spread; all tiles of the stretches where there are fewer.
+    /// Windows at most, evenly spread; all tiles of the regions where there are fewer.
     pub windows: u64,
     /// Where random numbers start: which tokens of a window are hidden.
     pub seed: u64,
@@ -34,11 +34,11 @@ pub struct MaskedOptions {
 pub fn masked_losses(
     model: &Model,
     genome: &Genome,
-    stretches: &Stretches,
+    regions: &KnownRegions,
     options: MaskedOptions,
 ) -> Result<Losses, MeasureError> {
     let mask = model.tokenizer().mask_id().ok_or(MeasureError::NoMask)?;
-    let tiles = spread(stretches.tiles(options.window).collect(), options.windows);
+    let tiles = spread(regions.tiles(options.window).collect(), options.windows);
     let mut losses = Losses::default();
     let mut batch: Vec<Hidden> = Vec::new();
     for (number, region) in (0..).zip(tiles) {

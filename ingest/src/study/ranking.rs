@@ -5,8 +5,10 @@ use std::f64::consts::PI;
 
 use tch::Device;
 
+use crate::dataset::{Example, TuningTask};
 use crate::model::source::ModelSource;
-use crate::train::{Example, Judge, TuningError, TuningInput, TuningTask, order};
+use crate::random::Random;
+use crate::train::{TrainError, TunedModel, TuningInput};
 use vestore_schema::Strands;
 
 /// Examples that layers are ranked on, at most.
@@ -53,24 +55,24 @@ pub fn rank_layers(
     examples: &[Example],
     seed: u64,
     device: Device,
-) -> Result<Vec<LayerRanking>, TuningError> {
-    let drawn = order(examples.len(), &[ROW, seed]);
+) -> Result<Vec<LayerRanking>, TrainError> {
+    let drawn = Random::of(&[ROW, seed]).order(examples.len());
     let rows: Vec<Example> = drawn.into_iter().take(ROWS).map(|place| examples[place].clone()).collect();
-    let judge = Judge::open(source, task, input, strands, device)?;
-    let depth = judge.depth();
+    let model = TunedModel::open(source, task, input, strands, device)?;
+    let depth = model.depth();
     let all: Vec<usize> = (0..depth).collect();
     let without = |layers: &[usize], skipped: usize| -> Vec<usize> {
         layers.iter().copied().filter(|layer| *layer != skipped).collect()
     };
-    let (full, _) = judge.predict(&rows, &all)?;
+    let full = model.predict(&rows, None)?.values;
     let mut ablation = Vec::with_capacity(depth);
     for layer in 0..depth {
-        let (changed, _) = judge.predict(&rows, &without(&all, layer))?;
+        let changed = model.predict(&rows, Some(&without(&all, layer)))?.values;
         let moved = full.iter().flatten().zip(changed.iter().flatten());
         let sum: f64 = moved.map(|(full, changed)| (full - changed).abs()).sum();
         ablation.push(sum / full.iter().map(Vec::len).sum::<usize>() as f64);
     }
-    let movement = judge.movement(&rows)?;
+    let movement = model.movement(&rows)?;
     Ok(vec![
         LayerRanking {
             name: "ablation",
@@ -89,25 +91,25 @@ pub fn rank_layers(
         },
         LayerRanking {
             name: "greedy",
-            values: greedy(&judge, &rows)?,
+            values: greedy(&model, &rows)?,
             note: "order of skipping by least loss",
         },
         LayerRanking {
             name: "shapley",
-            values: shapley(&judge, &rows, seed)?,
+            values: shapley(&model, &rows, seed)?,
             note: "mean fall of the loss when the layer joins, 24 random orders",
         },
     ])
 }
 
-fn greedy(judge: &Judge, rows: &[Example]) -> Result<Vec<f64>, TuningError> {
-    let mut left: Vec<usize> = (0..judge.depth()).collect();
+fn greedy(model: &TunedModel, rows: &[Example]) -> Result<Vec<f64>, TrainError> {
+    let mut left: Vec<usize> = (0..model.depth()).collect();
     let mut values = vec![0.0; left.len()];
     for round in 0..left.len() {
         let mut best = (f64::INFINITY, left[0]);
         for layer in &left {
             let kept: Vec<usize> = left.iter().copied().filter(|other| other != layer).collect();
-            let (_, loss) = judge.predict(rows, &kept)?;
+            let loss = model.predict(rows, Some(&kept))?.loss;
             if loss < best.0 {
                 best = (loss, *layer);
             }
@@ -118,17 +120,17 @@ fn greedy(judge: &Judge, rows: &[Example]) -> Result<Vec<f64>, TuningError> {
     Ok(values)
 }
 
-fn shapley(judge: &Judge, rows: &[Example], seed: u64) -> Result<Vec<f64>, TuningError> {
-    let depth = judge.depth();
+fn shapley(model: &TunedModel, rows: &[Example], seed: u64) -> Result<Vec<f64>, TrainError> {
+    let depth = model.depth();
     let mut values = vec![0.0; depth];
-    let (_, none) = judge.predict(rows, &[])?;
+    let none = model.predict(rows, Some(&[]))?.loss;
     for number in 0..ORDERS {
         let mut joined: Vec<usize> = Vec::with_capacity(depth);
         let mut before = none;
-        for layer in order(depth, &[SHAPLEY, seed, number]) {
+        for layer in Random::of(&[SHAPLEY, seed, number]).order(depth) {
             joined.push(layer);
             joined.sort_unstable();
-            let (_, loss) = judge.predict(rows, &joined)?;
+            let loss = model.predict(rows, Some(&joined))?.loss;
             values[layer] += (before - loss) / ORDERS as f64;
             before = loss;
         }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
+use super::error::TrainError;
+
 /// What steers it, besides the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamWOptions {
@@ -15,9 +17,9 @@ pub struct AdamWOptions {
     pub beta2: f64,
     /// Added to the root of the mean square.
     pub epsilon: f64,
-    /// Share of a matrix that a step takes off, times the learning rate; norms and biases keep theirs.
+    /// Weight decay of matrices, times the learning rate; norms and biases have none.
     pub weight_decay: f64,
-    /// The gradient's greatest length over all weights; longer ones are shortened to it.
+    /// Maximum gradient norm over all weights; longer gradients are scaled to it.
     pub clip: f64,
 }
 
@@ -25,6 +27,15 @@ impl Default for AdamWOptions {
     /// As dnaGrinder trains (arXiv 2409.15697), with the usual clipping at 1.
     fn default() -> Self {
         Self { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 1e-5, clip: 1.0 }
+    }
+}
+
+impl AdamWOptions {
+    pub(super) fn check(&self) -> Result<(), TrainError> {
+        if self.clip.is_nan() || self.clip <= 0.0 {
+            return TrainError::setting("maximum gradient norm", self.clip, "more than 0");
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::files::FilesError;
+use super::run_directory::RunDirectoryError;
 
 /// Longest note that is shown, in bytes.
 const NOTE: u64 = 1024;
@@ -21,9 +21,9 @@ impl FolderLock {
     ///
     /// # Errors
     /// When another process has it, or the system refuses.
-    pub(crate) fn take(output: &Path, working: &Path) -> Result<Self, FilesError> {
+    pub(crate) fn take(output: &Path, working: &Path) -> Result<Self, RunDirectoryError> {
         let path = place(working);
-        let io = |source| FilesError::Io { file: path.clone(), source };
+        let io = |source| RunDirectoryError::Io { file: path.clone(), source };
         loop {
             fs::create_dir_all(working).map_err(io)?;
             let mut options = OpenOptions::new();
@@ -39,7 +39,7 @@ impl FolderLock {
                     let mut note = String::new();
                     let read = file.take(NOTE).read_to_string(&mut note).is_ok();
                     let holder = if read && !note.is_empty() { note } else { "another process".to_owned() };
-                    return Err(FilesError::Locked { output: output.to_owned(), holder });
+                    return Err(RunDirectoryError::Locked { output: output.to_owned(), holder });
                 }
                 Err(TryLockError::Error(error)) => return Err(io(error)),
             }

@@ -1,18 +1,16 @@
-//! The weights under training, and the network made of them.
+//! The weights in training as named leaves, and the one forward pass over the network made of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::masking::Masked;
 use super::state::StateError;
 use crate::model::encoder::{Encoder, LayerStep};
 use crate::model::error::ModelError;
-use crate::model::head::MaskedHead;
 use crate::model::linear::Loader;
 use crate::model::source::{ModelSource, Opened};
-use crate::model::to_tensor;
+use crate::model::{Chosen, to_tensor};
 use crate::tokenize::Tokenizer;
 
 /// A model's weights in float32, and what is needed to compute with them.
@@ -149,105 +147,55 @@ impl Network {
         self.tensors.values().map(|weight| weight.numel() as u64).sum()
     }
 
-    /// The weighted sum of the cross entropies of the hidden tokens, in nats, as a scalar with its gradient.
-    /// All windows have one token count.
-    pub(crate) fn masked_loss(&self, windows: &[Masked]) -> Result<Tensor, ModelError> {
-        let loader = self.loader();
-        let encoder = Encoder::load(&loader)?;
-        let head = MaskedHead::load(&loader, encoder.words())?;
-        let length = windows.first().map_or(0, |window| window.ids.len()) as i64;
-        let ids: Vec<i64> = windows.iter().flat_map(|window| window.ids.iter().copied()).collect();
-        let flat: Vec<i64> = (0..)
-            .zip(windows)
-            .flat_map(|(index, window)| {
-                window.places.iter().map(move |place| index * length + i64::from(*place))
-            })
-            .collect();
-        let labels: Vec<i64> = windows.iter().flat_map(|window| window.labels.iter().copied()).collect();
-        let weights: Vec<f32> = windows.iter().flat_map(|window| window.weights.iter().copied()).collect();
-        let here = |tensor: Tensor| tensor.f_to_device(self.device);
-        let ids = here(Tensor::f_from_slice(&ids)?)?.f_view([-1, length])?;
-        let mut hidden = encoder.embed(&ids)?;
-        {
-            let place = encoder.place(length)?;
-            for layer in 0..encoder.depth() {
-                hidden = encoder.layer(layer, &hidden, LayerStep::whole(&place))?;
-            }
-        }
-        let hidden = encoder.finish(&hidden)?;
-        let width = hidden.size3()?.2;
-        let chosen =
-            hidden.f_reshape([-1, width])?.f_index_select(0, &here(Tensor::f_from_slice(&flat)?)?)?;
-        let logits = head.forward(&chosen)?;
-        let losses = logits.f_cross_entropy_loss(
-            &here(Tensor::f_from_slice(&labels)?)?,
-            None::<Tensor>,
-            tch::Reduction::None,
-            -100,
-            0.0,
-        )?;
-        Ok(losses.f_dot(&here(Tensor::f_from_slice(&weights)?)?)?)
+    /// The encoder made of the weights as they are now.
+    pub(crate) fn forward(&self) -> Result<Forward<'_>, ModelError> {
+        Ok(Forward { network: self, encoder: Encoder::load(&self.loader())? })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::Random;
-    use crate::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
+/// The encoder of one step: whatever is computed with it has its gradients at the network's leaves.
+pub(crate) struct Forward<'a> {
+    network: &'a Network,
+    encoder: Encoder,
+}
 
-    fn windows(network: &Network) -> Vec<Masked> {
-        let mut random = Random::new(11);
-        let bases: Vec<u8> = (0..240).map(|_| b"ACGT"[random.below(4) as usize]).collect();
-        let mut windows = Vec::new();
-        for window in bases.chunks(120) {
-            let ids = network.tokenizer().encode(window).expect("tokens").ids[..18].to_vec();
-            let labels = vec![ids[2], ids[9], ids[17]];
-            windows.push(Masked { ids, places: vec![2, 9, 17], labels, weights: vec![1.0, 0.5, 2.0] });
-        }
-        windows
+impl Forward<'_> {
+    /// Number of kept layers.
+    pub(crate) fn depth(&self) -> usize {
+        self.encoder.depth()
     }
 
-    /// The loss a step to either side of the weights along one gradient differs by that gradient's length: the
-    /// encoder writes over what it has just computed, which autograd must have noticed.
-    #[test]
-    fn gradients_are_slopes_in_every_family() {
-        for family in [
-            SyntheticFamily::NucleotideTransformerV1,
-            SyntheticFamily::NucleotideTransformerV2,
-            SyntheticFamily::Dnabert2,
-            SyntheticFamily::Dnagrinder,
-        ] {
-            let directory = tempfile::tempdir().expect("a directory");
-            let shape = SyntheticShape { layers: 2, ..SyntheticShape::tiny(family) };
-            write_checkpoint(directory.path(), &shape, 3).expect("written");
-            let network = Network::open(directory.path(), Device::Cpu, Kind::Float).expect("a network");
-            let windows = windows(&network);
-            network.masked_loss(&windows).expect("a loss").backward();
-            let loss = || network.masked_loss(&windows).expect("a loss").double_value(&[]);
-            let length = |tensor: &Tensor| tensor.square().sum(Kind::Double).sqrt().double_value(&[]);
-            let mut checked = 0;
-            for (name, weight) in network.weights() {
-                let gradient = weight.grad();
-                assert!(gradient.defined(), "{family:?}: {name} has no gradient");
-                let slope = length(&gradient);
-                // Shifting all keys alike changes no attention: the gradient is rounding.
-                if slope < 0.05 {
-                    continue;
-                }
-                let step = (&gradient / slope).detach() * (0.02 / slope.max(1.0));
-                let mut moved = weight.detach();
-                let size = length(&step);
-                let _ = moved.f_add_(&step).expect("moved");
-                let above = loss();
-                let _ = moved.f_sub_(&(&step * 2.0)).expect("moved");
-                let below = loss();
-                let _ = moved.f_add_(&step).expect("moved");
-                let found = (above - below) / (2.0 * size);
-                assert!((found / slope - 1.0).abs() < 0.03, "{family:?}: {name}: {found} for {slope}");
-                checked += 1;
-            }
-            assert!(checked * 2 > network.weights().len(), "{family:?}: {checked} checked");
+    /// The encoder.
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Token ids [batch × tokens], `length` of a window, to final hidden states [batch, tokens, hidden], through the
+    /// kept layers at the places `layers` alone; with `first_token`, the last of them runs for the first token of
+    /// each window. `each` is given the place of every layer with the hidden states before and after it.
+    pub(crate) fn hidden(
+        &self,
+        ids: &[i64],
+        length: usize,
+        layers: &[usize],
+        first_token: bool,
+        mut each: impl FnMut(usize, &Tensor, &Tensor) -> Result<(), TchError>,
+    ) -> Result<Tensor, ModelError> {
+        let device = self.network.device;
+        let windows = ids.len() / length.max(1);
+        let length = length as i64;
+        let ids = Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view([-1, length])?;
+        let first =
+            if first_token { Some(Chosen::new(&vec![vec![0]; windows], length, device)?) } else { None };
+        let mut hidden = self.encoder.embed(&ids)?;
+        let place = self.encoder.place(length)?;
+        for (number, layer) in layers.iter().enumerate() {
+            let chosen = first.as_ref().filter(|_| number + 1 == layers.len());
+            let step = LayerStep { chosen, ..LayerStep::whole(&place) };
+            let after = self.encoder.layer(*layer, &hidden, step)?;
+            each(*layer, &hidden, &after)?;
+            hidden = after;
         }
+        Ok(self.encoder.finish(&hidden)?)
     }
 }

@@ -1,18 +1,19 @@
-//! What a training needs to go on after it was cut off: weights, the optimizer's means, the step, and the
-//! losses so far, in one safetensors file that is replaced whole.
+//! What a training needs to continue after an interruption: weights, the optimizer's means, the step, and the losses
+//! so far, in one safetensors file that is replaced whole.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 use thiserror::Error;
 
-/// Why the state of a training cannot be kept or taken up.
+use crate::tensor_file::safetensors_bytes;
+
+/// Why the state of a training cannot be saved or read.
 #[derive(Debug, Error)]
 pub enum StateError {
     /// The operating system refused.
@@ -25,7 +26,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// The file is damaged or of another model.
-    #[error("`{}` is no state of this training ({reason}); remove it to start again", file.display())]
+    #[error("`{}` is not a state of this training ({reason}); remove it to start again", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
@@ -34,7 +35,7 @@ pub enum StateError {
     },
     /// Another training began here.
     #[error(
-        "`{}` is of a training with other settings ({difference}); give the same settings to go on with it, or \
+        "`{}` is of a training with other settings ({difference}); give the same settings to continue it, or \
          another --output", file.display()
     )]
     OtherPlan {
@@ -57,32 +58,38 @@ pub struct LossPoint {
     pub loss: f64,
 }
 
-/// The state of a training after a step.
-pub(crate) struct State {
-    /// Steps made.
-    pub(crate) step: u64,
-    /// Loss of the training windows, in the mean of the steps up to each point.
+/// The losses of a training so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct History {
+    /// Loss of the training rows, averaged over the steps up to each point.
     pub(crate) losses: Vec<LossPoint>,
-    /// Loss of the held-out windows.
+    /// Loss of the held-out rows.
     pub(crate) held_out: Vec<LossPoint>,
     /// Sum of the losses since the last point, and of their weights.
     pub(crate) pending: [f64; 2],
     /// The lowest loss of the held-out rows, where a training keeps the weights that gave it.
+    #[serde(default)]
     pub(crate) best: Option<LossPoint>,
-    /// The trained weights that gave it.
-    pub(crate) best_weights: BTreeMap<String, Tensor>,
+}
+
+/// The state of a training after a step.
+pub(crate) struct State {
+    /// Steps made.
+    pub(crate) step: u64,
+    pub(crate) history: History,
+    /// The trained weights.
     pub(crate) weights: BTreeMap<String, Tensor>,
+    /// The optimizer's means, by weight.
     pub(crate) means: BTreeMap<String, [Tensor; 2]>,
+    /// The trained weights of the lowest held-out loss.
+    pub(crate) best_weights: BTreeMap<String, Tensor>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Header {
     step: u64,
-    losses: Vec<LossPoint>,
-    held_out: Vec<LossPoint>,
-    pending: [f64; 2],
-    #[serde(default)]
-    best: Option<LossPoint>,
+    #[serde(flatten)]
+    history: History,
 }
 
 /// Writes a state, so that the old one is there until the new one is whole. `plan` says what was trained how.
@@ -98,9 +105,7 @@ pub(crate) fn write_state(file: &Path, plan: &serde_json::Value, state: &State) 
     for (name, weight) in &state.best_weights {
         tensors.insert(format!("best/{name}"), weight);
     }
-    let State { step, pending, best, .. } = *state;
-    let header =
-        Header { step, losses: state.losses.clone(), held_out: state.held_out.clone(), pending, best };
+    let header = Header { step: state.step, history: state.history.clone() };
     let header = serde_json::to_string(&header).map_err(|error| malformed(file, &error))?;
     let metadata = HashMap::from([("plan".to_owned(), plan.to_string()), ("state".to_owned(), header)]);
     write_tensors(file, &tensors, metadata)
@@ -128,10 +133,7 @@ pub(crate) fn read_state(file: &Path, plan: &serde_json::Value) -> Result<Option
     let header: Header = serde_json::from_str(&field("state")?).map_err(|error| malformed(file, &error))?;
     let mut state = State {
         step: header.step,
-        losses: header.losses,
-        held_out: header.held_out,
-        pending: header.pending,
-        best: header.best,
+        history: header.history,
         best_weights: BTreeMap::new(),
         weights: BTreeMap::new(),
         means: BTreeMap::new(),
@@ -170,13 +172,8 @@ pub(crate) fn write_tensors(
         tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
         numbers.push((name.clone(), shape, bytes));
     }
-    let views = numbers
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|error| malformed(file, &error))?;
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(file, &error))?;
-    replace(file, &bytes).map_err(|source| StateError::Io { file: file.to_owned(), source })
+    let written = safetensors_bytes(&numbers, Some(metadata)).and_then(|bytes| replace(file, &bytes));
+    written.map_err(|source| StateError::Io { file: file.to_owned(), source })
 }
 
 /// Writes a file so that a crash leaves the old one or the new one. Whatever has the temporary name, a killed
@@ -226,10 +223,12 @@ mod tests {
         let tensor = |start: f32| Tensor::from_slice(&[start, start + 0.1, -start]).view([1, 3]);
         State {
             step: 7,
-            losses: vec![LossPoint { step: 5, loss: 1.25 }],
-            held_out: Vec::new(),
-            pending: [0.5, 0.25],
-            best: Some(LossPoint { step: 6, loss: 0.5 }),
+            history: History {
+                losses: vec![LossPoint { step: 5, loss: 1.25 }],
+                held_out: Vec::new(),
+                pending: [0.5, 0.25],
+                best: Some(LossPoint { step: 6, loss: 0.5 }),
+            },
             best_weights: BTreeMap::from([("a.weight".to_owned(), tensor(4.0))]),
             weights: BTreeMap::from([("a.weight".to_owned(), tensor(1.0))]),
             means: BTreeMap::from([("a.weight".to_owned(), [tensor(2.0), tensor(3.0)])]),
@@ -237,15 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_state_comes_back_as_it_was() {
+    fn a_state_is_read_as_it_was_written() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("state.safetensors");
         let plan = json!({ "seed": 1, "optimizer": { "beta1": 0.9 } });
         assert!(read_state(&file, &plan).expect("no file").is_none());
         write_state(&file, &plan, &state()).expect("written");
         let read = read_state(&file, &plan).expect("read").expect("a state");
-        assert_eq!((read.step, &read.losses), (7, &state().losses));
-        assert_eq!(read.best, state().best);
+        assert_eq!((read.step, read.history), (7, state().history));
         assert!(read.best_weights["a.weight"].equal(&state().best_weights["a.weight"]));
         assert!(read.weights["a.weight"].equal(&state().weights["a.weight"]));
         assert!(read.means["a.weight"][1].equal(&state().means["a.weight"][1]));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tch::{Device, Kind};
 use vestore_ingest::synthetic::{self, NamedWeight, SyntheticFamily, SyntheticShape};
 use vestore_ingest::{
-    EncoderScorer, EncoderWindow, Model, ModelSource, Row, ScoreError, Scorer, Strands, TokenOutput,
+    EncoderScorer, EncoderWindow, Model, ModelSource, Random, Row, ScoreError, Scorer, Strands, TokenOutput,
     TokenPass, WindowPair, Work, describe, rows,
 };
 use vestore_schema::{AblatedPart, Dtype, Recipe};
@@ -114,12 +114,8 @@ pub(crate) fn score(model: &Model, scoring: &Scoring, pairs: &[WindowPair]) -> V
 
 /// A window of pseudo-random bases.
 pub(crate) fn window(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut base = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        b"ACGT"[(state >> 62) as usize]
-    };
-    (0..length).map(|_| base()).collect()
+    let mut random = Random::of(&[seed]);
+    (0..length).map(|_| b"ACGT"[random.below(4) as usize]).collect()
 }
 
 /// The pair of an SNV in the middle of `reference`.

@@ -1,16 +1,16 @@
-//! Where windows may be cut: stretches of known bases, less what is held out.
+//! Where windows may be cut: regions of known bases, without what is held out.
 
 use vestore_schema::Region;
 
-use super::genome::Genome;
+use super::Genome;
 use crate::random::Random;
 
-/// Stretches without N, sorted, none touching another.
+/// Regions without N: sorted, disjoint, and none touching another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stretches(Vec<Region>);
+pub struct KnownRegions(Vec<Region>);
 
-impl Stretches {
-    /// What `regions` (all contigs when empty) have of known bases outside `held_out`.
+impl KnownRegions {
+    /// The known bases of `regions` (of all contigs when empty) outside `held_out`.
     #[must_use]
     pub fn new(genome: &Genome, regions: &[Region], held_out: &[Region]) -> Self {
         let whole = 0..genome.assembly().contigs.len() as u32;
@@ -20,79 +20,79 @@ impl Stretches {
             Region::union(regions.to_vec())
         };
         let held_out = Region::union(held_out.to_vec());
-        let mut stretches = Vec::new();
+        let mut known = Vec::new();
         for region in wanted {
             for part in without(region, &held_out) {
                 let mut at = part.start;
                 for run in genome.letters(part).chunk_by(|left, right| (*left == b'N') == (*right == b'N')) {
                     let end = at + run.len() as u32;
                     if run[0] != b'N' {
-                        stretches.push(Region { start: at, end, ..part });
+                        known.push(Region { start: at, end, ..part });
                     }
                     at = end;
                 }
             }
         }
-        Self(stretches)
+        Self(known)
     }
 
-    /// Bases in all stretches.
+    /// Bases in all regions.
     #[must_use]
     pub fn bases(&self) -> u64 {
-        self.0.iter().map(|stretch| u64::from(stretch.len())).sum()
+        self.0.iter().map(|region| u64::from(region.len())).sum()
     }
 
-    /// The stretches.
+    /// The regions.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         &self.0
     }
 
-    /// Windows of `length` bases side by side, from the left end of every stretch; what is left over at a
-    /// stretch's end is in none.
+    /// Windows of `length` bases side by side, from the left end of every region; a remainder at a region's end is
+    /// in none.
     pub fn tiles(&self, length: u32) -> impl Iterator<Item = Region> {
-        self.0.iter().flat_map(move |stretch| {
-            let starts = (stretch.start..stretch.end).step_by(length as usize);
-            starts.filter(move |start| stretch.end - start >= length).map(move |start| Region {
+        self.0.iter().flat_map(move |region| {
+            let starts = (region.start..region.end).step_by(length as usize);
+            starts.filter(move |start| region.end - start >= length).map(move |start| Region {
                 start,
                 end: start + length,
-                ..*stretch
+                ..*region
             })
         })
     }
 
-    /// Draws windows of `length` bases, every place of which is as likely; `None` when no stretch is so long.
-    pub(crate) fn places(&self, length: u32) -> Option<Places<'_>> {
+    /// All starts of windows of `length` bases; `None` when no region is so long.
+    pub(crate) fn starts(&self, length: u32) -> Option<WindowStarts<'_>> {
         let mut total = 0;
         let mut before = Vec::new();
-        for stretch in self.0.iter().filter(|stretch| stretch.len() >= length) {
-            before.push((total, stretch));
-            total += u64::from(stretch.len() - length + 1);
+        for region in self.0.iter().filter(|region| region.len() >= length) {
+            before.push((total, region));
+            total += u64::from(region.len() - length + 1);
         }
-        (total > 0).then_some(Places { before, total, length })
+        (total > 0).then_some(WindowStarts { before, total, length })
     }
 }
 
-/// All places of windows of one length.
-pub(crate) struct Places<'a> {
-    /// Stretches, each with the number of places before it.
+/// All starts of windows of one length.
+pub(crate) struct WindowStarts<'a> {
+    /// Regions, each with the number of starts before it.
     before: Vec<(u64, &'a Region)>,
     total: u64,
     length: u32,
 }
 
-impl Places<'_> {
-    /// A place.
+impl WindowStarts<'_> {
+    /// A window, each as likely.
     pub(crate) fn draw(&self, random: &mut Random) -> Region {
-        let place = random.below(self.total);
-        let index = self.before.partition_point(|(before, _)| *before <= place) - 1;
-        let (before, stretch) = self.before[index];
-        let start = stretch.start + (place - before) as u32;
-        Region { contig: stretch.contig, start, end: start + self.length }
+        let number = random.below(self.total);
+        let index = self.before.partition_point(|(before, _)| *before <= number) - 1;
+        let (before, region) = self.before[index];
+        let start = region.start + (number - before) as u32;
+        Region { contig: region.contig, start, end: start + self.length }
     }
 }
 
-/// What is left of `region` without any of `removed`, which are sorted and apart.
+/// What is left of `region` without any of `removed`, which are sorted and disjoint.
 fn without(region: Region, removed: &[Region]) -> Vec<Region> {
     let mut left = Vec::new();
     let mut start = region.start;
@@ -123,30 +123,30 @@ mod tests {
     }
 
     #[test]
-    fn held_out_bases_and_unknown_ones_are_in_no_stretch() {
+    fn held_out_and_unknown_bases_are_in_no_region() {
         let genome = genome(">a\nNNACGTNACGTACGT\n>b\nACGTAC\n");
         let held_out = [region(0, 9, 11), region(1, 0, 2), region(1, 5, 6)];
-        let stretches = Stretches::new(&genome, &[], &held_out);
+        let known = KnownRegions::new(&genome, &[], &held_out);
         let expected = [region(0, 2, 6), region(0, 7, 9), region(0, 11, 15), region(1, 2, 5)];
-        assert_eq!(stretches.regions(), expected);
-        assert_eq!(stretches.bases(), 13);
-        let tiles: Vec<Region> = stretches.tiles(2).collect();
+        assert_eq!(known.regions(), expected);
+        assert_eq!(known.bases(), 13);
+        let tiles: Vec<Region> = known.tiles(2).collect();
         assert_eq!(tiles.len(), 6);
         assert_eq!(tiles[5], region(1, 2, 4));
-        let only = Stretches::new(&genome, &[region(1, 1, 4)], &[]);
+        let only = KnownRegions::new(&genome, &[region(1, 1, 4)], &[]);
         assert_eq!(only.regions(), [region(1, 1, 4)]);
     }
 
     #[test]
-    fn every_place_is_drawn_and_no_other() {
+    fn every_start_is_drawn_and_no_other() {
         let genome = genome(">a\nACGTNNACG\n>b\nACGTA\n");
-        let stretches = Stretches::new(&genome, &[], &[]);
-        let places = stretches.places(4).expect("places");
+        let known = KnownRegions::new(&genome, &[], &[]);
+        let starts = known.starts(4).expect("starts");
         let mut random = Random::new(1);
-        let mut drawn: Vec<Region> = (0..200).map(|_| places.draw(&mut random)).collect();
+        let mut drawn: Vec<Region> = (0..200).map(|_| starts.draw(&mut random)).collect();
         drawn.sort_unstable();
         drawn.dedup();
         assert_eq!(drawn, [region(0, 0, 4), region(1, 0, 4), region(1, 1, 5)]);
-        assert!(stretches.places(6).is_none());
+        assert!(known.starts(6).is_none());
     }
 }

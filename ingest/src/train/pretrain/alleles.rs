@@ -8,7 +8,7 @@ use thiserror::Error;
 use vestore::{ImportError, KeyColumns, LabelledRow, LabelledRows};
 use vestore_schema::Region;
 
-use super::genome::Genome;
+use crate::genome::Genome;
 use crate::model::identity::hexadecimal;
 use crate::random::Random;
 
@@ -178,7 +178,7 @@ impl Alleles {
 
     /// One haplotype from `region.start` on, as long as `region`: at each place an allele is drawn by its
     /// frequency. Letters as in [`Genome::letters`]; `None` where deletions use up what `limit` (the end of the
-    /// stretch) leaves.
+    /// region of known bases) leaves.
     pub(crate) fn haplotype(
         &self,
         genome: &Genome,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn deletions_never_reach_beyond_the_stretch() {
+    fn deletions_never_reach_beyond_the_limit() {
         let (_directory, genome, vcf) = fixture("a\t9\t.\tACGT\tA\t.\t.\tAF=1\n");
         let alleles = read(&vcf, &genome).expect("alleles");
         let region = Region { contig: 0, start: 6, end: 12 };

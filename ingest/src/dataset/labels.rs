@@ -7,7 +7,7 @@ use std::path::Path;
 use vestore::Reference;
 use vestore_schema::{Assembly, Variant};
 
-use crate::dataset::{
+use super::{
     DatasetError, LARGEST, LabelCounts, LabelRules, LabelText, LabelledVariants, Split, SplitOptions,
     SplitRows, number,
 };

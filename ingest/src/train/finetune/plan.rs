@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use vestore_schema::Strands;
 
-use super::TuningError;
 use crate::adapter::AdapterKind;
 use crate::train::adamw::AdamWOptions;
+use crate::train::error::TrainError;
 use crate::train::schedule::{Decay, Schedule};
 
 /// Which weights are trained, besides the head's.
@@ -20,7 +20,7 @@ pub enum TuningMethod {
     Adapter {
         /// Its kind.
         adapter: AdapterKind,
-        /// Ends of the names of the modules that it changes; the kind's own choice when `None`.
+        /// Target-module suffixes; the kind's own choice when `None`.
         targets: Option<Vec<String>>,
     },
 }
@@ -58,25 +58,25 @@ pub struct TuningPlan {
     pub input: TuningInput,
     /// Whether examples are seen on a strand drawn at random, and judged by the mean of both; or forward alone.
     pub strands: Strands,
-    /// Whether classes count alike, however many examples each has.
+    /// Whether classes are weighted equally, however many examples each has.
     pub balanced: bool,
-    /// Where all random numbers start.
+    /// Random seed.
     pub seed: u64,
-    /// Times that the training examples are gone through.
+    /// Passes through the training examples.
     pub epochs: u32,
     /// Steps instead, if given.
     pub steps: Option<u64>,
     /// Examples of one step.
     pub batch: u32,
-    /// In how many parts a step is computed, for less memory.
+    /// Micro-batches per step (gradient accumulation).
     pub parts: u32,
     /// Highest learning rate.
     pub learning_rate: f64,
-    /// Share of the steps in which it rises; it falls along a line afterwards.
+    /// Fraction of the steps in which it rises; it falls along a line afterwards.
     pub warmup: f64,
-    /// Steps between two looks at the validation loss; an epoch when `None`.
+    /// Steps between two evaluations of the validation loss; an epoch when `None`.
     pub evaluate_every: Option<u64>,
-    /// Looks without a lower validation loss after which it stops; 0 to go on to the end.
+    /// Early-stopping patience: evaluations without a lower validation loss after which it stops; 0 for never.
     pub patience: u32,
     /// The optimizer.
     pub optimizer: AdamWOptions,
@@ -85,50 +85,45 @@ pub struct TuningPlan {
 }
 
 impl TuningPlan {
-    pub(in crate::train) fn check(&self) -> Result<(), TuningError> {
-        let setting = |setting, found: &dyn std::fmt::Display, expected| {
-            Err(TuningError::Setting { setting, found: found.to_string(), expected })
-        };
+    pub(super) fn check(&self) -> Result<(), TrainError> {
         if self.batch == 0 || self.parts == 0 {
-            return setting("batch, or the number of its parts,", &0, "it is 1 or more");
+            return TrainError::setting("batch, or its number of micro-batches,", 0, "1 or more");
         }
         if self.steps == Some(0) || (self.steps.is_none() && self.epochs == 0) {
-            return setting("number of steps, or of epochs,", &0, "it is 1 or more");
+            return TrainError::setting("number of steps, or of epochs,", 0, "1 or more");
         }
         if self.evaluate_every == Some(0) {
-            return setting("number of steps between two looks", &0, "it is 1 or more");
+            return TrainError::setting("number of steps between two evaluations", 0, "1 or more");
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return setting("learning rate", &self.learning_rate, "it is more than 0");
+            return TrainError::setting("learning rate", self.learning_rate, "more than 0");
         }
         if !(0.0..=1.0).contains(&self.warmup) {
-            return setting("share of the warm-up", &self.warmup, "it lies from 0 to 1");
+            return TrainError::setting("fraction of the warm-up", self.warmup, "0 to 1");
         }
-        if self.optimizer.clip.is_nan() || self.optimizer.clip <= 0.0 {
-            return setting("maximum gradient norm", &self.optimizer.clip, "it is more than 0");
-        }
+        self.optimizer.check()?;
         if !(0.0..=1.0).contains(&self.optimizer.weight_decay) {
-            return setting("weight decay", &self.optimizer.weight_decay, "it lies from 0 to 1");
+            return TrainError::setting("weight decay", self.optimizer.weight_decay, "0 to 1");
         }
         match &self.method {
             TuningMethod::Adapter { adapter: AdapterKind::Lora { rank, alpha }, .. }
                 if *rank == 0 || !(alpha.is_finite() && *alpha > 0.0) =>
             {
-                setting("rank, or alpha,", &format!("{rank}, {alpha}"), "both are more than 0")
+                TrainError::setting("rank, or alpha,", format!("{rank}, {alpha}"), "more than 0 for both")
             }
             TuningMethod::Adapter { adapter: AdapterKind::Houlsby { latent: 0 }, .. } => {
-                setting("width of a bottleneck", &0, "it is 1 or more")
+                TrainError::setting("width of a bottleneck", 0, "1 or more")
             }
             _ => Ok(()),
         }
     }
 
     /// Steps of one pass through `examples` training examples.
-    pub(in crate::train) fn per_epoch(&self, examples: usize) -> u64 {
+    pub(super) fn per_epoch(&self, examples: usize) -> u64 {
         (examples as u64).div_ceil(u64::from(self.batch))
     }
 
-    pub(in crate::train) fn schedule(&self, examples: usize) -> Schedule {
+    pub(super) fn schedule(&self, examples: usize) -> Schedule {
         let steps = self.steps.unwrap_or(self.per_epoch(examples) * u64::from(self.epochs));
         let warmup = (steps as f64 * self.warmup).round() as u64;
         Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }

@@ -1,21 +1,22 @@
-//! What a fine-tuning starts from: a model's weights, a classification head, and an adapter that changes nothing
-//! yet.
+//! What a fine-tuning starts from: a model's weights, a head, and an adapter that changes nothing yet.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use super::examples::TuningTask;
-use super::network::Network;
-use super::tuning::{TuningError, TuningMethod, TuningPlan};
-use crate::adapter::{Trunk, write_initial};
+use super::plan::{TuningMethod, TuningPlan};
+use crate::adapter::{AdapterKind, Trunk, write_initial};
+use crate::dataset::TuningTask;
 use crate::model::blueprint::{Module, class_dense, class_output, encoder_modules};
 use crate::model::config::Problem;
 use crate::model::error::ModelError;
 use crate::model::source::{ModelSource, Opened};
 use crate::random::Random;
-use crate::synthetic::NamedWeight;
+use crate::tensor_file::NamedWeight;
+use crate::train::error::TrainError;
+use crate::train::network::Network;
+use crate::train::run_directory::io_error;
 
 /// Spread of a new head's weights, as BERT begins (Devlin et al. 2018).
 const SPREAD: f64 = 0.02;
@@ -30,18 +31,18 @@ pub(super) fn open(
     task: TuningTask,
     working: &Path,
     device: Device,
-) -> Result<Network, TuningError> {
+) -> Result<Network, TrainError> {
     if source.adapter.is_some() {
-        return Err(TuningError::Adapted);
+        return Err(TrainError::Adapted);
     }
     let mut opened = Opened::open(source)?;
     let adapted = matches!(plan.method, TuningMethod::Adapter { .. });
     match opened.problem {
         Problem::Labels if adapted => {
-            return Err(TuningError::OtherOutputs { problem: "multi_label_classification" });
+            return Err(TrainError::OtherOutputs { problem: "multi_label_classification" });
         }
         Problem::Numbers if adapted && task != TuningTask::Number => {
-            return Err(TuningError::OtherOutputs { problem: "regression" });
+            return Err(TrainError::OtherOutputs { problem: "regression" });
         }
         _ => {}
     }
@@ -49,12 +50,12 @@ pub(super) fn open(
     if let TuningMethod::Adapter { adapter, targets } = &plan.method {
         let trunk = trunk(&opened, source);
         let targets = chosen_targets(&trunk, targets.as_deref(), adapter)?;
-        let houlsby = matches!(adapter, crate::adapter::AdapterKind::Houlsby { .. });
+        let houlsby = matches!(adapter, AdapterKind::Houlsby { .. });
         let norms = if houlsby { norms(&opened)? } else { Vec::new() };
         let folder = working.join("adapter");
-        let io = |source| super::files::FilesError::Io { file: folder.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(io)?;
-        write_initial(&folder, &trunk, adapter, &targets, numbers(&head)?, norms, plan.seed).map_err(io)?;
+        std::fs::create_dir_all(&folder).map_err(io_error(&folder))?;
+        write_initial(&folder, &trunk, adapter, &targets, numbers(&head)?, norms, plan.seed)
+            .map_err(io_error(&folder))?;
         let pruned = opened.kept.len() < opened.config.layers as usize;
         let adapter_layers = pruned.then(|| opened.kept.clone());
         opened = Opened::open(&ModelSource { adapter: Some(folder), adapter_layers, ..source.clone() })?;
@@ -81,7 +82,7 @@ pub(super) fn open(
 }
 
 /// A finished model, of which nothing is trained.
-pub(super) fn finished(opened: Opened, task: TuningTask, device: Device) -> Result<Network, TuningError> {
+pub(super) fn finished(opened: Opened, task: TuningTask, device: Device) -> Result<Network, TrainError> {
     let outputs = task.outputs();
     if opened.labels != Some(outputs as u32) {
         return Err(ModelError::NoHead { head: "classification" }.into());
@@ -108,8 +109,8 @@ pub(super) fn trunk<'a>(opened: &'a Opened, source: &'a ModelSource) -> Trunk<'a
 fn chosen_targets(
     trunk: &Trunk<'_>,
     wanted: Option<&[String]>,
-    kind: &crate::adapter::AdapterKind,
-) -> Result<Vec<String>, TuningError> {
+    kind: &AdapterKind,
+) -> Result<Vec<String>, TrainError> {
     let Some(wanted) = wanted else { return Ok(trunk.default_targets(kind)) };
     let known = trunk.modules();
     let mut chosen = Vec::new();
@@ -117,7 +118,7 @@ fn chosen_targets(
         let ends = |module: &&String| *module == end || module.ends_with(&format!(".{end}"));
         let found: Vec<&String> = known.iter().filter(ends).collect();
         if found.is_empty() {
-            return Err(TuningError::NoTarget { found: end.clone(), known });
+            return Err(TrainError::NoTarget { found: end.clone(), known });
         }
         chosen.extend(found.into_iter().cloned());
     }

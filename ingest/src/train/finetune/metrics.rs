@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::examples::{Example, TuningTask};
+use crate::dataset::{Example, TuningTask};
 use crate::evaluate::resample::interval;
 use crate::evaluate::{Bootstrap, Metric, MetricFigure as Figure, Sample};
 

@@ -1,26 +1,32 @@
-//! What can go wrong in a fine-tuning.
+//! What can go wrong in a training.
+
+use std::fmt::Display;
 
 use tch::TchError;
 use thiserror::Error;
 
+use super::pretrain::WindowsError;
+use super::run_directory::RunDirectoryError;
+use super::state::StateError;
 use crate::model::error::ModelError;
 use crate::tokenize::TokenizerError;
-use crate::train::files::FilesError;
-use crate::train::state::StateError;
 
-/// Why a tuning cannot begin or go on.
+/// Why a training cannot begin or continue.
 #[derive(Debug, Error)]
-pub enum TuningError {
-    /// A number that makes no sense.
-    #[error("the {setting} is {found}; {expected}")]
+pub enum TrainError {
+    /// A setting out of its range.
+    #[error("the {setting} is {found}; expected {expected}")]
     Setting {
         /// Which.
         setting: &'static str,
         /// What it is.
         found: String,
         /// What it should be.
-        expected: &'static str,
+        expected: String,
     },
+    /// The tokenizer has no token that hides another.
+    #[error("the tokenizer has no mask token; add `<mask>` or `[MASK]` to its vocabulary")]
+    NoMask,
     /// Nothing to learn from, or to stop by.
     #[error("there are no {which} examples; give the data another split")]
     NoExamples {
@@ -48,7 +54,7 @@ pub enum TuningError {
     #[error("the model is adapted already, and a model takes one adapter; tune its parent")]
     Adapted,
     /// No module of that name.
-    #[error("no module of a layer ends in `{found}`; there are {}", known.join(", "))]
+    #[error("no module of a layer ends in `{found}`; expected one of {}", known.join(", "))]
     NoTarget {
         /// What was given.
         found: String,
@@ -56,9 +62,7 @@ pub enum TuningError {
         known: Vec<String>,
     },
     /// A window of more tokens than the model takes.
-    #[error(
-        "a window of {bases} bases has {tokens} tokens and the model takes {limit}; take shorter windows"
-    )]
+    #[error("a window of {bases} bases has {tokens} tokens and the model takes {limit}; use shorter windows")]
     TooLong {
         /// Tokens.
         tokens: usize,
@@ -67,16 +71,17 @@ pub enum TuningError {
         /// Bases.
         bases: usize,
     },
-    /// The loss is no number any more.
+    /// The loss is not a number any more.
     #[error(
-        "at step {step} the loss is {loss} and the gradient {gradient}; use a lower --learning-rate, with another --output"
+        "at step {step} the loss is {loss} and the gradient norm {gradient}; use a lower --learning-rate or a longer \
+         --warmup, with another --output"
     )]
     Diverged {
         /// Steps made.
         step: u64,
-        /// The loss.
+        /// The mean loss.
         loss: f64,
-        /// The gradient's length.
+        /// The gradient norm; NaN where it was not computed.
         gradient: f64,
     },
     /// A tuned model that cannot score.
@@ -91,16 +96,30 @@ pub enum TuningError {
     /// The model cannot be opened or computed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A window is no DNA.
+    /// No window can be drawn.
+    #[error(transparent)]
+    Windows(#[from] WindowsError),
+    /// A window is not DNA.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The state cannot be kept.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The folder cannot be used.
+    /// The run directory cannot be used.
     #[error(transparent)]
-    Files(#[from] FilesError),
+    RunDirectory(#[from] RunDirectoryError),
     /// libtorch failed.
     #[error(transparent)]
     Torch(#[from] TchError),
+}
+
+impl TrainError {
+    /// A setting out of its range, as a result.
+    pub(super) fn setting<T>(
+        setting: &'static str,
+        found: impl Display,
+        expected: &str,
+    ) -> Result<T, TrainError> {
+        Err(Self::Setting { setting, found: found.to_string(), expected: expected.to_owned() })
+    }
 }

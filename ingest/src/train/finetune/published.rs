@@ -2,39 +2,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tch::Tensor;
 
-use super::examples::TuningTask;
-use super::files::{COPIED, FilesError, copy};
-use super::network::Network;
-use super::objective::Scale;
+use super::head::Scale;
 use super::start::trunk;
-use super::state::{replace, write_tensors};
-use super::tuning::{Tuned, TuningError};
+use super::tuned::TunedModel;
 use crate::adapter::counted;
+use crate::dataset::TuningTask;
 use crate::model::blueprint::class_output;
 use crate::model::config::ConfigFile;
 use crate::model::error::ModelError;
 use crate::model::files::{code, plain_file};
 use crate::model::source::{ModelSource, card_field};
+use crate::train::error::TrainError;
+use crate::train::network::Network;
+use crate::train::run_directory::{COPIED, RunDirectory, copy_file, io_error};
+use crate::train::state::{replace, write_tensors};
 
-/// Writes the tuned model into `output`, which is there: an adapter's two files, or a checkpoint of the kept layers,
-/// counted from 0. `classes` are the names of the classes. `working` holds the adapter's first files.
+/// Writes the tuned model into its folder: an adapter's two files, or a checkpoint of the kept layers, counted from 0.
+/// `classes` are the names of the classes.
 pub(super) fn write(
-    tuned: &Tuned,
+    tuned: &TunedModel,
     source: &ModelSource,
     classes: &[String],
-    working: &Path,
-    output: &Path,
-) -> Result<(), TuningError> {
+    directory: &RunDirectory,
+) -> Result<(), TrainError> {
+    let output = directory.output();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let io = |file: &Path| {
-        let file = file.to_owned();
-        move |source| FilesError::Io { file, source }
-    };
     let opened = tuned.network.opened();
     if opened.adapter.is_some() {
         let trunk = trunk(opened, source);
@@ -42,9 +38,9 @@ pub(super) fn write(
         let named: BTreeMap<String, &Tensor> =
             tensors.iter().map(|(name, tensor)| (trunk.published(name), tensor)).collect();
         let file = output.join("adapter_config.json");
-        copy(&working.join("adapter").join("adapter_config.json"), &file)?;
+        copy_file(&directory.working().join("adapter").join("adapter_config.json"), &file)?;
         let file = output.join("README.md");
-        replace(&file, card(source, tuned, classes)?.as_bytes()).map_err(io(&file))?;
+        replace(&file, card(source, tuned, classes)?.as_bytes()).map_err(io_error(&file))?;
         write_tensors(&output.join("adapter_model.safetensors"), &named, metadata)?;
         return Ok(());
     }
@@ -52,7 +48,7 @@ pub(super) fn write(
     let code = code(&source.checkpoint).map_err(ModelError::from)?;
     for name in COPIED.map(str::to_owned).into_iter().chain(code).filter(|name| name != "config.json") {
         if let Some(from) = plain_file(&source.checkpoint, &name).map_err(ModelError::from)? {
-            copy(&from, &output.join(name))?;
+            copy_file(&from, &output.join(name))?;
         }
     }
     let file = source.checkpoint.join("config.json");
@@ -61,9 +57,9 @@ pub(super) fn write(
         config.fields().map(|(key, value)| (key.clone(), value.clone())).collect();
     let config = configuration(config, &tuned.network, tuned.objective.task, classes);
     let file = output.join("config.json");
-    replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io(&file))?;
+    replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io_error(&file))?;
     let file = output.join("README.md");
-    replace(&file, card(source, tuned, classes)?.as_bytes()).map_err(io(&file))?;
+    replace(&file, card(source, tuned, classes)?.as_bytes()).map_err(io_error(&file))?;
     let tensors = scaled(&tuned.network, tuned.network.tensors(), tuned.objective.scale)?;
     let named: BTreeMap<String, &Tensor> = tensors
         .iter()
@@ -78,7 +74,7 @@ fn scaled(
     network: &Network,
     tensors: &BTreeMap<String, Tensor>,
     scale: Scale,
-) -> Result<BTreeMap<String, Tensor>, TuningError> {
+) -> Result<BTreeMap<String, Tensor>, TrainError> {
     let opened = network.opened();
     let (output, _) = class_output(opened.dialect, &opened.config, 0);
     tch::no_grad(|| {
@@ -89,7 +85,7 @@ fn scaled(
                 _ => tensor.shallow_clone(),
             };
             if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-                return Err(TuningError::NotFinite { what: "weights" });
+                return Err(TrainError::NotFinite { what: "weights" });
             }
             Ok((name.clone(), tensor))
         };
@@ -133,7 +129,7 @@ fn configuration(
 }
 
 /// The card: whose weights these were, under which licence, and what one must know to load them.
-fn card(source: &ModelSource, tuned: &Tuned, classes: &[String]) -> Result<String, ModelError> {
+fn card(source: &ModelSource, tuned: &TunedModel, classes: &[String]) -> Result<String, ModelError> {
     let mut front = String::new();
     for field in ["license", "note"] {
         if let Some(text) = card_field(&source.checkpoint, field)? {

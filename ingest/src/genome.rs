@@ -1,10 +1,16 @@
-//! The DNA that is trained on or measured on: contigs of FASTA files, in memory, with their soft masks.
+//! The DNA that is trained on or measured on: contigs of FASTA files, in memory, with their soft masks, and the
+//! regions of it whose bases are known.
+
+mod known;
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use vestore::{FastaPiece, ReferenceError, read_fasta, sequence_digest};
 use vestore_schema::{Assembly, Contig, Region};
+
+pub use self::known::KnownRegions;
+pub(crate) use self::known::WindowStarts;
 
 /// Why FASTA files cannot be trained on.
 #[derive(Debug, Error)]

@@ -1,32 +1,33 @@
-//! What fine-tuning makes small, and what a tuned head says of inputs.
+//! The loss of a head, and its predictions.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, TchError, Tensor};
 use vestore_schema::Strands;
 
-use super::examples::{Example, Group, TuningTask, tokenize};
-use super::network::Network;
-use super::tuning::{TuningError, TuningInput};
+use super::plan::TuningInput;
+use super::tokens::{Group, tokenize};
+use crate::dataset::{Example, TuningTask};
 use crate::encoder::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
 use crate::model::error::ModelError;
 use crate::model::head::ClassHead;
-use crate::model::{Chosen, Encoder, LayerStep};
+use crate::train::error::TrainError;
+use crate::train::network::{Forward, Network};
 
-/// Examples that are cut into tokens together when nothing is trained.
+/// Examples that are tokenized together when nothing is trained.
 const CHUNK: usize = 512;
 
 /// How labels that are numbers are scaled while the head learns them: a head begins near 0 with small weights,
 /// whatever the unit of the labels. What is written is scaled back.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Scale {
-    /// Taken off; 0 for differences, which have no offset.
+    /// Subtracted; 0 for differences, which have no offset.
     pub(super) centre: f64,
     /// Divided by.
     pub(super) spread: f64,
 }
 
-/// What a head is trained for.
-pub(super) struct Objective {
+/// How the outputs of a head become a loss and predictions.
+pub(super) struct HeadObjective {
     pub(super) task: TuningTask,
     pub(super) strands: Strands,
     /// What an example of each class counts for.
@@ -35,64 +36,22 @@ pub(super) struct Objective {
     pub(super) input: TuningInput,
 }
 
-/// Encoder and head, made of the weights as they are.
-pub(super) struct Assembled<'a> {
-    network: &'a Network,
-    encoder: Encoder,
+/// The head of one step over the encoder of that step.
+struct HeadForward<'a> {
+    forward: Forward<'a>,
     head: ClassHead,
+    device: Device,
 }
 
-impl<'a> Assembled<'a> {
-    pub(super) fn new(network: &'a Network) -> Result<Self, ModelError> {
-        let loader = network.loader();
-        Ok(Self { network, encoder: Encoder::load(&loader)?, head: ClassHead::load(&loader)? })
+impl<'a> HeadForward<'a> {
+    fn new(network: &'a Network) -> Result<Self, ModelError> {
+        let (forward, head) = (network.forward()?, ClassHead::load(&network.loader())?);
+        Ok(Self { forward, head, device: network.device() })
     }
 
-    /// Number of kept layers.
-    pub(super) fn depth(&self) -> usize {
-        self.encoder.depth()
-    }
-
-    /// Token ids [batch × tokens] of `length` tokens each to the head's outputs [batch, outputs], by the kept
-    /// layers at the places `layers` alone.
-    fn outputs(&self, ids: &[i64], length: usize, layers: &[usize]) -> Result<Tensor, ModelError> {
-        let device = self.network.device();
-        let length = length as i64;
-        let ids = Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view([-1, length])?;
-        let batch = ids.size2()?.0 as usize;
-        let mut hidden = self.encoder.embed(&ids)?;
-        let place = self.encoder.place(length)?;
-        // The head reads the first token alone.
-        let first = Chosen::new(&vec![vec![0]; batch], length, device)?;
-        for (number, layer) in layers.iter().enumerate() {
-            let chosen = (number + 1 == layers.len()).then_some(&first);
-            hidden = self.encoder.layer(*layer, &hidden, LayerStep { chosen, ..LayerStep::whole(&place) })?;
-        }
-        Ok(self.head.forward(&self.encoder.finish(&hidden)?)?)
-    }
-
-    /// Gives `each` every kept layer's number and the hidden states before and after it.
-    pub(super) fn walk(
-        &self,
-        ids: &[i64],
-        length: usize,
-        each: &mut dyn FnMut(usize, &Tensor, &Tensor) -> Result<(), tch::TchError>,
-    ) -> Result<(), ModelError> {
-        let ids =
-            Tensor::f_from_slice(ids)?.f_to_device(self.network.device())?.f_view([-1, length as i64])?;
-        let mut hidden = self.encoder.embed(&ids)?;
-        let place = self.encoder.place(length as i64)?;
-        for layer in 0..self.depth() {
-            let after = self.encoder.layer(layer, &hidden, LayerStep::whole(&place))?;
-            each(layer, &hidden, &after)?;
-            hidden = after;
-        }
-        Ok(())
-    }
-
-    /// The outputs [examples, outputs] of groups of sequences: of alternate windows, less those of reference
-    /// windows. At most `tokens` tokens are computed at once.
-    fn grouped(
+    /// The outputs [examples, outputs] of groups of sequences through the kept layers at the places `layers`: of
+    /// alternate windows, minus those of reference windows. At most `tokens` tokens are computed at once.
+    fn outputs(
         &self,
         groups: &[Group],
         examples: usize,
@@ -100,15 +59,17 @@ impl<'a> Assembled<'a> {
         tokens: usize,
         layers: &[usize],
     ) -> Result<Tensor, ModelError> {
-        let device = self.network.device();
-        let mut sum = Tensor::f_zeros([examples as i64, outputs as i64], (Kind::Float, device))?;
+        let here = |tensor: Tensor| tensor.f_to_device(self.device);
+        let mut sum = Tensor::f_zeros([examples as i64, outputs as i64], (Kind::Float, self.device))?;
         for group in groups {
             for (ids, places) in group.parts(tokens) {
-                let found = self.outputs(ids, group.length, layers)?;
+                // The head reads the first token alone.
+                let hidden = self.forward.hidden(ids, group.length, layers, true, |_, _, _| Ok(()))?;
+                let found = self.head.forward(&hidden)?;
                 let at: Vec<i64> = places.iter().map(|(place, _)| *place as i64).collect();
                 let signs: Vec<f32> = places.iter().map(|(_, sign)| *sign).collect();
-                let at = Tensor::f_from_slice(&at)?.f_to_device(device)?;
-                let signs = Tensor::f_from_slice(&signs)?.f_to_device(device)?.f_view([-1, 1])?;
+                let at = here(Tensor::f_from_slice(&at)?)?;
+                let signs = here(Tensor::f_from_slice(&signs)?)?.f_view([-1, 1])?;
                 sum = sum.f_index_add(0, &at, &found.f_mul(&signs)?)?;
             }
         }
@@ -116,16 +77,16 @@ impl<'a> Assembled<'a> {
     }
 }
 
-/// What a head says of examples, and how far off it is.
+/// Predictions of examples, and their loss.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Said {
+pub(crate) struct Predictions {
     /// For each example the probability of each class, or the number in the labels' unit.
-    pub(super) predictions: Vec<Vec<f64>>,
+    pub(crate) values: Vec<Vec<f64>>,
     /// Mean loss: nats, or squared standard deviations of the training labels.
-    pub(super) loss: f64,
+    pub(crate) loss: f64,
 }
 
-impl Objective {
+impl HeadObjective {
     /// The objective for training labels.
     pub(super) fn new(
         task: TuningTask,
@@ -166,23 +127,24 @@ impl Objective {
         self.class_weights.get(label as usize).copied().unwrap_or(1.0)
     }
 
-    /// The weighted sum of the examples' losses, a scalar with its gradient; of the reverse strand where `reverse`
-    /// says so.
+    /// The weighted sum of the examples' losses, a scalar with its gradient, and the number of tokens computed; of
+    /// the reverse strand where `reverse` says so.
     pub(super) fn loss(
         &self,
         network: &Network,
         examples: &[&Example],
         reverse: impl Fn(usize) -> bool + Sync,
-    ) -> Result<Tensor, TuningError> {
-        let assembled = Assembled::new(network)?;
-        let layers: Vec<usize> = (0..assembled.depth()).collect();
+    ) -> Result<(Tensor, u64), TrainError> {
+        let head = HeadForward::new(network)?;
+        let layers: Vec<usize> = (0..head.forward.depth()).collect();
         let groups = tokenize(examples, self.input, network.tokenizer(), network.max_tokens(), reverse)?;
-        let sum = assembled.grouped(&groups, examples.len(), self.task.outputs(), usize::MAX, &layers)?;
-        self.of(&sum, examples)
+        let tokens = groups.iter().map(|group| group.ids.len() as u64).sum();
+        let outputs = head.outputs(&groups, examples.len(), self.task.outputs(), usize::MAX, &layers)?;
+        Ok((self.loss_of(&outputs, examples)?, tokens))
     }
 
     /// The weighted sum of the losses of outputs [examples, outputs].
-    fn of(&self, outputs: &Tensor, examples: &[&Example]) -> Result<Tensor, TuningError> {
+    fn loss_of(&self, outputs: &Tensor, examples: &[&Example]) -> Result<Tensor, TrainError> {
         let here = |tensor: Tensor| tensor.f_to_device(outputs.device());
         match self.task {
             TuningTask::Classes(_) => {
@@ -204,21 +166,21 @@ impl Objective {
         }
     }
 
-    /// What the head says of `examples`, by the kept layers at the places `layers` alone (all when `None`): the
-    /// mean over the strands.
-    pub(super) fn say(
+    /// Predictions of `examples` by the kept layers at the places `layers` alone (all when `None`): the mean over the
+    /// strands.
+    pub(super) fn predict(
         &self,
         network: &Network,
         examples: &[Example],
         layers: Option<&[usize]>,
-    ) -> Result<Said, TuningError> {
+    ) -> Result<Predictions, TrainError> {
         tch::no_grad(|| {
-            let assembled = Assembled::new(network)?;
-            let all: Vec<usize> = (0..assembled.depth()).collect();
+            let head = HeadForward::new(network)?;
+            let all: Vec<usize> = (0..head.forward.depth()).collect();
             let layers = layers.unwrap_or(&all);
             let most = if network.device().is_cuda() { GPU_BATCH_TOKENS } else { CPU_BATCH_TOKENS } as usize;
             let strands: &[bool] = if self.strands == Strands::Both { &[false, true] } else { &[false] };
-            let mut predictions = Vec::with_capacity(examples.len());
+            let mut values = Vec::with_capacity(examples.len());
             let mut loss = 0.0;
             for chunk in examples.chunks(CHUNK) {
                 let chunk: Vec<&Example> = chunk.iter().collect();
@@ -228,30 +190,28 @@ impl Objective {
                         tokenize(&chunk, self.input, network.tokenizer(), network.max_tokens(), |_| {
                             *reverse
                         })?;
-                    let outputs =
-                        assembled.grouped(&groups, chunk.len(), self.task.outputs(), most, layers)?;
-                    loss += self.of(&outputs, &chunk)?.f_double_value(&[])? / strands.len() as f64;
+                    let outputs = head.outputs(&groups, chunk.len(), self.task.outputs(), most, layers)?;
+                    loss += self.loss_of(&outputs, &chunk)?.f_double_value(&[])? / strands.len() as f64;
                     found.push(outputs);
                 }
-                predictions.extend(self.finished(&found)?);
+                values.extend(self.values(&found)?);
             }
             let every: Vec<&Example> = examples.iter().collect();
-            Ok(Said { predictions, loss: loss / self.weight(&every) })
+            Ok(Predictions { values, loss: loss / self.weight(&every) })
         })
     }
 
     /// Predictions from the outputs [examples, outputs] of each strand. Probabilities are taken strand by strand
     /// and their mean is the prediction, as `classifier` scores are; of differences the log-odds are, as
     /// `delta_logit` is.
-    fn finished(&self, strands: &[Tensor]) -> Result<Vec<Vec<f64>>, TuningError> {
+    fn values(&self, strands: &[Tensor]) -> Result<Vec<Vec<f64>>, TrainError> {
         let count = strands.len() as f64;
-        let mean =
-            |each: &dyn Fn(&Tensor) -> Result<Tensor, tch::TchError>| -> Result<Tensor, tch::TchError> {
-                let found: Vec<Tensor> = strands.iter().map(each).collect::<Result<_, _>>()?;
-                Tensor::f_stack(&found, 0)?
-                    .f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?
-                    .f_div_scalar(count)
-            };
+        let mean = |each: &dyn Fn(&Tensor) -> Result<Tensor, TchError>| -> Result<Tensor, TchError> {
+            let found: Vec<Tensor> = strands.iter().map(each).collect::<Result<_, _>>()?;
+            Tensor::f_stack(&found, 0)?
+                .f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?
+                .f_div_scalar(count)
+        };
         let plain = |outputs: &Tensor| Ok(outputs.shallow_clone());
         let table = match (self.task, self.input) {
             (TuningTask::Number, _) => mean(&plain)?,
@@ -260,7 +220,7 @@ impl Objective {
                 mean(&|outputs| outputs.f_softmax(1, Kind::Float))?
             }
         };
-        let rows: Vec<Vec<f32>> = Vec::<Vec<f32>>::try_from(table.f_to_device(tch::Device::Cpu)?)?;
+        let rows: Vec<Vec<f32>> = Vec::<Vec<f32>>::try_from(table.f_to_device(Device::Cpu)?)?;
         let Scale { centre, spread } = self.scale;
         let number = |value: f32| match self.task {
             TuningTask::Number => f64::from(value) * spread + centre,

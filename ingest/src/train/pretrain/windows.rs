@@ -5,8 +5,7 @@ use thiserror::Error;
 use vestore_schema::{Region, TokenizerKind};
 
 use super::alleles::Alleles;
-use super::genome::Genome;
-use super::stretches::{Places, Stretches};
+use crate::genome::{Genome, KnownRegions, WindowStarts};
 use crate::random::Random;
 use crate::tokenize::{Tokenizer, TokenizerError, reverse_complement};
 
@@ -19,9 +18,9 @@ const ATTEMPTS: usize = 64;
 /// Why no window can be drawn.
 #[derive(Debug, Error)]
 pub enum WindowsError {
-    /// No stretch is so long.
+    /// No region is so long.
     #[error(
-        "no stretch of known bases to train on is {bases} bases long, which windows of {tokens} tokens need; \
+        "no region of known bases to train on is {bases} bases long, which windows of {tokens} tokens need; \
          ask for shorter windows, or for more of the genome"
     )]
     NoPlace {
@@ -55,8 +54,8 @@ pub(crate) struct Window {
 /// Draws windows of one token count.
 pub(crate) struct Windows<'a> {
     genome: &'a Genome,
-    stretches: &'a Stretches,
-    places: Places<'a>,
+    regions: &'a KnownRegions,
+    starts: WindowStarts<'a>,
     alleles: Option<&'a Alleles>,
     tokenizer: &'a Tokenizer,
     tokens: u32,
@@ -68,21 +67,21 @@ impl<'a> Windows<'a> {
     /// token the mean of its bases.
     pub(crate) fn new(
         genome: &'a Genome,
-        stretches: &'a Stretches,
+        regions: &'a KnownRegions,
         alleles: Option<&'a Alleles>,
         tokenizer: &'a Tokenizer,
         tokens: u32,
         repeat_weight: f32,
     ) -> Result<Self, WindowsError> {
         let bases = tokens * bases_per_token(tokenizer);
-        let places = stretches.places(bases).ok_or(WindowsError::NoPlace { bases, tokens })?;
-        Ok(Self { genome, stretches, places, alleles, tokenizer, tokens, repeat_weight })
+        let starts = regions.starts(bases).ok_or(WindowsError::NoPlace { bases, tokens })?;
+        Ok(Self { genome, regions, starts, alleles, tokenizer, tokens, repeat_weight })
     }
 
     /// A window from either strand, with alleles of the population where there are some.
     pub(crate) fn draw(&self, random: &mut Random) -> Result<Window, WindowsError> {
         for _ in 0..ATTEMPTS {
-            let region = self.places.draw(random);
+            let region = self.starts.draw(random);
             let letters = match self.alleles {
                 None => Some(self.genome.letters(region).to_vec()),
                 Some(alleles) => alleles.haplotype(self.genome, region, self.limit(region), random),
@@ -96,12 +95,12 @@ impl<'a> Windows<'a> {
         Err(WindowsError::TooFewTokens { attempts: ATTEMPTS, tokens: self.tokens })
     }
 
-    /// The end of the stretch that `region` lies in.
-    fn limit(&self, region: Region) -> u32 {
-        let stretches = self.stretches.regions();
-        let after = stretches
-            .partition_point(|stretch| (stretch.contig, stretch.start) <= (region.contig, region.start));
-        stretches[after - 1].end
+    /// The end of the region of known bases that `window` lies in.
+    fn limit(&self, window: Region) -> u32 {
+        let regions = self.regions.regions();
+        let after =
+            regions.partition_point(|region| (region.contig, region.start) <= (window.contig, window.start));
+        regions[after - 1].end
     }
 
     fn cut(&self, letters: &[u8], reverse: bool) -> Result<Option<Window>, TokenizerError> {
@@ -149,9 +148,9 @@ mod tests {
         let file = directory.path().join("a.fa");
         std::fs::write(&file, ">a\nACGTACacgtNACG\n").expect("written");
         let genome = Genome::read(&[file]).expect("a genome");
-        let stretches = Stretches::new(&genome, &[], &[]);
+        let regions = KnownRegions::new(&genome, &[], &[]);
         let tokenizer = Tokenizer::Kmer(KmerTokenizer::new(2, SpecialOrder::First).expect("two"));
-        let windows = Windows::new(&genome, &stretches, None, &tokenizer, 5, 0.25).expect("windows");
+        let windows = Windows::new(&genome, &regions, None, &tokenizer, 5, 0.25).expect("windows");
         let (mut seen, mut random) = (Vec::new(), Random::new(9));
         for _ in 0..50 {
             let window = windows.draw(&mut random).expect("a window");
@@ -161,6 +160,6 @@ mod tests {
         seen.sort_by(|left, right| left.partial_cmp(right).expect("numbers"));
         seen.dedup();
         assert_eq!(seen, [[0.25, 0.25, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.25, 0.25]]);
-        assert!(Windows::new(&genome, &stretches, None, &tokenizer, 6, 1.0).is_err());
+        assert!(Windows::new(&genome, &regions, None, &tokenizer, 6, 1.0).is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::model::config::{ConfigFile, EncoderConfig};
 use crate::model::dialect::Dialect;
 use crate::model::error::ModelError;
 use crate::random::Random;
-use crate::synthetic::NamedWeight;
+use crate::tensor_file::NamedWeight;
 
 /// Spread of initial weights where config.json has no `initializer_range` (Devlin et al. 2018).
 const SPREAD: f64 = 0.02;

@@ -1,0 +1,325 @@
+//! The study of a model's layers: it is tuned whole, without each layer in turn, and by other methods, several times
+//! each; what that says decides which derived models are trained at the end. Every training is a record of the
+//! catalog once it is complete, and a study that was interrupted continues after the last one.
+
+mod record;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use tch::Device;
+use vestore::{LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer};
+use vestore_schema::{Model, NameError, check_name};
+
+use self::record::{folder_name, model_name, now, opened};
+use super::error::StudyError;
+use super::ranking::rank_layers;
+use super::verdict::verdicts;
+use crate::dataset::LabelledWindows;
+use crate::model::source::ModelSource;
+use crate::source::source_of;
+use crate::train::{Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, tuned_record};
+
+/// Steps between two states on disk.
+const SAVE_EVERY: u64 = 200;
+
+/// What is trained, where and how.
+pub struct LayerStudyOptions<'a> {
+    /// Name of the study in its store.
+    pub name: &'a str,
+    /// How each copy is tuned; seeds 1 to `seeds` take the place of its own.
+    pub plan: TuningPlan,
+    /// Plans by which the whole model is tuned, too: other methods, at their own learning rates.
+    pub compared: Vec<TuningPlan>,
+    /// Copies of each.
+    pub seeds: u64,
+    /// Folder for the models that are kept.
+    pub output: &'a Path,
+    /// What computes.
+    pub device: Device,
+    /// Set by whoever wants it to stop after the current step.
+    pub interrupted: &'a AtomicBool,
+    /// Without progress bars.
+    pub quiet: bool,
+}
+
+/// What happened in a study.
+#[derive(Debug)]
+pub enum LayerStudyEvent<'a> {
+    /// A training is complete and recorded.
+    Trained {
+        /// The record.
+        run: &'a StudyRun,
+        /// Its figures on the validation rows.
+        figures: &'a [TuningFigure],
+        /// Trainings that are complete.
+        done: u64,
+        /// Trainings that are known to be needed.
+        planned: u64,
+    },
+    /// Every layer is unfavourable: the derived model keeps the most important one alone.
+    AllUnfavourable,
+    /// A derived model is not trained: it would have no layers, or all of them.
+    NotDerived {
+        /// The derived model.
+        variation: &'a Variation,
+        /// Whether it would have no layers.
+        empty: bool,
+    },
+}
+
+/// A study in progress. It holds the right to write throughout, so that a complete training can be recorded.
+pub struct LayerStudy<'a> {
+    store: &'a Store,
+    writer: Writer,
+    parent: &'a Model,
+    windows: &'a LabelledWindows,
+    options: LayerStudyOptions<'a>,
+    study: Study,
+    planned: u64,
+    done: u64,
+}
+
+impl<'a> LayerStudy<'a> {
+    /// Whether a study can be called `name`, and its models accordingly.
+    ///
+    /// # Errors
+    /// When the name has other characters than names have, or is too long.
+    pub fn check_name(name: &str) -> Result<(), NameError> {
+        check_name(name)?;
+        // The longest name of a model of the study.
+        check_name(&model_name(name, &Variation::WithoutUnfavourable))
+    }
+
+    /// Whether the layers of `model` can be studied.
+    ///
+    /// # Errors
+    /// When it has one layer.
+    pub fn check_model(model: &Model) -> Result<(), StudyError> {
+        if model.kept_layers.len() > 1 {
+            Ok(())
+        } else {
+            Err(StudyError::OneLayer { model: model.name.clone() })
+        }
+    }
+
+    /// Begins the study, or continues it where the store has it.
+    ///
+    /// # Errors
+    /// When the store has it with another plan, model or machine, or has a model of its name.
+    pub fn open(
+        store: &'a Store,
+        writer: Writer,
+        parent: &'a Model,
+        windows: &'a LabelledWindows,
+        options: LayerStudyOptions<'a>,
+    ) -> Result<Self, StudyError> {
+        let study = opened(store, parent, windows, &options)?;
+        Ok(Self { store, writer, parent, windows, options, study, planned: 0, done: 0 })
+    }
+
+    /// Whether nothing is left to train.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.study.finished.is_some()
+    }
+
+    /// Makes all trainings that are left; `false` when it was interrupted. `report` is given what happens.
+    ///
+    /// # Errors
+    /// When a training fails, or the store cannot be read or written.
+    pub fn run(&mut self, report: &mut dyn FnMut(&LayerStudyEvent<'_>)) -> Result<bool, StudyError> {
+        let layers = self.study.layers.clone();
+        let own = self.options.plan.clone();
+        let mut variations = vec![(Variation::Baseline, layers.clone(), own.clone())];
+        for layer in &layers {
+            let kept = layers.iter().copied().filter(|other| other != layer).collect();
+            variations.push((Variation::Without { layer: *layer }, kept, own.clone()));
+        }
+        for (variation, plan) in self.options.methods() {
+            variations.push((variation, layers.clone(), plan));
+        }
+        // The two derived models are not decided yet.
+        self.planned = self.options.seeds * (variations.len() as u64 + 2);
+        for (variation, kept, plan) in &variations {
+            if !self.train(variation, kept, plan, report)? {
+                return Ok(false);
+            }
+        }
+        let result = self.conclude()?;
+        for (variation, kept) in derived(&result, report) {
+            if kept.is_empty() || kept.len() == layers.len() {
+                report(&LayerStudyEvent::NotDerived { variation: &variation, empty: kept.is_empty() });
+                self.planned -= self.options.seeds;
+            } else if !self.train(&variation, &kept, &own, report)? {
+                return Ok(false);
+            }
+        }
+        self.study.finished = Some(now());
+        self.writer.put_study(&self.study)?;
+        Ok(true)
+    }
+
+    /// Trains a variation under every seed that it has no run for; `false` when it was interrupted.
+    fn train(
+        &mut self,
+        variation: &Variation,
+        kept: &[u32],
+        plan: &TuningPlan,
+        report: &mut dyn FnMut(&LayerStudyEvent<'_>),
+    ) -> Result<bool, StudyError> {
+        for seed in 1..=self.options.seeds {
+            self.done += 1;
+            if self.runs()?.iter().any(|run| run.variation == *variation && run.seed == seed) {
+                continue;
+            }
+            let plan = TuningPlan { seed, ..plan.clone() };
+            let keeps = seed == 1 && !matches!(variation, Variation::Without { .. });
+            let output = keeps.then(|| self.options.output.join(folder_name(variation)));
+            let Some(found) = self.tune(&plan, kept, output.as_deref())? else { return Ok(false) };
+            let model = match &output {
+                None => None,
+                Some(output) => Some(self.keep(variation, kept, &plan, output)?),
+            };
+            let run = self.record(variation, kept, &plan, &found, model);
+            // Not before: what stops the first training shall not leave a study behind.
+            self.writer.put_study(&self.study)?;
+            self.writer.put_study_run(&run)?;
+            let (done, planned) = (self.done, self.planned);
+            let figures = &found.validation_figures;
+            report(&LayerStudyEvent::Trained { run: &run, figures, done, planned });
+        }
+        Ok(true)
+    }
+
+    /// The runs so far.
+    fn runs(&self) -> Result<Vec<StudyRun>, StudyError> {
+        let known = self.store.studies()?.iter().any(|study| study.name == self.study.name);
+        Ok(if known { self.store.study_runs(&self.study.name)? } else { Vec::new() })
+    }
+
+    fn tune(
+        &self,
+        plan: &TuningPlan,
+        kept: &[u32],
+        output: Option<&Path>,
+    ) -> Result<Option<Finetuned>, StudyError> {
+        let source = ModelSource { kept_layers: Some(kept.to_vec()), ..source_of(self.store, self.parent) };
+        let run = Finetuning {
+            source: &source,
+            classes: &self.windows.classes,
+            test: &self.windows.test,
+            output,
+            device: self.options.device,
+            save_every: SAVE_EVERY,
+            interrupted: self.options.interrupted,
+            quiet: self.options.quiet,
+        };
+        Ok(finetune(plan, &TuningData::of(self.windows), &run)?)
+    }
+
+    /// Adds a trained model to the store; returns its name there.
+    fn keep(
+        &mut self,
+        variation: &Variation,
+        kept: &[u32],
+        plan: &TuningPlan,
+        output: &Path,
+    ) -> Result<String, StudyError> {
+        let name = model_name(&self.study.name, variation);
+        let pruned = Model { kept_layers: kept.to_vec(), ..self.parent.clone() };
+        let record = tuned_record(self.store, &name, &pruned, output, plan, self.windows)?;
+        // The same training may have been made before; a model has one name.
+        let snapshot = self.store.snapshot()?;
+        if let Some(known) = snapshot.models.into_iter().find(|known| known.id == record.id) {
+            return Ok(known.name);
+        }
+        self.writer.put_model(&record)?;
+        Ok(name)
+    }
+
+    fn record(
+        &self,
+        variation: &Variation,
+        kept: &[u32],
+        plan: &TuningPlan,
+        found: &Finetuned,
+        model: Option<String>,
+    ) -> StudyRun {
+        let figure = |figure: &TuningFigure| StudyFigure {
+            metric: figure.metric.clone(),
+            value: figure.value,
+            low: figure.low,
+            high: figure.high,
+        };
+        let figures = |figures: &[TuningFigure]| -> Vec<StudyFigure> { figures.iter().map(figure).collect() };
+        // Without test rows models are compared by what they were chosen by, and the counts of rows say so.
+        let compared =
+            if found.test_figures.is_empty() { &found.validation_figures } else { &found.test_figures };
+        let tuning = &found.tuning;
+        StudyRun {
+            study: self.study.name.clone(),
+            variation: variation.clone(),
+            seed: plan.seed,
+            kept_layers: kept.to_vec(),
+            method: plan.method.as_str().to_owned(),
+            parameters: tuning.parameters,
+            trained_parameters: tuning.trained_parameters,
+            steps: tuning.steps,
+            best_step: tuning.best.step,
+            validation_loss: tuning.best.loss,
+            validation_figures: figures(&found.validation_figures),
+            figures: figures(compared),
+            training_seconds: tuning.seconds,
+            evaluation_seconds: found.evaluation_seconds,
+            seconds_per_step: tuning.seconds_per_step,
+            peak_memory: tuning.peak_memory,
+            rows: self.windows.rows(),
+            model,
+        }
+    }
+
+    /// Records what the trainings so far say of the layers, with the cheaper rankings of the baseline's first copy.
+    fn conclude(&mut self) -> Result<StudyResult, StudyError> {
+        let runs = self.runs()?;
+        let first = runs.iter().find(|run| run.variation == Variation::Baseline && run.seed == 1);
+        let Some(name) = first.and_then(|run| run.model.clone()) else {
+            panic!("the baseline's first copy is kept; this is a bug")
+        };
+        let models = self.store.snapshot()?.models;
+        let Some(baseline) = models.iter().find(|model| model.name == name) else {
+            return Err(StudyError::NoBaseline { model: name });
+        };
+        let LayerStudyOptions { plan, device, .. } = &self.options;
+        let rankings = rank_layers(
+            &source_of(self.store, baseline),
+            self.windows.task,
+            plan.input,
+            plan.strands,
+            &self.windows.validation,
+            1,
+            *device,
+        )?;
+        let result = verdicts(&self.study, &runs, &rankings);
+        self.study.result = Some(result.clone());
+        self.writer.put_study(&self.study)?;
+        Ok(result)
+    }
+}
+
+/// The derived models with the layers of each.
+fn derived(result: &StudyResult, report: &mut dyn FnMut(&LayerStudyEvent<'_>)) -> [(Variation, Vec<u32>); 2] {
+    let layers = |wanted: &dyn Fn(&LayerVerdict) -> bool| -> Vec<u32> {
+        result.layers.iter().filter(|layer| wanted(layer)).map(|layer| layer.layer).collect()
+    };
+    let mut spared = layers(&|layer| !layer.unfavourable);
+    if spared.is_empty() {
+        // A model still needs one.
+        let by = |layer: &&LayerVerdict| layer.importance.unwrap_or(f64::NEG_INFINITY);
+        let most = result.layers.iter().max_by(|one, other| by(one).total_cmp(&by(other)));
+        spared.extend(most.map(|layer| layer.layer));
+        report(&LayerStudyEvent::AllUnfavourable);
+    }
+    let cornerstones = layers(&|layer| layer.cornerstone);
+    [(Variation::WithoutUnfavourable, spared), (Variation::CornerstonesOnly, cornerstones)]
+}
