@@ -11,6 +11,7 @@ mod forward;
 mod measure;
 mod model;
 mod pipeline;
+mod progress;
 mod random;
 mod seam;
 mod source;
@@ -30,7 +31,7 @@ pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, LabelCounts, LabelRules, Leakage, SequenceColumns,
     Split, SplitOptions, SplitPair, SplitRule, Task, TaskKind,
 };
-pub use device::{DeviceError, devices, set_tf32, set_threads, threads};
+pub use device::{DeviceError, device_name, devices, set_tf32, set_threads, threads};
 pub use encoder::{
     CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, EncoderWindow, GPU_BATCH_TOKENS, GridWindow,
     TokenOutput, TokenPass, cost as encoder_cost, encoder_kinds, grid_window_start,
@@ -47,15 +48,15 @@ pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
 pub use model::error::ModelError;
 pub use model::files::model_files;
-pub use model::identity::hexadecimal;
 pub use model::layers::LayersError;
 pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{
-    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate,
-    new_run, unit_size,
+    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Stages, UNIT, estimate, new_run,
+    unit_size,
 };
+pub use progress::Progress;
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
 pub use source::{record_of, source_of};
 pub use study::{LayerRanking, rank_layers, verdicts};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vestore_schema::ReportRecord;
 
 use super::study::{Study, StudyRun};
-use crate::store::{Store, StoreError, Writer};
+use crate::store::{Store, StoreError, Writer, find};
 
 /// Their kind.
 const KIND: &str = "layer-study";
@@ -33,12 +33,7 @@ impl Store {
     /// # Errors
     /// When there is none, or the catalog cannot be read.
     pub fn study(&self, name: &str) -> Result<Study, StoreError> {
-        let mut studies = self.studies()?;
-        if let Some(at) = studies.iter().position(|study| study.name == name) {
-            return Ok(studies.swap_remove(at));
-        }
-        let known = studies.into_iter().map(|study| study.name).collect();
-        Err(StoreError::Unknown { kind: "study", name: name.to_owned(), known })
+        find("study", name, &self.studies()?, |study| &study.name).cloned()
     }
 
     /// The runs of a study by variation and seed: the baseline, then the layers, methods and derived models.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
@@ -12,13 +11,14 @@ use vestore::{
     LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer, check_output_folder,
 };
 use vestore_ingest::{
-    Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, finetune, rank_layers,
-    source_of, threads, tuning_metrics, verdicts,
+    Device, Finetuned, Finetuning, ModelSource, TuningData, TuningFigure, TuningPlan, device_name, finetune,
+    rank_layers, source_of, threads, tuning_metrics, verdicts,
 };
 use vestore_schema::{Digest, Model, check_name};
 
 use super::finetune::{record, shown};
 use super::machine::MachineArguments;
+use super::progress::Bar;
 use super::tuning::{DataArguments, LabelledWindows, MethodArgument, TuningArguments, model};
 use super::{interrupt, say, writer};
 
@@ -157,7 +157,7 @@ fn begun(
         higher_is_better: vec![true; metrics.len()],
         metrics,
         layers: parent.kept_layers.clone(),
-        started: now(),
+        started: store.now(),
         finished: None,
         result: None,
     })
@@ -166,17 +166,6 @@ fn begun(
 /// What a model of the study is called in the store.
 fn model_name(study: &str, variation: &Variation) -> String {
     format!("{study}.{}", variation.to_string().replace(' ', "-"))
-}
-
-fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => format!("cuda:{number}"),
-        _ => "cpu".to_owned(),
-    }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The layers that are not unfavourable. Where all are, a model still needs one: the most important.
@@ -251,7 +240,7 @@ impl Session<'_> {
                 return Ok(false);
             }
         }
-        self.study.finished = Some(now());
+        self.study.finished = Some(self.writer.store().now());
         self.writer.put_study(&self.study)?;
         Ok(true)
     }
@@ -312,7 +301,7 @@ impl Session<'_> {
             device: self.device,
             save_every: 200,
             interrupted: self.interrupted,
-            quiet: self.arguments.machine.quiet,
+            progress: &Bar::new(self.arguments.machine.quiet),
         };
         Ok(finetune(plan, &data, &run)?)
     }

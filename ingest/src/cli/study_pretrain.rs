@@ -14,6 +14,7 @@ use vestore_ingest::{
 
 use super::machine::MachineArguments;
 use super::pretrain::{Settings, parse_regions, read_genome};
+use super::progress::Bar;
 use super::{Usage, interrupt, say};
 
 #[derive(clap::Args)]
@@ -94,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 device,
                 save_every: 200,
                 interrupted: interrupted.flag(),
-                quiet: arguments.machine.quiet,
+                progress: &Bar::new(arguments.machine.quiet),
             };
             say(format_args!("{}, seed {seed}", variant.name));
             let plan = PretrainingPlan { seed, ..variant.plan.clone() };

@@ -11,12 +11,12 @@ use vestore_ingest::{
     AdamWOptions, AdapterKind, ContigEnd, Dataset, DatasetInput, Example, SequenceColumns, Split, Task,
     TuningInput, TuningMethod, TuningPlan, TuningTask, WindowCutter, is_trained,
 };
-use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, check_name};
+use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, Strands, check_name};
 
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
-use super::scoring::StrandsArgument;
+use super::shared::one_of;
 use super::split::SplitArguments;
 use super::{Usage, plural, say, warn};
 
@@ -65,7 +65,7 @@ pub(super) struct LabelledWindows {
 impl DataArguments {
     /// Reads the data, cuts the windows and tells what is left out and what leaks.
     pub(super) fn read(&self, store: &Store, model: &Model) -> anyhow::Result<LabelledWindows> {
-        let task = self.label.task();
+        let task = self.label.task;
         let split = self.split.options();
         if let Some(path) = &self.sequences {
             let columns =
@@ -159,8 +159,8 @@ pub(super) struct TuningArguments {
     #[arg(long, value_enum, default_value_t = InputArgument::Alternate)]
     input: InputArgument,
     /// Learn from both strands in turn and judge by their mean, or read the forward strand alone
-    #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
-    strands: StrandsArgument,
+    #[arg(long, default_value = "both", value_parser = one_of(&Strands::ALL, Strands::as_str))]
+    strands: Strands,
     /// Weight classes equally, however many examples each has
     #[arg(long)]
     balanced: bool,
@@ -267,7 +267,7 @@ impl TuningArguments {
                 InputArgument::Alternate => TuningInput::Alternate,
                 InputArgument::Difference => TuningInput::Difference,
             },
-            strands: self.strands.into(),
+            strands: self.strands,
             balanced: self.balanced,
             seed,
             epochs: self.epochs,

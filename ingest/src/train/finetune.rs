@@ -17,6 +17,7 @@ use super::tuning::{Tuned, TuningData, TuningError, TuningPlan, TuningResult, Tu
 use crate::model::describe;
 use crate::model::identity::hexadecimal;
 use crate::model::source::ModelSource;
+use crate::progress::Progress;
 
 /// Where and how a fine-tuning runs.
 pub struct Finetuning<'a> {
@@ -34,8 +35,8 @@ pub struct Finetuning<'a> {
     pub save_every: u64,
     /// Set by who wants it to stop after the step in hand.
     pub interrupted: &'a AtomicBool,
-    /// No progress.
-    pub quiet: bool,
+    /// Follows the steps.
+    pub progress: &'a dyn Progress,
 }
 
 /// What a whole fine-tuning gave.
@@ -104,7 +105,7 @@ fn tuned(
         device: run.device,
         save_every: run.output.map(|_| run.save_every),
         interrupted: run.interrupted,
-        quiet: run.quiet,
+        progress: run.progress,
     };
     let Some(tuned) = tune(plan, data, &inner, record)? else { return Ok(None) };
     let started = Instant::now();

@@ -23,7 +23,7 @@ use super::state::{LossPoint, State, StateError, read_state, write_state};
 use super::stretches::Stretches;
 use super::windows::{Windows, WindowsError};
 use crate::model::error::ModelError;
-use crate::pipeline::Progress;
+use crate::progress::Progress;
 use crate::random::Random;
 use crate::tokenize::Tokenizer;
 
@@ -86,8 +86,8 @@ pub struct PretrainingRun<'a> {
     pub save_every: u64,
     /// Set by who wants it to stop after the step in hand.
     pub interrupted: &'a AtomicBool,
-    /// No progress.
-    pub quiet: bool,
+    /// Follows the steps.
+    pub progress: &'a dyn Progress,
 }
 
 /// How a training ended.
@@ -349,7 +349,8 @@ impl<'a> Training<'a> {
     fn all_steps(&mut self, state: &Path, record: &Value) -> Result<Option<u64>, PretrainError> {
         let total = self.plan.schedule.steps;
         let every = total.div_ceil(POINTS).max(1);
-        let progress = Progress::new("steps", self.first, total, self.run.quiet);
+        let progress = self.run.progress;
+        progress.begin("steps", self.first, total);
         while self.optimizer.steps() < total {
             let [sum, weight] = self.step()?;
             let step = self.optimizer.steps();

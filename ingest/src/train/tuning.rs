@@ -24,7 +24,7 @@ use super::schedule::Schedule;
 use super::state::{LossPoint, State, StateError, read_state, write_state};
 use super::{memory, start};
 use crate::model::source::ModelSource;
-use crate::pipeline::Progress;
+use crate::progress::Progress;
 use crate::random::Random;
 
 /// What a stream of random numbers is for.
@@ -55,8 +55,8 @@ pub(crate) struct TuningRun<'a> {
     pub save_every: Option<u64>,
     /// Set by who wants it to stop after the step in hand.
     pub interrupted: &'a AtomicBool,
-    /// No progress.
-    pub quiet: bool,
+    /// Follows the steps.
+    pub progress: &'a dyn Progress,
 }
 
 /// How a tuning went.
@@ -188,7 +188,8 @@ impl<'a> Tuning<'a> {
     fn all_steps(&mut self, record: &Value) -> Result<Option<u64>, TuningError> {
         let total = self.schedule.steps;
         let every = self.plan.evaluate_every.unwrap_or(self.plan.per_epoch(self.data.training.len()));
-        let progress = Progress::new("steps", self.optimizer.steps(), total, self.run.quiet);
+        let progress = self.run.progress;
+        progress.begin("steps", self.optimizer.steps(), total);
         while self.optimizer.steps() < total && !self.is_stale() {
             let before = Instant::now();
             self.step()?;
