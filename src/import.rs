@@ -229,7 +229,7 @@ fn check_columns(columns: &[(String, String)]) -> Result<(), ImportError> {
     let mut seen = HashSet::new();
     for (name, _) in columns {
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
-        let reserved = crate::query::ANSWER_COLUMNS.contains(&name.as_str());
+        let reserved = vestore_schema::is_reserved_column(name);
         if name.is_empty() || !name.bytes().all(letters) || reserved || !seen.insert(name) {
             return Err(ImportError::ColumnName { name: name.clone() });
         }

@@ -6,7 +6,7 @@ mod change;
 mod summary;
 mod unit;
 
-pub use branches::{Ablated, LaunchedAblation, Movement, ablate, launch_ablation, moved};
+pub use branches::{Ablated, LaunchedAblation, Movement, ablate, launch_ablation};
 pub use change::change;
 pub(crate) use change::rows;
 pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};

@@ -4,6 +4,7 @@
 use tch::Tensor;
 
 use crate::model::error::ModelError;
+use crate::pipeline::Interrupt;
 use crate::seam::{Network, Output, ScoreError, Scorer, Step};
 use crate::work::{Row, Work};
 
@@ -47,35 +48,42 @@ impl<N: Network> Launched<N> {
     }
 }
 
-/// Starts one batch. When the device runs out of memory the batch is halved, down to single passes.
+/// Starts one batch. When the device runs out of memory the batch is split in two, down to single passes.
 ///
 /// # Errors
-/// When even a single pass does not fit, or libtorch fails otherwise.
+/// When the user does not wait for it, when even a single pass does not fit, or libtorch fails otherwise.
 pub fn launch<N: Network>(
     network: &N,
     work: &Work<N::Pass, N::Output>,
     batch: usize,
+    interrupt: &Interrupt,
 ) -> Result<Launched<N>, ModelError> {
-    launch_passes(network, work, &work.batches[batch].passes)
+    launch_passes(network, work, &work.batches[batch].passes, interrupt)
 }
 
 fn launch_passes<N: Network>(
     network: &N,
     work: &Work<N::Pass, N::Output>,
     numbers: &[u32],
+    interrupt: &Interrupt,
 ) -> Result<Launched<N>, ModelError> {
     let (parts, divided) = split_on_out_of_memory(numbers, |numbers| {
         let passes = work.passes_of(numbers);
-        let state = through(network, &passes)?;
+        let state = through(network, &passes, interrupt)?;
         Ok(Part { passes: numbers.to_vec(), reading: network.read(&state, &passes)? })
     })?;
     Ok(Launched::new(parts, divided))
 }
 
 /// The state of the passes after the last block.
-fn through<N: Network>(network: &N, passes: &[&N::Pass]) -> Result<Tensor, ModelError> {
+fn through<N: Network>(
+    network: &N,
+    passes: &[&N::Pass],
+    interrupt: &Interrupt,
+) -> Result<Tensor, ModelError> {
     let mut state = network.begin(passes)?;
     for index in 0..network.depth() {
+        interrupt.check()?;
         let wanted = (index + 1 == network.depth()).then_some(passes);
         state = network.block(index, &state, &Step { without: None, wanted })?;
     }
@@ -86,11 +94,15 @@ fn through<N: Network>(network: &N, passes: &[&N::Pass]) -> Result<Tensor, Model
 ///
 /// # Errors
 /// As [`launch`] and [`Launched::read`].
-pub(crate) fn repeats<N: Network>(network: &N, work: &Work<N::Pass, N::Output>) -> Result<bool, ModelError> {
+pub(crate) fn repeats<N: Network>(
+    network: &N,
+    work: &Work<N::Pass, N::Output>,
+    interrupt: &Interrupt,
+) -> Result<bool, ModelError> {
     let Some(batch) = work.batches.first() else { return Ok(true) };
     let some = &batch.passes[..batch.passes.len().min(2)];
     let once = || -> Result<Vec<u32>, ModelError> {
-        Ok(bits(&launch_passes(network, work, some)?.read(work)?.outputs))
+        Ok(bits(&launch_passes(network, work, some, interrupt)?.read(work)?.outputs))
     };
     Ok(once()? == once()?)
 }
@@ -109,7 +121,7 @@ pub fn run<N: Network>(
     work: &Work<N::Pass, N::Output>,
     batch: usize,
 ) -> Result<Outputs<N::Output>, ModelError> {
-    launch(network, work, batch)?.read(work)
+    launch(network, work, batch, &Interrupt::default())?.read(work)
 }
 
 /// The rows of `windows`, one for each in their order: plans, runs and finishes them.

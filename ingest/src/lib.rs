@@ -24,7 +24,7 @@ mod work;
 
 pub use ablation::{
     Ablated, Figure, Figures, LaunchedAblation, LayerSummary, Movement, Summary, SummaryError, ablate,
-    ablated_tracks, change, launch_ablation, moved, plot, summarize,
+    ablated_tracks, change, launch_ablation, plot, summarize,
 };
 pub use adapter::{AdapterError, AdapterKind};
 pub use dataset::{

@@ -107,6 +107,9 @@ pub struct Stages {
     pub writing: Duration,
 }
 
+/// Reading a unit's numbers that takes longer makes the ones before it durable first.
+const LONG_READ: Duration = Duration::from_millis(500);
+
 /// What a run's record says after memory ran out.
 const DIVIDED: &str =
     "memory ran out and batches were halved: last bits may differ from a run with more memory";
@@ -283,6 +286,7 @@ impl Job<'_> {
         report: &mut Report,
     ) -> Result<Outcome, PipelineError> {
         let mut outcome = Outcome::default();
+        let mut reading = Duration::ZERO;
         // Taken in turn as they were dealt, so that rows are committed in the order of the plan.
         for from_engine in from_engines.iter().cycle() {
             let waited = group.left().map(|left| from_engine.recv_timeout(left));
@@ -298,7 +302,13 @@ impl Job<'_> {
             let Ok(Computed { prepared, launched }) = computed else { break };
             let started = Instant::now();
             let Prepared { unit, statuses, work } = prepared;
+            // On a GPU reading waits for what is computed; what is written does not wait with it.
+            if reading > LONG_READ {
+                group.commit(writer, run)?;
+            }
+            let read = Instant::now();
             let Numbers { outputs, mut ablation } = launched.read(&work)?;
+            reading = read.elapsed();
             if outputs.iter().any(|output| output.divided) && run.remarks.is_empty() {
                 run.remarks.push(DIVIDED.to_owned());
             }

@@ -1,9 +1,7 @@
 //! The seam between the engine and the families of models. Above it nothing knows tokens, layers of an encoder or
 //! names of columns; a family implements [`Scorer`] and [`Network`] and is scored, resumed, ablated and queried.
 
-use std::hash::Hash;
-
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 use thiserror::Error;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{AblatedPart, Assembly, Status, Variant};
@@ -15,9 +13,9 @@ use crate::work::Work;
 /// What one forward pass reads, and what is wanted of it.
 pub trait Pass: Send + Sync {
     /// What decides whether passes can share a batch: the length of their input first.
-    type Group: Ord + Copy + Hash;
+    type Group: Ord + Copy;
 
-    /// Passes of one group can share a batch; batches are run in the order of groups.
+    /// Passes of one group can share a batch, and take the same memory; batches are run in the order of groups.
     fn group(&self) -> Self::Group;
 
     /// Tokens or bases of its input.
@@ -92,9 +90,6 @@ pub trait Network: Send {
     /// What was read of a batch: small tensors on the device, perhaps not computed yet.
     type Reading: Send;
 
-    /// Where it runs.
-    fn device(&self) -> Device;
-
     /// Blocks that are run.
     fn depth(&self) -> usize;
 
@@ -104,13 +99,14 @@ pub trait Network: Send {
     /// When memory runs out, or libtorch fails otherwise.
     fn begin(&self, passes: &[&Self::Pass]) -> Result<Tensor, ModelError>;
 
-    /// The state after the block `index`, 0-based among those that are run.
+    /// The state after the block `index`, 0-based among those that are run: one row a pass, also of several copies of
+    /// the passes that are run together.
     ///
     /// # Errors
     /// As [`Network::begin`].
     fn block(&self, index: usize, state: &Tensor, step: &Step<'_, Self::Pass>) -> Result<Tensor, ModelError>;
 
-    /// What lies above the last block, as far as the passes want it.
+    /// What lies above the last block, as far as the passes want it: the same as its [`Step::wanted`].
     ///
     /// # Errors
     /// As [`Network::begin`].
@@ -164,13 +160,13 @@ pub struct Cost {
 #[derive(Debug, Error)]
 pub enum ScoreError {
     /// The model does not support the score.
-    #[error("the model does not support score `{kind}`, which needs {needs}; choose another of {}", known.join(", "))]
+    #[error("the model does not support score `{kind}`, which needs {needs}; other kinds are {}", known.join(", "))]
     Unsupported {
         /// The score.
         kind: String,
         /// What is missing.
         needs: &'static str,
-        /// Kinds of its family.
+        /// The other kinds of its family.
         known: Vec<&'static str>,
     },
     /// A score kind that the model's family does not have.

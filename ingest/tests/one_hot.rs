@@ -24,7 +24,8 @@ fn record(blocks: u32) -> Model {
     let record = serde_json::json!({
         "name": "convolutions", "id": digest, "family": "one-hot", "checkpoint": "", "copied": false,
         "weights_digest": digest, "config": {}, "layers": blocks, "kept_layers": (0..blocks).collect::<Vec<u32>>(),
-        "hidden": CHANNELS, "parameters": 1, "weight_bytes": 4, "input_length": LENGTH
+        "hidden": CHANNELS, "parameters": 1, "weight_bytes": 4, "architecture": "one-hot",
+        "input_length": LENGTH
     });
     serde_json::from_value(record).expect("a record")
 }

@@ -226,7 +226,7 @@ fn memory_does_not_grow_with_the_genome() {
         let text: String = (0..megabases).map(|part| dna(part as u64, 1_000_000)).collect();
         std::fs::write(&file, format!(">x\n{text}\n")).expect("written");
         let output = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "training_on_the_file_of_the_parent", "--nocapture"])
+            .args(["--exact", "tokenizer_training::training_on_the_file_of_the_parent", "--nocapture"])
             .env(CHILD, &file)
             .output()
             .expect("a child");

@@ -24,8 +24,8 @@ pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
-    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema, row_schema,
-    scores_schema, segment_format, segment_metadata,
+    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema,
+    is_reserved_column, row_schema, scores_schema, segment_format, segment_metadata,
 };
 pub use track::{
     AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, Strands,

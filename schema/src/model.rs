@@ -1,6 +1,7 @@
 //! Model versions.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 
@@ -75,14 +76,32 @@ pub struct ModelFile {
     pub sha256: Digest,
 }
 
-/// The part of a model's record that depends on its architecture. Its fields stand beside the common ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The part of a model's record that depends on its architecture. Its fields stand beside the common ones; one of them,
+/// `architecture`, says which it is, and is absent for encoders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Architecture {
     /// A transformer encoder over tokens.
     Encoder(EncoderRecord),
     /// A network over one-hot bases.
     OneHot(OneHotRecord),
+}
+
+impl<'de> Deserialize<'de> for Architecture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = serde_json::Map::deserialize(deserializer)?;
+        let name = fields.get("architecture").cloned();
+        let fields = serde_json::Value::Object(fields);
+        let read = match name.as_ref().map(serde_json::Value::as_str) {
+            None => serde_json::from_value(fields).map(Self::Encoder),
+            Some(Some("one-hot")) => serde_json::from_value(fields).map(Self::OneHot),
+            Some(_) => {
+                let name = name.unwrap_or_default();
+                return Err(D::Error::custom(format!("unknown architecture {name}; use a newer vestore")));
+            }
+        };
+        read.map_err(D::Error::custom)
+    }
 }
 
 /// What the record of a transformer encoder has.
@@ -102,6 +121,7 @@ pub struct EncoderRecord {
 
 /// What the record of a network over one-hot bases has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename = "one-hot")]
 pub struct OneHotRecord {
     /// Bases of one input, as the network was built.
     pub input_length: u32,
@@ -153,5 +173,49 @@ impl EncoderRecord {
             TokenizerKind::Bpe => tokens.saturating_sub(1),
             TokenizerKind::Base => tokens,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(architecture: &Value) -> Value {
+        let digest = Digest::of(b"m");
+        let mut record = json!({
+            "name": "m", "id": digest, "family": "f", "checkpoint": "", "copied": false, "weights_digest": digest,
+            "config": {}, "layers": 1, "kept_layers": [0], "hidden": 8, "parameters": 1, "weight_bytes": 4
+        });
+        let (Some(record_fields), Some(fields)) = (record.as_object_mut(), architecture.as_object()) else {
+            unreachable!("objects")
+        };
+        record_fields.extend(fields.clone());
+        record
+    }
+
+    #[test]
+    fn a_record_has_the_fields_of_its_architecture() {
+        let encoder = json!({
+            "tokenizer_digest": Digest::of(b"t"), "masked_lm": true, "labels": null, "tokenizer": { "kmer": 6 },
+            "max_tokens": 100
+        });
+        let one_hot = json!({ "architecture": "one-hot", "input_length": 40 });
+        for fields in [&encoder, &one_hot] {
+            let model: Model = serde_json::from_value(record(fields)).expect("a model");
+            let written = json!(model);
+            for (key, value) in fields.as_object().expect("an object") {
+                assert_eq!(written.get(key), Some(value), "{key}");
+            }
+            assert_eq!(serde_json::from_value::<Model>(written).expect("a model"), model);
+        }
+        let told = |fields: &Value| serde_json::from_value::<Model>(record(fields)).unwrap_err().to_string();
+        let mut lost = encoder.clone();
+        lost["input_length"] = json!(40);
+        lost.as_object_mut().expect("an object").remove("tokenizer");
+        assert!(told(&lost).contains("`tokenizer`"), "{}", told(&lost));
+        let unknown = json!({ "architecture": "splice", "input_length": 40 });
+        assert!(told(&unknown).contains("unknown architecture \"splice\""), "{}", told(&unknown));
     }
 }

@@ -8,8 +8,9 @@ use thiserror::Error;
 
 use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
-use crate::model::Model;
+use crate::model::{Architecture, Model, TokenizerKind};
 use crate::segment::Segment;
+use crate::table::is_reserved_column;
 use crate::track::{EXTERNAL_MODEL, Track, check_name};
 
 /// Numbers of runs and segments are below this: far beyond use, and far from where counting ends.
@@ -73,6 +74,18 @@ impl Model {
         must(ascend && within, "kept_layers", &layers, "not ascending layers of the checkpoint")?;
         let hidden = self.hidden.to_string();
         must((1..=HIDDEN).contains(&self.hidden), "hidden", &hidden, "not a width of hidden states")?;
+        match &self.architecture {
+            Architecture::Encoder(encoder) => {
+                let words = encoder.tokenizer != TokenizerKind::Kmer(0);
+                must(words, "tokenizer", "0-mers", "not a length of words")?;
+                let tokens = encoder.max_tokens.unwrap_or(u32::MAX);
+                must(tokens > 2, "max_tokens", &tokens.to_string(), "no room for a base")?;
+            }
+            Architecture::OneHot(network) => {
+                let length = network.input_length;
+                must(length > 0, "input_length", &length.to_string(), "no room for a base")?;
+            }
+        }
         for (field, count) in [("parameters", self.parameters), ("weight_bytes", self.weight_bytes)] {
             must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
         }
@@ -120,6 +133,13 @@ impl Track {
         let mut seen = HashSet::new();
         let fit = self.columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
         must(fit && !self.columns.is_empty(), "columns", &columns, "not distinct names of scores")?;
+        let own = self.columns.iter().find(|name| is_reserved_column(name));
+        must(
+            own.is_none(),
+            "columns",
+            own.map_or("", String::as_str),
+            "the name of a column of every answer",
+        )?;
         if let Some(external) = &self.external {
             let fits = external.columns.len() == self.columns.len() && self.model == EXTERNAL_MODEL;
             must(fits, "external", &columns, "not a column of the imported file for each score")?;
@@ -127,6 +147,7 @@ impl Track {
             let kinds = self.recipe.scores.join(",");
             let fit = self.recipe.scores.iter().all(|kind| !kind.is_empty() && letters(kind));
             must(fit && !kinds.is_empty(), "scores", &kinds, "not names of score kinds")?;
+            must(self.recipe.window > 0, "window", "0", "no room for a base")?;
         }
         let part = self.recipe.part.as_str();
         must(check_name(part).is_ok(), "part", part, "not the name of a part of a layer")?;

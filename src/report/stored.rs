@@ -15,17 +15,14 @@ const KIND: &str = "layer-study";
 const VERSION: u32 = 1;
 
 impl Store {
-    /// Every study by name.
+    /// Every study by name. Those whose documents are of another version are left out.
     ///
     /// # Errors
     /// When the catalog cannot be read or a study makes no sense.
     pub fn studies(&self) -> Result<Vec<Study>, StoreError> {
         let reports = self.reports(KIND)?;
-        reports
-            .iter()
-            .filter(|report| report.part.is_empty())
-            .map(|report| read_study(self, report))
-            .collect()
+        let heads = reports.iter().filter(|report| report.part.is_empty() && report.version == VERSION);
+        heads.map(|report| read_study(self, report)).collect()
     }
 
     /// The study of a name.
@@ -33,7 +30,7 @@ impl Store {
     /// # Errors
     /// When there is none, or the catalog cannot be read.
     pub fn study(&self, name: &str) -> Result<Study, StoreError> {
-        find("study", name, &self.studies()?, |study| &study.name).cloned()
+        study_of(self, &self.reports(KIND)?, name)
     }
 
     /// The runs of a study by variation and seed: the baseline, then the layers, methods and derived models.
@@ -41,25 +38,36 @@ impl Store {
     /// # Errors
     /// When there is no such study, or the catalog cannot be read.
     pub fn study_runs(&self, name: &str) -> Result<Vec<StudyRun>, StoreError> {
-        let study = self.study(name)?;
         let reports = self.reports(KIND)?;
-        let parts = reports.iter().filter(|report| report.name == name && !report.part.is_empty());
-        let mut runs = parts.map(|part| read_run(self, &study, part)).collect::<Result<Vec<_>, _>>()?;
-        runs.sort_by(|a, b| (&a.variation, a.seed).cmp(&(&b.variation, b.seed)));
-        Ok(runs)
+        read_runs(self, &study_of(self, &reports, name)?, &reports)
     }
 
     /// Reads every study and every run.
     pub(crate) fn check_studies(&self) -> Result<(), StoreError> {
-        for study in self.studies()? {
-            self.study_runs(&study.name)?;
+        let reports = self.reports(KIND)?;
+        for head in reports.iter().filter(|report| report.part.is_empty() && report.version == VERSION) {
+            read_runs(self, &read_study(self, head)?, &reports)?;
         }
         Ok(())
     }
 }
 
+/// The study of a name among `reports`.
+fn study_of(store: &Store, reports: &[ReportRecord], name: &str) -> Result<Study, StoreError> {
+    let heads: Vec<&ReportRecord> = reports.iter().filter(|report| report.part.is_empty()).collect();
+    read_study(store, find("study", name, &heads, |report| &report.name)?)
+}
+
+/// The runs of `study` among `reports`, in order.
+fn read_runs(store: &Store, study: &Study, reports: &[ReportRecord]) -> Result<Vec<StudyRun>, StoreError> {
+    let parts = reports.iter().filter(|report| report.name == study.name && !report.part.is_empty());
+    let mut runs = parts.map(|part| read_run(store, study, part)).collect::<Result<Vec<_>, _>>()?;
+    runs.sort_by(|a, b| (&a.variation, a.seed).cmp(&(&b.variation, b.seed)));
+    Ok(runs)
+}
+
 impl Writer {
-    /// Adds a study, or renews the record of one that goes on or ends under the same plan.
+    /// Adds a study, or replaces the record of one that continues or ends under the same plan.
     ///
     /// # Errors
     /// When the name belongs to a study of another model or plan, or the record makes no sense.
@@ -74,7 +82,7 @@ impl Writer {
                     .to_owned(),
             ));
         }
-        self.put_report(record(&study.name, String::new(), vec![study.model.clone()], study))
+        self.put_report(&record(&study.name, String::new(), vec![study.model.clone()], study))
     }
 
     /// Adds a run to its study; one of the same variation and seed is replaced.
@@ -88,7 +96,7 @@ impl Writer {
             name: study.name.clone(),
             reason: format!("{}, seed {}: {error}", run.variation, run.seed),
         })?;
-        self.put_report(record(&run.study, part(run), run.model.iter().cloned().collect(), run))
+        self.put_report(&record(&run.study, part(run), run.model.iter().cloned().collect(), run))
     }
 
     /// Removes a study and its runs, in one durable transaction; returns the number of runs. Models that it kept stay.

@@ -251,6 +251,13 @@ pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
     let conflict = |reason| Err(StoreError::Conflict { kind: "track", name: track.name.clone(), reason });
     for other in known {
         match (other.name == track.name, other.id == track.id) {
+            (true, true) if other.columns != track.columns => {
+                return conflict(format!(
+                    "it has columns {}, this program makes {}; choose another store",
+                    other.columns.join(", "),
+                    track.columns.join(", ")
+                ));
+            }
             (true, true) => return Ok(true),
             (true, false) => {
                 return conflict(format!(

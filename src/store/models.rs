@@ -74,7 +74,9 @@ impl Writer {
         let model = Model { name: new.to_owned(), ..snapshot.model(old)?.clone() };
         let others: Vec<Model> = snapshot.models.iter().filter(|model| model.name != old).cloned().collect();
         check_model(&model, &others)?;
+        let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
         let mut reports = self.store().all_reports()?;
+        reports.retain(|report| report.models.iter().any(|model| model == old));
         for model in reports.iter_mut().flat_map(|report| &mut report.models).filter(|model| *model == old) {
             new.clone_into(model);
         }
@@ -90,7 +92,10 @@ impl Writer {
                     new.clone_into(&mut track.model);
                     catalog.put_track(&track)?;
                 }
-                catalog.put_reports(&reports)?;
+                catalog.move_older_reports(&older)?;
+                for report in &reports {
+                    catalog.put_report(report)?;
+                }
                 Ok(())
             })
         })

@@ -1,6 +1,6 @@
 //! Reports of a store: documents that it keeps for those who write and read them.
 
-use vestore_schema::{ReportRecord, check_name};
+use vestore_schema::ReportRecord;
 
 use super::{Store, StoreError, Writer};
 
@@ -30,18 +30,21 @@ impl Writer {
     /// Adds a document, or replaces the one of the same kind, name and part.
     ///
     /// # Errors
-    /// When its name cannot be used, or the system refuses.
-    pub fn put_report(&mut self, report: ReportRecord) -> Result<(), StoreError> {
-        check_name(&report.name)?;
-        report.check(report.key()).map_err(|error| StoreError::Conflict {
-            kind: "report",
-            name: report.name.clone(),
-            reason: error.to_string(),
-        })?;
-        let mut reports = self.store().all_reports()?;
-        reports.retain(|known| known.key() != report.key());
-        reports.push(report);
-        self.guarded(|writer| writer.store().catalog.write(|catalog| catalog.put_reports(&reports)))
+    /// When its name cannot be used, a part has no head, or the system refuses.
+    pub fn put_report(&mut self, report: &ReportRecord) -> Result<(), StoreError> {
+        let conflict = |reason| StoreError::Conflict { kind: "report", name: report.name.clone(), reason };
+        report.check(report.key()).map_err(|error| conflict(error.to_string()))?;
+        let head = (report.kind.as_str(), report.name.as_str(), "");
+        let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
+        if !report.part.is_empty() && self.store().catalog.read(|catalog| catalog.report(head))?.is_none() {
+            return Err(conflict(format!("its part `{}` comes before its head", report.part)));
+        }
+        self.guarded(|writer| {
+            writer.store().catalog.write(|catalog| {
+                catalog.move_older_reports(&older)?;
+                catalog.put_report(report)
+            })
+        })
     }
 
     /// Removes a report with all its parts, in one durable transaction; returns how many documents these were.
@@ -49,13 +52,12 @@ impl Writer {
     /// # Errors
     /// When the system refuses.
     pub fn remove_report(&mut self, kind: &str, name: &str) -> Result<usize, StoreError> {
-        let mut reports = self.store().all_reports()?;
-        let before = reports.len();
-        reports.retain(|report| (report.kind.as_str(), report.name.as_str()) != (kind, name));
-        let removed = before - reports.len();
-        if removed > 0 {
-            self.guarded(|writer| writer.store().catalog.write(|catalog| catalog.put_reports(&reports)))?;
-        }
-        Ok(removed)
+        let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
+        self.guarded(|writer| {
+            writer.store().catalog.write(|catalog| {
+                catalog.move_older_reports(&older)?;
+                catalog.remove_report(kind, name)
+            })
+        })
     }
 }

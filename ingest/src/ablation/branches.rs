@@ -1,13 +1,14 @@
 //! Every output without each block in turn. The blocks below the removed one are run once for all; the
-//! branches above it go on side by side, several in one batch where the memory of a batch lets them. L blocks cost
+//! branches above it run beside each other, several in one batch where the memory of a batch lets them. L blocks cost
 //! L + L(L − 1)/2 block evaluations where L pruned models one after the other cost L(L − 1) beside the full
 //! model's L.
 
-use tch::{Kind, TchError, Tensor};
+use tch::Tensor;
 use vestore_schema::AblatedPart;
 
 use crate::forward::{Launched, Outputs, Part, split_on_out_of_memory};
 use crate::model::error::ModelError;
+use crate::pipeline::Interrupt;
 use crate::seam::{Network, Step};
 use crate::work::Work;
 
@@ -93,16 +94,17 @@ impl<N: Network> LaunchedAblation<N> {
 /// memory of a batch goes, or run one at a time.
 ///
 /// # Errors
-/// When even a single pass does not fit in memory, or libtorch fails otherwise.
+/// When the user does not wait for it, when even a single pass does not fit in memory, or libtorch fails otherwise.
 pub fn launch_ablation<N: Network>(
     network: &N,
     work: &Work<N::Pass, N::Output>,
     batch: usize,
     part: &AblatedPart,
+    interrupt: &Interrupt,
 ) -> Result<LaunchedAblation<N>, ModelError> {
     let batch = &work.batches[batch];
     let (pieces, divided) = split_on_out_of_memory(&batch.passes, |numbers| {
-        ablate_piece(network, work, numbers, part, batch.copies)
+        ablate_piece(network, work, numbers, (part, batch.copies), interrupt)
     })?;
     Ok(LaunchedAblation { pieces, divided })
 }
@@ -117,15 +119,15 @@ pub fn ablate<N: Network>(
     batch: usize,
     part: &AblatedPart,
 ) -> Result<Ablated<N::Output>, ModelError> {
-    launch_ablation(network, work, batch, part)?.read(work)
+    launch_ablation(network, work, batch, part, &Interrupt::default())?.read(work)
 }
 
 fn ablate_piece<N: Network>(
     network: &N,
     work: &Work<N::Pass, N::Output>,
     numbers: &[u32],
-    part: &AblatedPart,
-    together: usize,
+    (part, together): (&AblatedPart, usize),
+    interrupt: &Interrupt,
 ) -> Result<Piece<N>, ModelError> {
     let passes = work.passes_of(numbers);
     let depth = network.depth();
@@ -133,6 +135,7 @@ fn ablate_piece<N: Network>(
     let mut branches: Vec<Tensor> = Vec::with_capacity(depth);
     let (mut moved, mut evaluations) = (Vec::with_capacity(depth), 0);
     for index in 0..depth {
+        interrupt.check()?;
         // In the last block only what is wanted is computed; how far it moves needs all of it.
         let wanted = (index + 1 == depth).then_some(passes.as_slice());
         // The full model is never stacked, so that its bits are those of plain scoring.
@@ -173,18 +176,6 @@ fn advance<N: Network>(
         }
     }
     Ok(advanced)
-}
-
-/// Mean cosine and mean angle between the states [passes, tokens, hidden] of each pass before and after a block
-/// [2, passes].
-///
-/// # Errors
-/// When memory runs out.
-pub fn moved(before: &Tensor, after: &Tensor) -> Result<Tensor, TchError> {
-    let [before, after] = [before, after].map(|state| state.f_to_kind(Kind::Float));
-    let cosine = Tensor::f_cosine_similarity(&before?, &after?, -1, 1e-12)?.f_clamp(-1.0, 1.0)?;
-    let mean = |tokens: &Tensor| tokens.f_mean_dim([1i64].as_slice(), false, Kind::Double);
-    Tensor::f_stack(&[mean(&cosine)?, mean(&cosine.f_acos()?)?], 0)
 }
 
 fn read_movement(moved: &Tensor, movement: &mut Movement) -> Result<(), ModelError> {

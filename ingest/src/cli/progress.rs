@@ -90,14 +90,14 @@ impl Progress for Bar {
 impl Lines {
     fn line(&self) -> String {
         let rate = (self.done - self.first) as f64 / self.started.elapsed().as_secs_f64();
-        let left = Duration::from_secs_f64((self.total - self.done) as f64 / rate.max(1e-9));
+        let left = Duration::try_from_secs_f64((self.total - self.done) as f64 / rate);
+        let left = left.map_or("an unknown time".to_owned(), |left| format!("{:#}", HumanDuration(left)));
         format!(
-            "{}/{} {}, {}, {:#} left{}\n",
+            "{}/{} {}, {}, {left} left{}\n",
             self.done,
             self.total,
             self.unit,
             per_second(rate),
-            HumanDuration(left),
             self.note
         )
     }

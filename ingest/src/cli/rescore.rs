@@ -145,6 +145,13 @@ fn rescore(
         snapshot.model(&track.model).with_context(|| format!("track {} has no model", track.name))?;
     let model = load(store, record, Device::Cpu, kind_of(track.recipe.dtype))?;
     let scorer = EncoderScorer::new(&model, &track.recipe, false, CPU_BATCH_TOKENS)?;
+    ensure!(
+        track.columns == scorer.columns(),
+        "track {} has columns {}, and its recipe makes {}: the store was changed by hand",
+        track.name,
+        track.columns.join(", "),
+        scorer.columns().join(", ")
+    );
     let (mut windows, mut scored) = (Vec::new(), Vec::new());
     let mut mismatches = 0;
     for row in rows.iter().filter(|row| row.status == Status::Scored) {

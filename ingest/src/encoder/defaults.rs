@@ -10,7 +10,7 @@ use crate::seam::ScoreError;
 const WINDOW: u32 = 600;
 
 /// Parts of a layer that an ablation can leave out.
-const PARTS: [&str; 3] = ["block", "attention", "mlp"];
+pub(super) const PARTS: [&str; 3] = ["block", "attention", "mlp"];
 
 /// The choices that an encoder of the catalog leaves.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,9 @@ impl<'a> EncoderDefaults<'a> {
             let model = self.model.name.clone();
             Err(ScoreError::Window { model, found: window, expected })
         };
+        if window == 0 {
+            return refused("at least 1".to_owned());
+        }
         if window > limit {
             return refused(format!("at most {limit}; use --window {limit} or less"));
         }

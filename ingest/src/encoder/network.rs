@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::defaults::PARTS;
 use super::pass::{TokenOutput, TokenPass};
-use crate::ablation::moved;
 use crate::model::error::ModelError;
 use crate::model::{Chosen, LayerStep, Model};
 use crate::seam::{Network, Step};
@@ -12,10 +12,6 @@ impl Network for Model {
     type Pass = TokenPass;
     type Output = TokenOutput;
     type Reading = TokenReading;
-
-    fn device(&self) -> Device {
-        Self::device(self)
-    }
 
     fn depth(&self) -> usize {
         Self::depth(self)
@@ -26,6 +22,9 @@ impl Network for Model {
     }
 
     fn block(&self, index: usize, state: &Tensor, step: &Step<'_, TokenPass>) -> Result<Tensor, ModelError> {
+        if let Some(part) = step.without.filter(|part| !PARTS.contains(&part.as_str())) {
+            return Err(ModelError::UnknownPart { part: part.as_str().to_owned() });
+        }
         let (_, length, _) = state.size3()?;
         let chosen = match step.wanted {
             Some(passes) => choose(self, passes, length)?,
@@ -46,6 +45,15 @@ impl Network for Model {
     fn movement(&self, before: &Tensor, after: &Tensor) -> Result<Option<Tensor>, TchError> {
         moved(before, after).map(Some)
     }
+}
+
+/// Mean cosine and mean angle between the states [passes, tokens, hidden] of each pass before and after a block
+/// [2, passes].
+fn moved(before: &Tensor, after: &Tensor) -> Result<Tensor, TchError> {
+    let [before, after] = [before, after].map(|state| state.f_to_kind(Kind::Float));
+    let cosine = Tensor::f_cosine_similarity(&before?, &after?, -1, 1e-12)?.f_clamp(-1.0, 1.0)?;
+    let mean = |tokens: &Tensor| tokens.f_mean_dim([1i64].as_slice(), false, Kind::Double);
+    Tensor::f_stack(&[mean(&cosine)?, mean(&cosine.f_acos()?)?], 0)
 }
 
 /// Token ids [passes, tokens] of the passes, masked, on the model's device.

@@ -25,6 +25,15 @@ pub enum ModelError {
     /// The list of kept layers does not fit the checkpoint.
     #[error(transparent)]
     Layers(#[from] LayersError),
+    /// Layers have no such part.
+    #[error("unknown part `{part}` of a layer; expected one of block, attention, mlp")]
+    UnknownPart {
+        /// As asked.
+        part: String,
+    },
+    /// The user wants to stop and does not wait for the batch.
+    #[error("interrupted")]
+    Interrupted,
     /// No dialect recognises the configuration.
     #[error(
         "`{}` describes no known family (model_type {found}); known families: {}",

@@ -82,7 +82,10 @@ impl<N: Network> Engine<'_, N> {
             }
             let started = Instant::now();
             if !checked && prepared.work.batches() > 0 {
-                worked.repeats = forward::repeats(&self.model, &prepared.work)?;
+                worked.repeats = match forward::repeats(&self.model, &prepared.work, self.job.interrupted) {
+                    Err(ModelError::Interrupted) => break,
+                    repeats => repeats?,
+                };
                 checked = true;
             }
             let launched = self.launch(&prepared)?;
@@ -100,12 +103,13 @@ impl<N: Network> Engine<'_, N> {
         let work = &prepared.work;
         if self.job.ablation {
             let part = &self.job.track.recipe.part;
-            let launch = |batch| launch_ablation(&self.model, work, batch, part);
+            let launch = |batch| launch_ablation(&self.model, work, batch, part, self.job.interrupted);
             let batches = self.each_batch(prepared, launch)?;
             let depth = self.model.depth();
             return Ok(batches.map(|batches| LaunchedBatches::Ablation(LaunchedUnit { batches, depth })));
         }
-        let batches = self.each_batch(prepared, |batch| forward::launch(&self.model, work, batch))?;
+        let batches = self
+            .each_batch(prepared, |batch| forward::launch(&self.model, work, batch, self.job.interrupted))?;
         Ok(batches.map(LaunchedBatches::Scores))
     }
 
@@ -119,11 +123,15 @@ impl<N: Network> Engine<'_, N> {
         let rows = |batches: usize| (prepared.unit.rows.len() * batches / count.max(1)) as u64;
         let mut batches = Vec::with_capacity(count);
         for batch in 0..count {
-            if self.job.interrupted.is_overdue() {
-                return Ok(None);
+            match launch(batch) {
+                Err(ModelError::Interrupted) => return Ok(None),
+                launched => batches.push(launched?),
             }
-            batches.push(launch(batch)?);
             self.progress.advance(rows(batch + 1) - rows(batch));
+            // A unit of few variants and many batches would not move the count for long.
+            if count > prepared.unit.rows.len() {
+                self.progress.note(&format!("batch {} of {count}", batch + 1));
+            }
         }
         if count == 0 {
             self.progress.advance(prepared.unit.rows.len() as u64);

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::model::error::ModelError;
+
 /// How long a stopped run works on at the unit in hand. Whether a unit is committed may depend on a clock; what is in
 /// it does not.
 const GRACE: Duration = Duration::from_secs(10);
@@ -32,6 +34,14 @@ impl Interrupt {
     #[must_use]
     pub fn is_overdue(&self) -> bool {
         self.is_set() && self.since.get().is_some_and(|since| since.elapsed() >= GRACE)
+    }
+
+    /// Ends a computation that the user does not wait for.
+    ///
+    /// # Errors
+    /// When it is overdue.
+    pub(crate) fn check(&self) -> Result<(), ModelError> {
+        if self.is_overdue() { Err(ModelError::Interrupted) } else { Ok(()) }
     }
 
     /// The wish alone, for those that stop between steps of less than a second.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use vestore::Reference;
 use vestore_ingest::{
     ContigEnd, ModelError, Network, Pass, Row, RowPlan, ScoreError, Scorer, Step, WindowCutter, WindowPair,
@@ -111,10 +111,6 @@ impl Network for Convolutions {
     type Pass = Bases;
     type Output = Vec<f32>;
     type Reading = Tensor;
-
-    fn device(&self) -> Device {
-        Device::Cpu
-    }
 
     fn depth(&self) -> usize {
         self.0.len() - 2

@@ -25,6 +25,9 @@ impl CatalogRead<'_> {
             reports.push(report);
         }
         reports.sort_by(|a, b| a.key().cmp(&b.key()));
+        if let Some(pair) = reports.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
+            return Err(self.catalog.broken(&key_text(pair[0].key()), "it is there twice".to_owned()));
+        }
         for part in reports.iter().filter(|report| !report.part.is_empty()) {
             let head = (part.kind.as_str(), part.name.as_str(), "");
             if reports.binary_search_by(|report| report.key().cmp(&head)).is_err() {
@@ -34,8 +37,18 @@ impl CatalogRead<'_> {
         Ok(reports)
     }
 
+    /// The document of a key.
+    pub(crate) fn report(&self, key: (&str, &str, &str)) -> Result<Option<ReportRecord>, StoreError> {
+        if let Some(older) = self.older_reports()?.into_iter().find(|report| report.key() == key) {
+            return Ok(Some(older));
+        }
+        let Some(rows) = self.later_table(REPORTS)? else { return Ok(None) };
+        let value = rows.get(key).map_err(|error| self.catalog.failed(error))?;
+        value.map(|value| self.catalog.decode(&key_text(key), value.value())).transpose()
+    }
+
     /// Studies and their runs as they were kept before there were reports.
-    fn older_reports(&self) -> Result<Vec<ReportRecord>, StoreError> {
+    pub(crate) fn older_reports(&self) -> Result<Vec<ReportRecord>, StoreError> {
         let mut reports = Vec::new();
         if let Some(rows) = self.later_table(STUDIES)? {
             for entry in rows.iter().map_err(|error| self.catalog.failed(error))? {
@@ -95,25 +108,33 @@ impl CatalogRead<'_> {
 }
 
 impl CatalogWrite<'_> {
-    /// Makes `reports` all that the store has; the tables of older stores go.
-    pub(crate) fn put_reports(&self, reports: &[ReportRecord]) -> Result<(), StoreError> {
-        let failed = |error: redb::TableError| self.catalog.failed(error);
+    /// Moves studies of an older store, which are these, to the table of reports.
+    pub(crate) fn move_older_reports(&self, older: &[ReportRecord]) -> Result<(), StoreError> {
+        let failed = |error: TableError| self.catalog.failed(error);
         self.transaction.delete_table(STUDIES).map_err(failed)?;
         self.transaction.delete_table(STUDY_RUNS).map_err(failed)?;
-        let mut table = self.transaction.open_table(REPORTS).map_err(failed)?;
-        let wanted = |key: (&str, &str, &str)| reports.iter().any(|report| report.key() == key);
-        table.retain(|key, _| wanted(key)).map_err(|error| self.catalog.failed(error))?;
-        for report in reports {
-            let bytes = encode(&key_text(report.key()), report);
-            let same = table
-                .get(report.key())
-                .map_err(|error| self.catalog.failed(error))?
-                .is_some_and(|value| value.value() == bytes);
-            if !same {
-                table.insert(report.key(), bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
-            }
-        }
+        older.iter().try_for_each(|report| self.put_report(report))
+    }
+
+    pub(crate) fn put_report(&self, report: &ReportRecord) -> Result<(), StoreError> {
+        let bytes = encode(&key_text(report.key()), report);
+        let mut table = self.transaction.open_table(REPORTS).map_err(|error| self.catalog.failed(error))?;
+        table.insert(report.key(), bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
         Ok(())
+    }
+
+    /// Forgets a report with all its parts; returns how many documents these were.
+    pub(crate) fn remove_report(&self, kind: &str, name: &str) -> Result<usize, StoreError> {
+        let mut table = self.transaction.open_table(REPORTS).map_err(|error| self.catalog.failed(error))?;
+        let mut removed = 0;
+        table
+            .retain(|(of_kind, of_name, _), _| {
+                let keep = (of_kind, of_name) != (kind, name);
+                removed += usize::from(!keep);
+                keep
+            })
+            .map_err(|error| self.catalog.failed(error))?;
+        Ok(removed)
     }
 }
 
