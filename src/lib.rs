@@ -2,6 +2,37 @@
 //!
 //! A [`Store`] is one folder: a redb catalog over immutable Parquet segments. This crate reads genome
 //! files, commits segments, answers queries and exports; the engine that scores is another crate.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use vestore::{Disk, ImportOptions, QueryPlan, Reference, Request, Store, import};
+//! use vestore_schema::{Region, StoreRecord};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let (genome, table) = (folder.path().join("genome.fa"), folder.path().join("scores.tsv"));
+//! std::fs::write(&genome, ">1\nACGTACGTACGTACGTACGT\n")?;
+//! std::fs::write(&table, "contig\tposition\treference\talternate\tscore\n1\t2\tC\tT\t0.5\n1\t9\tA\tG\t-1.25\n")?;
+//!
+//! // A store has one reference.
+//! let assembly = Reference::open(&genome)?.survey()?;
+//! let root = folder.path().join("store");
+//! let record = StoreRecord { reference: genome.to_string_lossy().into_owned(), copied: false, assembly };
+//! Store::create(&root, Arc::new(Disk::new(&root)), record)?;
+//!
+//! // Scores that were computed elsewhere become a track.
+//! let store = Store::open(&root)?;
+//! import(&store, "mine", &table, &ImportOptions::default(), "an example", |_| {})?;
+//!
+//! // Rows are Arrow record batches.
+//! let region = Region::parse("1:1-5", store.assembly())?;
+//! let plan = QueryPlan::new(&store, &Request { regions: vec![region], ..Request::default() })?;
+//! let rows: usize = plan.rows().map(|batch| Ok(batch?.num_rows())).sum::<Result<_, vestore::StoreError>>()?;
+//! assert_eq!(rows, 1);
+//! # Ok(())
+//! # }
+//! ```
 
 mod annotate;
 mod diff;

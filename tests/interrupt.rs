@@ -10,8 +10,8 @@ use vestore::Store;
 
 use crate::programs::{command, ok, run, said, store, vcf};
 
-/// Eight units, of a second or so each.
-const SCORE: &str = "score {} --model small --window 120 --device cpu --track t --score llr,distance --threads 1 --region chr1:1-2900 --quiet";
+/// Eight units, of a second or so each: what is finished is committed every second.
+const SCORE: &str = "score {} --model small --window 600 --device cpu --track t --score llr,distance --threads 1 --region chr1:1-2900 --quiet";
 
 fn start(words: &str, paths: &[&Path]) -> Child {
     command(words, paths).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()

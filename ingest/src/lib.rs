@@ -1,5 +1,33 @@
-//! The engine of vestore: windows, tokens, batches, models, scores, and the pipeline that runs them into
-//! a store.
+//! The engine of vestore: windows, models, scores, training, and the pipeline that runs them into a store.
+//!
+//! Scoring two windows with a checkpoint as Hugging Face publishes it:
+//!
+//! ```no_run
+//! use vestore::Reference;
+//! use vestore_ingest::{Device, EncoderScorer, Kind, Model, ModelSource, Scorer, Strands, rows};
+//! use vestore_schema::{AblatedPart, Dtype, Recipe, Variant};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut reference = Reference::open("genome.fa")?;
+//! let assembly = reference.survey()?;
+//! let model = Model::load(&ModelSource::new("checkpoint"), Device::Cpu, Kind::Float)?;
+//! let recipe = Recipe {
+//!     scores: vec!["llr".to_owned()],
+//!     window: 600,
+//!     strands: Strands::Both,
+//!     dtype: Dtype::F32,
+//!     precision: None,
+//!     part: AblatedPart::default(),
+//! };
+//! let scorer = EncoderScorer::new(&model, &recipe, false, 1536)?;
+//! let variant = Variant { contig: 0, position: 43_044_294, reference: "G".into(), alternate: "A".into() };
+//! match scorer.cut(&variant, &mut reference, &assembly)? {
+//!     Ok(window) => println!("{:?}: {:?}", scorer.columns(), rows(&scorer, &model, &[window])?[0].values),
+//!     Err(status) => println!("not scored: {status}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod ablation;
 mod adapter;

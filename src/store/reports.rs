@@ -1,6 +1,6 @@
 //! Reports of a store: documents that it keeps for those who write and read them.
 
-use vestore_schema::ReportRecord;
+use vestore_schema::{ReportRecord, check_name};
 
 use super::{Store, StoreError, Writer};
 
@@ -33,6 +33,7 @@ impl Writer {
     /// When its name cannot be used, a part has no head, or the system refuses.
     pub fn put_report(&mut self, report: &ReportRecord) -> Result<(), StoreError> {
         let conflict = |reason| StoreError::Conflict { kind: "report", name: report.name.clone(), reason };
+        check_name(&report.name)?;
         report.check(report.key()).map_err(|error| conflict(error.to_string()))?;
         let head = (report.kind.as_str(), report.name.as_str(), "");
         let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
