@@ -18,18 +18,21 @@ mod output;
 mod places;
 mod query;
 mod reference;
+mod reference_arguments;
 mod run;
+mod shared;
 mod study;
 mod track;
 mod verbs;
 mod verify;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore::{Store, StoreError, Writer};
-use vestore_schema::{LocusError, NameError, Region};
+use vestore::Store;
+use vestore_schema::{LocusError, Region};
+
+use shared::report;
 
 /// An embedded store for variant effects scored by genomic language models.
 ///
@@ -51,13 +54,13 @@ enum Verb {
     /// Score variants, or every SNV of regions, with a model
     #[command(disable_help_flag = true)]
     Score(engine::Arguments),
-    /// Score variants without each layer in turn, or summarize what that says about the layers
+    /// Score variants without each layer in turn, or summarize the effect of each layer
     #[command(disable_help_flag = true)]
     Ablate(engine::Arguments),
     /// Train models
     #[command(disable_help_flag = true)]
     Train(engine::Arguments),
-    /// Compare models, layers and ingredients of training; report what was found
+    /// Compare models, layers and training ingredients, and report the results
     #[command(subcommand)]
     Study(study::Verb),
     /// Compare stored scores with labels: metrics with intervals, by group
@@ -68,11 +71,11 @@ enum Verb {
     Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
-    /// Say how a variant came by its scores: window, model, recipe
+    /// Show how a score was computed: window, model, recipe
     Explain(explain::Arguments),
     /// Compare one score of two tracks
     Diff(diff::Arguments),
-    /// Add scores to a VCF; everything else of it stays as it is
+    /// Add scores to a VCF or BCF; everything else stays unchanged
     Annotate(annotate::Arguments),
     /// Import precomputed scores
     Import(import::Arguments),
@@ -90,7 +93,7 @@ enum Verb {
     /// List and show the runs that wrote rows
     #[command(subcommand)]
     Run(run::Verb),
-    /// Say where the reference genome of a store lies
+    /// Record where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
     /// Print a script that completes commands in a shell
@@ -103,7 +106,7 @@ enum Verb {
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = interrupt::watch() {
-        return report(&error);
+        return report(&error, |_| false);
     }
     let done = match arguments.verb {
         Verb::Init(arguments) => init::run(&arguments),
@@ -129,41 +132,13 @@ pub(crate) fn main() -> ExitCode {
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
     };
-    match done {
-        Ok(code) => code,
-        Err(error) => report(&error),
-    }
-}
-
-/// Prints an error and gives its exit code.
-fn report(error: &anyhow::Error) -> ExitCode {
-    // Whoever read our output has seen enough.
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(broken_pipe) {
-        return ExitCode::SUCCESS;
-    }
-    output::say(format_args!("vestore: {error:#}{}", vestore::remedy_of(error.as_ref())));
-    let usage = error.chain().any(|cause| {
-        cause.is::<Usage>()
-            || cause.is::<NameError>()
-            || cause.is::<vestore::FilterError>()
-            || cause.is::<vestore::FormError>()
-            || cause.downcast_ref().is_some_and(vestore::OutputError::is_usage)
-            || matches!(
-                cause.downcast_ref(),
-                Some(vestore::ImportError::ColumnName { .. } | vestore::ImportError::Name(_))
-            )
-            || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
-    });
-    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+    done.unwrap_or_else(|error| report(&error, |_| false))
 }
 
 /// How a command that only reads sees the store.
 #[derive(clap::Args)]
 pub(super) struct ReadArguments {
-    /// Read the last committed state without waiting for a commit that does not end
+    /// Read the last committed state without waiting for a commit in progress
     #[arg(long)]
     last_committed: bool,
 }
@@ -179,22 +154,3 @@ impl ReadArguments {
 fn regions(texts: &[String], store: &Store) -> Result<Vec<Region>, LocusError> {
     texts.iter().map(|text| Region::parse(text, store.assembly())).collect()
 }
-
-/// The right to write, for the command `purpose`; says when that makes the store unreadable for older programs.
-fn writer(store: &Store, purpose: &str) -> Result<Writer, StoreError> {
-    let writer = store.writer(purpose)?;
-    note_format(store);
-    Ok(writer)
-}
-
-/// Says that a change of the store raises its format, where it does.
-fn note_format(store: &Store) {
-    if let Some(notice) = store.format_notice() {
-        output::say(format_args!("{notice}"));
-    }
-}
-
-/// A command line that makes no sense although each of its parts does.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);

@@ -8,15 +8,14 @@ use std::collections::BinaryHeap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
 use serde::Serialize;
 use vestore_schema::Region;
 
 use self::ranks::Ranked;
 pub use self::scatter::scatter;
 use crate::query::{QueryPlan, Request};
-use crate::store::{Store, StoreError};
+use crate::store::{RowKeys, Store, StoreError, find};
 
 /// Variants listed as biggest movers.
 const MOVERS: usize = 10;
@@ -97,10 +96,7 @@ pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) 
     };
     let plan = QueryPlan::new(store, &request)?;
     for track in plan.tracks.iter() {
-        if !track.columns.iter().any(|known| known == column) {
-            let known = track.columns.clone();
-            return Err(StoreError::Unknown { kind: "score column", name: column.to_owned(), known });
-        }
+        find("score column", column, &track.columns, |known| known)?;
     }
     let plan = plan.with_columns(&[column])?;
     let second = plan.tracks.len() - 1; // a track may be compared with itself
@@ -187,11 +183,13 @@ impl Joined {
     fn join(&mut self, contig: &str, mut a: Side, mut b: Side) -> Result<(), StoreError> {
         while a.fill()? && b.fill()? {
             let (Some(first), Some(second)) = (&a.batch, &b.batch) else { break };
-            let (left, right) = (Columns::of(first), Columns::of(second));
+            let (left, right) = (RowKeys::of(first), RowKeys::of(second));
+            let [left_scores, right_scores] = [first, second].map(scores);
             let (mut i, mut j) = (a.row, b.row);
-            while i < left.positions.len() && j < right.positions.len() {
-                let order = left.positions[i]
-                    .cmp(&right.positions[j])
+            while i < first.num_rows() && j < second.num_rows() {
+                let order = left
+                    .position(i)
+                    .cmp(&right.position(j))
                     .then_with(|| left.alleles(i).cmp(&right.alleles(j)));
                 match order {
                     Ordering::Less => {
@@ -204,8 +202,8 @@ impl Joined {
                     }
                     Ordering::Equal => {
                         self.in_both += 1;
-                        if left.scores.is_valid(i) && right.scores.is_valid(j) {
-                            self.add(contig, &left, i, [left.scores.value(i), right.scores.value(j)]);
+                        if left_scores.is_valid(i) && right_scores.is_valid(j) {
+                            self.add(contig, &left, i, [left_scores.value(i), right_scores.value(j)]);
                         }
                         i += 1;
                         j += 1;
@@ -219,7 +217,7 @@ impl Joined {
         Ok(())
     }
 
-    fn add(&mut self, contig: &str, columns: &Columns<'_>, row: usize, scores: [f32; 2]) {
+    fn add(&mut self, contig: &str, keys: &RowKeys<'_>, row: usize, scores: [f32; 2]) {
         self.pairs.push(scores.map(ordered));
         let count = self.pairs.len() as f64;
         let [x, y] = scores.map(f64::from);
@@ -237,10 +235,10 @@ impl Joined {
         }
         let size = (y - x).abs();
         if self.movers.len() < MOVERS || self.movers.peek().is_some_and(|least| size > least.size) {
-            let (reference, alternate) = columns.alleles(row);
+            let (reference, alternate) = keys.alleles(row);
             let mover = Mover {
                 contig: contig.to_owned(),
-                position: columns.positions[row].cast_unsigned(),
+                position: keys.position(row),
                 reference: reference.to_owned(),
                 alternate: alternate.to_owned(),
                 scores,
@@ -305,26 +303,9 @@ impl PartialEq for Ranking {
 
 impl Eq for Ranking {}
 
-struct Columns<'a> {
-    positions: &'a [i32],
-    references: &'a arrow::array::StringArray,
-    alternates: &'a arrow::array::StringArray,
-    scores: &'a arrow::array::Float32Array,
-}
-
-impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch) -> Self {
-        Self {
-            positions: batch.column(1).as_primitive::<Int32Type>().values(),
-            references: batch.column(2).as_string(),
-            alternates: batch.column(3).as_string(),
-            scores: batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>(),
-        }
-    }
-
-    fn alleles(&self, row: usize) -> (&'a str, &'a str) {
-        (self.references.value(row), self.alternates.value(row))
-    }
+/// The one column of scores of a batch.
+fn scores(batch: &RecordBatch) -> &Float32Array {
+    batch.column(batch.num_columns() - 1).as_primitive()
 }
 
 impl Cells {

@@ -22,7 +22,6 @@ mod text;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use vestore_schema::{External, Run, Table, Track};
 
@@ -170,7 +169,7 @@ pub fn import(
     let policy = (options.duplicates != Duplicates::First).then(|| options.duplicates.as_str().to_owned());
     let external = External { source: digest, columns: from, keys: keys.named(), duplicates: policy };
     let track = Track::of_file(name, external, names, options.precision.clone())?;
-    let started = now();
+    let started = store.now();
     let mut order = Order::AsItIs;
     loop {
         let mut writer = store.writer(purpose)?;
@@ -206,7 +205,7 @@ pub fn import(
                     threads: 1,
                     batch_tokens: None,
                     started,
-                    finished: Some(now()),
+                    finished: Some(store.now()),
                     units: 1,
                     committed: 1,
                     rows,
@@ -236,8 +235,4 @@ fn check_columns(columns: &[(String, String)]) -> Result<(), ImportError> {
         }
     }
     Ok(())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -41,6 +41,7 @@ mod export;
 mod fixture;
 mod import;
 mod interrupt;
+mod markup;
 mod output;
 mod query;
 mod reference;
@@ -64,18 +65,18 @@ pub use output::{
     Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,
 };
 pub use query::{
-    ANSWER_COLUMNS, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY,
-    WideRows, answer_schema, wide_schema,
+    ANSWER_COLUMNS, AnswerRows, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows,
+    TRACKS_KEY, WideRows, answer_schema, wide_schema,
 };
-pub use reference::{FastaPiece, Reference, ReferenceError, read_fasta, sequence_digest};
+pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
     Variation, mean_and_deviation, study_report,
 };
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, Guard, Held, Lock, Medium,
-    MediumFile, ModelCopy, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model,
-    check_track, embedding_batch, remedy_of, score_batch,
+    MediumFile, ModelCopy, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch,
+    check_model, check_track, embedding_batch, remedy_of, score_batch,
 };
 pub use variants::{
     Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,

@@ -1,6 +1,7 @@
 //! Answers: from regions, variants and tracks to sorted rows.
 
 mod ahead;
+mod answer;
 mod filter;
 mod merge;
 mod plan;
@@ -10,6 +11,7 @@ mod source;
 mod wide;
 
 pub(crate) use ahead::guarded;
+pub use answer::AnswerRows;
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub use plan::{QueryPlan, Request};
@@ -22,9 +24,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
 use vestore_schema::{EMBEDDING_COLUMNS, KEY_COLUMNS, LAYER_COLUMN, STATUS_COLUMN, Track, embedding_type};
 
+pub(crate) const CONTIG_COLUMN: &str = "contig";
+pub(crate) const TRACK_COLUMN: &str = "track";
+
 /// Columns of an answer before the score columns: contig, 1-based position, alleles, model, track, status.
 pub const ANSWER_COLUMNS: [&str; 7] =
-    ["contig", KEY_COLUMNS[0], KEY_COLUMNS[1], KEY_COLUMNS[2], "model", "track", STATUS_COLUMN];
+    [CONTIG_COLUMN, KEY_COLUMNS[0], KEY_COLUMNS[1], KEY_COLUMNS[2], "model", TRACK_COLUMN, STATUS_COLUMN];
 
 /// Metadata key of an answer's tracks: name, id, model, recipe, columns of each, JSON.
 pub const TRACKS_KEY: &str = "vestore.tracks";

@@ -20,11 +20,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
-use vestore_schema::{Assembly, Contig, Region};
+use vestore_schema::{Assembly, Contig, Region, hexadecimal};
 
 use self::beside::{blocks, read_index, write_beside};
 use self::bgzf::{Blocks, Compression};
 use self::bytes::Bytes;
+pub use self::cache::cache_folder;
 use self::check::Check;
 pub(crate) use self::copy::copy_reference;
 pub use self::error::ReferenceError;
@@ -517,12 +518,6 @@ fn probe(path: &Path, file: &mut File) -> Result<Compression, ReferenceError> {
         None => Ok(Compression::of(&head)),
         Some(Foreign { name, remedy: _ }) => Err(ReferenceError::Foreign { path: path.into(), name }),
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The upper-case form of an IUPAC base letter, 0 for anything else.

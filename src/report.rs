@@ -21,7 +21,8 @@ pub use study::{
     Variation, mean_and_deviation,
 };
 
-use page::{escaped, section};
+use crate::markup::escaped;
+use page::section;
 use summary::Summary;
 
 /// The report of a study and its runs. A study that is not finished gives a report that says what is missing.

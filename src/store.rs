@@ -8,6 +8,7 @@ mod copies;
 mod disk;
 mod error;
 mod files;
+mod find;
 mod folders;
 mod keys;
 mod medium;
@@ -17,6 +18,7 @@ mod recovery;
 mod reference;
 mod remove;
 mod reports;
+mod row_keys;
 mod rows;
 mod segment;
 mod verify;
@@ -37,10 +39,12 @@ pub use disk::Disk;
 pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
+pub use row_keys::RowKeys;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;
 
 pub(crate) use blocks::Blocks;
+pub(crate) use find::find;
 pub(crate) use rows::round;
 
 pub(crate) use catalog::CATALOG;
@@ -277,6 +281,12 @@ impl Store {
     /// When the catalog cannot be read.
     pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
         self.catalog.read(|catalog| catalog.runs())
+    }
+
+    /// The time now, in seconds since 1970, by the clock of its medium.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.medium.now()
     }
 
     /// Takes the right to write, for `purpose` (the command, for whoever else wants to write).

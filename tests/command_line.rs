@@ -328,16 +328,35 @@ fn output_to_a_closed_pipe_ends_quietly() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = store(folder.path());
     said("score {} --model small --window 96 --device cpu --track t --region chr1:101-2900", &[&store]);
-    let mut child = command("query {} --format tsv", &[&store])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+    said(
+        "ablate {} --model small --window 96 --device cpu --score distance --track a --region chr1:101-110",
+        &[&store],
     );
+    let labels = folder.path().join("labels.csv");
+    let row = |row: String| format!("{row},{}\n", row.ends_with('A'));
+    let rows = ok("query {} chr1:101-110 --track a --format csv", &[&store]);
+    let rows = rows.lines().skip(1).map(|line| row(line.split(',').take(4).collect::<Vec<_>>().join(",")));
+    let table = format!("contig,position,reference,alternate,label\n{}", rows.collect::<String>());
+    std::fs::write(&labels, table).unwrap();
+    for (words, paths) in [
+        ("query {} --format tsv", &[&*store][..]),
+        // Verbs of the engine.
+        ("ablate {} --track a --summary", &[&store]),
+        ("ablate {} --track a --summary --format json", &[&store]),
+        (
+            "evaluate {} --labels {} --positive true --negative false --track a --resamples 100",
+            &[&store, &labels],
+        ),
+    ] {
+        assert!(!ok(words, paths).is_empty(), "{words}");
+        let mut child = command(words, paths)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !told.contains("vestore:"), "{words}: {told}");
+    }
 }

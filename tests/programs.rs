@@ -20,7 +20,7 @@ pub(crate) fn vestore() -> PathBuf {
     fresh(&vestore, &library, &[]);
     fresh(
         &vestore.with_file_name("vestore-ingest"),
-        &[&library[..], &["ingest/src"]].concat(),
+        &[&library[..], &["ingest/src", "src/cli/shared.rs", "src/cli/reference_arguments.rs"]].concat(),
         &["src/cli", "src/main.rs", "src/cli.rs"],
     );
     vestore

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type};
-use vestore::{Format, QueryPlan, Request, ScoreRow, Store, StoreError, write_rows};
+use arrow::datatypes::Float32Type;
+use vestore::{AnswerRows, Format, QueryPlan, Request, ScoreRow, Store, StoreError, write_rows};
 use vestore_schema::{Region, Table, Track, Variant};
 
 use crate::support::ScoreKind;
@@ -16,26 +16,16 @@ use crate::support::{Random, new_store, random_row, run, track, write};
 pub(crate) type Answer = Vec<(Variant, String, Vec<Option<f32>>, String)>;
 
 pub(crate) fn rows_of(store: &Store, batch: &RecordBatch) -> Answer {
-    let contigs = batch.column(0).as_dictionary::<Int32Type>();
-    let tracks = batch.column(5).as_dictionary::<Int32Type>();
-    let name = |column: &arrow::array::DictionaryArray<Int32Type>, row: usize| {
-        column.values().as_string::<i32>().value(column.keys().value(row) as usize).to_owned()
-    };
+    let rows = AnswerRows::of(batch);
     (0..batch.num_rows())
         .map(|row| {
-            let variant = Variant {
-                contig: store.assembly().resolve(&name(contigs, row)).unwrap(),
-                position: batch.column(1).as_primitive::<Int32Type>().value(row).cast_unsigned() - 1,
-                reference: batch.column(2).as_string::<i32>().value(row).into(),
-                alternate: batch.column(3).as_string::<i32>().value(row).into(),
-            };
+            let variant = rows.variant(store, row).unwrap();
             let scores = batch.columns()[7..]
                 .iter()
                 .map(|column| column.as_primitive::<Float32Type>())
                 .map(|column| column.is_valid(row).then(|| column.value(row)))
                 .collect();
-            let status = batch.column(6).as_string::<i32>().value(row).to_owned();
-            (variant, name(tracks, row), scores, status)
+            (variant, rows.track(row).to_owned(), scores, rows.status(row).to_owned())
         })
         .collect()
 }

@@ -12,8 +12,8 @@ use vestore::{Disk, Plan, PlanOptions, QueryPlan, Reference, Report, Request, St
 use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
 use vestore_ingest::{
     CPU_BATCH_TOKENS, ContigEnd, Device, EncoderScorer, Interrupt, Job, Kind, Model, ModelSource, Outcome,
-    Progress, Scorer, Strands, Tokenizer, WindowCutter, describe, encoder_cost, grid_window_start, new_run,
-    record_of, reverse_complement, unit_size,
+    Scorer, Strands, Tokenizer, WindowCutter, describe, encoder_cost, grid_window_start, new_run, record_of,
+    reverse_complement, unit_size,
 };
 use vestore_schema::{AblatedPart, Assembly, Dtype, Recipe, Region, StoreRecord, Track, Variant};
 
@@ -149,8 +149,7 @@ impl Bench {
         };
         let mut run = new_run(&job, "cpu", 0, Some(CPU_BATCH_TOKENS))?;
         let started = Instant::now();
-        let progress = Progress::new("variants", 0, 0, true);
-        let outcome = job.run(&scorer, vec![model], &mut writer, &mut run, &mut Report::new(), &progress)?;
+        let outcome = job.run(&scorer, vec![model], &mut writer, &mut run, &mut Report::new(), &())?;
         let seconds = started.elapsed().as_secs_f64();
         drop(writer);
         let mut found = vec![Vec::new(); columns.len()];

@@ -103,7 +103,7 @@ fn compare(
         device: Device::Cpu,
         save_every: u64::MAX,
         interrupted: &AtomicBool::new(false),
-        quiet: true,
+        progress: &(),
     };
     let Pretrained::Whole(ours) = pretrain(plan, data, &run)? else { bail!("interrupted") };
     let theirs = baseline(plan, &batches, start, python)?;

@@ -42,6 +42,15 @@ pub enum DeviceError {
 /// The one switch of TF32 that tch leaves: libtorch reads it when it starts.
 const TF32: &str = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
 
+/// How a device is called in records and on the command line: `cpu`, `cuda:0`.
+#[must_use]
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
 /// The devices that `text` names: `cpu`, `cuda` for every GPU that the driver shows, `cuda:1` for one, or
 /// `auto` for every GPU if there is one and the CPU otherwise. Never none.
 ///

@@ -40,6 +40,7 @@ mod genome;
 mod measure;
 mod model;
 mod pipeline;
+mod progress;
 mod random;
 mod seam;
 mod source;
@@ -62,7 +63,7 @@ pub use dataset::{
     LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,
     TaskKind, TuningTask,
 };
-pub use device::{DeviceError, devices, set_tf32, set_threads, threads};
+pub use device::{DeviceError, device_name, devices, set_tf32, set_threads, threads};
 pub use encoder::{
     CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, EncoderWindow, GPU_BATCH_TOKENS, GridWindow,
     TokenOutput, TokenPass, cost as encoder_cost, encoder_kinds, grid_window_start,
@@ -81,15 +82,15 @@ pub use model::checkpoint::{CheckpointError, Dtype};
 pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
 pub use model::error::ModelError;
 pub use model::files::model_files;
-pub use model::identity::hexadecimal;
 pub use model::layers::LayersError;
 pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{
-    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Progress, Stages, UNIT, estimate,
-    new_run, unit_size,
+    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Stages, UNIT, estimate, new_run,
+    unit_size,
 };
+pub use progress::Progress;
 pub use random::Random;
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
 pub use source::{record_of, source_of};

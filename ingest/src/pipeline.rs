@@ -7,12 +7,11 @@ mod cost;
 mod estimate;
 mod group;
 mod interrupt;
-mod progress;
 mod unit;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use vestore::{
@@ -23,13 +22,13 @@ use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Va
 
 use crate::ablation;
 use crate::model::error::ModelError;
+use crate::progress::Progress;
 use crate::seam::{Network, ScoreError, Scorer};
 use crate::work::{Row, Work};
 
 pub use cost::{ABLATION_UNIT, UNIT, unit_size};
 pub use estimate::{Estimate, estimate};
 pub use interrupt::Interrupt;
-pub use progress::Progress;
 
 use compute::{Computed, Engine, Numbers};
 use group::Group;
@@ -157,7 +156,7 @@ impl Job<'_> {
 
     /// Scores what is pending with `scorer` and copies of one model, one a device; commits unit by unit, and keeps
     /// `run` up to date in the catalog. Units are dealt to the devices in turn. Rows that turn out to carry
-    /// no score are listed in `report`.
+    /// no score are listed in `report`. `progress`, which the caller began, counts variants.
     ///
     /// # Errors
     /// When any stage fails; units committed before stay.
@@ -171,7 +170,7 @@ impl Job<'_> {
         writer: &mut Writer,
         run: &mut Run,
         report: &mut Report,
-        progress: &Progress,
+        progress: &dyn Progress,
     ) -> Result<Outcome, PipelineError>
     where
         S: Scorer,
@@ -209,7 +208,7 @@ impl Job<'_> {
             Ok::<_, PipelineError>(outcome)
         })?;
         outcome.interrupted = self.interrupted.is_set();
-        run.finished = (!outcome.interrupted).then(now);
+        run.finished = (!outcome.interrupted).then(|| self.store.now());
         writer.put_run(run)?;
         Ok(outcome)
     }
@@ -413,7 +412,7 @@ pub fn new_run(
         device: device.to_owned(),
         threads,
         batch_tokens,
-        started: now(),
+        started: job.store.now(),
         finished: None,
         units: job.plan.len().div_ceil(job.unit as u64),
         committed: 0,
@@ -421,10 +420,6 @@ pub fn new_run(
         remarks: Vec::new(),
         layers: Vec::new(),
     })
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Waits for a stage; a stage that panicked panics here.

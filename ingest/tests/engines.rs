@@ -8,8 +8,7 @@ use arrow::array::RecordBatch;
 use vestore::{Disk, Plan, QueryPlan, Reference, Report, Request, Store};
 use vestore_ingest::synthetic::SyntheticFamily;
 use vestore_ingest::{
-    Interrupt, Job, ModelSource, Outcome, Progress, Scorer, UNIT, describe, encoder_cost, new_run, record_of,
-    unit_size,
+    Interrupt, Job, ModelSource, Outcome, Scorer, UNIT, describe, encoder_cost, new_run, record_of, unit_size,
 };
 use vestore_schema::{Region, StoreRecord, Table, Track};
 
@@ -53,8 +52,7 @@ fn run(folder: &Path, devices: usize, bases: u32, ablation: bool) -> (Outcome, V
     };
     let models = (0..devices).map(|_| load(&source)).collect();
     let mut run = new_run(&job, "cpu", 1, Some(512)).expect("a run");
-    let progress = Progress::new("variants", 0, 0, true);
-    let outcome = job.run(&scorer, models, &mut writer, &mut run, &mut report, &progress).expect("rows");
+    let outcome = job.run(&scorer, models, &mut writer, &mut run, &mut report, &()).expect("rows");
     drop(writer);
     let rows = |table| {
         let plan = QueryPlan::new(&store, &Request { table, ..Request::default() }).expect("a query");

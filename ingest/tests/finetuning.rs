@@ -127,7 +127,7 @@ impl Bench {
             device: Device::Cpu,
             save_every: 1_000,
             interrupted: &AtomicBool::new(interrupted),
-            quiet: true,
+            progress: &(),
         };
         finetune(plan, &data, &run)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use vestore::{Disk, Plan, QueryPlan, Reference, Report, Request, Store, TextFormat, write_text};
 use vestore_ingest::{
-    AblatedPart, Cost, Interrupt, Job, Outcome, Progress, Scorer, Strands, new_run, summarize, unit_size,
+    AblatedPart, Cost, Interrupt, Job, Outcome, Scorer, Strands, new_run, summarize, unit_size,
 };
 use vestore_schema::{Digest, Dtype, Model, Recipe, Region, StoreRecord, Table, Track};
 
@@ -79,9 +79,7 @@ fn run(store: &Store, track: &Track, scorer: &Outcomes, bases: u32, ablation: bo
     };
     let mut run = new_run(&job, "cpu", 1, None).expect("a run");
     let mut writer = store.writer("test").expect("the lock");
-    let progress = Progress::new("variants", 0, 0, true);
-    job.run(scorer, vec![Convolutions::new(BLOCKS)], &mut writer, &mut run, &mut report, &progress)
-        .expect("rows")
+    job.run(scorer, vec![Convolutions::new(BLOCKS)], &mut writer, &mut run, &mut report, &()).expect("rows")
 }
 
 fn tsv(store: &Store, table: Table) -> String {

@@ -71,7 +71,7 @@ impl Bench {
             device: Device::Cpu,
             save_every: 1_000,
             interrupted,
-            quiet: true,
+            progress: &(),
         };
         pretrain(plan, &data, &run)
     }

@@ -1,8 +1,9 @@
 //! SHA-256 digests, written as 64 hexadecimal digits.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest.
@@ -17,10 +18,10 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of a value's canonical JSON: keys sorted, no white space.
+    /// The digest of a value's [`canonical_json`].
     #[must_use]
-    pub fn of_json(value: &serde_json::Value) -> Self {
-        Self::of(value.to_string().as_bytes())
+    pub fn of_json(value: &Value) -> Self {
+        Self::of(canonical_json(value).as_bytes())
     }
 
     /// Reads 64 hexadecimal digits.
@@ -44,6 +45,37 @@ impl Digest {
     }
 }
 
+/// JSON with sorted keys and no white space, whatever map the JSON library was built with.
+#[must_use]
+pub fn canonical_json(value: &Value) -> String {
+    match value {
+        Value::Object(object) => {
+            let mut pairs: Vec<(&String, &Value)> = object.iter().collect();
+            pairs.sort_unstable_by_key(|(key, _)| *key);
+            let pairs: Vec<String> = pairs
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::String(key.clone()), canonical_json(value)))
+                .collect();
+            format!("{{{}}}", pairs.join(","))
+        }
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(canonical_json).collect();
+            format!("[{}]", values.join(","))
+        }
+        plain => plain.to_string(),
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 impl From<[u8; 32]> for Digest {
     fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -52,7 +84,7 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hexadecimal(&self.0))
     }
 }
 
@@ -78,6 +110,8 @@ impl TryFrom<String> for Digest {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -90,8 +124,22 @@ mod tests {
     }
 
     #[test]
-    fn json_is_canonical_whatever_the_order_of_keys() {
-        let a: serde_json::Value = serde_json::from_str(r#"{"b": 1, "a": {"d": 2, "c": 3}}"#).unwrap();
-        assert_eq!(a.to_string(), r#"{"a":{"c":3,"d":2},"b":1}"#);
+    fn canonical_json_has_known_bytes() {
+        let value = json!({
+            "rates": [1e-4, 0.1, 3.0, 1e21, 1e-7, -0.0],
+            "counts": [600, u64::MAX, -1],
+            "é": ["\u{7f}", "\n\u{1}", "日本\u{2028}", "\"\\/"],
+            "b": { "z": null, "a": true, "A": [] },
+        });
+        let expected = concat!(
+            r#"{"b":{"A":[],"a":true,"z":null},"counts":[600,18446744073709551615,-1],"#,
+            r#""rates":[0.0001,0.1,3.0,1e+21,1e-7,-0.0],"é":[""#,
+            "\u{7f}",
+            r#"","\n\u0001","日本"#,
+            "\u{2028}",
+            r#"","\"\\/"]}"#
+        );
+        assert_eq!(canonical_json(&value), expected);
+        assert_eq!(Digest::of_json(&value), Digest::of(expected.as_bytes()));
     }
 }

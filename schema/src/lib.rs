@@ -16,7 +16,7 @@ mod version;
 
 pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
-pub use digest::Digest;
+pub use digest::{Digest, canonical_json, hexadecimal};
 pub use locus::{LocusError, Region};
 pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, TokenizerKind};
 pub use record::{RecordError, ancestors};

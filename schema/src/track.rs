@@ -35,12 +35,39 @@ pub enum Dtype {
 }
 
 impl Strands {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Both, Self::Forward];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Forward => "forward",
+        }
+    }
+
     /// How many strands are read.
     #[must_use]
     pub fn count(self) -> usize {
         match self {
             Self::Both => 2,
             Self::Forward => 1,
+        }
+    }
+}
+
+impl Dtype {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
         }
     }
 }
@@ -105,10 +132,9 @@ impl Recipe {
         if self.strands == Strands::Forward {
             name.push_str(".forward");
         }
-        match self.dtype {
-            Dtype::F32 => {}
-            Dtype::Tf32 => name.push_str(".tf32"),
-            Dtype::Bf16 => name.push_str(".bf16"),
+        if self.dtype != Dtype::default() {
+            name.push('.');
+            name.push_str(self.dtype.as_str());
         }
         if let Some(step) = &self.precision {
             name.push_str(".p");
@@ -266,15 +292,11 @@ impl Track {
             Strands::Both => "both strands",
             Strands::Forward => "forward strand",
         };
-        let dtype = match self.recipe.dtype {
-            Dtype::F32 => "f32",
-            Dtype::Tf32 => "tf32",
-            Dtype::Bf16 => "bf16",
-        };
         format!(
-            "{}, window {} bp, {strands}, {dtype}{precision}",
+            "{}, window {} bp, {strands}, {}{precision}",
             self.recipe.scores.join("+"),
-            self.recipe.window
+            self.recipe.window,
+            self.recipe.dtype.as_str()
         )
     }
 }
@@ -332,6 +354,41 @@ mod tests {
         let keys = External { keys: vec!["position=hg19_pos".to_owned()], ..source.clone() };
         let mean = External { duplicates: Some("mean".to_owned()), ..source.clone() };
         assert!(id(&source) != id(&keys) && id(&source) != id(&mean) && id(&keys) != id(&mean));
+    }
+
+    /// Of tracks that earlier versions made.
+    #[test]
+    fn ids_are_those_of_stores_written_so_far() {
+        let digest = |text: &str| Digest::parse(text).unwrap();
+        let model = digest("4667a412d1f8c9ad7cc6459f3bb520114e01797fad5cfbf67dbf678576ef01a6");
+        let llr = Recipe { scores: vec!["llr".to_owned()], window: 96, ..recipe() };
+        assert_eq!(
+            Track::new("scored", "small", model, llr, columns()).unwrap().id.to_string(),
+            "913ee9e7694f8acf740e2bbe78d900d3d4f540e5a1d8c7370b79a14e972ac413"
+        );
+        let plain = External {
+            source: digest("d4b4e6f8053ce2e46d7f48b2f8af03d712f26e7bec4349a256506c333d0a5d29"),
+            columns: vec!["first".to_owned(), "second".to_owned()],
+            keys: Vec::new(),
+            duplicates: None,
+        };
+        assert_eq!(
+            Track::of_file("imported", plain.clone(), plain.columns, None).unwrap().id.to_string(),
+            "f3af805a883a7ed523705624e39de07399332c6e45ee7fd7d62190e92d6389e1"
+        );
+        let whole = External {
+            source: digest("f50f574e8b02af13e499245913a1452d735afa3ef00a7755f0a22a4b728c8222"),
+            columns: vec!["größe".to_owned()],
+            keys: vec!["position=position".to_owned()],
+            duplicates: Some("mean".to_owned()),
+        };
+        assert_eq!(
+            Track::of_file("b", whole, vec!["x".to_owned()], Some("0.001".to_owned()))
+                .unwrap()
+                .id
+                .to_string(),
+            "3f7e7a0ea14d9f63a654011521549832e717d22aef7bc9cf52942c9b02960bab"
+        );
     }
 
     #[test]

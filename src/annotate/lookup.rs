@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::datatypes::Float32Type;
 use vestore_schema::Segment;
 
 use super::chunk::{Chunk, Wanted};
 use crate::export::InfoField;
 use crate::query::{QueryPlan, SegmentReader};
-use crate::store::StoreError;
+use crate::store::{RowKeys, StoreError};
 
 /// Segments that are kept open from one chunk to the next.
 const OPEN: usize = 64;
@@ -100,26 +100,26 @@ fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
 /// Takes over the values of the rows of `batch` that are `wanted`; gives how many of `wanted` come before
 /// the end of the batch.
 fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &mut Chunk) -> usize {
-    let positions: &[i32] = batch.column(0).as_primitive::<Int32Type>().values();
-    let (references, alternates) = (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
+    let keys = RowKeys::of(batch);
+    let positions = keys.positions();
+    let alleles = |row: usize| {
+        let (reference, alternate) = keys.alleles(row);
+        (reference.as_bytes(), alternate.as_bytes())
+    };
     let scores: Vec<&Float32Array> =
         batch.columns()[KEYS..].iter().map(|column| column.as_primitive::<Float32Type>()).collect();
     let mut row = 0;
     for (number, wanted) in wanted.iter().enumerate() {
         row += gallop(&positions[row..], wanted.position());
         let key = chunk.alleles(*wanted);
-        let here = |row: usize| {
-            positions[row].cast_unsigned() == wanted.position()
-                && (references.value(row).as_bytes(), alternates.value(row).as_bytes()) < key
-        };
+        let here = |row: usize| keys.position(row) == wanted.position() && alleles(row) < key;
         while row < positions.len() && here(row) {
             row += 1;
         }
         if row == positions.len() {
             return number;
         }
-        let found = positions[row].cast_unsigned() == wanted.position()
-            && (references.value(row).as_bytes(), alternates.value(row).as_bytes()) == key;
+        let found = keys.position(row) == wanted.position() && alleles(row) == key;
         if found {
             chunk.set_found(wanted.allele);
             for (field, score) in fields.iter().zip(&scores) {

@@ -7,24 +7,24 @@ use std::process::ExitCode;
 use noodles::bgzf;
 use vestore::{FileForm, FileFormat, Output, OutputRules, QueryPlan, Request, VariantForm, annotate};
 
-use super::Usage;
-use super::output::{counted, inputs, say, warn};
-use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::output::inputs;
+use super::reference_arguments::{RefMismatchArguments, ReferenceArguments};
+use super::shared::{Usage, plural, say, warn};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// VCF or BCF to annotate, plain or compressed, in any order; `-` is stdin
+    /// VCF or BCF to annotate, plain or compressed, in any order; `-` reads stdin
     #[arg(value_name = "IN.vcf[.gz]|IN.bcf")]
     input: PathBuf,
-    /// Where it goes: `.vcf`, `.vcf.gz` or `.vcf.bgz`, for BCF `.bcf`, or `-` for stdout, uncompressed
+    /// Annotated file: `.vcf`, `.vcf.gz`, `.vcf.bgz` or `.bcf`; `-` writes uncompressed to stdout
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Only scores of this track; may be repeated
+    /// Add only the scores of this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
-    /// Replace OUT if it exists
+    /// Overwrite OUT if it exists
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -67,14 +67,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     warn(&annotated.warnings);
     say(format_args!(
         "{}, {}, of which {} have a row",
-        counted(annotated.records, "record"),
-        counted(annotated.alleles, "alternate allele"),
+        plural(annotated.records, "record"),
+        plural(annotated.alleles, "alternate allele"),
         annotated.found
     ));
     if annotated.unknown_contigs > 0 {
         say(format_args!(
             "{} on contigs that are not in the reference",
-            counted(annotated.unknown_contigs, "record")
+            plural(annotated.unknown_contigs, "record")
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::shared::{plural, say, writer};
 use indicatif::ProgressBar;
 use vestore::Store;
-
-use super::output::{counted, say};
-use super::writer;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// Also rewrite segments of older format versions
+    /// Rewrite segments of older format versions too
     #[arg(long)]
     upgrade: bool,
     /// Hide the progress bar
@@ -23,7 +21,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store)?;
-    let mut writer = writer(&store, &format!("vestore compact {}", arguments.store.display()))?;
+    let mut writer = writer(&store)?;
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let progress = |rows: u64| {
         bar.set_message(format!("{rows} rows merged"));
@@ -34,11 +32,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let done = done?;
     say(format_args!(
         "{} of {} and {} merged into {} of {}",
-        counted(done.before, "segment"),
-        counted(done.rows, "row"),
-        counted(done.bytes_before, "byte"),
+        plural(done.before, "segment"),
+        plural(done.rows, "row"),
+        plural(done.bytes_before, "byte"),
         done.after,
-        counted(done.bytes_after, "byte")
+        plural(done.bytes_after, "byte")
     ));
     if done.before > 0 {
         say(format_args!("old files are deleted by the first write after 10 minutes"));

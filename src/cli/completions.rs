@@ -9,7 +9,7 @@ use super::verbs;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Shell to write a script for
+    /// Shell that reads the script
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -4,35 +4,35 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{Diff, Output, OutputRules, Store, StoreError, diff, scatter};
+use vestore::{Diff, Output, OutputRules, Store, diff, scatter};
 
-use super::model::ListFormat;
-use super::output::{inputs, print, say};
-use super::{Usage, regions};
+use super::output::inputs;
+use super::regions;
+use super::shared::{ListFormat, Usage, print, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// The track to compare with
+    /// Baseline track
     #[arg(value_name = "TRACK")]
     first: String,
-    /// The track that is compared; differences are this one minus the first
+    /// Track to compare; differences are this track minus the first
     #[arg(value_name = "TRACK")]
     second: String,
-    /// Only here, such as `17:43,044,295-43,125,483`, 1-based inclusive
+    /// Regions to compare, such as `17:43,044,295-43,125,483` (1-based inclusive); everywhere without any
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
-    /// Score column; the first that both tracks have without it
+    /// Compare this score column; by default the first that both tracks have
     #[arg(long, value_name = "COLUMN")]
     score: Option<String>,
-    /// How it is written
+    /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
-    /// Also draw a scatter plot, as SVG
+    /// Draw a scatter plot (SVG) too
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Replace the plot if it exists
+    /// Overwrite the plot if it exists
     #[arg(long)]
     force: bool,
 }
@@ -43,16 +43,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let inputs = inputs(&store, []);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let plot = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
-    let tracks = store.snapshot()?.tracks;
-    let columns = |name: &str| {
-        let track = tracks.iter().find(|track| track.name == name);
-        track.map(|track| track.columns.clone()).ok_or_else(|| StoreError::Unknown {
-            kind: "track",
-            name: name.to_owned(),
-            known: tracks.iter().map(|track| track.name.clone()).collect(),
-        })
-    };
-    let (first, second) = (columns(&arguments.first)?, columns(&arguments.second)?);
+    let snapshot = store.snapshot()?;
+    let [first, second] =
+        [snapshot.track(&arguments.first)?, snapshot.track(&arguments.second)?].map(|track| &track.columns);
     let Some(column) =
         arguments.score.clone().or_else(|| first.iter().find(|name| second.contains(name)).cloned())
     else {

@@ -16,7 +16,7 @@ const ENGINE: &str = "vestore-ingest";
 /// What the engine reads by itself.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// `--help` says what it takes
+    /// Arguments of the engine; see `--help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(super) rest: Vec<OsString>,
 }

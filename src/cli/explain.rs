@@ -3,15 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::Float32Type;
-use vestore::{ANSWER_COLUMNS, QueryPlan, Request, Snapshot, Store, StoreError};
+use vestore::{AnswerRows, QueryPlan, Request, Snapshot, Store};
 use vestore_schema::{Model, Region, Track, Variant};
 
-use super::Usage;
-use super::output::{print, say};
 use super::places::Places;
-use super::reference::ReferenceArguments;
+use super::reference_arguments::ReferenceArguments;
+use super::shared::{Usage, print, say};
 
 /// Bases shown on each side of the variant.
 const SHOWN: u32 = 20;
@@ -22,7 +19,7 @@ pub(super) struct Arguments {
     store: PathBuf,
     /// Variant such as `17-43044295-G-A`
     variant: String,
-    /// Name of the track
+    /// Explain the row of this track
     #[arg(long, value_name = "NAME")]
     track: String,
     #[command(flatten)]
@@ -40,11 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .into());
     };
     let snapshot = store.snapshot()?;
-    let Some(track) = snapshot.tracks.iter().find(|track| track.name == arguments.track) else {
-        let known = snapshot.tracks.iter().map(|track| track.name.clone()).collect();
-        let name = arguments.track.clone();
-        return Err(StoreError::Unknown { kind: "track", name, known }.into());
-    };
+    let track = snapshot.track(&arguments.track)?;
     line("variant", &variant.display(store.assembly()).to_string())?;
     line("track", &format!("{}, id {}", track.name, track.id))?;
     match &track.external {
@@ -133,13 +126,11 @@ fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<Exi
         let batch = batch?;
         for row in 0..batch.num_rows() {
             found = true;
-            line("status", batch.column(ANSWER_COLUMNS.len() - 1).as_string::<i32>().value(row))?;
-            for (field, column) in
-                batch.schema().fields().iter().zip(batch.columns()).skip(ANSWER_COLUMNS.len())
-            {
-                let scores = column.as_primitive::<Float32Type>();
-                let value = if scores.is_valid(row) { scores.value(row).to_string() } else { "-".to_owned() };
-                line("", &format!("{:<16}{value}", field.name()))?;
+            let rows = AnswerRows::of(&batch);
+            line("status", rows.status(row))?;
+            for column in &track.columns {
+                let value = rows.score(column, row).map_or_else(|| "-".to_owned(), |score| score.to_string());
+                line("", &format!("{column:<16}{value}"))?;
             }
         }
     }

@@ -11,8 +11,9 @@ use vestore::{
     write_indexed_text, write_rows, write_text,
 };
 
-use super::output::{Text, counted, inputs, say};
-use super::{ReadArguments, Usage, regions};
+use super::output::{Text, inputs};
+use super::shared::{Usage, one_of, plural, say};
+use super::{ReadArguments, regions};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -20,28 +21,26 @@ pub(super) struct Arguments {
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,
-    /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive; without any, all rows
+    /// Regions to export, such as `17:43,044,295-43,125,483` (1-based inclusive); all rows without any
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
-    /// How rows are written; as the name of -o says without it
+    /// Write in this format; by default the extension of -o decides
     #[arg(long, value_enum)]
     format: Option<ExportFormat>,
-    /// Only this track; may be repeated
+    /// Export only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
-    /// The score column of bedgraph and bigwig; the track's first without it
+    /// Write this score column to bedgraph and bigwig; by default the first of the track
     #[arg(long, value_name = "COLUMN")]
     score: Option<String>,
-    /// What stands for the alleles of one position in bedgraph and bigwig: the value of largest absolute
-    /// size, or the mean
-    #[arg(long, value_enum, default_value_t = Value::Extreme)]
-    value: Value,
-    /// The file to write; `-` is stdout (Arrow goes there as a stream). Text is
-    /// compressed (BGZF) when it ends in `.gz` or `.bgz`, and tsv and vcf are indexed for tabix then; parquet becomes a Hive-partitioned folder when it is a
-    /// folder or ends in `/`
+    /// Summarize the alleles of a position in bedgraph and bigwig by the value of largest absolute size, or by the mean
+    #[arg(long, default_value = "extreme", value_parser = one_of(&PositionValue::ALL, PositionValue::as_str))]
+    value: PositionValue,
+    /// Write to this file; `-` writes to stdout (Arrow as a stream). `.gz` and `.bgz` compress text (BGZF) and index tsv
+    /// and vcf for tabix; with parquet, a folder or a name that ends in `/` becomes a Hive-partitioned folder
     #[arg(short, value_name = "PATH")]
     output: PathBuf,
-    /// Replace the file if it exists, or the folder if an export wrote all that it holds
+    /// Overwrite the file if it exists, or the folder if it contains only an export
     #[arg(long)]
     force: bool,
 }
@@ -54,12 +53,6 @@ enum ExportFormat {
     Vcf,
     Bedgraph,
     Bigwig,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Value {
-    Extreme,
-    Mean,
 }
 
 impl ExportFormat {
@@ -125,7 +118,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             output.refuse_terminal(if format == Format::Parquet { "Parquet" } else { "Arrow" })?;
             let rows = write_rows(format, plan.schema(), plan.rows(), &mut output)?;
             output.finish()?;
-            say(format_args!("{} written to {}", counted(rows, "row"), path.display()));
+            say(format_args!("{} written to {}", plural(rows, "row"), path.display()));
             return Ok(ExitCode::SUCCESS);
         }
         ExportFormat::Tsv | ExportFormat::Vcf => {
@@ -173,10 +166,7 @@ fn by_position(
         ))
         .into());
     }
-    let value = match arguments.value {
-        Value::Extreme => PositionValue::Extreme,
-        Value::Mean => PositionValue::Mean,
-    };
+    let value = arguments.value;
     let path = arguments.output.as_path();
     if format == ExportFormat::Bedgraph {
         let mut output = Text::new(Output::create(Some(path), rules)?, zipped);
@@ -199,7 +189,7 @@ fn hive(plan: &QueryPlan, path: &Path, rules: &OutputRules<'_>) -> anyhow::Resul
     let output = OutputFolder::create(path, rules, hive_contents)?;
     let rows = write_hive(plan, &plan.store().snapshot()?.models, output.folder())?;
     output.finish()?;
-    say(format_args!("{} written to {}", counted(rows, "row"), path.display()));
+    say(format_args!("{} written to {}", plural(rows, "row"), path.display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use indicatif::ProgressBar;
 use vestore::{Duplicates, ImportOptions, import};
 
-use super::Usage;
-use super::output::{inputs, say, warn};
-use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::output::inputs;
+use super::reference_arguments::{RefMismatchArguments, ReferenceArguments};
+use super::shared::{Usage, note_format, one_of, plural, say, typed, warn};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -17,24 +17,23 @@ pub(super) struct Arguments {
     /// Name of the new track
     #[arg(long, value_name = "NAME")]
     track: String,
-    /// Table of scores: VCF (INFO fields), TSV or CSV with named columns, or Parquet; positions 1-based; `-` is
-    /// stdin
+    /// Table of scores: VCF (INFO fields), TSV or CSV with named columns, or Parquet; positions are 1-based; `-` reads stdin
     file: PathBuf,
-    /// Score columns or INFO fields, separated by commas; `NAME=COLUMN` renames. All columns of numbers
-    /// without it. `contig=`, `position=`, `reference=` and `alternate=` name the columns of the variant
+    /// Import these score columns or INFO fields, separated by commas; by default all columns of numbers. `NAME=COLUMN`
+    /// renames; `contig=`, `position=`, `reference=` and `alternate=` name the columns of the variant
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Round scores to multiples of this step; lossless without it
+    /// Round scores to multiples of this step; lossless by default
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
-    /// Which score counts where one variant has several: the first in the file, none (an error), or their mean,
-    /// in which equal rows count once
-    #[arg(long, value_enum, default_value_t = DuplicatesArgument::First)]
-    duplicates: DuplicatesArgument,
-    /// List what was left out, what cannot be scored, and variants with several scores, as TSV
+    /// Resolve different scores of one variant: keep the first in the file, fail, or store their mean, in which equal
+    /// rows count once
+    #[arg(long, default_value = "first", value_parser = one_of(&Duplicates::ALL, Duplicates::as_str))]
+    duplicates: Duplicates,
+    /// List skipped records, variants without a score, and variants with several scores, as TSV
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Replace the file of --report even if it is not a report
+    /// Overwrite the file of --report even if it is not a report
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -44,23 +43,6 @@ pub(super) struct Arguments {
     /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum DuplicatesArgument {
-    First,
-    Fail,
-    Mean,
-}
-
-impl From<DuplicatesArgument> for Duplicates {
-    fn from(argument: DuplicatesArgument) -> Self {
-        match argument {
-            DuplicatesArgument::First => Self::First,
-            DuplicatesArgument::Fail => Self::Fail,
-            DuplicatesArgument::Mean => Self::Mean,
-        }
-    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -78,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let options = ImportOptions {
         columns: arguments.columns.iter().map(split).collect(),
-        duplicates: arguments.duplicates.into(),
+        duplicates: arguments.duplicates,
         report: arguments.report.clone(),
         force: arguments.force,
         inputs: inputs(&store, [Some(arguments.file.as_path())]),
@@ -86,10 +68,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         spill_folder: None,
         ref_mismatch: arguments.ref_mismatch.ref_mismatch,
     };
-    super::note_format(&store);
+    note_format(&store);
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-    let purpose = format!("vestore import {} --track {}", arguments.store.display(), arguments.track);
-    let done = import(&store, &arguments.track, &arguments.file, &options, &purpose, |rows| {
+    let done = import(&store, &arguments.track, &arguments.file, &options, &typed(), |rows| {
         bar.set_message(format!("{rows} rows read"));
         bar.tick();
     });
@@ -101,20 +82,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let count = done.report.conflicts;
         let (rows, differ) = if count == 1 { ("row", "differs") } else { ("rows", "differ") };
         let kept = match arguments.duplicates {
-            DuplicatesArgument::Mean => "their mean is kept",
+            Duplicates::Mean => "their mean is kept",
             _ => "the first with a finite score is kept; choose with --duplicates",
         };
         say(format_args!("{count} duplicate {rows} {differ} in score ({first}): {kept}"));
     }
     if done.without_score > 0 {
-        say(format_args!("{} rows without any score left out", done.without_score));
+        say(format_args!("{} without any score left out", plural(done.without_score, "row")));
     }
     if done.sorted {
         say(format_args!("the rows were sorted first"));
     }
     say(format_args!(
-        "{} rows written to track {} with columns {}",
-        done.rows,
+        "{} written to track {} with columns {}",
+        plural(done.rows, "row"),
         done.track.name,
         done.track.columns.join(", ")
     ));

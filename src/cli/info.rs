@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use vestore_schema::{Segment, Status, Table};
 
 use super::ReadArguments;
-use super::output::print;
+use super::shared::print;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use vestore::{Disk, Reference, Store, check_output_folder};
 use vestore_schema::StoreRecord;
 
-use super::output::{counted, say};
 use super::reference::absolute;
+use super::shared::{plural, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -17,10 +17,10 @@ pub(super) struct Arguments {
     /// Reference genome: FASTA, plain or BGZF; missing indexes are built
     #[arg(long, value_name = "REF.fa[.gz]")]
     reference: PathBuf,
-    /// What the reference is called, such as `GRCh38`
+    /// Name the reference, such as `GRCh38`
     #[arg(long, value_name = "NAME")]
     assembly: Option<String>,
-    /// Keep a copy of the reference in the store (BGZF), so that the store can be moved by itself
+    /// Copy the reference into the store (BGZF), so that the store can be moved alone
     #[arg(long)]
     copy: bool,
 }
@@ -52,8 +52,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     say(format_args!(
         "{}: a store for {}, {}",
         arguments.store.display(),
-        counted(contigs as u64, "contig"),
-        counted(bases, "base")
+        plural(contigs as u64, "contig"),
+        plural(bases, "base")
     ));
     Ok(ExitCode::SUCCESS)
 }

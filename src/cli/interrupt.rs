@@ -2,8 +2,7 @@
 
 use anyhow::Context;
 
-/// What shells report for a program that SIGINT ended.
-const INTERRUPTED: i32 = 130;
+use super::shared::INTERRUPTED;
 
 /// Ends the program when the user wants to stop. What it was writing to a store is left as by a crash, which the next
 /// writer cleans up.
@@ -11,7 +10,7 @@ pub(super) fn watch() -> anyhow::Result<()> {
     #[expect(clippy::exit, reason = "the thread that hears of signals cannot return from main")]
     vestore::on_interrupt(|| {
         vestore::remove_unfinished_outputs();
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     })
     .context("cannot watch for interrupts")
 }

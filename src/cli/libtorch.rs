@@ -21,7 +21,7 @@ pub(super) const VARIABLE: &str = "LD_LIBRARY_PATH";
 /// variable holds already.
 pub(super) fn library_path(programs: &Path) -> anyhow::Result<OsString> {
     let beside = programs.join("lib");
-    let cache = cache();
+    let cache = vestore::cache_folder();
     let mut remarks = String::new();
     let cached = cache.as_ref().map(|cache| cache.join(format!("libtorch-{VERSION}-cpu/lib")));
     let inherited = env::var_os(VARIABLE).unwrap_or_default();
@@ -65,14 +65,6 @@ const SYSTEM: [&str; 5] = ["/lib", "/usr/lib", "/usr/local/lib", "/usr/lib/x86_6
 
 fn holds(folder: &Path) -> bool {
     folder.join(LIBRARY).is_file()
-}
-
-/// The cache of `scripts/libtorch.py`.
-fn cache() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("VESTORE_CACHE").or_else(|| {
-        Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("vestore"))
-    })
 }
 
 /// Why the libraries in a folder of a cache are not to be trusted, if they are not: somebody else could have put them

@@ -10,7 +10,7 @@ use clap::Command;
 use clap_mangen::Man;
 use vestore::{Output, OutputRules, check_output_folder};
 
-use super::output::{counted, say};
+use super::shared::{plural, say};
 use super::verbs;
 
 #[derive(clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     /// Folder for the pages, such as `~/.local/share/man/man1`; created if missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Replace pages that exist
+    /// Overwrite pages that exist
     #[arg(long)]
     force: bool,
 }
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_output_folder(folder, &[])?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let pages = write(&command, folder, arguments.force)?;
-    say(format_args!("{} written to {}", counted(pages, "page"), folder.display()));
+    say(format_args!("{} written to {}", plural(pages, "page"), folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{Store, StoreError};
+use vestore::Store;
 use vestore_schema::{Architecture, EncoderRecord, Model, TokenizerKind, check_name};
 
-use super::output::{print, say};
-use super::{engine, writer};
+use super::engine;
+use super::shared::{ListFormat, print, say, writer};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     store: PathBuf,
     /// Name of a model
     name: Option<String>,
-    /// How it is written
+    /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
 }
@@ -43,7 +43,7 @@ pub(super) struct RenameArguments {
     /// Name of the model
     #[arg(value_name = "OLD")]
     old: String,
-    /// Its new name
+    /// New name of the model
     #[arg(value_name = "NEW")]
     new: String,
 }
@@ -56,13 +56,6 @@ pub(super) struct RemoveArguments {
     name: String,
 }
 
-/// How lists are written.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum ListFormat {
-    Table,
-    Json,
-}
-
 pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     let (arguments, whole) = match verb {
         Verb::Add(arguments) => return engine::run(&[OsString::from("model"), "add".into()], arguments.rest),
@@ -70,26 +63,22 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Show(arguments) => (arguments, true),
         Verb::Rename(RenameArguments { store, old, new }) => {
             check_name(&new)?;
-            let purpose = format!("vestore model rename {} {old} {new}", store.display());
-            writer(&Store::open(&store)?, &purpose)?.rename_model(&old, &new)?;
+            writer(&Store::open(&store)?)?.rename_model(&old, &new)?;
             say(format_args!("model `{old}` is now `{new}`; its tracks keep their names"));
             return Ok(ExitCode::SUCCESS);
         }
         Verb::Remove(RemoveArguments { store, name }) => {
-            let purpose = format!("vestore model remove {} {name}", store.display());
-            writer(&Store::open(&store)?, &purpose)?.remove_model(&name)?;
+            writer(&Store::open(&store)?)?.remove_model(&name)?;
             say(format_args!("model `{name}` removed"));
             return Ok(ExitCode::SUCCESS);
         }
     };
     let store = Store::open(&arguments.store)?;
     let snapshot = store.snapshot()?;
-    let known: Vec<String> = snapshot.models.iter().map(|model| model.name.clone()).collect();
-    let mut models = snapshot.models.clone();
-    if let Some(name) = &arguments.name {
-        models.retain(|model| model.name == *name);
-        anyhow::ensure!(!models.is_empty(), StoreError::Unknown { kind: "model", name: name.clone(), known });
-    }
+    let models = match &arguments.name {
+        Some(name) => vec![snapshot.model(name)?.clone()],
+        None => snapshot.models.clone(),
+    };
     if arguments.format == ListFormat::Json {
         print(format_args!("{}", serde_json::to_string_pretty(&models)?))?;
         return Ok(ExitCode::SUCCESS);

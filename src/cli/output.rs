@@ -1,42 +1,10 @@
-//! What the command line prints, and what it reads besides what it was given by name.
+//! The files that a command reads, and text on its way out.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use noodles::bgzf;
 use vestore::{Output, OutputError, Store};
-
-/// Prints a remark.
-pub(super) fn say(text: fmt::Arguments<'_>) {
-    // Nobody may be reading; the work goes on all the same.
-    let _ = writeln!(io::stderr().lock(), "{}", vestore::visible_lines(&text.to_string()));
-}
-
-/// A number of things for people: `1 contig`, `300,000 bases`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    format!("{text} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Prints warnings, also where everything else is to be quiet.
-pub(super) fn warn(warnings: &[String]) {
-    for warning in warnings {
-        say(format_args!("warning: {warning}"));
-    }
-}
-
-/// Prints a line of data.
-pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{}", vestore::visible_lines(&text.to_string()))
-}
 
 /// The files that a command reads: those that were `named`, and the store's reference.
 pub(super) fn inputs<'a>(

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
+use super::shared::{say, warn};
 use vestore::{Allele, Normalized, Plan, PlanOptions, RefMismatch, Report, Store, normalize, read_bed};
 use vestore_schema::{Assembly, LocusError, Region, Variant};
-
-use super::output::{say, warn};
 
 /// Regions and variants, as asked.
 #[derive(Default)]

@@ -4,18 +4,19 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use vestore::{
-    ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan, Request,
-    Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
+    AnswerRows, ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan,
+    Request, Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
 };
 use vestore_schema::{Table, Variant};
 
-use super::output::{Text, counted, inputs, print, say};
+use super::ReadArguments;
+use super::output::{Text, inputs};
 use super::places::Places;
-use super::reference::{RefMismatchArguments, ReferenceArguments};
-use super::{ReadArguments, Usage};
+use super::reference_arguments::{RefMismatchArguments, ReferenceArguments};
+use super::shared::{Usage, plural, print, say};
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -24,57 +25,56 @@ pub(super) struct Arguments {
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,
-    /// Regions such as `17:43,044,295-43,125,483`, 1-based inclusive, or variants such as
-    /// `17-43044295-G-A`; without any, all rows
+    /// Regions such as `17:43,044,295-43,125,483` (1-based inclusive) or variants such as `17-43044295-G-A`; all rows
+    /// without any
     #[arg(value_name = "REGION|VARIANT")]
     places: Vec<String>,
-    /// Regions from a BED file (0-based half-open)
+    /// Read regions from a BED file (0-based half-open)
     #[arg(long, value_name = "FILE")]
     bed: Option<PathBuf>,
-    /// Variants from a VCF or BCF file
+    /// Read variants from a VCF or BCF file
     #[arg(long, value_name = "FILE")]
     variants: Option<PathBuf>,
     #[command(flatten)]
     ref_mismatch: RefMismatchArguments,
     #[command(flatten)]
     reference: ReferenceArguments,
-    /// Only tracks of this model; may be repeated
+    /// Print only tracks of this model; may be repeated
     #[arg(long, value_name = "NAME")]
     model: Vec<String>,
-    /// Only this track; may be repeated
+    /// Print only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
-    /// Only rows that fulfil a condition, such as `llr < -3 and cosine > 0.1`: columns compared with
-    /// numbers or quoted text, joined with and, or, not, parentheses, `is null`. A comparison with a
-    /// missing value is false; names that are no plain words stand in backticks
+    /// Print only rows that match a condition, such as `llr < -3 and cosine > 0.1`: columns compared with numbers or
+    /// quoted text, combined with and, or, not, parentheses and `is null`. Comparisons with missing values are false;
+    /// quote other column names with backticks
     #[arg(long = "where", value_name = "EXPR")]
     condition: Option<String>,
-    /// One row per variant, with columns `<track>.<column>` and `<track>.status`
+    /// Print one row per variant, with columns `<track>.<column>` and `<track>.status`
     #[arg(long)]
     wide: bool,
-    /// Stop after this many rows
+    /// Print at most this many rows
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Print the number of rows instead
+    /// Print the number of rows only
     #[arg(long)]
     count: bool,
-    /// Pooled embeddings instead of scores
+    /// Print pooled embeddings instead of scores
     #[arg(long)]
     embeddings: bool,
-    /// The change of each score without each layer, instead of scores
+    /// Print the change of each score without each layer, instead of scores
     #[arg(long, conflicts_with = "embeddings")]
     ablation: bool,
-    /// How rows are written; without it the extension of -o decides, or a table is written
+    /// Write in this format; by default the extension of -o decides, else a table
     #[arg(long, value_enum)]
     format: Option<QueryFormat>,
-    /// Write to a file instead of stdout. The end of its name says the format, and with `.gz` or `.bgz` behind it that
-    /// text is compressed (BGZF)
+    /// Write to this file instead of stdout. Its extension selects the format; `.gz` and `.bgz` compress text (BGZF)
     #[arg(short, value_name = "FILE", conflicts_with_all = ["count", "plan"])]
     output: Option<PathBuf>,
-    /// Replace the file of -o if it exists
+    /// Overwrite the file of -o if it exists
     #[arg(long)]
     force: bool,
-    /// Print what would be read instead of reading it
+    /// Print what would be read; read nothing
     #[arg(long)]
     plan: bool,
 }
@@ -83,7 +83,7 @@ pub(super) struct Arguments {
 enum QueryFormat {
     Table,
     Tsv,
-    /// Quoted as RFC 4180 says
+    /// Quoted as in RFC 4180
     Csv,
     Json,
     Arrow,
@@ -203,7 +203,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     if !missing.is_empty() && left > 0 {
         let verb = if missing.len() == 1 { "has" } else { "have" };
-        say(format_args!("{} {verb} no score", counted(missing.len() as u64, "requested variant")));
+        say(format_args!("{} {verb} no score", plural(missing.len() as u64, "requested variant")));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -266,18 +266,9 @@ fn strike_out(missing: &mut HashSet<Variant>, store: &Store, batch: &RecordBatch
     if missing.is_empty() {
         return;
     }
-    let contigs = batch.column(0).as_dictionary::<Int32Type>();
-    let names = contigs.values().as_string::<i32>();
-    let positions = batch.column(1).as_primitive::<Int32Type>();
-    let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
-    for row in 0..batch.num_rows() {
-        let name = names.value(contigs.keys().value(row) as usize);
-        missing.remove(&Variant {
-            contig: store.contig_index(name).unwrap_or(u32::MAX),
-            position: positions.value(row).cast_unsigned() - 1,
-            reference: references.value(row).into(),
-            alternate: alternates.value(row).into(),
-        });
+    let rows = AnswerRows::of(batch);
+    for variant in (0..batch.num_rows()).filter_map(|row| rows.variant(store, row)) {
+        missing.remove(&variant);
     }
 }
 
@@ -287,14 +278,14 @@ fn describe(plan: &QueryPlan) -> anyhow::Result<ExitCode> {
     let (mut segments, mut bytes) = (0, 0);
     for part in &plan.parts {
         let contig = &assembly.contig(part.contig).name;
-        print(format_args!("contig {contig}: {}", counted(part.ranges.len() as u64, "range")))?;
+        print(format_args!("contig {contig}: {}", plural(part.ranges.len() as u64, "range")))?;
         for (track, segment) in &part.segments {
             segments += 1;
             bytes += segment.bytes;
             print(format_args!(
                 "  {}  {} at {}-{}  {}",
                 plan.tracks[*track].name,
-                counted(segment.rows, "row"),
+                plural(segment.rows, "row"),
                 segment.first + 1,
                 segment.last + 1,
                 segment.path()
@@ -303,8 +294,8 @@ fn describe(plan: &QueryPlan) -> anyhow::Result<ExitCode> {
     }
     print(format_args!(
         "{} of {}; only pages that can hold an answer are read",
-        counted(segments, "segment"),
-        counted(bytes, "byte")
+        plural(segments, "segment"),
+        plural(bytes, "byte")
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{Store, StoreError};
+use super::shared::{ListFormat, print};
+use vestore::Store;
 use vestore_schema::Run;
-
-use super::model::ListFormat;
-use super::output::print;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -21,7 +19,7 @@ pub(super) enum Verb {
 pub(super) struct ListArguments {
     /// Folder of the store
     store: PathBuf,
-    /// Format of the list
+    /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
 }
@@ -33,7 +31,7 @@ pub(super) struct ShowArguments {
     /// Number of the run, as `vestore run list` prints it
     #[arg(value_name = "N")]
     number: u64,
-    /// Format of the record
+    /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
 }
@@ -72,13 +70,7 @@ fn list(arguments: &ListArguments) -> anyhow::Result<()> {
 }
 
 fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
-    let runs = Store::open(&arguments.store)?.runs()?;
-    let known = || runs.iter().map(|run| run.number.to_string()).collect();
-    let run = runs.iter().find(|run| run.number == arguments.number).ok_or_else(|| StoreError::Unknown {
-        kind: "run",
-        name: arguments.number.to_string(),
-        known: known(),
-    })?;
+    let run = &Store::open(&arguments.store)?.run(arguments.number)?;
     if arguments.format == ListFormat::Json {
         return Ok(print(format_args!("{}", serde_json::to_string_pretty(run)?))?);
     }

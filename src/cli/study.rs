@@ -9,30 +9,30 @@ use serde_json::json;
 use vestore::{LayerVerdict, Output, OutputRules, Store, Study, StudyRun, Variation, study_report};
 
 use super::engine;
-use super::model::ListFormat;
-use super::output::{inputs, print, say};
+use super::output::inputs;
+use super::shared::{ListFormat, print, say, writer};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
-    /// Leave out each layer in turn, fine-tune, and say which are cornerstones and which unfavourable
+    /// Fine-tune without each layer in turn, report which layers matter, and derive smaller models
     #[command(disable_help_flag = true)]
     Layers(engine::Arguments),
-    /// Measure how well masked language models know held-out DNA, beside models that count contexts
+    /// Measure the loss of masked language models on held-out DNA, beside models that count contexts
     #[command(disable_help_flag = true)]
     Loss(engine::Arguments),
-    /// Write the log-odds that counts of contexts give SNVs, as a plain score to compare models with
+    /// Write log-odds of SNVs from counts of contexts, as a baseline score
     #[command(disable_help_flag = true)]
     Context(engine::Arguments),
-    /// Train with all ingredients of a recipe and without each in turn, and say what each is worth
+    /// Pretrain with all ingredients of a recipe and without each in turn, and report what each is worth
     #[command(disable_help_flag = true)]
     Pretrain(engine::Arguments),
-    /// List the studies of layers
+    /// List layer studies
     List(ListArguments),
-    /// Show the runs and verdicts of a study of layers
+    /// Show the runs and verdicts of a layer study
     Show(ShowArguments),
-    /// Write the report of a study of layers, one HTML file that needs nothing else
+    /// Write the report of a layer study as one self-contained HTML file
     Report(ReportArguments),
-    /// Take a study of layers and its runs out of the store
+    /// Remove a layer study and its runs
     Remove(Named),
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Named {
 pub(super) struct ListArguments {
     /// Folder of the store
     store: PathBuf,
-    /// How it is written
+    /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
 }
@@ -57,7 +57,7 @@ pub(super) struct ListArguments {
 pub(super) struct ShowArguments {
     #[command(flatten)]
     study: Named,
-    /// How it is written; `tsv` has a row for each run, with the verdict on its layer
+    /// Print in this format; `tsv` has one row per run, with the verdict on its layer
     #[arg(long, value_enum, default_value_t = ShowFormat::Table)]
     format: ShowFormat,
 }
@@ -66,10 +66,10 @@ pub(super) struct ShowArguments {
 pub(super) struct ReportArguments {
     #[command(flatten)]
     study: Named,
-    /// The file to write; stdout without it
+    /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Replace the file if it exists
+    /// Overwrite the file if it exists
     #[arg(long)]
     force: bool,
 }
@@ -96,8 +96,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Report(arguments) => report(&arguments)?,
         Verb::Remove(arguments) => {
             let store = Store::open(&arguments.store)?;
-            let purpose = format!("vestore study remove {} {}", arguments.store.display(), arguments.name);
-            let runs = super::writer(&store, &purpose)?.remove_study(&arguments.name)?;
+            let runs = writer(&store)?.remove_study(&arguments.name)?;
             say(format_args!("study {} removed with {runs} runs", arguments.name));
         }
     }

@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::shared::{ListFormat, one_of, print, say, writer};
 use vestore::Store;
 use vestore_schema::{Status, Table};
-
-use super::model::ListFormat;
-use super::output::{print, say};
-use super::writer;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -28,20 +25,15 @@ pub(super) struct RemoveArguments {
     #[arg(long, value_name = "N", conflicts_with = "status")]
     run: Option<u64>,
     /// Remove only the rows of this status, such as `non_finite`, and keep the track
-    #[arg(long, value_name = "STATUS", value_parser = status)]
+    #[arg(long, value_name = "STATUS", value_parser = one_of(&Status::ALL, Status::as_str))]
     status: Option<Status>,
-}
-
-fn status(text: &str) -> Result<Status, String> {
-    let known = || Status::ALL.map(Status::as_str).join(", ");
-    Status::parse(text).ok_or_else(|| format!("unknown status `{text}`; expected one of {}", known()))
 }
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// How it is written
+    /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
 }
@@ -52,8 +44,7 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Remove(arguments) => {
             let store = Store::open(&arguments.store)?;
             let name = &arguments.name;
-            let purpose = format!("vestore track remove {} {name}", arguments.store.display());
-            let mut writer = writer(&store, &purpose)?;
+            let mut writer = writer(&store)?;
             let (of, rows) = match (arguments.run, arguments.status) {
                 (Some(run), _) => (format!("rows of run {run}"), writer.remove_run(name, run)?),
                 (None, Some(status)) => {

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory, ValueHint};
 use serde_json::Value;
 
 use super::engine;
-use super::output::say;
+use super::shared::say;
 
 /// The whole command line. Without the engine, its verbs have no flags, and a remark says so.
 pub(super) fn all() -> anyhow::Result<Command> {

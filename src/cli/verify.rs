@@ -9,19 +9,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vestore::{Damage, ReferenceError, Store};
 use vestore_schema::Segment;
 
-use super::output::{counted, print, say};
-use super::reference::ReferenceArguments;
-use super::{engine, writer};
+use super::engine;
+use super::reference_arguments::ReferenceArguments;
+use super::shared::{plural, print, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// Take damaged segments out of their tracks, so that the command that scored them recomputes their rows
+    /// Remove damaged segments from their tracks; the command that scored them then recomputes their rows
     #[arg(long)]
     drop_damaged: bool,
-    /// Then recompute this many rows with their models and compare; the same number picks the same rows.
-    /// Imported tracks have no model and are left out
+    /// Recompute this many rows with their models and compare; the same number picks the same rows. Imported tracks
+    /// have no model and are skipped
     #[arg(long, value_name = "N")]
     rescore: Option<u64>,
     #[command(flatten)]
@@ -34,8 +34,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     // Whoever drops is the one writer, so that nothing changes between looking and dropping.
-    let purpose = format!("vestore verify {} --drop-damaged", arguments.store.display());
-    let mut writer = arguments.drop_damaged.then(|| writer(&store, &purpose)).transpose()?;
+    let mut writer = arguments.drop_damaged.then(|| writer(&store)).transpose()?;
     let segments = store.all_segments()?;
     let bytes = segments.iter().map(|segment| segment.bytes).sum();
     let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
@@ -48,12 +47,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let lost = damage.iter().filter(|found| found.is_loss()).count();
     say(format_args!(
         "{}, {} checked: {lost} damaged, {}; {} retired",
-        counted(segments.len() as u64, "segment"),
-        counted(bytes, "byte"),
-        counted((damage.len() - lost) as u64, "orphan"),
+        plural(segments.len() as u64, "segment"),
+        plural(bytes, "byte"),
+        plural((damage.len() - lost) as u64, "orphan"),
         store.retired()?
     ));
-    let reference_differs = !check_reference(&store, arguments.reference.file().is_some())?;
+    let reference_differs = !check_reference(&store, arguments.reference.file.is_some())?;
     // By track: what was imported comes from a file, what was scored from a run.
     let mut damaged: BTreeMap<String, Vec<Segment>> = BTreeMap::new();
     for found in damage {
@@ -73,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             left -= segments.len();
             say(format_args!(
                 "{} of track {name} dropped; the command that made the track recomputes them alone",
-                counted(rows, "row")
+                plural(rows, "row")
             ));
         } else {
             say(format_args!(
@@ -89,9 +88,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(count) => {
             let mut words: Vec<OsString> = vec![arguments.store.clone().into()];
             words.extend(["--rescore".into(), count.to_string().into()]);
-            words.extend(
-                arguments.reference.file().into_iter().flat_map(|file| ["--reference".into(), file.into()]),
-            );
+            words
+                .extend(arguments.reference.file.iter().flat_map(|file| ["--reference".into(), file.into()]));
             words.extend(arguments.quiet.then(|| "--quiet".into()));
             engine::run(&["verify".into()], words)
         }
@@ -104,7 +102,7 @@ fn check_reference(store: &Store, given: bool) -> anyhow::Result<bool> {
     let checked = store.open_reference().and_then(|mut reference| reference.check_whole(store.assembly()));
     match checked {
         Ok(()) => {
-            let contigs = counted(store.assembly().contigs.len() as u64, "contig");
+            let contigs = plural(store.assembly().contigs.len() as u64, "contig");
             say(format_args!("reference {}: {contigs} checked", store.reference().display()));
         }
         Err(missing @ (ReferenceError::Missing { .. } | ReferenceError::Open { .. })) if !given => {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Diff;
+use crate::markup::escaped;
 
 /// Pixels of the plot along each side, and of the margin around it.
 const SIDE: f64 = 640.0;
@@ -97,8 +98,4 @@ pub fn scatter(diff: &Diff) -> String {
     ));
     put(format_args!("</svg>"));
     svg
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::datatypes::Float32Type;
 use vestore_schema::{Assembly, Track};
 
 use super::ExportError;
 use super::cell::{visible, write_score};
+use crate::query::AnswerRows;
 use crate::store::StoreError;
 
 /// How the alleles of one position become one value.
@@ -19,6 +20,20 @@ pub enum PositionValue {
     Extreme,
     /// The mean.
     Mean,
+}
+
+impl PositionValue {
+    /// Both rules.
+    pub const ALL: [Self; 2] = [Self::Extreme, Self::Mean];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Extreme => "extreme",
+            Self::Mean => "mean",
+        }
+    }
 }
 
 /// The value of one position.
@@ -47,14 +62,11 @@ pub(super) fn each(
         assembly.contigs.iter().map(|contig| contig.name.as_str()).zip(0..).collect();
     for batch in rows {
         let batch = batch?;
-        let contigs = batch.column(0).as_dictionary::<Int32Type>();
-        let names = contigs.values().as_string::<i32>();
-        let contig_of = |row: usize| index.get(names.value(contigs.keys().value(row) as usize)).copied();
-        let positions = batch.column(1).as_primitive::<Int32Type>();
+        let rows = AnswerRows::of(&batch);
         let scores = batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>();
         for row in (0..batch.num_rows()).filter(|row| scores.is_valid(*row)) {
-            let Some(contig) = contig_of(row) else { continue };
-            let (position, score) = (positions.value(row).cast_unsigned() - 1, scores.value(row));
+            let Some(contig) = index.get(rows.contig(row)).copied() else { continue };
+            let (position, score) = (rows.keys.position(row) - 1, scores.value(row));
             match &mut open {
                 Some((of, at, gathered)) if (*of, *at) == (contig, position) => gathered.add(score),
                 other => give(other.replace((contig, position, Gathered::new(score))))?,

@@ -2,12 +2,12 @@
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::datatypes::Float32Type;
 use vestore_schema::{Assembly, Status, Variant};
 
 use super::ImportError;
 use super::rows::Normalizer;
-use crate::store::{ScoreRow, StoreError, round};
+use crate::store::{RowKeys, ScoreRow, StoreError, round};
 
 /// Which of several scores of one variant counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub enum Duplicates {
 }
 
 impl Duplicates {
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::First, Self::Fail, Self::Mean];
+
     /// The name on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -40,14 +43,8 @@ pub(super) fn distinct(
     contig: u32,
     normalizer: &mut Normalizer<'_>,
 ) -> Result<RecordBatch, ImportError> {
-    let positions: &[i32] = batch.column(0).as_primitive::<Int32Type>().values();
-    let [references, alternates] = [1, 2].map(|column| batch.column(column).as_string::<i32>());
-    let same = |a: usize, b: usize| {
-        positions[a] == positions[b]
-            && references.value(a) == references.value(b)
-            && alternates.value(a) == alternates.value(b)
-    };
-    if (1..positions.len()).all(|row| !same(row - 1, row)) {
+    let (keys, rows) = (RowKeys::of(&batch), batch.num_rows());
+    if (1..rows).all(|row| !keys.same_variant(row - 1, row)) {
         return Ok(batch);
     }
     let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();
@@ -59,19 +56,13 @@ pub(super) fn distinct(
     let values = |row: usize| -> Vec<Option<f32>> {
         scores.iter().map(|scores| scores.is_valid(row).then(|| scores.value(row))).collect()
     };
-    let mut kept: Vec<u32> = Vec::with_capacity(positions.len());
+    let mut kept: Vec<u32> = Vec::with_capacity(rows);
     let mut from = 0;
-    while from < positions.len() {
-        let end = (from + 1..positions.len()).find(|row| !same(from, *row)).unwrap_or(positions.len());
+    while from < rows {
+        let end = (from + 1..rows).find(|row| !keys.same_variant(from, *row)).unwrap_or(rows);
         let first = (from..end).find(|row| scored(*row)).unwrap_or(from);
         kept.push(first as u32);
         for row in (from..end).filter(|row| *row != first) {
-            let variant = || Variant {
-                contig,
-                position: (positions[row] - 1).cast_unsigned(),
-                reference: references.value(row).into(),
-                alternate: alternates.value(row).into(),
-            };
             if statuses.value(row) == statuses.value(first) && values(row) == values(first) {
                 normalizer.report.duplicates += 1;
             } else if normalizer.duplicates == Duplicates::Mean
@@ -81,7 +72,7 @@ pub(super) fn distinct(
                 return Err(ImportError::Unsorted);
             } else {
                 // Without a listing nobody asks for the line.
-                normalizer.conflict(&variant(), 0, [&values(first), &values(row)])?;
+                normalizer.conflict(&keys.variant(contig, row), 0, [&values(first), &values(row)])?;
             }
         }
         from = end;

@@ -1,11 +1,10 @@
 //! Puts rows that are nearly in order into order, and notices when they are not.
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::Int32Type;
 
 use super::ImportError;
-use crate::store::StoreError;
+use crate::store::{RowKeys, StoreError};
 
 /// How many bases a row may stand behind its place: alternates in any order at one position, and indels that
 /// move left when they are normalized.
@@ -51,7 +50,7 @@ impl Ordered {
             }
         }
         self.check(&batch)?;
-        let positions: &[i32] = batch.column(0).as_primitive::<Int32Type>().values();
+        let positions = RowKeys::of(&batch).positions();
         let settled = positions[positions.len() - 1].saturating_sub(SLACK);
         let end = positions.partition_point(|position| *position < settled);
         if end > 0 {
@@ -86,26 +85,24 @@ impl Ordered {
 
 /// Bytes of the alleles of a batch of rows.
 pub(super) fn allele_bytes(batch: &RecordBatch) -> usize {
-    let bytes = |column: usize| {
-        let offsets = batch.column(column).as_string::<i32>().value_offsets();
-        offsets[batch.num_rows()] - offsets[0]
-    };
-    [1, 2].map(|column| bytes(column) as usize).iter().sum()
+    RowKeys::of(batch).allele_bytes()
 }
 
 fn key(batch: &RecordBatch, row: usize) -> Key<'_> {
-    (
-        batch.column(0).as_primitive::<Int32Type>().value(row),
-        batch.column(1).as_string::<i32>().value(row),
-        batch.column(2).as_string::<i32>().value(row),
-    )
+    variant_key(&RowKeys::of(batch), row)
+}
+
+fn variant_key<'a>(keys: &RowKeys<'a>, row: usize) -> Key<'a> {
+    let (reference, alternate) = keys.alleles(row);
+    (keys.positions()[row], reference, alternate)
 }
 
 /// Both in one order; rows of the same variant stay in theirs.
 fn merge(first: &RecordBatch, second: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let whole = concat_batches(&first.schema(), [first, second])?;
     let mut order: Vec<u32> = (0..whole.num_rows() as u32).collect();
-    order.sort_by(|a, b| key(&whole, *a as usize).cmp(&key(&whole, *b as usize)));
+    let keys = RowKeys::of(&whole);
+    order.sort_by(|a, b| variant_key(&keys, *a as usize).cmp(&variant_key(&keys, *b as usize)));
     Ok(take_record_batch(&whole, &UInt32Array::from(order))?)
 }
 

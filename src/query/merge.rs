@@ -11,13 +11,13 @@ use arrow::array::{
 use arrow::compute::{filter_record_batch, interleave};
 use arrow::datatypes::{DataType, Int32Type};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use vestore_schema::{Segment, Variant};
+use vestore_schema::Segment;
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
-use crate::store::StoreError;
+use crate::store::{RowKeys, StoreError};
 
 /// Rows of one segment that are worth a batch of their own, which costs no copy.
 const LONG_RUN: usize = BATCH_ROWS / 8;
@@ -77,13 +77,13 @@ impl Cursor {
         if self.places.len() == self.batch.num_rows() {
             return;
         }
-        let positions = self.batch.column(1).as_primitive::<Int32Type>().values();
-        let alleles = [2, 3].map(|column| self.batch.column(column).as_string::<i32>());
+        let keys = RowKeys::of(&self.batch);
         let row = |row: usize| {
-            place(positions[row].cast_unsigned(), alleles.map(|alleles| alleles.value(row).as_bytes()))
+            let (reference, alternate) = keys.alleles(row);
+            place(keys.position(row), [reference.as_bytes(), alternate.as_bytes()])
         };
         self.places.clear();
-        self.places.extend((0..positions.len()).map(row));
+        self.places.extend((0..self.batch.num_rows()).map(row));
     }
 
     /// How its row lies to one of another: by position, reference, alternate and track, the order of an answer
@@ -298,20 +298,9 @@ impl<'a> Rows<'a> {
         if !self.plan.is_selective() {
             return Ok(batch);
         }
-        let rows = batch.num_rows();
-        let positions = batch.column(1).as_primitive::<Int32Type>();
-        let (references, alternates) =
-            (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
-        let wanted: BooleanArray = (0..rows)
-            .map(|row| {
-                Some(self.plan.wants(&Variant {
-                    contig,
-                    position: positions.value(row).cast_unsigned() - 1,
-                    reference: references.value(row).into(),
-                    alternate: alternates.value(row).into(),
-                }))
-            })
-            .collect();
+        let keys = RowKeys::of(&batch);
+        let wanted: BooleanArray =
+            (0..batch.num_rows()).map(|row| Some(self.plan.wants(&keys.variant(contig, row)))).collect();
         Ok(filter_record_batch(&batch, &wanted)?)
     }
 }

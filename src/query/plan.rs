@@ -296,17 +296,11 @@ fn select_tracks(snapshot: &Snapshot, request: &Request) -> Result<Vec<Track>, S
         return Ok(all.clone());
     }
     for name in &request.models {
-        if !snapshot.models.iter().any(|model| model.name == *name) {
-            let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
-            return Err(StoreError::Unknown { kind: "model", name: name.clone(), known });
-        }
+        snapshot.model(name)?;
     }
     let mut chosen: Vec<Track> = Vec::new();
     for name in &request.tracks {
-        let Some(track) = all.iter().find(|track| track.name == *name) else {
-            let known = all.iter().map(|track| track.name.clone()).collect();
-            return Err(StoreError::Unknown { kind: "track", name: name.clone(), known });
-        };
+        let track = snapshot.track(name)?;
         if !chosen.contains(track) {
             chosen.push(track.clone());
         }

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use vestore_schema::{Assembly, STATUS_COLUMN, Track};
 
 use super::filter::{BoundFilter, Filter, FilterError};
-use super::{ANSWER_COLUMNS, TRACKS_KEY};
+use super::{AnswerRows, TRACKS_KEY};
 use crate::store::StoreError;
 
 /// Columns of a wide answer that name the variant.
@@ -128,20 +128,9 @@ impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> WideRows<R> {
 
 /// The numbers of the rows where another variant begins.
 fn starts(batch: &RecordBatch) -> Vec<u32> {
-    debug_assert_eq!(batch.schema().field(TRACK).name(), ANSWER_COLUMNS[TRACK]);
-    let contigs = batch.column(0).as_dictionary::<Int32Type>();
-    let (keys, names) = (contigs.keys(), contigs.values().as_string::<i32>());
-    // Joined batches may hold the same name under two keys.
-    let is_other = |a: i32, b: i32| a != b && names.value(a as usize) != names.value(b as usize);
-    let positions = batch.column(1).as_primitive::<Int32Type>();
-    let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
-    let differs = |row: usize| {
-        positions.value(row) != positions.value(row - 1)
-            || is_other(keys.value(row), keys.value(row - 1))
-            || references.value(row) != references.value(row - 1)
-            || alternates.value(row) != alternates.value(row - 1)
-    };
-    (0..batch.num_rows()).filter(|row| *row == 0 || differs(*row)).map(|row| row as u32).collect()
+    let rows = AnswerRows::of(batch);
+    let begins = |row: usize| row == 0 || !rows.same_variant(row - 1, row);
+    (0..batch.num_rows()).filter(|row| begins(*row)).map(|row| row as u32).collect()
 }
 
 impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> Iterator for WideRows<R> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use vestore_schema::hexadecimal;
 
-use super::hexadecimal;
 use super::stamp::Stamps;
 
 /// The most bytes of a cache file that are read.
@@ -91,13 +91,18 @@ impl DigestCache {
     }
 }
 
-/// `$VESTORE_CACHE`, else the cache folder of the user's desktop, and in it the folder of digests.
+/// The folder of the digests.
 fn folder() -> Option<PathBuf> {
+    cache_folder().filter(|cache| cache.is_absolute()).map(|cache| cache.join("references"))
+}
+
+/// Where this user's programs cache for vestore: `$VESTORE_CACHE`, else in the cache folder of the desktop.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("VESTORE_CACHE")
+    set("VESTORE_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("vestore")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/vestore")))?;
-    cache.is_absolute().then(|| cache.join("references"))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/vestore")))
 }
 
 fn checksum(bytes: &[u8]) -> String {

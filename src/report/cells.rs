@@ -3,8 +3,9 @@
 use super::study::StudyRun;
 
 use super::number::{bytes, deviation, duration, figure, signed};
-use super::page::{absent, escaped};
+use super::page::absent;
 use super::summary::{Runs, Summary, label, mean, spread};
+use crate::markup::escaped;
 
 /// A metric beside the baseline's.
 pub(super) struct Change {

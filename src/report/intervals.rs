@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::number::{figure, tick_labels, ticks};
-use super::page::escaped;
 use super::summary::{Runs, Summary, label, spread};
+use crate::markup::escaped;
 
 /// Pixels left of the plot, of its width, of a seed's row, and of a name above its rows.
 const LEFT: f64 = 16.0;

@@ -2,24 +2,6 @@
 
 use std::fmt::Write as _;
 
-/// Text as it stands in HTML, also within quotes.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // No character of HTML or XML.
-            control if control.is_control() && !control.is_whitespace() => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
-}
-
 /// The whole page. `name` is escaped.
 pub(super) fn page(name: &str, heading: &str, body: &str) -> String {
     format!(

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::number::{figure, tick_labels, ticks};
-use super::page::{escaped, paragraph};
+use super::page::paragraph;
 use super::summary::{Summary, label, spread};
+use crate::markup::escaped;
 
 /// Pixels around the plot, and its height.
 const LEFT: f64 = 66.0;

@@ -1,8 +1,9 @@
 //! Rankings that need no training, beside what the study found.
 
 use super::number::figure;
-use super::page::{Table, absent, escaped, paragraph};
+use super::page::{Table, absent, paragraph};
 use super::summary::{Summary, label, spread};
+use crate::markup::escaped;
 
 /// The values of each layer, and how well they order the layers as the study does.
 pub(super) fn rankings(summary: &Summary<'_>) -> String {

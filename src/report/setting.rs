@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::cells::change;
 use super::number::{count, date, share, signed};
-use super::page::{Table, escaped, paragraph};
+use super::page::{Table, paragraph};
 use super::summary::{Runs, Summary, label, layer_list};
+use crate::markup::escaped;
 
 /// The title, and below it of what and when.
 pub(super) fn heading(summary: &Summary<'_>) -> String {

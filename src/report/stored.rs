@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vestore_schema::ReportRecord;
 
 use super::study::{Study, StudyRun};
-use crate::store::{Store, StoreError, Writer};
+use crate::store::{Store, StoreError, Writer, find};
 
 /// Their kind.
 const KIND: &str = "layer-study";
@@ -30,7 +30,7 @@ impl Store {
     /// # Errors
     /// When there is none, or the catalog cannot be read.
     pub fn study(&self, name: &str) -> Result<Study, StoreError> {
-        find(self, &self.reports(KIND)?, name)
+        study_of(self, &self.reports(KIND)?, name)
     }
 
     /// The runs of a study by variation and seed: the baseline, then the layers, methods and derived models.
@@ -39,7 +39,7 @@ impl Store {
     /// When there is no such study, or the catalog cannot be read.
     pub fn study_runs(&self, name: &str) -> Result<Vec<StudyRun>, StoreError> {
         let reports = self.reports(KIND)?;
-        read_runs(self, &find(self, &reports, name)?, &reports)
+        read_runs(self, &study_of(self, &reports, name)?, &reports)
     }
 
     /// Reads every study and every run.
@@ -53,13 +53,9 @@ impl Store {
 }
 
 /// The study of a name among `reports`.
-fn find(store: &Store, reports: &[ReportRecord], name: &str) -> Result<Study, StoreError> {
-    let heads = || reports.iter().filter(|report| report.part.is_empty());
-    if let Some(report) = heads().find(|report| report.name == name) {
-        return read_study(store, report);
-    }
-    let known = heads().map(|report| report.name.clone()).collect();
-    Err(StoreError::Unknown { kind: "study", name: name.to_owned(), known })
+fn study_of(store: &Store, reports: &[ReportRecord], name: &str) -> Result<Study, StoreError> {
+    let heads: Vec<&ReportRecord> = reports.iter().filter(|report| report.part.is_empty()).collect();
+    read_study(store, find("study", name, &heads, |report| &report.name)?)
 }
 
 /// The runs of `study` among `reports`, in order.

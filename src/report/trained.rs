@@ -5,9 +5,10 @@ use super::study::Variation;
 use super::cells::{changed_cell, interval_cell, memory_cell, metric_titles, spread_cell, time_cell};
 use super::intervals::intervals;
 use super::number::{count, figure, share};
-use super::page::{Table, absent, escaped, paragraph};
+use super::page::{Table, absent, paragraph};
 use super::setting::derived_models;
 use super::summary::{Runs, Summary, label, layer_list, mean, method_label};
+use crate::markup::escaped;
 
 /// Each metric over the seeds, and each seed with its interval.
 pub(super) fn baseline(summary: &Summary<'_>) -> String {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Metadata, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Metadata, SchemaRef};
 use vestore_schema::{FORMAT_VERSION, Model, Segment, Table, Track, UNRECORDED_RUN};
 
 use super::Writer;
 use super::error::StoreError;
+use super::row_keys::RowKeys;
 use crate::query::{Filter, QueryPlan, Rows, SegmentReader};
 
 /// Most rows of a large segment.
@@ -211,11 +212,12 @@ impl Iterator for Part<'_, '_> {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
+        let keys = RowKeys::of(&batch);
         let mut taken = batch.num_rows().min(self.left);
         while taken < batch.num_rows() {
             let goes_on = match (taken.checked_sub(1), &self.last) {
-                (Some(before), _) => key(&batch, before) == key(&batch, taken),
-                (None, Some(last)) => key(last, 0) == key(&batch, taken),
+                (Some(before), _) => keys.same_variant(before, taken),
+                (None, Some(last)) => RowKeys::of(last).variant(0, 0) == keys.variant(0, taken),
                 (None, None) => false,
             };
             if !goes_on {
@@ -233,12 +235,4 @@ impl Iterator for Part<'_, '_> {
         self.last = Some(batch.slice(taken - 1, 1));
         Some(Ok(batch.slice(0, taken)))
     }
-}
-
-fn key(batch: &RecordBatch, row: usize) -> (i32, &str, &str) {
-    (
-        batch.column(0).as_primitive::<Int32Type>().value(row),
-        batch.column(1).as_string::<i32>().value(row),
-        batch.column(2).as_string::<i32>().value(row),
-    )
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int32Type;
 use vestore_schema::{Segment, Variant};
 
 use super::Store;
 use super::error::StoreError;
+use super::row_keys::RowKeys;
 use crate::query::SegmentReader;
 
 impl Store {
@@ -28,15 +27,8 @@ impl Store {
             let reader = SegmentReader::open(self, segment)?;
             for batch in reader.read(std::slice::from_ref(&range), Some(&[0, 1, 2]))? {
                 let batch = batch?;
-                let positions = batch.column(0).as_primitive::<Int32Type>();
-                let (references, alternates) =
-                    (batch.column(1).as_string::<i32>(), batch.column(2).as_string::<i32>());
-                found.extend((0..batch.num_rows()).map(|row| Variant {
-                    contig,
-                    position: positions.value(row).cast_unsigned() - 1,
-                    reference: references.value(row).into(),
-                    alternate: alternates.value(row).into(),
-                }));
+                let keys = RowKeys::of(&batch);
+                found.extend((0..batch.num_rows()).map(|row| keys.variant(contig, row)));
             }
         }
         Ok(found)

@@ -6,15 +6,6 @@ use super::commit::Writer;
 use super::error::StoreError;
 use super::{Snapshot, Store};
 
-/// The model of a name.
-fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Model, StoreError> {
-    snapshot.models.iter().find(|model| model.name == name).ok_or_else(|| StoreError::Unknown {
-        kind: "model",
-        name: name.to_owned(),
-        known: snapshot.models.iter().map(|model| model.name.clone()).collect(),
-    })
-}
-
 /// Whether `model` can be added to `known`; name and identity are one-to-one.
 ///
 /// # Errors
@@ -61,7 +52,7 @@ impl Writer {
     /// When there is no such model, when tracks, models or studies name it, or when the system refuses.
     pub fn remove_model(&mut self, name: &str) -> Result<(), StoreError> {
         let snapshot = self.store().snapshot()?;
-        find(&snapshot, name)?;
+        snapshot.model(name)?;
         let users = users(self.store(), &snapshot, name)?;
         if !users.is_empty() {
             return Err(StoreError::InUse { name: name.to_owned(), users });
@@ -80,7 +71,7 @@ impl Writer {
     /// When there is no such model, the new name cannot be used or is taken, or the system refuses.
     pub fn rename_model(&mut self, old: &str, new: &str) -> Result<(), StoreError> {
         let snapshot = self.store().snapshot()?;
-        let model = Model { name: new.to_owned(), ..find(&snapshot, old)?.clone() };
+        let model = Model { name: new.to_owned(), ..snapshot.model(old)?.clone() };
         let others: Vec<Model> = snapshot.models.iter().filter(|model| model.name != old).cloned().collect();
         check_model(&model, &others)?;
         let older = self.store().catalog.read(|catalog| catalog.older_reports())?;

@@ -90,12 +90,7 @@ impl Writer {
 
     /// The track of a name.
     fn track(&self, name: &str) -> Result<Track, StoreError> {
-        let mut tracks = self.store().snapshot()?.tracks;
-        if let Some(at) = tracks.iter().position(|track| track.name == name) {
-            return Ok(tracks.swap_remove(at));
-        }
-        let known = tracks.into_iter().map(|track| track.name).collect();
-        Err(StoreError::Unknown { kind: "track", name: name.to_owned(), known })
+        self.store().snapshot()?.track(name).cloned()
     }
 
     fn segments_of(&self, track: &str) -> Result<Vec<Segment>, StoreError> {

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -24,6 +24,7 @@ use super::blocks::{Blocks, BlocksBuilder};
 use super::error::StoreError;
 use super::files::Written;
 use super::medium::{Access, MediumFile};
+use super::row_keys::RowKeys;
 
 /// Rows of one page, the least that a reader decompresses.
 pub(crate) const PAGE_ROWS: usize = 8192;
@@ -105,17 +106,17 @@ impl SegmentWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let keys = RowKeys::new(batch);
+        let keys = RowKeys::of(batch);
         let before = self.previous.as_ref().map(|(position, reference, alternate, layer)| {
             (*position, reference.as_str(), alternate.as_str(), *layer)
         });
-        let sorted = before.is_none_or(|before| before < keys.get(0))
-            && (1..batch.num_rows()).all(|row| keys.get(row - 1) < keys.get(row));
+        let sorted = before.is_none_or(|before| before < keys.key(0))
+            && (1..batch.num_rows()).all(|row| keys.key(row - 1) < keys.key(row));
         assert!(sorted, "rows of a segment are out of order; this is a bug");
         if self.segment.rows == 0 {
-            self.segment.first = keys.get(0).0.cast_unsigned() - 1;
+            self.segment.first = keys.key(0).0.cast_unsigned() - 1;
         }
-        let last = keys.get(batch.num_rows() - 1);
+        let last = keys.key(batch.num_rows() - 1);
         self.segment.last = last.0.cast_unsigned() - 1;
         self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned(), last.3));
         self.segment.rows += batch.num_rows() as u64;
@@ -151,32 +152,6 @@ impl SegmentWriter {
 
 fn refused(path: &Path, error: ParquetError) -> StoreError {
     StoreError::parquet("write", path, error, StoreError::Parquet)
-}
-
-/// What the rows of a segment are sorted by: position, reference, alternate, and the layer of an ablation.
-pub(super) struct RowKeys<'a> {
-    positions: &'a [i32],
-    references: &'a StringArray,
-    alternates: &'a StringArray,
-    layers: Option<&'a [i32]>,
-}
-
-impl<'a> RowKeys<'a> {
-    pub(super) fn new(batch: &'a RecordBatch) -> Self {
-        let layers =
-            batch.column_by_name(LAYER_COLUMN).and_then(|column| column.as_primitive_opt::<Int32Type>());
-        Self {
-            positions: batch.column(0).as_primitive::<Int32Type>().values(),
-            references: batch.column(1).as_string(),
-            alternates: batch.column(2).as_string(),
-            layers: layers.map(|layers| &layers.values()[..]),
-        }
-    }
-
-    pub(super) fn get(&self, row: usize) -> (i32, &'a str, &'a str, i32) {
-        let layer = self.layers.map_or(0, |layers| layers[row]);
-        (self.positions[row], self.references.value(row), self.alternates.value(row), layer)
-    }
 }
 
 fn properties(

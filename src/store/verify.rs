@@ -9,7 +9,7 @@ use vestore_schema::{Digest, RETIRED_FOLDER, Segment, Table, retired_path};
 
 use super::error::StoreError;
 use super::recovery::segment_files;
-use super::segment::RowKeys;
+use super::row_keys::RowKeys;
 use super::{Snapshot, Store};
 use crate::query::SegmentReader;
 
@@ -197,9 +197,9 @@ impl Store {
         let (mut rows, mut previous, mut first) = (0, None, None);
         for batch in batches {
             let batch = batch.map_err(|error| error.to_string())?;
-            let keys = RowKeys::new(&batch);
+            let keys = RowKeys::of(&batch);
             for row in 0..batch.num_rows() {
-                let (position, reference, alternate, layer) = keys.get(row);
+                let (position, reference, alternate, layer) = keys.key(row);
                 let key = (position, reference.to_owned(), alternate.to_owned(), layer);
                 if previous.as_ref().is_some_and(|previous| *previous >= key) {
                     return Err(format!("rows out of order at position {}", key.0));

@@ -13,80 +13,89 @@ pub(crate) struct Foreign {
 /// Number of first bytes that decide.
 pub(crate) const PROBE: usize = 18;
 
-const XZ: Foreign = Foreign {
-    name: "compressed with xz",
-    remedy: "decompress it, or pipe it in: `xz -dc X | vestore … -`",
-};
 const BZIP2: Foreign = Foreign {
     name: "compressed with bzip2",
     remedy: "decompress it, or pipe it in: `bzip2 -dc X | vestore … -`",
 };
-const ZSTD: Foreign = Foreign {
-    name: "compressed with zstd",
-    remedy: "decompress it, or pipe it in: `zstd -dc X | vestore … -`",
-};
-const LZ4: Foreign = Foreign {
-    name: "compressed with lz4",
-    remedy: "decompress it, or pipe it in: `lz4 -dc X | vestore … -`",
-};
-const LZIP: Foreign = Foreign {
-    name: "compressed with lzip",
-    remedy: "decompress it, or pipe it in: `lzip -dc X | vestore … -`",
-};
-const COMPRESS: Foreign = Foreign {
-    name: "compressed with compress",
-    remedy: "decompress it, or pipe it in: `gzip -dc X | vestore … -`",
-};
-const ZIP: Foreign = Foreign {
-    name: "a zip archive or a spreadsheet",
-    remedy: "unpack it, or pipe one of its files in: `unzip -p X NAME | vestore … -`; save a spreadsheet as CSV",
-};
-const SEVEN_ZIP: Foreign = Foreign { name: "a 7z archive", remedy: "unpack it: `7z x X`" };
 const TWICE: Foreign = Foreign {
     name: "compressed twice with gzip",
     remedy: "decompress it once, or pipe it in: `gzip -dc X | vestore … -`",
+};
+const COMPRESSED_PARQUET: Foreign = Foreign {
+    name: "a Parquet file compressed with gzip",
+    remedy: "decompress it, and import that: `gzip -dc X.gz > X`",
 };
 const UTF_16: Foreign =
     Foreign { name: "encoded as UTF-16", remedy: "convert it: `iconv -f UTF-16 -t UTF-8 X > Y`" };
 const UTF_32: Foreign =
     Foreign { name: "encoded as UTF-32", remedy: "convert it: `iconv -f UTF-32 -t UTF-8 X > Y`" };
-const PARQUET: Foreign =
-    Foreign { name: "a Parquet file", remedy: "use a text file; only `vestore import` reads Parquet" };
-const COMPRESSED_PARQUET: Foreign = Foreign {
-    name: "a Parquet file compressed with gzip",
-    remedy: "decompress it, and import that: `gzip -dc X.gz > X`",
-};
-const ARROW: Foreign = Foreign { name: "an Arrow file", remedy: "convert it to Parquet or text" };
-const BAM: Foreign = Foreign { name: "a BAM file", remedy: "use a file of variants, regions or a table" };
+
+/// What files begin with, and what such a file is.
+const KNOWN: [(&[&[u8]], Foreign); 12] = [
+    (
+        &[b"\xfd7zXZ\0"],
+        Foreign {
+            name: "compressed with xz",
+            remedy: "decompress it, or pipe it in: `xz -dc X | vestore … -`",
+        },
+    ),
+    (
+        &[b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"],
+        Foreign {
+            name: "compressed with zstd",
+            remedy: "decompress it, or pipe it in: `zstd -dc X | vestore … -`",
+        },
+    ),
+    (
+        &[b"\x04\x22\x4d\x18"],
+        Foreign {
+            name: "compressed with lz4",
+            remedy: "decompress it, or pipe it in: `lz4 -dc X | vestore … -`",
+        },
+    ),
+    (
+        &[b"LZIP\x01"],
+        Foreign {
+            name: "compressed with lzip",
+            remedy: "decompress it, or pipe it in: `lzip -dc X | vestore … -`",
+        },
+    ),
+    (
+        &[b"\x1f\x9d"],
+        Foreign {
+            name: "compressed with compress",
+            remedy: "decompress it, or pipe it in: `gzip -dc X | vestore … -`",
+        },
+    ),
+    (
+        &[b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
+        Foreign {
+            name: "a zip archive or a spreadsheet",
+            remedy: "unpack it, or pipe one of its files in: `unzip -p X NAME | vestore … -`; save a spreadsheet as CSV",
+        },
+    ),
+    (&[b"7z\xbc\xaf\x27\x1c"], Foreign { name: "a 7z archive", remedy: "unpack it: `7z x X`" }),
+    // Before UTF-16: one of its marks begins one of these.
+    (&[b"\xff\xfe\0\0", b"\0\0\xfe\xff"], UTF_32),
+    (&[b"\xff\xfe", b"\xfe\xff"], UTF_16),
+    (
+        &[b"PAR1"],
+        Foreign { name: "a Parquet file", remedy: "use a text file; only `vestore import` reads Parquet" },
+    ),
+    (&[b"ARROW1\0"], Foreign { name: "an Arrow file", remedy: "convert it to Parquet or text" }),
+    (&[b"BAM\x01"], Foreign { name: "a BAM file", remedy: "use a file of variants, regions or a table" }),
+];
 
 impl Foreign {
     /// What a stream that begins with `head` is, when it is not read. `inner` says that it has been decompressed.
     pub(crate) fn of(head: &[u8], inner: bool) -> Option<Self> {
-        let known: [(&[u8], Self); 17] = [
-            (b"\xfd7zXZ\0", XZ),
-            (b"\x28\xb5\x2f\xfd", ZSTD),
-            (b"\x04\x22\x4d\x18", LZ4),
-            (b"LZIP\x01", LZIP),
-            (b"\x1f\x9d", COMPRESS),
-            (b"PK\x03\x04", ZIP),
-            (b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
-            // Those of four bytes first: one of two bytes begins one of them.
-            (b"\xff\xfe\0\0", UTF_32),
-            (b"\0\0\xfe\xff", UTF_32),
-            (b"\xff\xfe", UTF_16),
-            (b"\xfe\xff", UTF_16),
-            (b"PAR1", PARQUET),
-            (b"ARROW1\0", ARROW),
-            (b"BAM\x01", BAM),
-            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ZIP),
-            (b"\x50\x2a\x4d\x18", ZSTD),
-            (b"\x1f\x8b\x08", TWICE),
-        ];
-        let known = &known[..known.len() - usize::from(!inner)];
-        if inner && head.starts_with(b"PAR1") {
-            return Some(COMPRESSED_PARQUET);
+        match head {
+            _ if inner && head.starts_with(b"PAR1") => return Some(COMPRESSED_PARQUET),
+            _ if inner && head.starts_with(b"\x1f\x8b\x08") => return Some(TWICE),
+            _ => {}
         }
-        if let Some((_, found)) = known.iter().find(|(magic, _)| head.starts_with(magic)) {
+        let begins = |magics: &[&[u8]]| magics.iter().any(|magic| head.starts_with(magic));
+        if let Some((_, found)) = KNOWN.iter().find(|(magics, _)| begins(magics)) {
             return Some(*found);
         }
         if head.starts_with(b"BZh")

@@ -26,14 +26,16 @@ pub enum RefMismatch {
 }
 
 impl RefMismatch {
-    /// By the word of the command line.
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Skip, Self::Fail];
+
+    /// The name on the command line.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "auto" => Some(Self::Auto),
-            "skip" => Some(Self::Skip),
-            "fail" => Some(Self::Fail),
-            _ => None,
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
         }
     }
 }

@@ -1,22 +1,23 @@
 //! `vestore ablate`
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
-use vestore::{Output, OutputRules, Store, StoreError};
+use vestore::{Output, OutputRules, Store};
 use vestore_ingest::{Figure, Summary, plot, summarize};
 
+use super::interrupt;
 use super::score::execute;
 use super::scoring::{Scoring, Task};
-use super::{Usage, interrupt, say};
+use super::shared::{ListFormat, Usage, print, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// Model of the store
+    /// Ablate this model of the store
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     #[command(flatten)]
@@ -24,24 +25,18 @@ pub(super) struct Arguments {
     /// Remove this part of each layer: block, attention or mlp
     #[arg(long, value_name = "PART", default_value = "block")]
     part: String,
-    /// Summarize the ablation of --track: what each layer does to a score
+    /// Summarize the ablation of --track: the effect of each layer on a score
     #[arg(long, requires = "track", conflicts_with_all = ["model", "variants", "region", "bed"])]
     summary: bool,
-    /// The score that the summary looks at; the track's first by default
+    /// Summarize this score; by default the first of the track
     #[arg(long, value_name = "NAME", requires = "summary")]
     column: Option<String>,
-    /// How the summary is written
-    #[arg(long, value_enum, default_value_t = SummaryFormat::Table, requires = "summary")]
-    format: SummaryFormat,
-    /// Draw the summary into an SVG file too
+    /// Print the summary in this format
+    #[arg(long, value_enum, default_value_t = ListFormat::Table, requires = "summary")]
+    format: ListFormat,
+    /// Draw the summary as SVG too
     #[arg(long, value_name = "FILE", requires = "summary")]
     plot: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum SummaryFormat {
-    Table,
-    Json,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -65,17 +60,13 @@ fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
     let inputs = [store.reference()];
     let rules = OutputRules { force: arguments.scoring.force, inputs: &inputs };
     let drawing = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
-    let tracks = store.snapshot()?.tracks;
-    let track = tracks.iter().find(|track| track.name == name).ok_or_else(|| {
-        let known = tracks.iter().map(|track| track.name.clone()).collect();
-        StoreError::Unknown { kind: "track", name: name.to_owned(), known }
-    })?;
-    let summary = summarize(&store, track, arguments.column.as_deref())?;
+    let snapshot = store.snapshot()?;
+    let summary = summarize(&store, snapshot.track(name)?, arguments.column.as_deref())?;
     let text = match arguments.format {
-        SummaryFormat::Json => serde_json::to_string_pretty(&summary)?,
-        SummaryFormat::Table => table(&summary),
+        ListFormat::Json => serde_json::to_string_pretty(&summary)?,
+        ListFormat::Table => table(&summary),
     };
-    writeln!(stdout().lock(), "{text}")?;
+    print(format_args!("{text}"))?;
     if let (Some(path), Some(mut drawing)) = (&arguments.plot, drawing) {
         let svg = plot(&summary).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
         drawing.write_all(svg.as_bytes())?;

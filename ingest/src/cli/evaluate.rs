@@ -148,7 +148,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Labels::read(&arguments.labels, &rules, &by, split.as_ref(), store.assembly(), &mut reference)?;
     warn(&labels.counts.warnings);
     say(format_args!("{}: {}", arguments.labels.display(), labels.counts));
-    let classes = match arguments.label.task() {
+    let classes = match arguments.label.task {
         Some(TaskKind::Regression) => false,
         Some(TaskKind::Classification) if !labels.are_classes() => {
             return Err(anyhow!(

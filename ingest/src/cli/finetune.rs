@@ -11,6 +11,7 @@ use vestore_ingest::{
 use vestore_schema::Model;
 
 use super::machine::MachineArguments;
+use super::progress::Bar;
 use super::tuning::{DataArguments, MethodArgument, TuningArguments, check_free, model};
 use super::{interrupt, plural, say, writer};
 
@@ -64,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         device,
         save_every: arguments.save_every,
         interrupted: interrupted.flag(),
-        quiet: arguments.machine.quiet,
+        progress: &Bar::new(arguments.machine.quiet),
     };
     let Some(found) = finetune(&plan, &data, &run)? else {
         say(format_args!("stopped; the same command continues from there"));

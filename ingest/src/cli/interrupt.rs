@@ -6,14 +6,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use vestore_ingest::Interrupt;
 
-use super::say;
-
-/// The exit code of what was interrupted, by either signal: it can be resumed, unlike what failed.
-const CODE: u8 = 130;
+use super::shared::{INTERRUPTED, say};
 
 /// Interrupted.
 pub(super) fn code() -> ExitCode {
-    ExitCode::from(CODE)
+    ExitCode::from(INTERRUPTED)
 }
 
 /// Watches for the wish to stop, and acknowledges it.
@@ -43,6 +40,6 @@ fn end() -> ! {
     #[expect(unsafe_code, reason = "the threads of libtorch must not be torn down under their work")]
     // SAFETY: ends the process as a kill would, which the store and the training state are made for.
     unsafe {
-        libc::_exit(CODE.into())
+        libc::_exit(INTERRUPTED.into())
     }
 }

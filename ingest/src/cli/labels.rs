@@ -3,32 +3,33 @@
 use vestore::{KeyColumns, RefMismatch};
 use vestore_ingest::{LabelRules, TaskKind};
 
-use super::Usage;
+use super::shared::{Usage, one_of};
 
 /// Which column, and what it says.
 #[derive(clap::Args)]
 pub(super) struct LabelArguments {
-    /// Column, or INFO field, of the label: names of classes, numbers, or the texts of --positive and --negative
+    /// Read labels from this column or INFO field: class names, numbers, or the texts of --positive and --negative
     #[arg(long, value_name = "NAME", default_value = "label")]
     pub(super) label: String,
-    /// Columns of the variant, as `position=hg19_pos,contig=…,reference=…,alternate=…`; by their usual names without it
+    /// Read the variant from these columns, such as `position=hg19_pos,contig=…`; by default from the usual names
     #[arg(long = "columns", value_name = "KEY=COLUMN,…", value_delimiter = ',')]
     keys: Vec<String>,
-    /// Labels that count as positive
+    /// Count these labels as positive
     #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "negative")]
     positive: Vec<String>,
-    /// Labels that count as negative; rows with others are left out
+    /// Count these labels as negative; rows with other labels are skipped
     #[arg(long, value_name = "TEXT", value_delimiter = ',', requires = "positive")]
     negative: Vec<String>,
-    /// What labels are; by default classes when all are 0 or 1, and numbers otherwise where they are such
-    #[arg(long, value_enum)]
-    task: Option<TaskArgument>,
+    /// Read labels as classes or as numbers; by default classes if all are 0 or 1, else numbers if all are numbers
+    #[arg(long, value_parser = one_of(&[TaskKind::Classification, TaskKind::Regression], task_name))]
+    pub(super) task: Option<TaskKind>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum TaskArgument {
-    Classification,
-    Regression,
+fn task_name(task: TaskKind) -> &'static str {
+    match task {
+        TaskKind::Classification => "classification",
+        TaskKind::Regression => "regression",
+    }
 }
 
 impl LabelArguments {
@@ -52,14 +53,6 @@ impl LabelArguments {
             positive: self.positive.clone(),
             negative: self.negative.clone(),
             ref_mismatch,
-        })
-    }
-
-    /// What labels are, where that was said.
-    pub(super) fn task(&self) -> Option<TaskKind> {
-        self.task.map(|task| match task {
-            TaskArgument::Classification => TaskKind::Classification,
-            TaskArgument::Regression => TaskKind::Regression,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use vestore::{Snapshot, Store, StoreError, Writer, check_model};
+use vestore::{Snapshot, Store, Writer, check_model};
 use vestore_ingest::{ModelSource, ablated_tracks, describe, model_files, record_of, source_of, summarize};
 use vestore_schema::{Digest, Model, Track, check_name};
 
@@ -15,35 +15,33 @@ use super::{Usage, say, writer};
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// What the model is called in this store
+    /// Name of the model in this store
     name: String,
-    /// Folder of a checkpoint as Hugging Face publishes it: config.json, weights, tokenizer
+    /// Read a checkpoint folder in the Hugging Face layout: config.json, weights, tokenizer
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
     /// Derive from this model of the store
     #[arg(long, value_name = "MODEL")]
     from: Option<String>,
-    /// Layers to keep, numbered as in the checkpoint from 0, such as 0,2-5
+    /// Keep these layers, numbered from 0 as in the checkpoint, such as 0,2-5
     #[arg(long, value_name = "LAYERS", conflicts_with = "drop_layers")]
     keep_layers: Option<String>,
-    /// Layers to drop, numbered as in the checkpoint from 0
+    /// Drop these layers, numbered from 0 as in the checkpoint
     #[arg(long, value_name = "LAYERS")]
     drop_layers: Option<String>,
-    /// Drop so many layers of --from that matter least, by the ablation of --track: those with the smallest
-    /// mean magnitude of a score's change
+    /// Drop the N least important layers of --from: those with the smallest mean |change| in the ablation of --track
     #[arg(long, value_name = "N", requires = "from", conflicts_with_all = ["keep_layers", "drop_layers"])]
     drop_least: Option<usize>,
-    /// The track of --from whose ablation is the evidence; needed when several have one
+    /// Rank layers by the ablation of this track of --from; needed if several tracks have one
     #[arg(long, value_name = "NAME", requires = "drop_least")]
     track: Option<String>,
-    /// Folder of an adapter as PEFT writes it
+    /// Apply the adapter in this folder, in the PEFT layout
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// Whether the adapter's layer numbers are the checkpoint's, or count the layers of the pruned model
-    /// it was trained on
+    /// Number the adapter's layers as in the checkpoint, or as in the pruned model that it was trained on
     #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapter")]
     adapter_layers: AdapterLayers,
-    /// Keep a copy of the files in the store: configuration, tokenizer, weights, code, card and licence
+    /// Copy the files into the store: configuration, tokenizer, weights, code, card and license
     #[arg(long)]
     copy: bool,
 }
@@ -139,11 +137,7 @@ fn source(
     let (mut source, parent) = match (&arguments.checkpoint, &arguments.from) {
         (Some(checkpoint), _) => (ModelSource::new(checkpoint), None),
         (None, Some(name)) => {
-            let known = || snapshot.models.iter().map(|model| model.name.clone()).collect();
-            let parent =
-                snapshot.models.iter().find(|model| model.name == *name).ok_or_else(|| {
-                    StoreError::Unknown { kind: "model", name: name.clone(), known: known() }
-                })?;
+            let parent = snapshot.model(name)?;
             (source_of(store, parent), Some(parent))
         }
         (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),

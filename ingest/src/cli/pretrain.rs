@@ -12,6 +12,7 @@ use vestore_ingest::{
 use vestore_schema::Region;
 
 use super::machine::MachineArguments;
+use super::progress::Bar;
 use super::{interrupt, say};
 
 #[derive(clap::Args)]
@@ -185,7 +186,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         device,
         save_every: arguments.save_every,
         interrupted: interrupted.flag(),
-        quiet: arguments.machine.quiet,
+        progress: &Bar::new(arguments.machine.quiet),
     };
     match pretrain(&arguments.settings.plan(), &data, &run)? {
         Pretrained::Whole(result) => {

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float32Type, Int32Type};
-use vestore::{Reference, SegmentReader, Store};
+use arrow::datatypes::Float32Type;
+use vestore::{Reference, RowKeys, SegmentReader, Store};
 use vestore_ingest::{CPU_BATCH_TOKENS, Device, EncoderScorer, Random, Scorer, rows as rows_of};
-use vestore_schema::{Dtype, Segment, Status, Table, Track, Variant};
+use vestore_schema::{Dtype, STATUS_COLUMN, Segment, Status, Table, Track, Variant};
 
 use super::reference::ReferenceArguments;
 use super::scoring::{kind_of, load};
-use super::{Usage, plural, say};
+use super::shared::{Usage, plural, print, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     rescore: u64,
     #[command(flatten)]
     reference: ReferenceArguments,
-    /// No remarks but mismatches
+    /// Print mismatches only
     #[arg(long)]
     quiet: bool,
 }
@@ -111,23 +111,15 @@ fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyh
         let count = batch.num_rows() as u64;
         while let Some(place) = places.next_if(|place| *place < before + count) {
             let row = (place - before) as usize;
-            let text = |column: &str| -> anyhow::Result<&str> {
-                let array = batch.column_by_name(column).and_then(|array| array.as_string_opt::<i32>());
-                let array = array.with_context(|| format!("{} lacks column {column}", segment.path()))?;
-                Ok(array.value(row))
-            };
+            let statuses = batch.column_by_name(STATUS_COLUMN).and_then(|array| array.as_string_opt::<i32>());
+            let statuses = statuses.with_context(|| format!("{} lacks its statuses", segment.path()))?;
             let values = track.columns.iter().map(|column| {
                 let scores = batch.column_by_name(column)?.as_primitive_opt::<Float32Type>()?;
                 scores.is_valid(row).then(|| scores.value(row))
             });
-            let status = Status::parse(text("status")?);
+            let status = Status::parse(statuses.value(row));
             rows.push(Stored {
-                variant: Variant {
-                    contig,
-                    position: batch.column(0).as_primitive::<Int32Type>().value(row).cast_unsigned() - 1,
-                    reference: text("reference")?.into(),
-                    alternate: text("alternate")?.into(),
-                },
+                variant: RowKeys::of(&batch).variant(contig, row),
                 values: values.collect(),
                 status: status.with_context(|| format!("{} has an unknown status", segment.path()))?,
             });
@@ -144,9 +136,9 @@ fn rescore(
     rows: &[Stored],
     reference: &mut Reference,
 ) -> anyhow::Result<usize> {
-    let models = store.snapshot()?.models;
-    let record = models.iter().find(|model| model.name == track.model);
-    let record = record.with_context(|| format!("track {} has no model in the store", track.name))?;
+    let snapshot = store.snapshot()?;
+    let record =
+        snapshot.model(&track.model).with_context(|| format!("track {} has no model", track.name))?;
     let model = load(store, record, Device::Cpu, kind_of(track.recipe.dtype))?;
     let scorer = EncoderScorer::new(&model, &track.recipe, false, CPU_BATCH_TOKENS)?;
     ensure!(
@@ -166,7 +158,7 @@ fn rescore(
             }
             Err(status) => {
                 mismatches += 1;
-                tell(store, track, row, "status", Status::Scored.as_str(), status.as_str());
+                tell(store, track, row, "status", Status::Scored.as_str(), status.as_str())?;
             }
         }
     }
@@ -184,7 +176,7 @@ fn rescore(
                 mismatches += 1;
                 let text =
                     |value: &Option<f32>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
-                tell(store, track, row, column, &text(stored), &text(new));
+                tell(store, track, row, column, &text(stored), &text(new))?;
             }
         }
     }
@@ -205,13 +197,17 @@ fn tolerance(track: &Track, stored: f64) -> f64 {
 }
 
 /// Prints a mismatch. It is what was asked for: data.
-#[expect(clippy::print_stdout, reason = "mismatches are the data of this verb")]
-fn tell(store: &Store, track: &Track, row: &Stored, column: &str, stored: &str, new: &str) {
-    let Variant { contig, position, reference, alternate } = &row.variant;
-    let contig = &store.assembly().contig(*contig).name;
-    println!(
-        "track {}, variant {contig}-{}-{reference}-{alternate}, column {column}: stored {stored}, recomputed {new}",
+fn tell(
+    store: &Store,
+    track: &Track,
+    row: &Stored,
+    column: &str,
+    stored: &str,
+    new: &str,
+) -> std::io::Result<()> {
+    print(format_args!(
+        "track {}, variant {}, column {column}: stored {stored}, recomputed {new}",
         track.name,
-        position + 1
-    );
+        row.variant.display(store.assembly())
+    ))
 }

@@ -5,23 +5,25 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::HumanDuration;
-use vestore_ingest::{Estimate, Outcome, Progress, estimate, new_run};
+use vestore_ingest::{Estimate, Outcome, Progress as _, estimate, new_run};
 use vestore_schema::Track;
 
+use super::interrupt;
+use super::progress::Bar;
 use super::scoring::{Scoring, Task};
-use super::{interrupt, plural, say};
+use super::shared::{grouped, plural, say};
 
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["variants", "region", "bed"])))]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// Model of the store
+    /// Score with this model of the store
     #[arg(long, value_name = "NAME")]
     model: String,
     #[command(flatten)]
     scoring: Scoring,
-    /// Store pooled embeddings of reference and alternate too
+    /// Store pooled embeddings of reference and alternate
     #[arg(long, value_enum, default_value_t = EmbeddingsArgument::None)]
     embeddings: EmbeddingsArgument,
     /// Print the plan and estimated time; change nothing
@@ -67,7 +69,7 @@ pub(super) fn execute(
             if stored == 1 {
                 "1 variant has a row".to_owned()
             } else {
-                format!("all {stored} variants have a row")
+                format!("all {} have a row", plural(stored, "variant"))
             },
             track.name
         ));
@@ -87,7 +89,8 @@ pub(super) fn execute(
     let depth = models[0].depth() as u64;
     writer.put_track(track)?;
     let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
-    let progress = Progress::new("variants", 0, pending, scoring.quiet);
+    let progress = Bar::new(scoring.quiet);
+    progress.begin("variants", 0, pending);
     let started = Instant::now();
     let outcome = job.run(&scorer, models, writer, &mut run, &mut report, &progress)?;
     report.finish()?;
@@ -110,12 +113,12 @@ fn tell_estimate(track: &str, found: &Estimate, stored: u64) {
     let about = if found.exact { "" } else { "about " };
     say(format_args!(
         "dry run for track {track}: {} to score, {} a row already\n\
-         {about}{}, {about}{} tokens, about {} bytes, about {:#}",
+         {about}{}, {about}{}, about {}, about {:#}",
         plural(found.variants, "variant"),
-        if stored == 1 { "1 has".to_owned() } else { format!("{stored} have") },
+        if stored == 1 { "1 has".to_owned() } else { format!("{} have", grouped(stored)) },
         plural(found.forwards, "forward"),
-        found.tokens,
-        found.bytes,
+        plural(found.tokens, "token"),
+        plural(found.bytes, "byte"),
         HumanDuration(std::time::Duration::from_secs_f64(found.seconds))
     ));
 }
@@ -132,7 +135,7 @@ fn tell_evaluations(outcome: &Outcome, depth: u64) {
 fn tell_outcome(outcome: &Outcome, track: &Track, stored: u64, pending: u64, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
     let statuses: Vec<String> =
-        outcome.statuses.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        outcome.statuses.iter().map(|(status, count)| format!("{} {status}", grouped(*count))).collect();
     say(format_args!(
         "track {}: {} written in {seconds:.1} s ({:.0} variants/s): {}{}",
         track.name,
@@ -142,7 +145,7 @@ fn tell_outcome(outcome: &Outcome, track: &Track, stored: u64, pending: u64, sta
         if stored > 0 {
             format!(
                 "; {} there already",
-                if stored == 1 { "1 was".to_owned() } else { format!("{stored} were") }
+                if stored == 1 { "1 was".to_owned() } else { format!("{} were", grouped(stored)) }
             )
         } else {
             String::new()

@@ -4,66 +4,65 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use vestore::{
-    OutputRules, Plan, PlanOptions, Reference, Report, Store, StoreError, Writer, check_track, read_bed,
-};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use vestore::{OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed};
 use vestore_ingest::{
-    CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model, devices,
-    encoder_cost, encoder_kinds, set_tf32, source_of, unit_size,
+    CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model,
+    device_name, devices, encoder_cost, encoder_kinds, set_tf32, source_of, unit_size,
 };
 use vestore_schema::{AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, Strands, Track};
 
+use super::interrupt;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::shared::{Usage, one_of, say, warn, writer};
 use super::tuned::Tuned;
-use super::{Usage, interrupt, say, warn, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Scoring {
-    /// Variants from a VCF, VCF.gz or BCF file; `-` is stdin
+    /// Score the variants of a VCF, VCF.gz or BCF file; `-` reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "bed"])]
     variants: Option<PathBuf>,
-    /// Every SNV of every base of a region such as `17:43,044,295-43,125,483`; may be repeated
+    /// Score every SNV of a region such as `17:43,044,295-43,125,483`; may be repeated
     #[arg(long, value_name = "REGION")]
     region: Vec<String>,
-    /// Every SNV of every base of the regions of a BED file
+    /// Score every SNV of the regions of a BED file
     #[arg(long, value_name = "FILE")]
     bed: Option<PathBuf>,
-    /// Score kinds; what suits the model by default
-    #[arg(long, value_name = "KIND", value_delimiter = ',', long_help = kinds_help())]
+    /// Compute these score kinds, separated by commas; by default the one that suits the model
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
     score: Vec<String>,
-    /// Window length in bases; what the model was tuned on by default, else 600, less where the model's limit is less
+    /// Cut windows of this length; by default as the model was fine-tuned, else 600 bp or the model's limit
     #[arg(long, value_name = "BP")]
     window: Option<u32>,
-    /// Score both strands and take the mean, or the forward strand alone; what the model was tuned on by default,
-    /// else both
-    #[arg(long, value_enum)]
-    strands: Option<StrandsArgument>,
-    /// Where the model runs: cpu, cuda for every GPU, cuda:N for one, or auto
+    /// Score the mean of both strands, or the forward strand alone; by default as the model was fine-tuned, else both
+    #[arg(long, value_parser = one_of(&Strands::ALL, Strands::as_str))]
+    strands: Option<Strands>,
+    /// Run the model on cpu, cuda (every GPU), cuda:N (one GPU), or auto (every GPU, else the CPU)
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Arithmetic of the model: float32, or what is faster and less exact
-    #[arg(long, value_enum, default_value_t = DtypeArgument::F32)]
-    dtype: DtypeArgument,
-    /// Round scores to multiples of this step, for smaller files; lossless without
+    /// Compute in this precision; tf32 (GPUs only) and bf16 are faster and less exact
+    #[arg(long, default_value = "f32", value_parser = one_of(&Dtype::ALL, Dtype::as_str))]
+    dtype: Dtype,
+    /// Round scores to multiples of this step, for smaller files; lossless by default
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
-    /// Most tokens of one batch
+    /// Run at most this many tokens per batch
     #[arg(long, value_name = "N")]
     batch_tokens: Option<u32>,
-    /// Threads of the model; all cores by default
+    /// Run the model with this many threads; all cores by default
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
     #[command(flatten)]
     ref_mismatch: RefMismatchArguments,
     #[command(flatten)]
     reference: ReferenceArguments,
-    /// Name of the track; `<model>.<kinds>.w<window>` by default
+    /// Write to this track; `<model>.<kinds>.w<window>` by default
     #[arg(long, value_name = "NAME")]
     pub(super) track: Option<String>,
-    /// List what was rejected or carries no score, as TSV
+    /// List rejected records and variants without a score, as TSV
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Replace the file of --report, or of --plot, whatever it is; a report of this command is replaced anyway
+    /// Overwrite the file of --report or --plot, whatever it is; an earlier report is always overwritten
     #[arg(long)]
     pub(super) force: bool,
     /// Hide the progress bar
@@ -71,35 +70,11 @@ pub(super) struct Scoring {
     pub(super) quiet: bool,
 }
 
-/// Every score kind, a line each.
-fn kinds_help() -> String {
-    let lines = encoder_kinds()
-        .map(|kind| format!("\n  {:<10}  {}; {}", kind.name(), kind.description(), kind.direction()));
-    format!("Score kinds; what suits the model by default{}", lines.collect::<String>())
-}
-
-/// Which strands are read.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum StrandsArgument {
-    Both,
-    Forward,
-}
-
-impl From<StrandsArgument> for Strands {
-    fn from(argument: StrandsArgument) -> Self {
-        match argument {
-            StrandsArgument::Both => Self::Both,
-            StrandsArgument::Forward => Self::Forward,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DtypeArgument {
-    F32,
-    /// float32 with products rounded to TF32; GPUs only
-    Tf32,
-    Bf16,
+/// The score kinds that a command line may name.
+fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(encoder_kinds().map(|kind| {
+        PossibleValue::new(kind.name()).help(format!("{}; {}", kind.description(), kind.direction()))
+    }))
 }
 
 /// What is done with the variants.
@@ -153,10 +128,7 @@ impl Scoring {
     pub(super) fn prepare(&self, store: &Path, model: &str, task: Task<'_>) -> anyhow::Result<Prepared> {
         let store = self.reference.open(store)?;
         let snapshot = store.snapshot()?;
-        let record = snapshot.models.iter().find(|known| known.name == model).cloned().ok_or_else(|| {
-            let known = snapshot.models.iter().map(|model| model.name.clone()).collect();
-            StoreError::Unknown { kind: "model", name: model.to_owned(), known }
-        })?;
+        let record = snapshot.model(model)?.clone();
         let tuned = Tuned::of(&record, &snapshot.models)?;
         if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
             say(format_args!("{remark}"));
@@ -253,11 +225,7 @@ impl Prepared {
 
     /// Where the model runs, as the run's record says it.
     pub(super) fn device_name(&self) -> String {
-        let name = |device: &vestore_ingest::Device| match device {
-            vestore_ingest::Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        };
-        self.devices.iter().map(name).collect::<Vec<_>>().join(",")
+        self.devices.iter().map(|device| device_name(*device)).collect::<Vec<_>>().join(",")
     }
 
     /// Loads the model onto every device.
@@ -291,12 +259,8 @@ fn recipe(arguments: &Scoring, defaults: EncoderDefaults<'_>, tuned: Tuned) -> a
     Ok(Recipe {
         scores,
         window,
-        strands: arguments.strands.map_or(tuned.strands.unwrap_or(Strands::Both), Strands::from),
-        dtype: match arguments.dtype {
-            DtypeArgument::F32 => Dtype::F32,
-            DtypeArgument::Tf32 => Dtype::Tf32,
-            DtypeArgument::Bf16 => Dtype::Bf16,
-        },
+        strands: arguments.strands.or(tuned.strands).unwrap_or_default(),
+        dtype: arguments.dtype,
         precision: arguments.precision.clone(),
         part: AblatedPart::default(),
     })

@@ -8,6 +8,7 @@ use vestore_ingest::{LayerStudy, LayerStudyEvent, LayerStudyOptions, StudyError}
 
 use super::finetune::shown;
 use super::machine::MachineArguments;
+use super::progress::Bar;
 use super::tuning::{DataArguments, MethodArgument, TuningArguments, model};
 use super::{interrupt, say, writer};
 
@@ -59,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output: &arguments.output,
         device,
         interrupted: interrupted.flag(),
-        quiet: arguments.machine.quiet,
+        progress: &Bar::new(arguments.machine.quiet),
     };
     let mut study = LayerStudy::open(&store, writer(&store)?, &parent, &windows, options).map_err(cause)?;
     if study.is_finished() {

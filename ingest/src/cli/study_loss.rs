@@ -13,6 +13,7 @@ use vestore_schema::{Region, TokenizerKind};
 
 use super::machine::one_device;
 use super::pretrain::{parse_regions, read_genome};
+use super::shared::print;
 use super::{Usage, say};
 
 #[derive(clap::Args)]
@@ -122,7 +123,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             context_name(comparison.best())
         ));
     }
-    tell(&rows, arguments.format);
+    tell(&rows, arguments.format)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -130,8 +131,7 @@ fn context_name(order: usize) -> String {
     if order == 0 { "unigram".to_owned() } else { format!("context of {order} + {order}") }
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
-fn tell(rows: &[Row], format: Format) {
+fn tell(rows: &[Row], format: Format) -> std::io::Result<()> {
     if format == Format::Json {
         let interval =
             |of: &Interval| json!({ "bases": of.bases, "mean": of.mean, "low": of.low, "high": of.high });
@@ -142,14 +142,14 @@ fn tell(rows: &[Row], format: Format) {
                         "difference": row.difference.as_ref().map(interval) })
             })
             .collect();
-        println!("{:#}", json!(rows));
-        return;
+        print(format_args!("{:#}", json!(rows)))?;
+        return Ok(());
     }
     let width = rows.iter().map(|row| row.model.len()).max().unwrap_or(0).max(5);
-    println!(
+    print(format_args!(
         "{:<width$}  {:<15}  {:>9}  {:>24}  difference to the best context model",
         "model", "bases", "hidden", "nats a base (95 %)"
-    );
+    ))?;
     for row in rows {
         let shown = |of: &Interval| format!("{:.4} ({:.4} to {:.4})", of.mean, of.low, of.high);
         let difference = row.difference.as_ref().map_or(String::new(), shown);
@@ -160,6 +160,7 @@ fn tell(rows: &[Row], format: Format) {
             row.loss.bases,
             shown(&row.loss),
         );
-        println!("{}", line.trim_end());
+        print(format_args!("{}", line.trim_end()))?;
     }
+    Ok(())
 }

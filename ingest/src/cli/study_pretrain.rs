@@ -8,6 +8,8 @@ use vestore_ingest::{Alleles, IngredientRow, IngredientStudy, KnownRegions, Stud
 
 use super::machine::MachineArguments;
 use super::pretrain::{Settings, parse_regions, read_genome};
+use super::progress::Bar;
+use super::shared::print;
 use super::study_layers::cause;
 use super::{Usage, interrupt, say};
 
@@ -68,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output: &arguments.output,
         device,
         interrupted: interrupted.flag(),
-        quiet: arguments.machine.quiet,
+        progress: &Bar::new(arguments.machine.quiet),
     };
     let begins = &mut |recipe: &str, seed: u64| say(format_args!("{recipe}, seed {seed}"));
     let found = study.run(begins).map_err(|error| match error {
@@ -79,17 +81,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say(format_args!("stopped; the same command continues from there"));
         return Ok(interrupt::code());
     };
-    tell(&rows, arguments);
+    tell(&rows, arguments)?;
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
-fn tell(rows: &[IngredientRow], arguments: &Arguments) {
-    println!("recipe\tbases\tseeds\tnats_a_base\thalf_interval\tworth\tworth_half_interval");
+fn tell(rows: &[IngredientRow], arguments: &Arguments) -> std::io::Result<()> {
+    print(format_args!("recipe\tbases\tseeds\tnats_a_base\thalf_interval\tworth\tworth_half_interval"))?;
     for row in rows {
         let IngredientRow { recipe, bases, seeds, loss, worth } = row;
         let worth = worth.map_or("\t".to_owned(), |worth| format!("{:.4}\t{:.4}", worth.mean, worth.half));
-        println!("{recipe}\t{}\t{seeds}\t{:.4}\t{:.4}\t{worth}", bases.as_str(), loss.mean, loss.half);
+        print(format_args!(
+            "{recipe}\t{}\t{seeds}\t{:.4}\t{:.4}\t{worth}",
+            bases.as_str(),
+            loss.mean,
+            loss.half
+        ))?;
     }
     say(format_args!(
         "nats a hidden base on {}; half the 95 % interval over {} seeds by Student's t; worth is what the loss \
@@ -97,4 +103,5 @@ fn tell(rows: &[IngredientRow], arguments: &Arguments) {
         arguments.held_out.join(", "),
         arguments.seeds
     ));
+    Ok(())
 }

@@ -8,8 +8,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use vestore::{Output, OutputRules, check_output_folder};
-use vestore_ingest::{Progress, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer};
+use vestore_ingest::{
+    Progress as _, TokenizerOptions, TrainTokenizerError, TrainedTokenizer, train_tokenizer,
+};
 
+use super::progress::Bar;
 use super::{interrupt, say};
 
 /// 150 MB at the most, and far more pairs than any vocabulary in use merges.
@@ -60,7 +63,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let outputs = TrainedTokenizer::FILES.iter().map(|name| create(name)).collect::<Result<Vec<_>, _>>()?;
     let stop = interrupt::watch()?;
     let started = Instant::now();
-    let progress = Progress::new("tokens", 0, u64::from(arguments.vocabulary), arguments.quiet);
+    let progress = Bar::new(arguments.quiet);
+    progress.begin("tokens", 0, u64::from(arguments.vocabulary));
     let told = Cell::new(0);
     let found = train_tokenizer(&arguments.inputs, &options, folder, stop.flag(), |tokens| {
         progress.advance(u64::from(tokens - told.replace(tokens)));

@@ -9,12 +9,12 @@ use vestore_ingest::{
     AdamWOptions, AdapterKind, Dataset, LabelledWindows, SequenceColumns, TuningInput, TuningMethod,
     TuningPlan, is_trained,
 };
-use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, check_name};
+use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, Strands, check_name};
 
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
-use super::scoring::StrandsArgument;
+use super::shared::one_of;
 use super::split::SplitArguments;
 use super::{Usage, plural, say, warn};
 
@@ -51,7 +51,7 @@ pub(super) struct DataArguments {
 impl DataArguments {
     /// Reads the data, cuts the windows and tells what is left out and what leaks.
     pub(super) fn read(&self, store: &Store, model: &Model) -> anyhow::Result<LabelledWindows> {
-        let task = self.label.task();
+        let task = self.label.task;
         let split = self.split.options();
         if let Some(path) = &self.sequences {
             let columns =
@@ -102,8 +102,8 @@ pub(super) struct TuningArguments {
     #[arg(long, value_enum, default_value_t = InputArgument::Alternate)]
     input: InputArgument,
     /// Learn from both strands in turn and judge by their mean, or read the forward strand alone
-    #[arg(long, value_enum, default_value_t = StrandsArgument::Both)]
-    strands: StrandsArgument,
+    #[arg(long, default_value = "both", value_parser = one_of(&Strands::ALL, Strands::as_str))]
+    strands: Strands,
     /// Weight classes equally, however many examples each has
     #[arg(long)]
     balanced: bool,
@@ -210,7 +210,7 @@ impl TuningArguments {
                 InputArgument::Alternate => TuningInput::Alternate,
                 InputArgument::Difference => TuningInput::Difference,
             },
-            strands: self.strands.into(),
+            strands: self.strands,
             balanced: self.balanced,
             seed,
             epochs: self.epochs,

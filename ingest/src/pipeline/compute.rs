@@ -4,10 +4,11 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::{Job, PipelineError, PreparedFor, Progress};
+use super::{Job, PipelineError, PreparedFor};
 use crate::ablation::{Ablation, LaunchedUnit, launch_ablation};
 use crate::forward::{self, Launched, Outputs};
 use crate::model::error::ModelError;
+use crate::progress::Progress;
 use crate::seam::Network;
 use crate::work::Work;
 
@@ -18,7 +19,7 @@ pub(super) struct Engine<'a, N> {
     /// Threads of its arithmetic on a CPU.
     pub(super) threads: i32,
     /// Moves with every batch.
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a dyn Progress,
 }
 
 /// A unit on its way to the store.

@@ -13,6 +13,7 @@ use crate::genome::{Genome, KnownRegions};
 use crate::measure::{BaseSet, MaskedOptions, masked_losses};
 use crate::model::Model;
 use crate::model::source::ModelSource;
+use crate::progress::Progress;
 use crate::train::{Alleles, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, pretrain};
 
 /// Steps between two states on disk.
@@ -48,8 +49,8 @@ pub struct IngredientStudy<'a> {
     pub device: Device,
     /// Set by whoever wants it to stop after the current step.
     pub interrupted: &'a AtomicBool,
-    /// Without progress bars.
-    pub quiet: bool,
+    /// Follows the steps of each training.
+    pub progress: &'a dyn Progress,
 }
 
 /// A mean, and half the width of its 95 % interval by Student's t over the seeds.
@@ -155,7 +156,7 @@ impl IngredientStudy<'_> {
             device: self.device,
             save_every: SAVE_EVERY,
             interrupted: self.interrupted,
-            quiet: self.quiet,
+            progress: self.progress,
         };
         let plan = PretrainingPlan { seed, ..recipe.plan.clone() };
         Ok(matches!(pretrain(&plan, &data, &run)?, Pretrained::Whole(_)))

@@ -17,6 +17,7 @@ use super::ranking::rank_layers;
 use super::verdict::verdicts;
 use crate::dataset::LabelledWindows;
 use crate::model::source::ModelSource;
+use crate::progress::Progress;
 use crate::source::source_of;
 use crate::train::{Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, tuned_record};
 
@@ -39,8 +40,8 @@ pub struct LayerStudyOptions<'a> {
     pub device: Device,
     /// Set by whoever wants it to stop after the current step.
     pub interrupted: &'a AtomicBool,
-    /// Without progress bars.
-    pub quiet: bool,
+    /// Follows the steps of each training.
+    pub progress: &'a dyn Progress,
 }
 
 /// What happened in a study.
@@ -213,7 +214,7 @@ impl<'a> LayerStudy<'a> {
             device: self.options.device,
             save_every: SAVE_EVERY,
             interrupted: self.options.interrupted,
-            quiet: self.options.quiet,
+            progress: self.options.progress,
         };
         Ok(finetune(plan, &TuningData::of(self.windows), &run)?)
     }

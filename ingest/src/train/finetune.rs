@@ -34,6 +34,7 @@ use crate::dataset::{Example, LabelledWindows, TuningTask};
 use crate::model::describe;
 use crate::model::identity::hexadecimal;
 use crate::model::source::ModelSource;
+use crate::progress::Progress;
 
 /// What is learned from.
 pub struct TuningData<'a> {
@@ -72,8 +73,8 @@ pub struct Finetuning<'a> {
     pub save_every: u64,
     /// Set by whoever wants it to stop after the current step.
     pub interrupted: &'a AtomicBool,
-    /// Without a progress bar.
-    pub quiet: bool,
+    /// Follows the steps.
+    pub progress: &'a dyn Progress,
 }
 
 /// How a tuning went.
@@ -172,7 +173,7 @@ fn tune(
         keep_best: true,
         saving,
         interrupted: run.interrupted,
-        quiet: run.quiet,
+        progress: run.progress,
     };
     let mut trainer = Trainer::open(network, options)?;
     let mut objective = TuningObjective::new(plan, data);

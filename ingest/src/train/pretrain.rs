@@ -30,6 +30,7 @@ use super::run_directory::RunDirectory;
 use super::state::{LossPoint, write_tensors};
 use super::trainer::{Saving, Trainer, TrainerOptions};
 use crate::genome::{Genome, KnownRegions};
+use crate::progress::Progress;
 
 /// Points of the loss curve.
 const POINTS: u64 = 400;
@@ -60,8 +61,8 @@ pub struct PretrainingRun<'a> {
     pub save_every: u64,
     /// Set by whoever wants it to stop after the current step.
     pub interrupted: &'a AtomicBool,
-    /// Without a progress bar.
-    pub quiet: bool,
+    /// Follows the steps.
+    pub progress: &'a dyn Progress,
 }
 
 /// How a training ended.
@@ -125,7 +126,7 @@ pub fn pretrain(
         keep_best: false,
         saving: Some(saving),
         interrupted: run.interrupted,
-        quiet: run.quiet,
+        progress: run.progress,
     };
     let mut trainer = Trainer::open(network, options)?;
     if !trainer.run(&mut objective)? {

@@ -14,7 +14,7 @@ use super::error::TrainError;
 use super::network::Network;
 use super::schedule::Schedule;
 use super::state::{History, LossPoint, State, read_state, write_state};
-use crate::pipeline::Progress;
+use crate::progress::Progress;
 
 /// What is learned.
 pub(super) trait Objective {
@@ -51,8 +51,8 @@ pub(super) struct TrainerOptions<'a> {
     pub(super) saving: Option<Saving<'a>>,
     /// Set by whoever wants it to stop after the current step.
     pub(super) interrupted: &'a AtomicBool,
-    /// Without a progress bar.
-    pub(super) quiet: bool,
+    /// Follows the steps.
+    pub(super) progress: &'a dyn Progress,
 }
 
 /// Where and how often the state is saved.
@@ -141,7 +141,8 @@ impl<'a> Trainer<'a> {
     /// Makes all steps that are left; `false` when it was interrupted, with the state on disk.
     pub(super) fn run(&mut self, objective: &mut impl Objective) -> Result<bool, TrainError> {
         let total = self.options.schedule.steps;
-        let progress = Progress::new("steps", self.steps(), total, self.options.quiet);
+        let progress = self.options.progress;
+        progress.begin("steps", self.steps(), total);
         while self.steps() < total && !self.is_stale() {
             let loss = self.step(objective)?;
             let (step, last) = (self.steps(), self.steps() == total);

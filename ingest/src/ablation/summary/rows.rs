@@ -1,11 +1,8 @@
 //! Ablation rows beside the scores of the same variants.
 
-use std::collections::HashMap;
-
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int32Type};
-use vestore::{QueryPlan, Request, Store, StoreError};
-use vestore_schema::{LAYER_COLUMN, Table, Track};
+use arrow::array::RecordBatch;
+use vestore::{AnswerRows, QueryPlan, Request, Store, StoreError};
+use vestore_schema::{Table, Track, Variant};
 
 /// The changes of one score, of variants that have the score and all its changes.
 #[derive(Debug, Default)]
@@ -17,15 +14,12 @@ pub(super) struct Changes {
     pub(super) left_out: u64,
 }
 
-/// Contig, position, alleles: what both tables are sorted by.
-type Key = (usize, u32, Box<str>, Box<str>);
-
 /// A variant and its changes by layer.
-type Group = (Key, Vec<(u32, Option<f32>)>);
+type Group = (Variant, Vec<(u32, Option<f32>)>);
 
 /// A row of either table; `layer` is 0 in scores.
 struct Row {
-    key: Key,
+    variant: Variant,
     layer: u32,
     value: Option<f32>,
 }
@@ -37,31 +31,24 @@ pub(super) fn read(store: &Store, track: &Track, column: &str) -> Result<Changes
         QueryPlan::new(store, &request)
     };
     let (scores, ablation) = (plan(Table::Scores)?, plan(Table::Ablation)?);
-    let contigs: HashMap<&str, usize> = store
-        .assembly()
-        .contigs
-        .iter()
-        .enumerate()
-        .map(|(index, contig)| (contig.name.as_str(), index))
-        .collect();
-    let mut scores = scores.rows().flat_map(|batch| rows(batch, column, &contigs));
+    let mut scores = scores.rows().flat_map(|batch| rows(batch, column, store));
     let mut changes = Changes::default();
     let mut group: Option<Group> = None;
     let mut score = scores.next().transpose()?;
-    let mut close = |(key, layers): Group| -> Result<(), StoreError> {
-        while score.as_ref().is_some_and(|score| score.key < key) {
+    let mut close = |(variant, layers): Group| -> Result<(), StoreError> {
+        while score.as_ref().is_some_and(|score| score.variant < variant) {
             score = scores.next().transpose()?;
         }
-        let full = score.as_ref().filter(|score| score.key == key).and_then(|score| score.value);
+        let full = score.as_ref().filter(|score| score.variant == variant).and_then(|score| score.value);
         changes.add(full, &layers);
         Ok(())
     };
-    for row in ablation.rows().flat_map(|batch| rows(batch, column, &contigs)) {
+    for row in ablation.rows().flat_map(|batch| rows(batch, column, store)) {
         let row = row?;
         match &mut group {
-            Some((key, layers)) if *key == row.key => layers.push((row.layer, row.value)),
+            Some((variant, layers)) if *variant == row.variant => layers.push((row.layer, row.value)),
             _ => {
-                if let Some(done) = group.replace((row.key, vec![(row.layer, row.value)])) {
+                if let Some(done) = group.replace((row.variant, vec![(row.layer, row.value)])) {
                     close(done)?;
                 }
             }
@@ -90,35 +77,15 @@ impl Changes {
 }
 
 /// The rows of a batch.
-fn rows(
-    batch: Result<RecordBatch, StoreError>,
-    column: &str,
-    contigs: &HashMap<&str, usize>,
-) -> Vec<Result<Row, StoreError>> {
+fn rows(batch: Result<RecordBatch, StoreError>, column: &str, store: &Store) -> Vec<Result<Row, StoreError>> {
     let batch = match batch {
         Ok(batch) => batch,
         Err(error) => return vec![Err(error)],
     };
-    let names = batch.column(0).as_dictionary::<Int32Type>();
-    let contigs: Vec<usize> = names
-        .values()
-        .as_string::<i32>()
-        .iter()
-        .map(|name| name.and_then(|name| contigs.get(name)).copied().unwrap_or(usize::MAX))
-        .collect();
-    let positions = batch.column(1).as_primitive::<Int32Type>();
-    let (references, alternates) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
-    let layers = batch.column_by_name(LAYER_COLUMN).map(|layers| layers.as_primitive::<Int32Type>());
-    let values = batch.column_by_name(column).map(|values| values.as_primitive::<Float32Type>());
-    let row = |row: usize| Row {
-        key: (
-            contigs[names.keys().value(row) as usize],
-            positions.value(row).cast_unsigned(),
-            references.value(row).into(),
-            alternates.value(row).into(),
-        ),
-        layer: layers.map_or(0, |layers| layers.value(row).cast_unsigned()),
-        value: values.filter(|values| values.is_valid(row)).map(|values| values.value(row)),
+    let rows = AnswerRows::of(&batch);
+    let row = |row: usize| {
+        let variant = rows.variant(store, row)?;
+        Some(Ok(Row { variant, layer: rows.keys.layer(row), value: rows.score(column, row) }))
     };
-    (0..batch.num_rows()).map(|at| Ok(row(at))).collect()
+    (0..batch.num_rows()).filter_map(row).collect()
 }

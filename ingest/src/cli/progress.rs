@@ -1,0 +1,124 @@
+//! How far a command is: a bar on a terminal, a line every few seconds elsewhere, nothing when quiet.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use vestore_ingest::Progress;
+
+/// Time between two lines where there is no terminal.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Shows how far a command is.
+pub(super) struct Bar {
+    quiet: bool,
+    shown: Mutex<Shown>,
+}
+
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines(Lines),
+}
+
+/// What the next line needs.
+struct Lines {
+    unit: &'static str,
+    first: u64,
+    done: u64,
+    total: u64,
+    note: String,
+    started: Instant,
+    printed: Instant,
+}
+
+impl Bar {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { quiet, shown: Mutex::new(Shown::Nothing) }
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, unit: &'static str, done: u64, total: u64) {
+        *self.shown() = if self.quiet {
+            Shown::Nothing
+        } else if stderr().is_terminal() {
+            Shown::Bar(drawn(unit, done, total))
+        } else {
+            let now = Instant::now();
+            let note = String::new();
+            Shown::Lines(Lines { unit, first: done, done, total, note, started: now, printed: now })
+        };
+    }
+
+    fn advance(&self, more: u64) {
+        match &mut *self.shown() {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.inc(more),
+            Shown::Lines(lines) => {
+                lines.done += more;
+                if lines.printed.elapsed() >= EVERY && lines.done < lines.total {
+                    lines.printed = Instant::now();
+                    // Nobody may be reading; the work continues.
+                    let _ = stderr().write_all(lines.line().as_bytes());
+                }
+            }
+        }
+    }
+
+    fn note(&self, note: &str) {
+        let note = format!(", {note}");
+        match &mut *self.shown() {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.set_message(note),
+            Shown::Lines(lines) => lines.note = note,
+        }
+    }
+
+    fn finish(&self) {
+        if let Shown::Bar(bar) = &*self.shown() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Lines {
+    fn line(&self) -> String {
+        let rate = (self.done - self.first) as f64 / self.started.elapsed().as_secs_f64();
+        let left = Duration::try_from_secs_f64((self.total - self.done) as f64 / rate);
+        let left = left.map_or("an unknown time".to_owned(), |left| format!("{:#}", HumanDuration(left)));
+        format!(
+            "{}/{} {}, {}, {left} left{}\n",
+            self.done,
+            self.total,
+            self.unit,
+            per_second(rate),
+            self.note
+        )
+    }
+}
+
+fn drawn(unit: &str, done: u64, total: u64) -> ProgressBar {
+    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{rate}}, {{left}} left{{msg}}");
+    let style = ProgressStyle::with_template(&template)
+        .expect("the template is well-formed; this is a bug")
+        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&per_second(state.per_sec()));
+        })
+        .with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:#}", HumanDuration(state.eta()));
+        });
+    let bar = ProgressBar::new(total).with_style(style).with_position(done);
+    bar.reset_eta();
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+fn per_second(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") }
+}

@@ -1,0 +1,119 @@
+//! What the command lines of both programs share; `ingest/src/cli.rs` includes this file as a module of its own.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use vestore::{FilterError, FormError, ImportError, OutputError, Store, StoreError, Writer};
+use vestore_schema::{LocusError, NameError};
+
+/// The exit code of what a signal ended, as shells report SIGINT. What was interrupted can be resumed, unlike what
+/// failed.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// A command line that makes no sense although each of its parts does.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// Prints an error and returns its exit code: 0 when stdout was closed, 2 for a wrong command line, else 1.
+/// `is_usage` knows the usage errors of one program alone.
+pub(super) fn report(error: &anyhow::Error, is_usage: impl Fn(&(dyn Error + 'static)) -> bool) -> ExitCode {
+    // Whoever read our output has seen enough.
+    let broken_pipe = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    say(format_args!("vestore: {error:#}{}", vestore::remedy_of(error.as_ref())));
+    let usage = error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.is::<NameError>()
+            || cause.is::<FilterError>()
+            || cause.is::<FormError>()
+            || cause.downcast_ref().is_some_and(OutputError::is_usage)
+            || matches!(cause.downcast_ref(), Some(ImportError::ColumnName { .. } | ImportError::Name(_)))
+            || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+            || is_usage(cause)
+    });
+    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// Prints a remark to stderr.
+pub(super) fn say(text: fmt::Arguments<'_>) {
+    // Nobody may be reading; the work continues.
+    let _ = writeln!(io::stderr().lock(), "{}", vestore::visible_lines(&text.to_string()));
+}
+
+/// Prints warnings, also with `--quiet`.
+pub(super) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        say(format_args!("warning: {warning}"));
+    }
+}
+
+/// Prints a line of data to stdout. An error when it is closed, unlike `println!`, which panics.
+pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{}", vestore::visible_lines(&text.to_string()))
+}
+
+/// A number of things for people: `1 contig`, `300,000 bases`.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// A number for people: `300,000`.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Takes the right to write; says when that makes the store unreadable for older programs.
+pub(super) fn writer(store: &Store) -> Result<Writer, StoreError> {
+    let writer = store.writer(&typed())?;
+    note_format(store);
+    Ok(writer)
+}
+
+/// Says that a change of the store raises its format, where it does.
+pub(super) fn note_format(store: &Store) {
+    if let Some(notice) = store.format_notice() {
+        say(format_args!("{notice}"));
+    }
+}
+
+/// The command line as typed, which other processes read while this one writes.
+pub(super) fn typed() -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["vestore".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Parses one of `all`, each of which the command line calls by `name`.
+pub(super) fn one_of<T: Copy + Send + Sync>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|value| name(*value))).try_map(move |text| {
+        all.iter()
+            .copied()
+            .find(|value| name(*value) == text)
+            .ok_or("a possible value has a meaning; this is a bug")
+    })
+}
+
+/// How a list or a summary is printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ListFormat {
+    Table,
+    Json,
+}
