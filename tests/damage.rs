@@ -206,7 +206,7 @@ fn what_verify_drops_the_same_command_scores_anew() {
     assert!(!found.status.success() && remedy.contains("--drop-damaged"), "{remedy}");
     said("verify {} --quiet --drop-damaged", &[&store]);
     let again = said(SCORE, &[&store]);
-    assert!(again.contains("1152 rows written"), "{again}");
+    assert!(again.contains("1,152 rows written"), "{again}");
     assert!(ok("query {} --format tsv", &[&store]) == wanted);
     assert_eq!(ok("verify {} --quiet", &[&store]), "");
 }
