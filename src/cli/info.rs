@@ -24,7 +24,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
     print(format_args!("store       {}, format version {}", store.root().display(), store.format().version))?;
     let name = assembly.name.as_deref().unwrap_or("unnamed assembly");
-    print(format_args!("reference   {name}: {} contigs, {bases} bases", assembly.contigs.len()))?;
+    let contigs = counted(assembly.contigs.len(), "contig");
+    print(format_args!("reference   {name}: {contigs}, {bases} bases"))?;
     print(format_args!("            {}", store.reference().display()))?;
     print(format_args!("models      {}", snapshot.models.len()))?;
     let unfinished = runs.iter().filter(|run| run.finished.is_none()).count();
@@ -42,8 +43,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print(format_args!(""))?;
         print(format_args!("track {} (model {})", track.name, track.model))?;
         print(format_args!(
-            "  {rows} rows in {} segments, {bytes} bytes, {each:.2} per row",
-            of_track.len()
+            "  {} in {}, {bytes} bytes, {each:.2} per row",
+            counted(rows as usize, "row"),
+            counted(of_track.len(), "segment")
         ))?;
         for table in [Table::Embeddings, Table::Ablation] {
             let of_table = || others.iter().filter(|segment| segment.table == table);
@@ -52,8 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let bytes: u64 = of_table().map(|segment| segment.bytes).sum();
                 let name = table.as_str();
                 print(format_args!(
-                    "  {rows} rows of {name} in {} segments, {bytes} bytes",
-                    of_table().count()
+                    "  {} of {name} in {}, {bytes} bytes",
+                    counted(rows as usize, "row"),
+                    counted(of_table().count(), "segment")
                 ))?;
             }
         }
@@ -75,4 +78,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A number of things, as data: without separators.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
