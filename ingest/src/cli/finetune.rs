@@ -22,10 +22,10 @@ pub(super) struct Arguments {
     /// The model to tune
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// What the tuned model is called in this store
+    /// Name of the tuned model in the store
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Folder to write the model to; a tuning that was cut off here goes on
+    /// Write the model to this folder; an interrupted training in it continues
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Which weights are trained

@@ -17,13 +17,13 @@ use super::{interrupt, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder with config.json and the tokenizer's files; with weights, too, if training shall go on from them
+    /// Read config.json and the tokenizer from this folder; weights in it are the starting point
     #[arg(long, value_name = "DIR")]
     config: PathBuf,
     /// FASTA files to train on: plain, BGZF or gzip
     #[arg(required = true, value_name = "FASTA")]
     fasta: Vec<PathBuf>,
-    /// Folder to write the model to; a training that was cut off here goes on
+    /// Write the model to this folder; an interrupted training in it continues
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Train on these regions only; may be repeated
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Train on the regions of a BED file only
     #[arg(long, value_name = "FILE")]
     bed: Option<PathBuf>,
-    /// Contigs or regions never trained on, where the loss is watched; may be repeated
+    /// Hold out these contigs or regions and evaluate the loss on them; may be repeated
     #[arg(long, value_name = "REGION")]
     held_out: Vec<String>,
     /// Put alleles of this VCF into the windows, at their frequencies in INFO's AF; may be repeated
@@ -50,49 +50,49 @@ pub(super) struct Arguments {
 /// What decides the weights, besides the data.
 #[derive(clap::Args)]
 pub(super) struct Settings {
-    /// Steps of the optimizer
+    /// Optimizer steps
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     steps: u64,
-    /// Tokens of a window, special ones not counted
+    /// Tokens per window, without special tokens
     #[arg(long, value_name = "N", default_value_t = 256)]
     tokens: u32,
-    /// Grow windows from --first-tokens to --tokens over so many steps
+    /// Grow windows from --first-tokens to --tokens over this many steps
     #[arg(long, value_name = "STEPS", default_value_t = 0)]
     length_warmup: u64,
-    /// Tokens of the first windows
+    /// Tokens per window at the first step
     #[arg(long, value_name = "N", default_value_t = 64)]
     first_tokens: u32,
-    /// Tokens that one step sees
+    /// Tokens per step
     #[arg(long, value_name = "N", default_value_t = 8192)]
     batch_tokens: u32,
     /// Micro-batches per step (gradient accumulation), for less memory
     #[arg(long, value_name = "N", default_value_t = 1)]
     parts: u32,
-    /// Share of the tokens that is hidden
-    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
+    /// Fraction of the tokens that is masked
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.15)]
     mask_rate: f64,
-    /// What a soft-masked base counts for: 1 like any other, 0 not at all
+    /// Weight of soft-masked bases in the loss: 1 as any other, 0 none
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
     repeat_weight: f32,
-    /// Highest learning rate
+    /// Peak learning rate
     #[arg(long, value_name = "RATE", default_value_t = 4e-4)]
     learning_rate: f64,
-    /// Steps in which the learning rate rises; a twentieth of all by default
+    /// Learning-rate warmup steps; a twentieth of --steps by default
     #[arg(long, value_name = "STEPS")]
     warmup: Option<u64>,
-    /// How the learning rate falls
+    /// Learning-rate decay after the warmup
     #[arg(long, value_enum, default_value_t = DecayArgument::Cosine)]
     decay: DecayArgument,
     /// Weight decay (`AdamW`)
-    #[arg(long, value_name = "SHARE", default_value_t = AdamWOptions::default().weight_decay)]
+    #[arg(long, value_name = "X", default_value_t = AdamWOptions::default().weight_decay)]
     weight_decay: f64,
     /// Maximum gradient norm
-    #[arg(long, value_name = "LENGTH", default_value_t = AdamWOptions::default().clip)]
+    #[arg(long, value_name = "X", default_value_t = AdamWOptions::default().clip)]
     clip: f64,
     /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Arithmetic of the products; weights and optimizer are float32 always
+    /// Precision of matrix products; weights and optimizer are always float32
     #[arg(long, value_enum, default_value_t = TrainingDtype::F32)]
     dtype: TrainingDtype,
 }

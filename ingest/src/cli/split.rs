@@ -12,15 +12,15 @@ pub(super) struct SplitArguments {
     /// Contigs whose rows are for validation
     #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
     validation: Vec<String>,
-    /// Contigs whose rows are for testing; the rest is for training
+    /// Test on the rows of these contigs; the rest is for training
     #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
     test: Vec<String>,
-    /// Share drawn at random for validation where neither a column nor contigs say what is, 0 for none; rows of one
+    /// Fraction drawn at random for validation without --split-column and --validation, 0 for none; rows of one
     /// variant stay together [default: 0.1]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "FRACTION")]
     validation_share: Option<f64>,
-    /// Share drawn at random for testing without --split-column and --test; 0 for none [default: 0.2]
-    #[arg(long, value_name = "SHARE")]
+    /// Fraction drawn at random for testing without --split-column and --test; 0 for none [default: 0.2]
+    #[arg(long, value_name = "FRACTION")]
     test_share: Option<f64>,
     /// Random seed of the split [default: 24301]
     #[arg(long, value_name = "N")]

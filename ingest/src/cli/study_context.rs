@@ -17,19 +17,19 @@ pub(super) struct Arguments {
     /// FASTA files: plain, BGZF or gzip
     #[arg(required = true, value_name = "FASTA")]
     fasta: Vec<PathBuf>,
-    /// Contigs or regions that are not counted; may be repeated
+    /// Leave these contigs or regions out of the counts; may be repeated
     #[arg(long, value_name = "REGION")]
     held_out: Vec<String>,
     /// Context bases on each side of the predicted base
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
     order: u32,
-    /// SNVs to score: VCF or BCF
+    /// Score the SNVs of this VCF or BCF file
     #[arg(long, value_name = "FILE")]
     variants: PathBuf,
-    /// TSV to write: `vestore import` takes it with --columns `context_llr`
+    /// Write this TSV; `vestore import --columns context_llr` reads it
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Replace the file if it exists
+    /// Overwrite the file if it exists
     #[arg(long)]
     force: bool,
 }

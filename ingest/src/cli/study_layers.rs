@@ -16,7 +16,7 @@ use super::{interrupt, say, writer};
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
-    /// What the study is called in this store; the same command goes on with it
+    /// Name of the study in the store; the same command continues it
     #[arg(long, value_name = "NAME")]
     name: String,
     /// The model whose layers are studied

@@ -30,25 +30,25 @@ pub(super) struct Arguments {
     /// Measure on these contigs or regions of the held-out ones; on all of them by default. May be repeated
     #[arg(long, value_name = "REGION")]
     measure: Vec<String>,
-    /// Highest order of the context models: bases on either side of the hidden one
+    /// Highest order of the context models: bases on each side of the masked one
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
     order: u32,
-    /// Bases of a window
+    /// Window length in bases
     #[arg(long, value_name = "BP", default_value_t = 510)]
     window: u32,
-    /// Hide one token of so many at a time
+    /// Mask one of this many tokens at a time
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..))]
     gap: u32,
-    /// Windows at most, spread over the held-out DNA
+    /// Maximum number of windows, spread over the held-out DNA
     #[arg(long, value_name = "N", default_value_t = 2000)]
     windows: u64,
-    /// Random seed: which tokens are hidden
+    /// Random seed of the masks
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where the models run: cpu, cuda:N, or auto
+    /// Run the models on cpu, cuda:N, or auto
     #[arg(long, default_value = "auto")]
     device: String,
-    /// How the table is written
+    /// Format of the table
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// How many seeds each recipe is trained with
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(2..))]
     seeds: u64,
-    /// Folder for the models; a study that was cut off here goes on
+    /// Write the models to this folder; an interrupted study in it continues
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     #[command(flatten)]

@@ -97,52 +97,52 @@ impl DataArguments {
 /// How a model is tuned.
 #[derive(clap::Args)]
 pub(super) struct TuningArguments {
-    /// What the head is given: the alternate window, or what it gives for the alternate less what it gives for the
+    /// Predict from the alternate window, or from the head's output for the alternate minus its output for the
     /// reference, which suits signed effects
     #[arg(long, value_enum, default_value_t = InputArgument::Alternate)]
     input: InputArgument,
-    /// Learn from both strands in turn and judge by their mean, or read the forward strand alone
+    /// Train on both strands in turn and evaluate their mean, or use the forward strand alone
     #[arg(long, default_value = "both", value_parser = one_of(&Strands::ALL, Strands::as_str))]
     strands: Strands,
     /// Weight classes equally, however many examples each has
     #[arg(long)]
     balanced: bool,
-    /// Inner width of a `LoRA` change
+    /// `LoRA` rank
     #[arg(long, value_name = "N", default_value_t = 8)]
     rank: u32,
-    /// A `LoRA` change is scaled by alpha / rank
+    /// `LoRA` alpha: the update is scaled by alpha / rank
     #[arg(long, value_name = "X", default_value_t = 16.0)]
     alpha: f64,
-    /// Inner width of a bottleneck
+    /// Bottleneck width of a Houlsby adapter
     #[arg(long, value_name = "N", default_value_t = 8)]
     latent: u32,
     /// Target-module suffixes: the modules that `LoRA` and IA3 change; query and value, or key, value and the
     /// feed-forward's output by default
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     target: Vec<String>,
-    /// Times that the training examples are gone through
+    /// Number of epochs
     #[arg(long, value_name = "N", default_value_t = 3)]
     epochs: u32,
-    /// Steps of the optimizer, instead of --epochs
+    /// Optimizer steps, instead of --epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     steps: Option<u64>,
-    /// Examples of one step
+    /// Examples per step
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch: u32,
     /// Micro-batches per step (gradient accumulation), for less memory
     #[arg(long, value_name = "N", default_value_t = 1)]
     parts: u32,
-    /// Highest learning rate; 5e-5 when all weights are trained, else 1e-3
+    /// Peak learning rate; 5e-5 when all weights are trained, else 1e-3
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Share of the steps in which the learning rate rises
-    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
+    /// Fraction of the steps for learning-rate warmup
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.15)]
     warmup: f64,
     /// Weight decay (`AdamW`)
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    #[arg(long, value_name = "X", default_value_t = 0.01)]
     weight_decay: f64,
     /// Maximum gradient norm
-    #[arg(long, value_name = "LENGTH", default_value_t = AdamWOptions::default().clip)]
+    #[arg(long, value_name = "X", default_value_t = AdamWOptions::default().clip)]
     clip: f64,
     /// Evaluate the validation loss every N steps; an epoch by default
     #[arg(long, value_name = "STEPS")]
