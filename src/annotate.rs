@@ -126,7 +126,7 @@ pub struct Annotated {
     pub found: u64,
     /// Records on contigs that the reference lacks.
     pub unknown_contigs: u64,
-    /// What people should know even where it is no error, such as reference alleles that differ.
+    /// What people should know even where it is not an error, such as reference alleles that differ.
     pub warnings: Vec<String>,
 }
 

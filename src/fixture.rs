@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use noodles::vcf::variant::io::Write as _;
+use noodles::{bcf, vcf};
+
 /// A small seeded generator (`SplitMix64`), so that a failing case can be repeated.
 pub(crate) struct Random(u64);
 
@@ -23,6 +26,18 @@ impl Random {
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
+}
+
+/// A VCF as BCF.
+pub(crate) fn bcf_of(text: &str) -> Vec<u8> {
+    let mut reader = vcf::io::Reader::new(text.as_bytes());
+    let header = reader.read_header().unwrap();
+    let mut writer = bcf::io::Writer::from(Vec::new());
+    writer.write_header(&header).unwrap();
+    for record in reader.record_bufs(&header) {
+        writer.write_variant_record(&header, &record.unwrap()).unwrap();
+    }
+    writer.into_inner()
 }
 
 /// `data` as BGZF.

@@ -51,7 +51,7 @@ pub struct ImportOptions {
     /// Listing of what was left out and what cannot be scored. It replaces an earlier listing, and other files with
     /// `force` alone.
     pub report: Option<PathBuf>,
-    /// Replace a file that is no listing.
+    /// Replace a file that is not a listing.
     pub force: bool,
     /// Files that a listing never replaces, as [`OutputRules`] has them.
     pub inputs: Vec<PathBuf>,

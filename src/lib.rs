@@ -35,6 +35,7 @@
 //! ```
 
 mod annotate;
+mod date;
 mod diff;
 mod export;
 #[cfg(test)]
@@ -50,6 +51,7 @@ mod store;
 mod variants;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
+pub use date::utc;
 pub use diff::{Cells, Diff, Mover, diff, scatter};
 pub use export::{
     ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents,
@@ -62,7 +64,8 @@ pub use import::{
 };
 pub use interrupt::on_interrupt;
 pub use output::{
-    Output, OutputError, OutputFolder, OutputRules, check_output_folder, remove_unfinished_outputs,
+    Output, OutputError, OutputFolder, OutputRules, check_output_folder, create_folder,
+    remove_unfinished_outputs,
 };
 pub use query::{
     ANSWER_COLUMNS, AnswerRows, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows,

@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 pub use self::check::check_output_folder;
 use self::check::{Place, place};
 pub use self::error::OutputError;
-pub use self::folder::OutputFolder;
+pub use self::folder::{OutputFolder, create_folder};
 use self::unfinished::Unfinished;
 pub use self::unfinished::remove_unfinished_outputs;
 
@@ -77,7 +77,7 @@ impl Output {
     /// As [`Output::create`].
     pub fn report(path: &Path, header: &str, rules: &OutputRules<'_>) -> Result<Self, OutputError> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        if matches!(ending, "gz" | "bgz" | "bgzf") {
+        if is_compressed(ending) {
             return Err(OutputError::CompressedReport { path: path.to_owned() });
         }
         let force = rules.force || begins_with(path, header);
@@ -108,9 +108,8 @@ impl Output {
             Kind::File { mut out, path, force, unfinished } => {
                 out.flush().map_err(OutputError::io(&path))?;
                 let file = out.into_inner().map_err(|error| OutputError::io(&path)(error.into_error()))?;
-                let named = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-                drop(unfinished);
-                match named {
+                let name = || if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+                match unfinished.complete(name) {
                     Ok(_) => Ok(()),
                     Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
                         Err(OutputError::Exists { path })
@@ -120,6 +119,11 @@ impl Output {
             }
         }
     }
+}
+
+/// Whether files of this extension are BGZF.
+pub(crate) fn is_compressed(extension: &str) -> bool {
+    ["gz", "bgz", "bgzf", "gzip"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// A new file in `folder`, which nobody else has, for what becomes `path`.

@@ -70,7 +70,7 @@ impl Reference {
     /// stay in memory. Bases are taken as they are; see [`Reference::open_checked`].
     ///
     /// # Errors
-    /// The file cannot be read, is truncated, is gzip but not BGZF, or is no FASTA that can be
+    /// The file cannot be read, is truncated, is gzip but not BGZF, or is not a FASTA that can be
     /// indexed: a name twice, an empty contig, uneven lines, letters that are no bases.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ReferenceError> {
         let mut reference = Self::open_only(path.into())?;

@@ -95,7 +95,7 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(exists()),
             there => there.map_err(StoreError::io("list", root))?,
         };
-        // What an `init` that was cut short leaves is no store and may be used.
+        // What an `init` that was cut short leaves is not a store and may be used.
         for (path, is_folder) in there {
             let free = if is_folder {
                 reference::is_unfinished_copy(&path, medium).map_err(StoreError::io("list", &path))?

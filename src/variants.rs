@@ -33,6 +33,6 @@ pub use self::encoding::plain_text;
 pub(crate) use self::encoding::{BYTE_ORDER_MARK, Foreign};
 pub(crate) use self::header::{HeaderContig, HeaderLine, InfoNumber, VariantHeader};
 pub(crate) use self::input::Input;
-pub(crate) use self::sites::compare_reference;
+pub(crate) use self::sites::{compare_reference, lies_inside};
 pub(crate) use self::sort::{Sort, SortedRows};
 pub(crate) use self::source::too_many_alleles;

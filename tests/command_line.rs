@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Stdio;
 
+use vestore::Store;
+
 use crate::programs::{command, fails, ok, rows, said, store, vcf};
 
 fn substitute(base: u8) -> String {
@@ -359,4 +361,14 @@ fn output_to_a_closed_pipe_ends_quietly() {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !told.contains("vestore:"), "{words}: {told}");
     }
+    // What was found decides the exit code, also where nobody reads it.
+    let damaged = Store::open(&store).unwrap().all_segments().unwrap()[0].path();
+    std::fs::write(store.join(damaged), b"nothing").unwrap();
+    let mut child = command("verify {} --quiet", &[&store])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
 }

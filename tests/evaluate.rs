@@ -169,7 +169,7 @@ fn with_a_split_only_test_rows_are_measured() {
     assert_eq!([&all["n"], &all["positives"], &all["estimate"]], ["3", "2", "0.5"]);
     assert_eq!(line(&found, ["b", "a:score", "", "auroc"])["n"], "2");
     for (code, words, part) in [
-        (1, "--split-column tissue", "line 2: tissue `a` is no split; write train, validation or test"),
+        (1, "--split-column tissue", "line 2: tissue `a` is not a split; write train, validation or test"),
         (1, "--test 2", "no row is on contig `2`; rows are on chr1"),
         (1, "--test 1", "the training split is empty"),
         (1, "--test-share 1", "both together are below 1"),
@@ -211,7 +211,7 @@ fn what_cannot_be_evaluated_is_told_with_its_remedy() {
         (
             1,
             "--track a --label tissue",
-            "line 2: label `liver` is no number; name the values of both classes",
+            "line 2: label `liver` is not a number; name the values of both classes",
         ),
         (2, "--track a --metric f1", "f1 needs --threshold"),
         (2, "--track a --metric luck", "unknown metric; expected one of auroc"),

@@ -129,7 +129,7 @@ pub(crate) fn fails(code: i32, words: &str, paths: &[&Path]) -> String {
 /// A checkpoint with weights from a seed.
 pub(crate) fn checkpoint(folder: &Path, family: &str, options: &str) {
     let program = vestore().with_file_name("examples").join("synthetic_checkpoint");
-    // The command line is no part of it.
+    // The command line is not part of it.
     fresh(
         &program,
         &["ingest/src", "ingest/examples"],

@@ -1,5 +1,5 @@
 //! The recipes of README.md that read a store without vestore, run as they stand there, on a store with two
-//! tracks of different score kinds and a contig whose name is no plain word.
+//! tracks of different score kinds and a contig whose name is not a plain word.
 
 use std::fmt::Write as _;
 use std::fs;

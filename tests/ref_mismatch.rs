@@ -93,6 +93,18 @@ fn a_file_of_positions_beyond_the_contigs_alone_stops_every_command() {
 }
 
 #[test]
+fn a_telomere_says_nothing_of_the_assembly() {
+    let made = made(0, 0, 0, "");
+    let file = made.path("telomere.vcf");
+    let header = fs::read_to_string(made.path("x.vcf")).unwrap();
+    fs::write(&file, format!("{header}1\t0\t.\tN\tT\t.\t.\t.\n")).unwrap();
+    let score =
+        "score {} --model small --variants {} --window 114 --device cpu --threads 1 --track new --quiet";
+    assert!(said(score, &[&made.root, &file]).contains("nothing to do"));
+    ok("annotate {} {} {} --track t", &[&made.root, &file, &made.path("out.vcf")]);
+}
+
+#[test]
 fn more_than_a_fifth_of_ten_stops_every_command_before_it_writes() {
     let made = made(40, 9, 30, "");
     for (words, of) in made.commands() {

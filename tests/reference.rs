@@ -210,7 +210,7 @@ fn a_reference_may_move() {
 fn a_copied_reference_moves_with_its_store() {
     let made = made();
     let root = made.folder.path().join("copied");
-    // What a run that was cut short leaves is no hindrance.
+    // What a run that was cut short leaves is not a hindrance.
     fs::create_dir_all(root.join("reference")).unwrap();
     fs::write(root.join("reference/genome.fa.gz.partial"), b"half").unwrap();
     let told = said("init {} --reference {} --copy", &[&root, &made.fasta]);

@@ -6,11 +6,11 @@ use std::fs;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float32Type;
 use vestore::{AnswerRows, Format, QueryPlan, Request, ScoreRow, Store, StoreError, write_rows};
-use vestore_schema::{Region, Table, Track, Variant};
+use vestore_schema::{Architecture, Region, Table, TokenizerKind, Track, Variant};
 
 use crate::support::ScoreKind;
 
-use crate::support::{Random, new_store, random_row, run, track, write};
+use crate::support::{Random, model, new_store, random_row, run, track, write};
 
 /// What a query gives, row by row: variant, track, scores, status.
 pub(crate) type Answer = Vec<(Variant, String, Vec<Option<f32>>, String)>;
@@ -194,6 +194,35 @@ fn names_and_identities_of_tracks_are_one_to_one() {
     let other = Track { name: "first".to_owned(), ..track("second", ScoreKind::Llr) };
     assert!(matches!(writer.put_track(&other), Err(StoreError::Conflict { .. })));
     assert_eq!(store.snapshot().unwrap().tracks, [first]);
+}
+
+#[test]
+fn what_no_reader_would_take_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(&folder.path().join("s"), &["1"]);
+    let mut writer = store.writer("test").unwrap();
+    // As the record of a model with three positions, two of which are padding and its own start.
+    let mut small = model("small");
+    if let Architecture::Encoder(encoder) = &mut small.architecture {
+        encoder.max_tokens = Some(1);
+    }
+    writer.put_model(&small).unwrap();
+    let mut wordless = model("wordless");
+    if let Architecture::Encoder(encoder) = &mut wordless.architecture {
+        encoder.tokenizer = TokenizerKind::Kmer(0);
+    }
+    assert!(matches!(writer.put_model(&wordless), Err(StoreError::Conflict { .. })));
+    let mut positions = track("t", ScoreKind::Llr);
+    positions.columns[1] = "position".to_owned();
+    assert!(matches!(writer.put_track(&positions), Err(StoreError::Conflict { .. })));
+    // A name that no answer has is a score's, as imports of earlier versions may have it.
+    let mut layer = track("layer", ScoreKind::Llr);
+    layer.columns[1] = "layer".to_owned();
+    writer.put_track(&layer).unwrap();
+    drop(writer);
+    let found = store.snapshot().unwrap();
+    assert_eq!((found.models, found.tracks), (vec![small], vec![layer]));
+    assert!(store.verify(|_| {}).unwrap().is_empty());
 }
 
 #[test]

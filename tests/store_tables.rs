@@ -137,6 +137,17 @@ fn scores_that_differ_are_told_from_repeats_whatever_the_order() {
         .write("near.tsv", &format!("{header}{}{}", row(700, &a, &x, "", "1"), row(700, &a, &x, "", "1.2")));
     let done = sites.take("near", &near, &options).unwrap();
     assert_eq!((done.report.duplicates, done.report.conflicts), (1, 0));
+    // Nor do they count twice in a mean.
+    let options = ImportOptions {
+        duplicates: Duplicates::Mean,
+        precision: Some("1".to_owned()),
+        ..columns(&[("second", "second")])
+    };
+    let text = ["1", "1.2", "7"].map(|second| row(700, &a, &x, "", second)).concat();
+    let three = sites.write("three.tsv", &format!("{header}{text}"));
+    let done = sites.take("three", &three, &options).unwrap();
+    assert_eq!((done.report.duplicates, done.report.conflicts), (1, 1));
+    assert_eq!(sites.rows("three"), [(700, x.clone(), vec![Some(4.0)])]);
     let ids: Vec<_> = sites.store.snapshot().unwrap().tracks.iter().map(|track| track.id).collect();
     assert!((1..ids.len()).all(|at| !ids[..at].contains(&ids[at])), "the policy is part of the identity");
 }
@@ -309,7 +320,7 @@ fn parquet_is_read_without_silent_casts() {
         take(with(key(places(), several), scores([&[0.5], &[0.25]])), &named).unwrap_err().to_string();
     assert!(error.contains("row 2: s `1` values for 2 alternate alleles"), "{error}");
 
-    // pandas' index is no score; a missing allele is an error.
+    // pandas' index is not a score; a missing allele is an error.
     let mut table = with(good(), numbers([0.5, 0.25]));
     table.push(("__index_level_0__", Arc::new(Int64Array::from(vec![0, 1]))));
     table.push(("half", Arc::new(Float32Array::from(vec![1.0, 2.0]))));

@@ -368,6 +368,30 @@ fn damaged_records_of_studies_are_refused_by_name() {
 }
 
 #[test]
+fn a_study_of_another_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(&folder.path().join("s"), &["1"]);
+    let made = study("s", &NUMBERS, 2, 1);
+    put(&store, &made);
+    tamper(&store, |transaction| {
+        let mut table = transaction.open_table(REPORTS).unwrap();
+        let old = String::from_utf8(table.get(HEAD).unwrap().unwrap().value().to_vec()).unwrap();
+        let json = old.split_once('\n').unwrap().0.replace(r#""version":1"#, r#""version":2"#);
+        let sum = crc32fast::hash(format!("layer-study/s/\n{json}").as_bytes());
+        table.insert(HEAD, format!("{json}\n{sum:08x}").as_bytes()).unwrap();
+    });
+    assert_eq!(store.studies().unwrap(), []);
+    assert!(store.verify(|_| {}).unwrap().is_empty());
+    for error in [
+        store.study("s").unwrap_err(),
+        store.find_study("s").unwrap_err(),
+        store.writer("test").unwrap().put_study(&made.0).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("its version is 2"), "{error}");
+    }
+}
+
+#[test]
 fn runs_whose_study_is_lost_are_told() {
     let told = damaged(true, |transaction, _| {
         assert!(transaction.open_table(REPORTS).unwrap().remove(HEAD).unwrap().is_some());

@@ -19,7 +19,7 @@ use vestore_schema::{Assembly, Contig, Digest, StoreRecord};
 pub use segment::use_segment;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
-    // A panic that the program catches, of a library over a damaged file, is no finding; libFuzzer's own hook would
+    // A panic that the program catches, of a library over a damaged file, is not a finding; libFuzzer's own hook would
     // end the process before it is caught. One that nobody catches still ends it.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     tempfile::tempdir().expect("a folder")

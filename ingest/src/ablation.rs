@@ -6,7 +6,8 @@ mod change;
 mod summary;
 mod unit;
 
-pub use branches::{Ablated, LaunchedAblation, Movement, ablate, launch_ablation};
+pub(crate) use branches::launch_ablation;
+pub use branches::{Ablated, Movement, ablate};
 pub use change::change;
 pub(crate) use change::rows;
 pub use summary::{Figure, Figures, LayerSummary, Summary, SummaryError, ablated_tracks, plot, summarize};

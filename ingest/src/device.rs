@@ -15,7 +15,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DeviceError {
     /// No device is spelled so.
-    #[error("`{text}` is no device; write auto, cpu, cuda or cuda:N")]
+    #[error("`{text}` is not a device; write auto, cpu, cuda or cuda:N")]
     Unknown {
         /// As typed.
         text: String,
@@ -55,7 +55,7 @@ pub fn device_name(device: Device) -> String {
 /// `auto` for every GPU if there is one and the CPU otherwise. Never none.
 ///
 /// # Errors
-/// When the text names no device or the machine has not the GPU.
+/// When the text names no device or the machine does not have the GPU.
 pub fn devices(text: &str) -> Result<Vec<Device>, DeviceError> {
     let unknown = || DeviceError::Unknown { text: text.to_owned() };
     let every = |count: usize| (0..count).map(Device::Cuda).collect();

@@ -12,6 +12,7 @@ mod window;
 pub use cost::cost;
 pub use defaults::EncoderDefaults;
 pub use kinds::encoder_kinds;
+pub(crate) use network::token_movement;
 pub use pass::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, TokenOutput, TokenPass};
 pub use scorer::EncoderScorer;
 pub use window::{EncoderWindow, GridWindow, grid_window_start};

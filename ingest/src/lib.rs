@@ -54,8 +54,8 @@ mod window;
 mod work;
 
 pub use ablation::{
-    Ablated, Figure, Figures, LaunchedAblation, LayerSummary, Movement, Summary, SummaryError, ablate,
-    ablated_tracks, change, launch_ablation, plot, summarize,
+    Ablated, Figure, Figures, LayerSummary, Movement, Summary, SummaryError, ablate, ablated_tracks, change,
+    plot, summarize,
 };
 pub use adapter::{AdapterError, AdapterKind};
 pub use dataset::{
@@ -87,8 +87,7 @@ pub use model::pickle::PickleError;
 pub use model::source::ModelSource;
 pub use model::{Description, Model, describe};
 pub use pipeline::{
-    ABLATION_UNIT, Estimate, Interrupt, Job, Outcome, PipelineError, Stages, UNIT, estimate, new_run,
-    unit_size,
+    Estimate, Interrupt, Job, Outcome, PipelineError, Stages, UNIT, estimate, new_run, unit_size,
 };
 pub use progress::Progress;
 pub use random::Random;
@@ -96,7 +95,7 @@ pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step}
 pub use source::{record_of, source_of};
 pub use study::{
     IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent, LayerStudyOptions,
-    SeedInterval, StudyError, rank_layers, verdicts,
+    SeedInterval, StudyError, rank_layers,
 };
 pub use tch::{Device, Kind};
 pub use tokenize::{

@@ -26,7 +26,9 @@ use crate::progress::Progress;
 use crate::seam::{Network, ScoreError, Scorer};
 use crate::work::{Row, Work};
 
-pub use cost::{ABLATION_UNIT, UNIT, unit_size};
+#[cfg(test)]
+pub(crate) use cost::ABLATION_UNIT;
+pub use cost::{UNIT, unit_size};
 pub use estimate::{Estimate, estimate};
 pub use interrupt::Interrupt;
 
@@ -162,7 +164,7 @@ impl Job<'_> {
     /// When any stage fails; units committed before stay.
     ///
     /// # Panics
-    /// When the track's columns are not the scorer's, or there is no model.
+    /// When the track's columns are not the scorer's, or `models` is empty.
     pub fn run<S, N>(
         &self,
         scorer: &S,
@@ -179,7 +181,7 @@ impl Job<'_> {
         assert_eq!(self.track.columns, scorer.columns(), "a track has its scorer's columns; this is a bug");
         assert!(!models.is_empty(), "a run has a model; this is a bug");
         writer.put_run(run)?;
-        let mut outcome = thread::scope(|scope| {
+        let outcome = thread::scope(|scope| {
             let (mut to_engines, mut from_engines, mut engines) = (Vec::new(), Vec::new(), Vec::new());
             let threads = tch::get_num_threads();
             for model in models {
@@ -197,27 +199,32 @@ impl Job<'_> {
             let computed: Vec<_> = engines.into_iter().map(join).collect();
             let planned = join(planner);
             let mut outcome = committed?;
+            let (busy, whole) = planned?;
+            outcome.stages.planning = busy;
+            outcome.interrupted = !whole;
+            let mut repeats = true;
             for computed in computed {
                 let worked = computed?;
                 outcome.stages.model += worked.busy;
-                if !worked.repeats {
-                    run.remarks.push(UNSTEADY.to_owned());
-                }
+                outcome.interrupted |= worked.stopped;
+                repeats &= worked.repeats;
             }
-            outcome.stages.planning = planned?;
+            if !repeats {
+                run.remarks.push(UNSTEADY.to_owned());
+            }
             Ok::<_, PipelineError>(outcome)
         })?;
-        outcome.interrupted = self.interrupted.is_set();
         run.finished = (!outcome.interrupted).then(|| self.store.now());
         writer.put_run(run)?;
         Ok(outcome)
     }
 
+    /// Prepares units for the engines in turn; how long that took, and whether there are no more.
     fn plan_units<S: Scorer>(
         &self,
         scorer: &S,
         to_engines: &[SyncSender<Prepared<S::Pass, S::Output>>],
-    ) -> Result<Duration, PipelineError> {
+    ) -> Result<(Duration, bool), PipelineError> {
         let mut reference = self.reference.reopen()?;
         let (mut units, mut busy) = (Units::new(self)?, Duration::ZERO);
         for to_engine in to_engines.iter().cycle() {
@@ -225,14 +232,14 @@ impl Job<'_> {
             if self.interrupted.is_set() {
                 break;
             }
-            let Some(unit) = units.next() else { break };
+            let Some(unit) = units.next() else { return Ok((busy, true)) };
             let prepared = self.prepare(unit?, scorer, &mut reference)?;
             busy += started.elapsed();
             if to_engine.send(prepared).is_err() {
                 break;
             }
         }
-        Ok(busy)
+        Ok((busy, false))
     }
 
     fn prepare<S: Scorer>(

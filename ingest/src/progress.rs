@@ -6,7 +6,7 @@ pub trait Progress: Sync {
     fn begin(&self, unit: &'static str, done: u64, total: u64);
     /// Counts `more`.
     fn advance(&self, more: u64);
-    /// Shows `note` beside the count.
+    /// Shows `note` beside the count; nothing when it is empty.
     fn note(&self, note: &str);
     /// Ends the count, also before the total.
     fn finish(&self);

@@ -35,15 +35,14 @@ impl Output for Vec<f32> {
 }
 
 /// A way of turning what a model says of two windows into scores, as people choose it.
-pub trait ScoreKind: Sync {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScoreKind {
     /// The name on the command line and in recipes.
-    fn name(&self) -> &'static str;
-
+    pub name: &'static str,
     /// What it is, in a line.
-    fn description(&self) -> &'static str;
-
+    pub description: &'static str,
     /// What a higher score means, in a line.
-    fn direction(&self) -> &'static str;
+    pub direction: &'static str,
 }
 
 /// A model version under a recipe, without weights: how variants become passes, and what passes gave becomes rows.

@@ -11,4 +11,3 @@ pub use error::StudyError;
 pub use ingredients::{IngredientRow, IngredientStudy, SeedInterval};
 pub use layers::{LayerStudy, LayerStudyEvent, LayerStudyOptions};
 pub use ranking::{LayerRanking, rank_layers};
-pub use verdict::verdicts;

@@ -147,7 +147,7 @@ impl Tokenizer {
     }
 
     /// The token that `token` becomes when its base at `offset` is replaced by `base`; `None` when
-    /// that is no token of the same length (N, byte pairs, an offset beyond the token).
+    /// that is not a token of the same length (N, byte pairs, an offset beyond the token).
     #[must_use]
     pub fn replaced(&self, token: i64, offset: u32, base: u8) -> Option<i64> {
         match self {

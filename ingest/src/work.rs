@@ -28,7 +28,7 @@ pub struct Embedding {
 }
 
 impl Row {
-    /// The row of what was computed: numbers that are not finite are left out; `otherwise` is why there is no score
+    /// The row of what was computed: values that are not finite become `None`; `otherwise` is the status of a row
     /// where none was defined.
     #[must_use]
     pub fn new(values: Vec<Option<f32>>, embedding: Option<Embedding>, otherwise: Status) -> Self {

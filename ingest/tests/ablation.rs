@@ -81,7 +81,7 @@ fn a_part_is_left_out_alone() {
         let (_, without, _, evaluations) = ablated(&model, &recipe, &pairs, part, 4096);
         assert_eq!(evaluations % (4 + 6 + 4), 0);
         for (layer, rows) in without.iter().enumerate() {
-            // Before norms, a part that gives nothing is no part.
+            // Before norms, a part that gives nothing is not part.
             let mut silent = weights(V2, None);
             for (name, _, values) in &mut silent {
                 if name.starts_with(&format!("esm.encoder.layer.{layer}.{module}.")) {

@@ -87,7 +87,7 @@ fn whatever_changes_numbers_changes_the_identity() {
     let mut tokenizer: serde_json::Value =
         serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
     fs::write(&file, serde_json::to_string_pretty(&tokenizer).expect("JSON")).expect("written");
-    assert_eq!(id(&model), first, "spelling is no part of it");
+    assert_eq!(id(&model), first, "spelling is not part of it");
     configure(&model, |config| config["transformers_version"] = json!("5"));
     assert_eq!(id(&model), first, "fields that the encoder does not use are no part of it");
     tokenizer["model"]["merges"].as_array_mut().expect("merges").swap(0, 1);

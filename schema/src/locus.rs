@@ -19,10 +19,10 @@ pub struct Region {
     pub end: u32,
 }
 
-/// Why a piece of text is no place on this reference.
+/// Why a piece of text is not a place on this reference.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LocusError {
-    /// The text has not the form of a region.
+    /// The text does not have the form of a region.
     #[error(
         "not a region: `{text}`; expected `17:43,044,295-43,125,483`, `17:43044295`, `17:43044295-` or `17`"
     )]

@@ -210,12 +210,13 @@ mod tests {
             }
             assert_eq!(serde_json::from_value::<Model>(written).expect("a model"), model);
         }
-        let told = |fields: &Value| serde_json::from_value::<Model>(record(fields)).unwrap_err().to_string();
+        let refusal =
+            |fields: &Value| serde_json::from_value::<Model>(record(fields)).unwrap_err().to_string();
         let mut lost = encoder.clone();
         lost["input_length"] = json!(40);
         lost.as_object_mut().expect("an object").remove("tokenizer");
-        assert!(told(&lost).contains("`tokenizer`"), "{}", told(&lost));
+        assert!(refusal(&lost).contains("`tokenizer`"), "{}", refusal(&lost));
         let unknown = json!({ "architecture": "splice", "input_length": 40 });
-        assert!(told(&unknown).contains("unknown architecture \"splice\""), "{}", told(&unknown));
+        assert!(refusal(&unknown).contains("unknown architecture \"splice\""), "{}", refusal(&unknown));
     }
 }

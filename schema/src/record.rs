@@ -79,7 +79,7 @@ impl Model {
                 let words = encoder.tokenizer != TokenizerKind::Kmer(0);
                 must(words, "tokenizer", "0-mers", "not a length of words")?;
                 let tokens = encoder.max_tokens.unwrap_or(u32::MAX);
-                must(tokens > 2, "max_tokens", &tokens.to_string(), "no room for a base")?;
+                must(tokens > 0, "max_tokens", &tokens.to_string(), "no room for a base")?;
             }
             Architecture::OneHot(network) => {
                 let length = network.input_length;

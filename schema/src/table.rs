@@ -29,11 +29,10 @@ pub const KEY_COLUMNS: [&str; 3] = ["position", "reference", "alternate"];
 /// The column that says why a row carries a score or none.
 pub const STATUS_COLUMN: &str = "status";
 
-/// Whether answers have a column of this name that is not a score.
+/// Whether every answer has a column of this name, which then is not a score's.
 #[must_use]
 pub fn is_reserved_column(name: &str) -> bool {
-    let answers = ["contig", "model", "track", LAYER_COLUMN, STATUS_COLUMN];
-    KEY_COLUMNS.contains(&name) || EMBEDDING_COLUMNS.contains(&name) || answers.contains(&name)
+    KEY_COLUMNS.contains(&name) || ["contig", "model", "track", STATUS_COLUMN].contains(&name)
 }
 
 /// The schema of a scores segment: the key, one nullable float32 per score column, the status.

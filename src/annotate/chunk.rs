@@ -6,8 +6,8 @@ use std::path::Path;
 use super::{AnnotateError, LazyReference};
 use crate::reference::printable;
 use crate::variants::{
-    Allele, Contigs, InputError, Normalized, RefCheck, RefComparison, compare_reference, normalize,
-    too_many_alleles,
+    Allele, Contigs, InputError, Normalized, RefCheck, RefComparison, compare_reference, lies_inside,
+    normalize, too_many_alleles,
 };
 
 /// Columns before INFO.
@@ -161,9 +161,7 @@ impl Chunk {
             self.site(last.1, position, old);
             if new != b"." {
                 for alternate in new.split(|byte| *byte == b',') {
-                    if !self.allele(last.1, position, old, alternate) {
-                        return Err(malformed("ALT", new, "is not an alternate allele"));
-                    }
+                    self.allele(last.1, position, old, alternate);
                 }
             }
             self.unknown_contigs += u64::from(last.1.is_none());
@@ -198,22 +196,19 @@ impl Chunk {
         }
     }
 
-    /// Takes down an alternate allele of the record in hand; `false` when it is no text.
-    pub(super) fn allele(&mut self, contig: Option<u32>, position: u64, old: &[u8], new: &[u8]) -> bool {
+    /// Takes down an alternate allele of the record in hand.
+    pub(super) fn allele(&mut self, contig: Option<u32>, position: u64, old: &[u8], new: &[u8]) {
         let number = self.alleles as u32;
         self.alleles += 1;
-        let Some(contig) = contig else { return true };
+        let Some(contig) = contig else { return };
         if old.len() == 1 && new.len() == 1 {
             // A reference allele that contradicts the reference has no scored row.
             self.want(contig, position, old, new, number);
-            return true;
+        } else if std::str::from_utf8(old).is_ok() && std::str::from_utf8(new).is_ok() {
+            // What is not text is not an allele, and has no row.
+            let place = self.place(contig, position, old, new, number);
+            self.unsettled.push(place);
         }
-        if std::str::from_utf8(old).is_err() || std::str::from_utf8(new).is_err() {
-            return false;
-        }
-        let place = self.place(contig, position, old, new, number);
-        self.unsettled.push(place);
-        true
     }
 
     fn place(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], number: u32) -> Place {
@@ -244,17 +239,17 @@ impl Chunk {
                 match compared {
                     Some(RefComparison::Other(found)) => differing.push((*site, found.to_vec())),
                     Some(comparison) => check.count(comparison, 0, "", site.position, stated)?,
-                    None => check.beyond(),
+                    None => check.beyond(site.position),
                 }
             }
         } else {
             // Without a reference, lengths alone can be compared.
             for site in &sites {
                 let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
-                if site.position == 0 || site.position > reference.contig_length(site.contig) {
-                    check.beyond();
-                } else {
+                if lies_inside(site.position, stated, reference.contig_length(site.contig)) {
                     check.count(RefComparison::Unknown, 0, "", site.position, stated)?;
+                } else {
+                    check.beyond(site.position);
                 }
             }
         }

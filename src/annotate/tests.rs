@@ -2,11 +2,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use noodles::vcf::variant::io::Write as _;
-use noodles::{bcf, vcf};
 use vestore_schema::StoreRecord;
 
 use super::*;
+use crate::fixture::bcf_of;
 use crate::import::{ImportOptions, import};
 use crate::query::Request;
 use crate::store::{Disk, Store};
@@ -30,23 +29,12 @@ fn store(folder: &Path) -> Store {
     store
 }
 
-fn encode(text: &str) -> Vec<u8> {
-    let mut reader = vcf::io::Reader::new(text.as_bytes());
-    let header = reader.read_header().unwrap();
-    let mut writer = bcf::io::Writer::from(Vec::new());
-    writer.write_header(&header).unwrap();
-    for record in reader.record_bufs(&header) {
-        writer.write_variant_record(&header, &record.unwrap()).unwrap();
-    }
-    writer.into_inner()
-}
-
 #[test]
 fn files_are_annotated_alike_however_few_records_fit_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let plan = QueryPlan::new(&store, &Request::default()).unwrap();
-    for (name, bytes) in [("x.vcf", VCF.as_bytes().to_vec()), ("x.bcf", encode(VCF))] {
+    for (name, bytes) in [("x.vcf", VCF.as_bytes().to_vec()), ("x.bcf", bcf_of(VCF))] {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
         let annotated = |bytes: usize| {

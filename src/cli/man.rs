@@ -1,6 +1,5 @@
 //! `vestore man`
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,20 +27,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     command.build();
     let folder = &arguments.folder;
     check_output_folder(folder, &[])?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let pages = write(&command, folder, arguments.force)?;
-    say(format_args!("{} written to {}", plural(pages, "page"), folder.display()));
+    vestore::create_folder(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut pages = Vec::new();
+    write(&command, folder, arguments.force, &mut pages)?;
+    let count = pages.len() as u64;
+    // Not before all could be written: a page that exists stops the command.
+    pages.into_iter().try_for_each(Output::finish)?;
+    say(format_args!("{} written to {}", plural(count, "page"), folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the pages of a command and of its subcommands; returns their number.
-fn write(command: &Command, folder: &Path, force: bool) -> anyhow::Result<u64> {
+/// Writes the pages of a command and of its subcommands, which get their names when they are finished.
+fn write(command: &Command, folder: &Path, force: bool, pages: &mut Vec<Output>) -> anyhow::Result<()> {
     let page = Man::new(command.clone()).source(concat!("vestore ", env!("CARGO_PKG_VERSION")));
     let rules = OutputRules { force, inputs: &[] };
     let mut out = Output::create(Some(&folder.join(page.get_filename())), &rules)?;
     page.render(&mut out)?;
     out.flush()?;
-    out.finish()?;
-    let below = command.get_subcommands().filter(|command| !command.is_hide_set());
-    below.map(|command| write(command, folder, force)).try_fold(1, |pages, below| Ok(pages + below?))
+    pages.push(out);
+    let mut below = command.get_subcommands().filter(|command| !command.is_hide_set());
+    below.try_for_each(|command| write(command, folder, force, pages))
 }

@@ -60,6 +60,14 @@ pub(super) fn print(text: fmt::Arguments<'_>) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", vestore::visible_lines(&text.to_string()))
 }
 
+/// As [`print`], of what decides the exit code: a closed stdout changes nothing about it.
+pub(super) fn print_finding(text: fmt::Arguments<'_>) -> io::Result<()> {
+    match print(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
 /// A number of things for people: `1 contig`, `300,000 bases`.
 pub(super) fn plural(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })

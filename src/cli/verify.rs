@@ -11,7 +11,7 @@ use vestore_schema::Segment;
 
 use super::engine;
 use super::reference_arguments::ReferenceArguments;
-use super::shared::{plural, print, say, writer};
+use super::shared::{plural, print_finding, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let damage = store.verify(|read| bar.set_position(read))?;
     bar.finish_and_clear();
     for found in &damage {
-        print(format_args!("{found}"))?;
+        print_finding(format_args!("{found}"))?;
     }
     let lost = damage.iter().filter(|found| found.is_loss()).count();
     say(format_args!(
@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Digests the whole reference and says what is wrong with it; whether nothing is. A missing one is no damage: rows
+/// Digests the whole reference and says what is wrong with it; whether nothing is. A missing one is not damage: rows
 /// can be queried without it. One that was `given` must be there.
 fn check_reference(store: &Store, given: bool) -> anyhow::Result<bool> {
     let checked = store.open_reference().and_then(|mut reference| reference.check_whole(store.assembly()));
@@ -109,7 +109,7 @@ fn check_reference(store: &Store, given: bool) -> anyhow::Result<bool> {
             say(format_args!("remark: the reference was not checked: {:#}", anyhow::Error::from(missing)));
         }
         Err(error) => {
-            print(format_args!("{:#}", anyhow::Error::from(error)))?;
+            print_finding(format_args!("{:#}", anyhow::Error::from(error)))?;
             return Ok(false);
         }
     }

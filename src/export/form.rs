@@ -1,5 +1,6 @@
 //! What a file is to be, told from its name.
 
+use crate::output::is_compressed;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -173,12 +174,12 @@ impl FileForm {
             ("zip", "zip"),
             ("7z", "7z"),
         ];
-        // A name without a dot is no ending.
+        // A name without a dot is not an ending.
         let ends = last.len() < name.len();
         if let Some((ending, command)) = foreign.into_iter().find(|(ending, _)| ends && *ending == last) {
             return Err(FormError::Compression { path: path.into(), ending: ending.to_owned(), command });
         }
-        let compressed = ends && matches!(last, "gz" | "bgz" | "bgzf" | "gzip");
+        let compressed = ends && is_compressed(last);
         if compressed {
             last = endings.next().unwrap_or_default();
         }

@@ -48,7 +48,7 @@ pub fn write_hive(plan: &QueryPlan, models: &[Model], folder: &Path) -> Result<u
             let path = segment_path(Table::Scores, &track.name, &contig.name, 0);
             let path = folder.join(path.split_once('/').map_or(path.as_str(), |(_, rest)| rest));
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
+                crate::output::create_folder(parent)?;
             }
             let metadata = segment_metadata(Table::Scores, track, model, contig);
             let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();

@@ -123,7 +123,7 @@ impl Group {
             self.conflicting = true;
             normalizer.conflict(&row.variant, line, [other, &row.values])?;
         }
-        if mean && self.latest != row.values {
+        if mean && !equal {
             for ((sum, count), value) in self.sums.iter_mut().zip(&row.values) {
                 if let Some(value) = value {
                     *sum += f64::from(*value);

@@ -219,7 +219,7 @@ impl<'a> Normalizer<'a> {
                 Some(comparison) if is_next => {
                     self.check.count(comparison, block.lines[row], listed.contig, position, reference)?;
                 }
-                None if is_next => self.check.beyond(),
+                None if is_next => self.check.beyond(position),
                 _ => {}
             }
             let (variant, status) = match normalize(allele, &mut self.reference)? {

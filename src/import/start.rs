@@ -20,7 +20,7 @@ pub(super) enum Start {
 pub(super) struct Layout {
     /// A tab or a comma.
     pub(super) separator: u8,
-    /// A `#` before the first is no part of it.
+    /// A `#` before the first is not part of it.
     pub(super) names: Vec<String>,
 }
 

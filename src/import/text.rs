@@ -288,13 +288,9 @@ impl<'a> Rows<'a> {
         };
         self.positions.push(position);
         self.lines.push(line);
-        for (builder, field, bytes) in
-            [(&mut self.references, "reference", reference), (&mut self.alternates, "alternate", alternate)]
-        {
-            match std::str::from_utf8(bytes) {
-                Ok(text) => builder.append_value(text),
-                _ => return wrong(field, bytes, "is not an allele"),
-            }
+        for (builder, bytes) in [(&mut self.references, reference), (&mut self.alternates, alternate)] {
+            // What is not an allele is rejected when it is normalized.
+            builder.append_value(String::from_utf8_lossy(bytes));
         }
         for (at, text) in values.enumerate() {
             match score(text) {

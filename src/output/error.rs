@@ -83,6 +83,16 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+    /// The new export stands, and what was there before could not be removed.
+    #[error("`{}` is written; the earlier export is left in `{}`; remove that", path.display(), aside.display())]
+    NotRemoved {
+        /// The output.
+        path: PathBuf,
+        /// Where the earlier export is.
+        aside: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Bytes that a terminal cannot show.
     #[error(
         "{what} is not text and is not written to a terminal; name a file with -o, or pipe it to a program"
@@ -92,7 +102,7 @@ pub enum OutputError {
         what: &'static str,
     },
     /// The name of a compressed file, for a report.
-    #[error("reports are plain text: `{}`; leave the last ending out", path.display())]
+    #[error("reports are plain text: `{}`; leave out the last extension", path.display())]
     CompressedReport {
         /// The output.
         path: PathBuf,

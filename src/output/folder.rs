@@ -1,6 +1,7 @@
 //! A folder of files that appears under its name when all are whole.
 
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,7 @@ impl OutputFolder {
             there = next;
         }
         refuse_store(&path, &there.canonicalize().map_err(OutputError::io(&path))?)?;
-        fs::create_dir_all(above).map_err(OutputError::io(&path))?;
+        create_folder(above).map_err(OutputError::io(&path))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".vestore-").suffix(".partial").permissions(Permissions::from_mode(0o777));
         let temporary = builder.tempdir_in(above).map_err(OutputError::io(&path))?;
@@ -90,15 +91,33 @@ impl OutputFolder {
     }
 }
 
+/// Makes a folder with those above it, as far as they are missing.
+///
+/// # Errors
+/// When the system refuses. Unlike [`fs::create_dir_all`], what it says of a folder that is there is reported as such,
+/// and not as that the folder exists.
+pub fn create_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir_all(folder) {
+        Err(exists) if exists.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::metadata(folder)?.is_dir() {
+                Ok(())
+            } else {
+                Err(exists)
+            }
+        }
+        made => made,
+    }
+}
+
 /// Puts a new folder in the place of an earlier export.
 fn replace(temporary: TempDir, path: &Path, contents: Contents) -> Result<(), OutputError> {
     let aside = tempfile::Builder::new()
         .prefix(".vestore-")
         .suffix(".partial")
         .tempdir_in(path.parent().unwrap_or(Path::new("/")))
-        .map_err(OutputError::io(path))?
-        .keep();
-    fs::rename(path, &aside).map_err(OutputError::io(path))?;
+        .map_err(OutputError::io(path))?;
+    fs::rename(path, aside.path()).map_err(OutputError::io(path))?;
+    let aside = aside.keep();
     // Only now does nobody add to it by its name.
     let placed = contents(&aside)
         .map_err(|foreign| OutputError::Foreign {
@@ -115,7 +134,9 @@ fn replace(temporary: TempDir, path: &Path, contents: Contents) -> Result<(), Ou
             drop(temporary.keep());
             let remove =
                 |entry: &PathBuf| if entry.is_dir() { fs::remove_dir(entry) } else { fs::remove_file(entry) };
-            old.iter().chain([&aside]).try_for_each(remove).map_err(left_aside)
+            let left =
+                |source| OutputError::NotRemoved { path: path.to_owned(), aside: aside.clone(), source };
+            old.iter().chain([&aside]).try_for_each(remove).map_err(left)
         }
     }
 }

@@ -85,7 +85,7 @@ impl<'a> AnswerRows<'a> {
 
     /// A column of scores, if the answer has it.
     #[must_use]
-    pub fn scores(&self, column: &str) -> Option<&'a Float32Array> {
+    fn scores(&self, column: &str) -> Option<&'a Float32Array> {
         self.batch.column_by_name(column)?.as_primitive_opt::<Float32Type>()
     }
 

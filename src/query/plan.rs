@@ -39,7 +39,7 @@ pub struct QueryPlan {
     store: Store,
     schema: SchemaRef,
     variants: Arc<HashSet<Variant>>,
-    /// Sorted, apart from each other.
+    /// Sorted, disjoint.
     regions: Arc<[Region]>,
     pub(super) filter: Option<BoundFilter>,
     /// Whether the schema lacks columns that segments have.
@@ -51,7 +51,7 @@ pub struct QueryPlan {
 pub struct Part {
     /// Index of the contig.
     pub contig: u32,
-    /// 0-based half-open, sorted, apart from each other.
+    /// 0-based half-open, sorted, disjoint.
     pub ranges: Vec<Range<u32>>,
     /// Index of the track and segment, by first position.
     pub segments: Vec<(usize, Segment)>,

@@ -39,7 +39,7 @@ impl Compression {
     }
 }
 
-/// Compressed size of the block whose header `head` begins with; `None` when it is no BGZF header.
+/// Compressed size of the block whose header `head` begins with; `None` when it is not a BGZF header.
 fn block_size(head: &[u8]) -> Option<u64> {
     let head = head.get(..HEADER)?;
     let is_bgzf = head[..4] == [0x1f, 0x8b, 0x08, 0x04] && head[10..16] == [6, 0, b'B', b'C', 2, 0];
@@ -94,7 +94,7 @@ impl Blocks {
     /// Finds the blocks by hopping from header to header; nothing is decompressed.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the file is truncated, `InvalidData` when a block is no BGZF block.
+    /// `UnexpectedEof` when the file is truncated, `InvalidData` when a block is not a BGZF block.
     pub(super) fn walk(file: &mut File) -> io::Result<Self> {
         Self::default().walk_on(file)
     }

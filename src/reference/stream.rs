@@ -20,7 +20,7 @@ pub enum FastaPiece<'a> {
 /// bounded memory.
 ///
 /// # Errors
-/// The file cannot be read, is truncated, is no FASTA, holds letters that are no bases; or `visit` fails.
+/// The file cannot be read, is truncated, is not a FASTA, holds letters that are no bases; or `visit` fails.
 pub fn read_fasta<E: From<ReferenceError>>(
     path: &Path,
     mut visit: impl FnMut(FastaPiece<'_>) -> Result<(), E>,

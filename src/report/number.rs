@@ -86,17 +86,11 @@ pub(super) fn share(part: u64, whole: u64) -> String {
     }
 }
 
-/// A Unix second as a date and time, UTC (civil from days, Hinnant, "chrono-compatible low-level date algorithms").
+/// A Unix second as a date and time to the minute, UTC.
 pub(super) fn date(second: u64) -> String {
-    let days = second / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", second % 86_400 / 3600, second % 3600 / 60)
+    let utc = crate::date::utc(second);
+    let (day, time) = utc.split_once('T').expect("a date has a time; this is a bug");
+    format!("{day} {} UTC", &time[..5])
 }
 
 /// Round numbers for an axis from `low` to `high`, which they enclose: about five, steps of 1, 2 or 5.

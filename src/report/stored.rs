@@ -28,15 +28,26 @@ impl Store {
     /// The study of a name.
     ///
     /// # Errors
-    /// When there is none, or the catalog cannot be read.
+    /// When `name` is unknown, or the catalog cannot be read.
     pub fn study(&self, name: &str) -> Result<Study, StoreError> {
         study_of(self, &self.reports(KIND)?, name)
+    }
+
+    /// The study of a name; `None` when it is unknown.
+    ///
+    /// # Errors
+    /// When its documents are of another version, or the catalog cannot be read.
+    pub fn find_study(&self, name: &str) -> Result<Option<Study>, StoreError> {
+        match self.study(name) {
+            Err(StoreError::Unknown { .. }) => Ok(None),
+            study => study.map(Some),
+        }
     }
 
     /// The runs of a study by variation and seed: the baseline, then the layers, methods and derived models.
     ///
     /// # Errors
-    /// When there is no such study, or the catalog cannot be read.
+    /// When `name` is unknown, or the catalog cannot be read.
     pub fn study_runs(&self, name: &str) -> Result<Vec<StudyRun>, StoreError> {
         let reports = self.reports(KIND)?;
         read_runs(self, &study_of(self, &reports, name)?, &reports)
@@ -75,7 +86,7 @@ impl Writer {
         let conflict = |reason| StoreError::Conflict { kind: "study", name: study.name.clone(), reason };
         study.check().map_err(|error| conflict(error.to_string()))?;
         let same = |known: &Study| (known.model_id, known.plan_digest) == (study.model_id, study.plan_digest);
-        if self.store().studies()?.iter().any(|known| known.name == study.name && !same(known)) {
+        if self.store().find_study(&study.name)?.is_some_and(|known| !same(&known)) {
             return Err(conflict(
                 "the name belongs to a study of another model or plan; choose another name, or remove that study with \
                  `vestore study remove`"
@@ -88,7 +99,7 @@ impl Writer {
     /// Adds a run to its study; one of the same variation and seed is replaced.
     ///
     /// # Errors
-    /// When there is no such study, or the record makes no sense as a run of it.
+    /// When its study is unknown, or the record makes no sense as a run of it.
     pub fn put_study_run(&mut self, run: &StudyRun) -> Result<(), StoreError> {
         let study = self.store().study(&run.study)?;
         run.check(&study).map_err(|error| StoreError::Conflict {
@@ -102,7 +113,7 @@ impl Writer {
     /// Removes a study and its runs, in one durable transaction; returns the number of runs. Models that it kept stay.
     ///
     /// # Errors
-    /// When there is no such study, or the system refuses.
+    /// When `name` is unknown, or the system refuses.
     pub fn remove_study(&mut self, name: &str) -> Result<usize, StoreError> {
         let runs = self.store().study_runs(name)?.len();
         self.remove_report(KIND, name)?;

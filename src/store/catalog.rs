@@ -226,7 +226,7 @@ impl Catalog {
 
     fn failed(&self, source: impl Into<redb::Error>) -> StoreError {
         match source.into() {
-            // What redb itself finds wrong with a file is no refusal of the system.
+            // What redb itself finds wrong with a file is not a refusal of the system.
             redb::Error::Io(reason) if !matches!(reason.kind(), InvalidData | UnexpectedEof) => {
                 StoreError::io("use the catalog", &self.path())(reason)
             }

@@ -246,9 +246,12 @@ impl Writer {
 /// Whether `track` is among `known`; name and identity are one-to-one.
 ///
 /// # Errors
-/// When only one of the two is there.
+/// When only one of the two is there, or the track is not one that a store can have.
 pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
     let conflict = |reason| Err(StoreError::Conflict { kind: "track", name: track.name.clone(), reason });
+    if let Err(error) = track.check(&track.name) {
+        return conflict(error.to_string());
+    }
     for other in known {
         match (other.name == track.name, other.id == track.id) {
             (true, true) if other.columns != track.columns => {

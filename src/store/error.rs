@@ -131,7 +131,7 @@ pub enum StoreError {
     /// No model or track has the name.
     #[error("the store has no {kind} `{name}`; it has {}", if known.is_empty() { "none yet".to_owned() } else { known.join(", ") })]
     Unknown {
-        /// `model` or `track`.
+        /// `model`, `track`, `report` or `study`.
         kind: &'static str,
         /// As given.
         name: String,
@@ -199,7 +199,7 @@ pub enum StoreError {
     /// A name or an identity is taken.
     #[error("{kind} `{name}` cannot be added: {reason}")]
     Conflict {
-        /// `model` or `track`.
+        /// `model`, `track`, `report` or `study`.
         kind: &'static str,
         /// As given.
         name: String,

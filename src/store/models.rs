@@ -39,6 +39,11 @@ impl Writer {
     /// When the name belongs to another model, or the model has another name.
     pub fn put_model(&mut self, model: &Model) -> Result<(), StoreError> {
         check_model(model, &self.store().snapshot()?.models)?;
+        model.check(&model.name).map_err(|error| StoreError::Conflict {
+            kind: "model",
+            name: model.name.clone(),
+            reason: error.to_string(),
+        })?;
         self.guarded(|writer| {
             let store = writer.store();
             store.catalog.write(|catalog| catalog.put_model(model))?;

@@ -9,7 +9,7 @@ impl Store {
     ///
     /// # Errors
     /// When the catalog cannot be read.
-    pub fn reports(&self, kind: &str) -> Result<Vec<ReportRecord>, StoreError> {
+    pub(crate) fn reports(&self, kind: &str) -> Result<Vec<ReportRecord>, StoreError> {
         let mut reports = self.all_reports()?;
         reports.retain(|report| report.kind == kind);
         Ok(reports)
@@ -31,13 +31,16 @@ impl Writer {
     ///
     /// # Errors
     /// When its name cannot be used, a part has no head, or the system refuses.
-    pub fn put_report(&mut self, report: &ReportRecord) -> Result<(), StoreError> {
+    pub(crate) fn put_report(&mut self, report: &ReportRecord) -> Result<(), StoreError> {
         let conflict = |reason| StoreError::Conflict { kind: "report", name: report.name.clone(), reason };
         check_name(&report.name)?;
         report.check(report.key()).map_err(|error| conflict(error.to_string()))?;
         let head = (report.kind.as_str(), report.name.as_str(), "");
         let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
-        if !report.part.is_empty() && self.store().catalog.read(|catalog| catalog.report(head))?.is_none() {
+        let has_head = || -> Result<bool, StoreError> {
+            Ok(self.store().all_reports()?.iter().any(|known| known.key() == head))
+        };
+        if !report.part.is_empty() && !has_head()? {
             return Err(conflict(format!("its part `{}` comes before its head", report.part)));
         }
         self.guarded(|writer| {
@@ -48,11 +51,11 @@ impl Writer {
         })
     }
 
-    /// Removes a report with all its parts, in one durable transaction; returns how many documents these were.
+    /// Removes a report with all its parts, in one durable transaction.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn remove_report(&mut self, kind: &str, name: &str) -> Result<usize, StoreError> {
+    pub(crate) fn remove_report(&mut self, kind: &str, name: &str) -> Result<(), StoreError> {
         let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
         self.guarded(|writer| {
             writer.store().catalog.write(|catalog| {

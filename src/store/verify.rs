@@ -98,7 +98,7 @@ impl Store {
     /// count and range of its rows; then the copies of models; then looks for files without a row. `progress` is told the bytes read so far.
     ///
     /// # Errors
-    /// When the catalog cannot be read; damage to segments is no error but part of the answer.
+    /// When the catalog cannot be read; damage to segments is not an error but part of the answer.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Vec<Damage>, StoreError> {
         let mut damage = Vec::new();
         match self.catalog.check() {

@@ -174,7 +174,7 @@ impl BcfRecords {
         record.alternates.clear();
         for index in 0..site.alleles {
             let bytes = site.text().ok_or_else(short)?;
-            // What is no allele is rejected when it is normalized.
+            // What is not an allele is rejected when it is normalized.
             let text = String::from_utf8_lossy(bytes);
             if index == 0 {
                 record.reference.push_str(&text);
@@ -245,12 +245,8 @@ mod tests {
     use std::io::Cursor;
     use std::path::Path;
 
-    use noodles::bcf;
-    use noodles::vcf;
-    use noodles::vcf::variant::io::Write as _;
-
     use super::*;
-    use crate::fixture::Random;
+    use crate::fixture::{Random, bcf_of};
 
     const VCF: &str = "##fileformat=VCFv4.3\n\
         ##INFO=<ID=DP,Number=1,Type=Integer,Description=\"Depth, total\">\n\
@@ -260,17 +256,6 @@ mod tests {
         2\t5\t.\tA\tC,<DEL>\t.\tPASS\tDP=3\tGT\t0/1\n\
         HLA-A*01:01\t1\trs1;rs2\tACGTACGTACGTACGTACGT\t*\t9\t.\t.\tGT\t0/1\n\
         2\t7\t.\tG\t.\t.\tPASS\t.\tGT\t0/0\n";
-
-    fn encode(text: &str) -> Vec<u8> {
-        let mut reader = vcf::io::Reader::new(text.as_bytes());
-        let header = reader.read_header().unwrap();
-        let mut writer = bcf::io::Writer::from(Vec::new());
-        writer.write_header(&header).unwrap();
-        for record in reader.record_bufs(&header) {
-            writer.write_variant_record(&header, &record.unwrap()).unwrap();
-        }
-        writer.into_inner()
-    }
 
     fn read(bytes: &[u8]) -> Result<Vec<Record>, InputError> {
         let input = Input::decompress(Path::new("x.bcf"), Box::new(Cursor::new(bytes.to_vec())))?;
@@ -285,7 +270,7 @@ mod tests {
 
     #[test]
     fn records_are_those_of_the_text() {
-        let told: Vec<String> = read(&encode(VCF))
+        let told: Vec<String> = read(&bcf_of(VCF))
             .unwrap()
             .iter()
             .map(|record| {
@@ -298,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_comma_within_an_allele_parts_nothing() {
-        let mut bytes = encode(VCF);
+        let mut bytes = bcf_of(VCF);
         let at = bytes.windows(5).rposition(|text| text == b"<DEL>").unwrap();
         bytes[at..at + 5].copy_from_slice(b"<D,L>");
         let records = read(&bytes).unwrap();
@@ -310,7 +295,7 @@ mod tests {
 
     #[test]
     fn damaged_files_are_errors_never_panics() {
-        let whole = encode(VCF);
+        let whole = bcf_of(VCF);
         let records = read(&whole).unwrap();
         for cut in 1..whole.len() {
             // A cut between two records of uncompressed BCF cannot be told from an end.

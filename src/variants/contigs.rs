@@ -9,7 +9,7 @@ use super::header::HeaderContig;
 use super::plan::PlanError;
 use crate::reference::{Reference, ReferenceError};
 
-/// Names that are remembered; beyond that a file is no genome file any more, and memory is bounded.
+/// Names that are remembered; beyond that a file is not a genome file any more, and memory is bounded.
 const REMEMBERED: usize = 100_000;
 /// Contradicting lengths that a warning spells out.
 const SPELLED_OUT: usize = 3;

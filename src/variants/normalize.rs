@@ -36,7 +36,7 @@ pub enum Normalized {
     Rejected(Rejection),
 }
 
-/// Why an allele is no variant of this reference: it is counted and listed, but is no row.
+/// Why an allele is not a variant of this reference: it is counted and listed, but is not a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// The reference has no such contig.
@@ -170,7 +170,7 @@ fn is_acgt(base: u8) -> bool {
     matches!(base, b'A' | b'C' | b'G' | b'T')
 }
 
-/// Whether two upper-case letters can stand for the same base. A letter that is no IUPAC base can
+/// Whether two upper-case letters can stand for the same base. A letter that is not an IUPAC base can
 /// stand for anything: it makes an allele unscorable, not wrong.
 pub(super) fn compatible(stated: u8, found: u8) -> bool {
     fn bases(letter: u8) -> u8 {

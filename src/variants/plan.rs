@@ -140,7 +140,7 @@ impl Plan {
                 if let Some(comparison) = found.comparison() {
                     check.count(comparison, *line, contig, *position, reference)?;
                 } else if site.contig.is_some() {
-                    check.beyond();
+                    check.beyond(*position);
                 }
                 for (alternate, found) in site.alternates.iter().zip(found.alleles) {
                     let listed =

@@ -148,9 +148,10 @@ impl RefCheck {
         self.compared += records;
     }
 
-    /// Counts a record that does not lie inside its contig, which is known.
-    pub fn beyond(&mut self) {
-        self.outside += 1;
+    /// Counts a record that does not lie inside its contig, which is known. At 0 stand telomeres (VCF 4.3): such a
+    /// record says nothing of the assembly.
+    pub fn beyond(&mut self, position: u64) {
+        self.outside += u64::from(position > 0);
     }
 
     /// A warning where so many records lie beyond the ends of contigs that the file may be of another assembly.
@@ -227,7 +228,7 @@ impl RefCheck {
         }
     }
 
-    /// What people should know even where it is no error.
+    /// What people should know even where it is not an error.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let first = self.first.as_ref()?;
@@ -267,7 +268,7 @@ mod tests {
         for (same, beyond, told) in [(8, 2, false), (7, 3, true), (6, 3, false), (1, 9, true), (1, 8, false)]
         {
             let mut check = check(RefMismatch::Auto, same, 0, 0);
-            (0..beyond).for_each(|_| check.beyond());
+            (0..beyond).for_each(|_| check.beyond(7));
             let warning = check.beyond_warning();
             assert_eq!(warning.is_some(), told, "{same} {beyond} {warning:?}");
             check.finish().unwrap();
@@ -279,7 +280,7 @@ mod tests {
         for policy in [RefMismatch::Auto, RefMismatch::Skip, RefMismatch::Fail] {
             let mut check = RefCheck::new(policy, Path::new("x.vcf"));
             check.finish().unwrap();
-            check.beyond();
+            check.beyond(7);
             let error = check.finish().unwrap_err().to_string();
             assert!(
                 error.starts_with(

@@ -61,7 +61,7 @@ pub struct Report {
     pub conflicts: u64,
     /// The first of them, in words.
     first_conflict: Option<String>,
-    /// What people should know even where it is no error, such as reference alleles that differ; it is told also
+    /// What people should know even where it is not an error, such as reference alleles that differ; it is told also
     /// when counts are not.
     pub warnings: Vec<String>,
     /// Regions that reach beyond their contig, of which the part inside it counts.
@@ -92,7 +92,7 @@ impl Report {
         Ok(Self { listing: Some((path.into(), output)), ..Self::default() })
     }
 
-    /// Counts and lists an allele or region that is no row.
+    /// Counts and lists an allele or region that is not a row.
     ///
     /// # Errors
     /// The listing cannot be written.

@@ -88,6 +88,13 @@ pub fn normalize_sites(
     Ok(found)
 }
 
+/// Whether a reference allele at the 1-based `position` lies inside a contig of `length` bases.
+pub(crate) fn lies_inside(position: u64, stated: &str, length: u64) -> bool {
+    // An empty allele stands at a base all the same.
+    let bases = stated.len().max(1) as u64;
+    position > 0 && (position - 1).saturating_add(bases) <= length
+}
+
 /// How a reference allele compares with the reference, read into `bases`; `None` when it does not lie inside the
 /// contig. `position` is 1-based.
 ///
@@ -100,10 +107,7 @@ pub(crate) fn compare_reference<'a>(
     reference: &mut Reference,
     bases: &'a mut Vec<u8>,
 ) -> Result<Option<RefComparison<'a>>, ReferenceError> {
-    let length = reference.length(contig).map_or(0, u64::from);
-    // An empty allele stands at a base all the same.
-    let bases_stated = stated.len().max(1) as u64;
-    if position == 0 || (position - 1).saturating_add(bases_stated) > length {
+    if !lies_inside(position, stated, reference.length(contig).map_or(0, u64::from)) {
         return Ok(None);
     }
     if stated.is_empty() || !stated.bytes().all(|letter| letter.is_ascii_alphabetic()) {

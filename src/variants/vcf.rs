@@ -80,7 +80,7 @@ impl VcfRecords {
         record.position = position;
         for (field, bytes) in [(&mut record.reference, reference), (&mut record.alternates, alternates)] {
             field.clear();
-            // What is no allele is rejected when it is normalized.
+            // What is not an allele is rejected when it is normalized.
             field.push_str(&String::from_utf8_lossy(bytes));
         }
         name.clone_into(&mut record.contig);
@@ -144,7 +144,7 @@ mod tests {
             let error = read(format!("#x\n{line}\n").as_bytes()).expect_err(line).to_string();
             assert!(error.starts_with("x.vcf, line 2: ") && error.contains(part), "{line}: {error}");
         }
-        // What is no allele is for normalization to reject.
+        // What is not an allele is for normalization to reject.
         for alleles in ["<X>\tC", "A1\tC", "A \tC", "A\tC C", "A\t<DEL"] {
             let record = &read(format!("1\t12\t.\t{alleles}\n").as_bytes()).unwrap()[0];
             assert_eq!(format!("{}\t{}", record.reference, record.alternates), alleles);

@@ -46,7 +46,7 @@ impl Movement {
 }
 
 /// An ablated batch on its way, as [`Launched`] is.
-pub struct LaunchedAblation<N: Network> {
+pub(crate) struct LaunchedAblation<N: Network> {
     pieces: Vec<Piece<N>>,
     divided: bool,
 }
@@ -65,7 +65,7 @@ impl<N: Network> LaunchedAblation<N> {
     ///
     /// # Errors
     /// When the device failed.
-    pub fn read(self, work: &Work<N::Pass, N::Output>) -> Result<Ablated<N::Output>, ModelError> {
+    pub(crate) fn read(self, work: &Work<N::Pass, N::Output>) -> Result<Ablated<N::Output>, ModelError> {
         let (mut full, mut without, mut movement) = (Vec::new(), Vec::new(), Vec::new());
         let mut evaluations = 0;
         for piece in self.pieces {
@@ -95,7 +95,7 @@ impl<N: Network> LaunchedAblation<N> {
 ///
 /// # Errors
 /// When the user does not wait for it, when even a single pass does not fit in memory, or libtorch fails otherwise.
-pub fn launch_ablation<N: Network>(
+pub(crate) fn launch_ablation<N: Network>(
     network: &N,
     work: &Work<N::Pass, N::Output>,
     batch: usize,

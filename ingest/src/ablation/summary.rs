@@ -12,7 +12,7 @@ use vestore_schema::{LayerRecord, Table, Track};
 pub use plot::plot;
 pub use statistics::{Figure, Figures};
 
-/// Why there is nothing to sum up.
+/// Why an ablation cannot be summarized.
 #[derive(Debug, Error)]
 pub enum SummaryError {
     /// The store could not be read.
@@ -110,7 +110,7 @@ pub fn ablated_tracks(store: &Store) -> Result<Vec<String>, StoreError> {
     Ok(tracks)
 }
 
-/// Sums up the ablation of `track`: of the score `column`, or its first.
+/// Summarizes the ablation of `track`: of the score `column`, or its first.
 ///
 /// # Errors
 /// When the track has no ablation or no such score, or the store cannot be read.

@@ -41,7 +41,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let (true, Some(track)) = (arguments.summary, &arguments.scoring.track) {
-        return sum_up(arguments, track);
+        return summarize_track(arguments, track);
     }
     let Some(model) = arguments.model.as_deref().filter(|_| arguments.scoring.names_variants()) else {
         let needed = "ablate needs --model and one of --variants, --region, --bed; or --track and --summary";
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     execute(&arguments.store, model, &arguments.scoring, Task::Ablate { part: &arguments.part })
 }
 
-fn sum_up(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
+fn summarize_track(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.plot {
         let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
         ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));

@@ -201,10 +201,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Format::Tsv => tsv(&comparison.rows()),
         Format::Table => table(&comparison.rows()),
     };
-    stdout().lock().write_all(text.as_bytes())?;
+    // First, since whoever reads the table may close it.
     if let (Some(path), Some(plot)) = (&arguments.plot, plot) {
         draw(&comparison, path, plot)?;
     }
+    stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

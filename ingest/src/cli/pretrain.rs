@@ -229,7 +229,7 @@ fn tell_data(genome: &Genome, training: &KnownRegions, held_out: &KnownRegions, 
     let counts = alleles.counts();
     if counts.used > 0 {
         say(format_args!(
-            "{} alleles in use; left out: {} that are no bases, {} records with another reference allele, {} on \
+            "{} alleles in use; skipped: {} that are not bases, {} records with another reference allele, {} on \
              unknown contigs",
             counts.used, counts.not_bases, counts.ref_mismatch, counts.unknown_contig
         ));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use vestore_ingest::Progress;
 
-/// Time between two lines where there is no terminal.
+/// Interval between progress lines without a terminal.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Shows how far a command is.
@@ -72,7 +72,7 @@ impl Progress for Bar {
     }
 
     fn note(&self, note: &str) {
-        let note = format!(", {note}");
+        let note = if note.is_empty() { String::new() } else { format!(", {note}") };
         match &mut *self.shown() {
             Shown::Nothing => {}
             Shown::Bar(bar) => bar.set_message(note),

@@ -13,7 +13,7 @@ use vestore_schema::{Dtype, STATUS_COLUMN, Segment, Status, Table, Track, Varian
 
 use super::reference::ReferenceArguments;
 use super::scoring::{kind_of, load};
-use super::shared::{Usage, plural, print, say};
+use super::shared::{Usage, plural, print_finding, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -129,7 +129,7 @@ fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyh
     Ok(rows)
 }
 
-/// Scores `rows` anew and names what differs; gives how many values do.
+/// Scores `rows` anew and names what differs; returns the number of mismatches.
 fn rescore(
     store: &Store,
     track: &Track,
@@ -205,7 +205,7 @@ fn tell(
     stored: &str,
     new: &str,
 ) -> std::io::Result<()> {
-    print(format_args!(
+    print_finding(format_args!(
         "track {}, variant {}, column {column}: stored {stored}, recomputed {new}",
         track.name,
         row.variant.display(store.assembly())

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     execute(&arguments.store, &arguments.model, &arguments.scoring, task)
 }
 
-/// Runs a task to its end and tells what came of it.
+/// Runs a task and reports the outcome.
 pub(super) fn execute(
     store: &std::path::Path,
     model: &str,
@@ -92,9 +92,10 @@ pub(super) fn execute(
     let progress = Bar::new(scoring.quiet);
     progress.begin("variants", 0, pending);
     let started = Instant::now();
-    let outcome = job.run(&scorer, models, writer, &mut run, &mut report, &progress)?;
-    report.finish()?;
+    let outcome = job.run(&scorer, models, writer, &mut run, &mut report, &progress);
     progress.finish();
+    let outcome = outcome?;
+    report.finish()?;
     tell_outcome(&outcome, track, stored, pending, started);
     for remark in &run.remarks {
         say(format_args!("remark: {remark}"));

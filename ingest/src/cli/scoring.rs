@@ -72,9 +72,11 @@ pub(super) struct Scoring {
 
 /// The score kinds that a command line may name.
 fn kinds() -> PossibleValuesParser {
-    PossibleValuesParser::new(encoder_kinds().map(|kind| {
-        PossibleValue::new(kind.name()).help(format!("{}; {}", kind.description(), kind.direction()))
-    }))
+    PossibleValuesParser::new(
+        encoder_kinds().map(|kind| {
+            PossibleValue::new(kind.name).help(format!("{}; {}", kind.description, kind.direction))
+        }),
+    )
 }
 
 /// What is done with the variants.
@@ -157,9 +159,15 @@ impl Scoring {
         let ablation = matches!(task, Task::Ablate { .. });
         let cost = encoder_cost(&record, &track.recipe, embeddings, ablation)?;
 
-        let interrupted = interrupt::watch()?;
         // Told before the variants are read: a second writer need not wait for that.
         let dry_run = matches!(task, Task::Score { dry_run: true, .. });
+        let interrupted = if dry_run {
+            // Nothing is in hand that would have to be finished.
+            interrupt::end_at_once()?;
+            Arc::default()
+        } else {
+            interrupt::watch()?
+        };
         let writer = if dry_run { None } else { Some(writer(&store)?) };
         let mut reference = store.open_reference()?;
         let mut report = match &self.report {

@@ -1,7 +1,7 @@
 //! `vestore study context`
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -11,6 +11,7 @@ use vestore_ingest::{ContextModel, Genome, KnownRegions, MAX_ORDER};
 use super::interrupt;
 use super::pretrain::{parse_regions, read_genome};
 use super::say;
+use super::shared::grouped;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -50,13 +51,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let genome = read_genome(&arguments.fasta)?;
     let held_out = parse_regions(&arguments.held_out, &genome)?;
     let model = ContextModel::count(&genome, &KnownRegions::new(&genome, &[], &held_out), arguments.order);
-    let told = || format!("cannot write {}", arguments.output.display());
-    let counts = write(&model, &genome, &arguments.variants, &mut output).with_context(told)?;
+    let counts = write(&model, &genome, arguments, &mut output)?;
     output.finish()?;
     say(format_args!(
-        "{} log-odds written; left out: {} alleles that are no SNVs, {} where the bases around are not known or REF \
-         is another",
-        counts.written, counts.no_snv, counts.elsewhere
+        "{} log-odds written; skipped: {} not SNVs, {} with unknown bases around them or another REF",
+        grouped(counts.written),
+        grouped(counts.no_snv),
+        grouped(counts.elsewhere)
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -64,12 +65,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn write(
     model: &ContextModel,
     genome: &Genome,
-    variants: &Path,
+    arguments: &Arguments,
     output: &mut impl Write,
 ) -> anyhow::Result<Counts> {
-    let (mut source, mut record) = (VariantSource::open(variants)?, Record::default());
+    let (mut source, mut record) = (VariantSource::open(&arguments.variants)?, Record::default());
+    let unwritable = || format!("cannot write {}", arguments.output.display());
     let mut counts = Counts::default();
-    writeln!(output, "contig\tposition\treference\talternate\tcontext_llr")?;
+    writeln!(output, "contig\tposition\treference\talternate\tcontext_llr").with_context(unwritable)?;
     while source.read(&mut record)? {
         for alternate in record.alternates() {
             let [Some(old), Some(new)] = [record.reference.as_str(), alternate].map(base) else {
@@ -88,7 +90,8 @@ fn write(
             counts.written += 1;
             let Record { contig, position, reference, .. } = &record;
             let odds = (shares[new] / shares[old]).ln() as f32;
-            writeln!(output, "{contig}\t{position}\t{reference}\t{alternate}\t{odds}")?;
+            writeln!(output, "{contig}\t{position}\t{reference}\t{alternate}\t{odds}")
+                .with_context(unwritable)?;
         }
     }
     Ok(counts)

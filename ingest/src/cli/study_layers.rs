@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The error behind a study's, by which usage and remedies are told apart.
+/// The cause of a study's error, which decides its exit code and remedy.
 pub(super) fn cause(error: StudyError) -> anyhow::Error {
     match error {
         StudyError::Store(error) => error.into(),

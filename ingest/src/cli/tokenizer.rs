@@ -56,8 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let folder = &arguments.output;
     check_output_folder(folder, &arguments.inputs)?;
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    vestore::create_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let rules = OutputRules { force: arguments.force, inputs: &arguments.inputs };
     let create = |name: &str| Output::create(Some(&folder.join(name)), &rules);
     let outputs = TrainedTokenizer::FILES.iter().map(|name| create(name)).collect::<Result<Vec<_>, _>>()?;

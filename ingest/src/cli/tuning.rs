@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use vestore::{Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, LabelledWindows, SequenceColumns, TuningInput, TuningMethod,
-    TuningPlan, is_trained,
+    AdamWOptions, AdapterKind, Dataset, EncoderDefaults, LabelledWindows, SequenceColumns, TuningInput,
+    TuningMethod, TuningPlan, is_trained,
 };
-use vestore_schema::{EXTERNAL_MODEL, EncoderRecord, Model, Strands, check_name};
+use vestore_schema::{EXTERNAL_MODEL, Model, Strands, check_name};
 
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
@@ -17,9 +17,6 @@ use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::one_of;
 use super::split::SplitArguments;
 use super::{Usage, plural, say, warn};
-
-/// Window in bases when none is asked for.
-const WINDOW: u32 = 600;
 
 /// The labelled data.
 #[derive(clap::Args)]
@@ -66,12 +63,9 @@ impl DataArguments {
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
-        let limit = model.encoder().and_then(EncoderRecord::max_window).unwrap_or(u32::MAX);
-        let window = self.window.unwrap_or(WINDOW.min(limit));
-        ensure!(
-            (1..=limit).contains(&window),
-            Usage(format!("model `{}` takes windows of 1 to {limit} bp, not {window}", model.name))
-        );
+        let defaults = EncoderDefaults::of(model)
+            .with_context(|| format!("model `{}` is not of a family that can be tuned", model.name))?;
+        let window = defaults.window(self.window, None, &[]).map_err(|error| Usage(error.to_string()))?;
         let leakage = data.leakage(window);
         if !leakage.is_empty() {
             say(format_args!("warning: {leakage}"));

@@ -26,7 +26,7 @@ pub struct LabelCounts {
     pub repeated: u64,
     /// Of the repeated ones, those whose label is not that of the first row of the input.
     pub relabelled: u64,
-    /// What people should know even where it is no error, such as reference alleles that differ.
+    /// What people should know even where it is not an error, such as reference alleles that differ.
     pub warnings: Vec<String>,
 }
 

@@ -18,8 +18,8 @@ pub enum DatasetError {
     /// Reference alleles are not what the reference has.
     #[error(transparent)]
     RefMismatch(#[from] RefMismatchError),
-    /// A label that is no number.
-    #[error("{}, line {line}: label `{value}` is no number; {remedy}", path.display())]
+    /// A label that is not a number.
+    #[error("{}, line {line}: label `{value}` is not a number; {remedy}", path.display())]
     NotANumber {
         /// The file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum DatasetError {
         remedy: &'static str,
     },
     /// A regression over named classes.
-    #[error("{}: positive and negative labels are classes, so the task is no regression", path.display())]
+    #[error("{}: positive and negative labels are classes, so the task is not a regression", path.display())]
     ClassesAreNoNumbers {
         /// The file.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum DatasetError {
         remedy: &'static str,
     },
     /// A text that names no split.
-    #[error("{}, line {line}: {column} `{value}` is no split; write train, validation or test", path.display())]
+    #[error("{}, line {line}: {column} `{value}` is not a split; write train, validation or test", path.display())]
     UnknownSplit {
         /// The file.
         path: PathBuf,
@@ -135,7 +135,7 @@ pub enum DatasetError {
         /// For testing.
         test: f64,
     },
-    /// A text that is no sequence.
+    /// A text that is not a sequence.
     #[error("{}, line {line}: sequence `{value}` {problem}", path.display())]
     Sequence {
         /// The file.

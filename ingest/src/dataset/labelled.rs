@@ -169,7 +169,9 @@ impl<'a> LabelledVariants<'a> {
                 Some(comparison) if is_next => {
                     self.check.count(comparison, row.line, &row.contig, row.position, &row.reference)?;
                 }
-                None if is_next && self.contigs.resolve(&row.contig).is_some() => self.check.beyond(),
+                None if is_next && self.contigs.resolve(&row.contig).is_some() => {
+                    self.check.beyond(row.position);
+                }
                 _ => {}
             }
             let Some((label, allele)) = label.zip(site.alleles.into_iter().next()) else { continue };

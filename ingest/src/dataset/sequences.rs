@@ -60,7 +60,7 @@ fn bases(text: &str) -> Result<Vec<u8>, &'static str> {
         return Err("is longer than 1,000,000 bases; cut it");
     }
     if !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return Err("is no DNA; name the column of the bases");
+        return Err("is not DNA; name the column of the bases");
     }
     let known = |byte: u8| match byte.to_ascii_uppercase() {
         base @ (b'A' | b'C' | b'G' | b'T') => base,

@@ -171,7 +171,7 @@ fn a_column_says_the_splits_and_validation_is_drawn_where_it_does_not() {
     "holdout".clone_into(&mut table[41][7]);
     let error = ground.read(&ground.write(&table), &column()).expect_err("no split").to_string();
     assert!(
-        error.contains("line 43: split `holdout` is no split; write train, validation or test"),
+        error.contains("line 43: split `holdout` is not a split; write train, validation or test"),
         "{error}"
     );
 }
@@ -389,12 +389,12 @@ fn wrong_values_are_told_with_their_line_and_remedy() {
     let few = "seq,kind\nACGT,a\nACCT,b\n";
     for (text, task, part) in [
         ("seq,kind\nACGT,a\n,b\n", None, "line 3: sequence `` is empty"),
-        ("seq,kind\nACGT,a\nAC-GT,b\n", None, "line 3: sequence `AC-GT` is no DNA"),
+        ("seq,kind\nACGT,a\nAC-GT,b\n", None, "line 3: sequence `AC-GT` is not DNA"),
         (long.as_str(), None, "is longer than 1,000,000 bases"),
         ("seq,kind\nACGT\n", None, "line 2: 1 column; the header has 2"),
         ("seq,class\nACGT,a\n", None, "no column `kind`; it has seq, class"),
-        ("seq,kind\nACGT,1\nACGT,2\nACGT,b\n", None, "line 4: label `b` is no number"),
-        ("seq,kind\nACGT,a\nACGT,b\n", Some(TaskKind::Regression), "line 2: label `a` is no number"),
+        ("seq,kind\nACGT,1\nACGT,2\nACGT,b\n", None, "line 4: label `b` is not a number"),
+        ("seq,kind\nACGT,a\nACGT,b\n", Some(TaskKind::Regression), "line 2: label `a` is not a number"),
         ("seq,kind\nACGT,NA\n", None, "no row of"),
         (&format!("seq,kind\n{same}"), None, "all rows are of class `a`; add rows of another one"),
         (few, None, "the validation split is empty; give more rows"),
@@ -427,5 +427,5 @@ fn wrong_values_are_told_with_their_line_and_remedy() {
     );
     let classes = LabelRules { positive: vec!["1".to_owned()], negative: vec!["0".to_owned()], ..rules() };
     let error = ground.read_as(&ground.write(&table), &classes, Some(TaskKind::Regression), &column());
-    assert!(error.expect_err("classes").to_string().contains("the task is no regression"));
+    assert!(error.expect_err("classes").to_string().contains("the task is not a regression"));
 }

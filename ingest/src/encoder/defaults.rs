@@ -30,7 +30,7 @@ impl<'a> EncoderDefaults<'a> {
     /// that suits the model.
     ///
     /// # Errors
-    /// When there is no such kind.
+    /// When a name is not one of an encoder's score kinds.
     pub fn scores(self, asked: &[String]) -> Result<Vec<String>, ScoreError> {
         let numbers = self.model.config.get("multi_label").is_none_or(|labels| labels != true);
         let default = match self.encoder.tokenizer {
@@ -46,7 +46,7 @@ impl<'a> EncoderDefaults<'a> {
     /// The columns of these score kinds, in order.
     ///
     /// # Errors
-    /// When there is no such kind.
+    /// When a name is not one of an encoder's score kinds.
     pub fn columns(self, scores: &[String], strands: Strands) -> Result<Vec<String>, ScoreError> {
         Ok(columns(&kinds_of(scores)?, strands))
     }

@@ -15,7 +15,15 @@ use crate::tokenize::{Tokenizer, Tokens};
 pub(crate) use distance::{embedding, pooled};
 
 /// A score kind of encoders.
-pub(crate) trait EncoderKind: ScoreKind {
+pub(crate) trait EncoderKind: Sync {
+    /// What people choose it by.
+    fn about(&self) -> &'static ScoreKind;
+
+    /// The name on the command line and in recipes.
+    fn name(&self) -> &'static str {
+        self.about().name
+    }
+
     /// What the model lacks to support it; none when it does.
     fn lacks(&self, model: &Description) -> Option<&'static str>;
 
@@ -50,8 +58,8 @@ static KINDS: [&dyn EncoderKind; 6] = [
 ];
 
 /// The score kinds of encoders, in the order in which their columns stand.
-pub fn encoder_kinds() -> impl Iterator<Item = &'static dyn ScoreKind> {
-    KINDS.into_iter().map(|kind| kind as &dyn ScoreKind)
+pub fn encoder_kinds() -> impl Iterator<Item = &'static ScoreKind> {
+    KINDS.into_iter().map(EncoderKind::about)
 }
 
 /// The kinds that `names` name, each once, in the order of [`KINDS`].
@@ -59,7 +67,7 @@ pub fn encoder_kinds() -> impl Iterator<Item = &'static dyn ScoreKind> {
 /// # Errors
 /// The first name that no kind has.
 pub(crate) fn kinds_of<S: AsRef<str>>(names: &[S]) -> Result<Vec<&'static dyn EncoderKind>, ScoreError> {
-    let known = || encoder_kinds().map(ScoreKind::name).collect();
+    let known = || encoder_kinds().map(|kind| kind.name).collect();
     let unknown = names.iter().find(|name| KINDS.iter().all(|kind| kind.name() != name.as_ref()));
     if let Some(name) = unknown {
         return Err(ScoreError::UnknownKind { kind: name.as_ref().to_owned(), known: known() });

@@ -50,10 +50,18 @@ impl Network for Model {
 /// Mean cosine and mean angle between the states [passes, tokens, hidden] of each pass before and after a block
 /// [2, passes].
 fn moved(before: &Tensor, after: &Tensor) -> Result<Tensor, TchError> {
+    let [cosine, angle] = token_movement(before, after)?;
+    let mean = |tokens: &Tensor| tokens.f_mean_dim([1i64].as_slice(), false, Kind::Double);
+    Tensor::f_stack(&[mean(&cosine)?, mean(&angle)?], 0)
+}
+
+/// Cosine and angle between the states [passes, tokens, hidden] of each token before and after a layer
+/// [passes, tokens].
+pub(crate) fn token_movement(before: &Tensor, after: &Tensor) -> Result<[Tensor; 2], TchError> {
     let [before, after] = [before, after].map(|state| state.f_to_kind(Kind::Float));
     let cosine = Tensor::f_cosine_similarity(&before?, &after?, -1, 1e-12)?.f_clamp(-1.0, 1.0)?;
-    let mean = |tokens: &Tensor| tokens.f_mean_dim([1i64].as_slice(), false, Kind::Double);
-    Tensor::f_stack(&[mean(&cosine)?, mean(&cosine.f_acos()?)?], 0)
+    let angle = cosine.f_acos()?;
+    Ok([cosine, angle])
 }
 
 /// Token ids [passes, tokens] of the passes, masked, on the model's device.

@@ -67,7 +67,7 @@ impl EncoderScorer {
 fn check(kinds: &[&'static dyn EncoderKind], model: &Description) -> Result<(), ScoreError> {
     for kind in kinds {
         if let Some(needs) = kind.lacks(model) {
-            let others = super::encoder_kinds().map(|other| other.name());
+            let others = super::encoder_kinds().map(|other| other.name);
             let known = others.filter(|other| *other != kind.name()).collect();
             return Err(ScoreError::Unsupported { kind: kind.name().to_owned(), needs, known });
         }

@@ -51,7 +51,7 @@ impl ContextModel {
     }
 
     /// The probabilities of A, C, G, T in the middle of `around`, 2 · order + 1 letters of either case; `None`
-    /// where one of the others is no base.
+    /// where one of the others is not a base.
     #[must_use]
     pub fn probabilities(&self, around: &[u8]) -> Option<[f64; 4]> {
         let mut known = around.to_ascii_uppercase();

@@ -149,7 +149,7 @@ fn surprise(logits: &[f32], id: i64) -> f64 {
     logits.get(id as usize).map_or(f64::NAN, |logit| sum.ln() - f64::from(logit - highest))
 }
 
-/// The same among the four tokens that another base in its place makes; `None` where it is no known base.
+/// The same among the four tokens that another base in its place makes; `None` where it is not a known base.
 fn surprise_of_base(logits: &[f32], base: u8, in_place: impl Fn(u8) -> Option<i64>) -> Option<f64> {
     let logit = |other: u8| logits.get(in_place(other)? as usize).copied();
     let four: Vec<f32> = b"ACGT".iter().map(|other| logit(*other)).collect::<Option<_>>()?;

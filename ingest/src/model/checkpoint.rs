@@ -307,7 +307,7 @@ impl Checkpoint {
                 Some(name) if Path::new(name).file_name().is_some_and(|plain| plain == name) => {
                     shards.push(name);
                 }
-                _ => return Err(invalid("`weight_map` has a value that is no plain file name")),
+                _ => return Err(invalid("`weight_map` has a value that is not a plain file name")),
             }
         }
         shards.sort_unstable();

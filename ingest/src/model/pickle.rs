@@ -18,7 +18,7 @@ use super::checkpoint::{Dtype, StoredTensor};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PickleError {
     /// No zip archive: torch wrote another format before version 1.6.
-    #[error("it is no zip archive; save it again with torch 1.6 or later, or as safetensors")]
+    #[error("it is not a zip archive; save it again with torch 1.6 or later, or as safetensors")]
     NotZip,
     /// The archive contradicts itself or ends early.
     #[error("the zip archive is damaged at {place}; copy the file again")]
@@ -38,7 +38,7 @@ pub enum PickleError {
         /// Name inside the archive.
         entry: String,
     },
-    /// The pickle asks for something that is no tensor.
+    /// The pickle asks for something that is not a tensor.
     #[error("it asks for `{global}`, which is not needed to hold weights; save only the state dict")]
     ForbiddenGlobal {
         /// `module name`, as written.

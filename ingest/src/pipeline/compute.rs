@@ -46,6 +46,8 @@ pub(super) struct Worked {
     pub(super) busy: Duration,
     /// Whether it gave the same numbers for the same windows twice.
     pub(super) repeats: bool,
+    /// Whether it left a unit undone because the user wants to stop.
+    pub(super) stopped: bool,
 }
 
 impl<N: Network> LaunchedBatches<N> {
@@ -74,23 +76,30 @@ impl<N: Network> Engine<'_, N> {
     ) -> Result<Worked, PipelineError> {
         // libtorch counts threads for each thread that calls it.
         tch::set_num_threads(self.threads);
-        let mut worked = Worked { busy: Duration::ZERO, repeats: true };
+        let mut worked = Worked { busy: Duration::ZERO, repeats: true, stopped: false };
         let mut checked = false;
         while let Ok(prepared) = from_planner.recv() {
             if self.job.interrupted.is_set() {
+                worked.stopped = true;
                 break;
             }
             let started = Instant::now();
             if !checked && prepared.work.batches() > 0 {
                 worked.repeats = match forward::repeats(&self.model, &prepared.work, self.job.interrupted) {
-                    Err(ModelError::Interrupted) => break,
+                    Err(ModelError::Interrupted) => {
+                        worked.stopped = true;
+                        break;
+                    }
                     repeats => repeats?,
                 };
                 checked = true;
             }
             let launched = self.launch(&prepared)?;
             worked.busy += started.elapsed();
-            let Some(launched) = launched else { break };
+            let Some(launched) = launched else {
+                worked.stopped = true;
+                break;
+            };
             if to_writer.send(Computed { prepared, launched }).is_err() {
                 break;
             }
@@ -133,6 +142,7 @@ impl<N: Network> Engine<'_, N> {
                 self.progress.note(&format!("batch {} of {count}", batch + 1));
             }
         }
+        self.progress.note("");
         if count == 0 {
             self.progress.advance(prepared.unit.rows.len() as u64);
         }

@@ -7,7 +7,7 @@ use crate::seam::Cost;
 pub const UNIT: usize = 1152;
 
 /// Most variants of a unit of an ablation: 8 times 18.
-pub const ABLATION_UNIT: usize = 144;
+pub(crate) const ABLATION_UNIT: usize = 144;
 
 /// SNVs of six bases; units of that many and more are multiples of it.
 const SITE: usize = 18;

@@ -92,7 +92,7 @@ impl IngredientStudy<'_> {
     /// Trains and measures; `None` when it was interrupted. `begins` is given the recipe and the seed of each training.
     ///
     /// # Errors
-    /// When there is no ingredient to leave out, a training fails or a model cannot be measured.
+    /// When the recipe has no ingredient to leave out, a training fails or a model cannot be measured.
     pub fn run(&self, begins: &mut dyn FnMut(&str, u64)) -> Result<Option<Vec<IngredientRow>>, StudyError> {
         let recipes = self.recipes()?;
         let mut found: Vec<(&'static str, Losses)> = Vec::new();
@@ -186,7 +186,7 @@ fn rows(found: &[(&'static str, Losses)]) -> Vec<IngredientRow> {
             }
             // Same seed, same order of windows: seeds are compared one by one.
             let rises: Vec<f64> = own.iter().zip(&whole).map(|(own, whole)| own - whole).collect();
-            let worth = (number > 0).then(|| interval(&rises));
+            let worth = (number > 0 && rises.len() > 1).then(|| interval(&rises));
             rows.push(IngredientRow { recipe, bases, seeds: own.len(), loss: interval(&own), worth });
         }
     }
@@ -194,7 +194,8 @@ fn rows(found: &[(&'static str, Losses)]) -> Vec<IngredientRow> {
 }
 
 fn interval(numbers: &[f64]) -> SeedInterval {
-    /// 97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom; 1.96 is the limit.
+    /// 97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom. Beyond the table its last one stands for
+    /// smaller ones, so that intervals of more seeds are a little too wide.
     const QUANTILES: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
     let count = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / count;

@@ -11,7 +11,7 @@ use tch::Device;
 use vestore::{LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer};
 use vestore_schema::{Model, NameError, check_name};
 
-use self::record::{folder_name, model_name, now, opened};
+use self::record::{folder_name, model_name, opened};
 use super::error::StudyError;
 use super::ranking::rank_layers;
 use super::verdict::verdicts;
@@ -156,7 +156,7 @@ impl<'a> LayerStudy<'a> {
                 return Ok(false);
             }
         }
-        self.study.finished = Some(now());
+        self.study.finished = Some(self.store.now());
         self.writer.put_study(&self.study)?;
         Ok(true)
     }
@@ -178,13 +178,14 @@ impl<'a> LayerStudy<'a> {
             let keeps = seed == 1 && !matches!(variation, Variation::Without { .. });
             let output = keeps.then(|| self.options.output.join(folder_name(variation)));
             let Some(found) = self.tune(&plan, kept, output.as_deref())? else { return Ok(false) };
+            // Not before: a first training that fails leaves no study behind. Not after the model: without its study, a
+            // kept model would be somebody else's to the next run.
+            self.writer.put_study(&self.study)?;
             let model = match &output {
                 None => None,
                 Some(output) => Some(self.keep(variation, kept, &plan, output)?),
             };
             let run = self.record(variation, kept, &plan, &found, model);
-            // Not before: what stops the first training shall not leave a study behind.
-            self.writer.put_study(&self.study)?;
             self.writer.put_study_run(&run)?;
             let (done, planned) = (self.done, self.planned);
             let figures = &found.validation_figures;
@@ -195,7 +196,7 @@ impl<'a> LayerStudy<'a> {
 
     /// The runs so far.
     fn runs(&self) -> Result<Vec<StudyRun>, StudyError> {
-        let known = self.store.studies()?.iter().any(|study| study.name == self.study.name);
+        let known = self.store.find_study(&self.study.name)?.is_some();
         Ok(if known { self.store.study_runs(&self.study.name)? } else { Vec::new() })
     }
 

@@ -22,7 +22,7 @@ const FOUR: [&str; 4] = ["accuracy", "auroc", "f1", "true_positive_rate"];
 /// that are all equal); unfavourable when, without it, at least three of the four, or all, are not below the
 /// baseline's mean less its standard deviation (0 with one seed). Layers without runs have no verdict.
 #[must_use]
-pub fn verdicts(study: &Study, runs: &[StudyRun], rankings: &[LayerRanking]) -> StudyResult {
+pub(super) fn verdicts(study: &Study, runs: &[StudyRun], rankings: &[LayerRanking]) -> StudyResult {
     let values = |variation: &Variation, metric: &str| -> Option<Vec<f64>> {
         let runs = runs.iter().filter(|run| run.variation == *variation);
         let found: Vec<f64> = runs.filter_map(|run| run.validation_value(metric)).collect();

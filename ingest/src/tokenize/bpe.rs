@@ -128,7 +128,7 @@ impl BpeTokenizer {
 fn identity(json: &Value) -> Result<Value, &'static str> {
     let model = json.get("model").and_then(Value::as_object).ok_or("no object `model`")?;
     if model.get("type").and_then(Value::as_str).is_some_and(|kind| kind != "BPE") {
-        return Err("its model is no byte-pair encoding");
+        return Err("its model is not a byte-pair encoding");
     }
     if model.get("dropout").and_then(Value::as_f64).is_some_and(|dropout| dropout > 0.0) {
         return Err("it drops merges at random; set `dropout` to null");
@@ -136,7 +136,7 @@ fn identity(json: &Value) -> Result<Value, &'static str> {
     let words = model.get("vocab").and_then(Value::as_object).ok_or("no object `vocab`")?;
     let mut vocabulary: Vec<(u64, &str)> = Vec::with_capacity(words.len());
     for (word, id) in words {
-        vocabulary.push((id.as_u64().ok_or("a token's id is no number")?, word));
+        vocabulary.push((id.as_u64().ok_or("a token's id is not a number")?, word));
     }
     vocabulary.sort_unstable();
     let mut merges = Vec::new();
@@ -149,7 +149,7 @@ fn identity(json: &Value) -> Result<Value, &'static str> {
             },
             _ => None,
         };
-        let (left, right) = pair.ok_or("a merge is no pair")?;
+        let (left, right) = pair.ok_or("a merge is not a pair")?;
         merges.push(json!([left, right]));
     }
     let flag = |key: &str| model.get(key).and_then(Value::as_bool).unwrap_or(false);

@@ -1,5 +1,5 @@
 //! `AdamW` (Loshchilov and Hutter 2017, arXiv 1711.05101) over named float32 tensors, with its state in the
-//! open so that a training can be cut off and gone on with.
+//! open so that a training can be interrupted and continued.
 
 use std::collections::BTreeMap;
 
@@ -73,8 +73,8 @@ impl AdamW {
         &self.means
     }
 
-    /// Moves the weights along their gradients, which are forgotten, and gives the gradient's length before it
-    /// was clipped. Nothing moves when that length is no number.
+    /// Moves the weights along their gradients, which are forgotten, and returns the gradient norm before
+    /// clipping. Nothing moves when that norm is not finite.
     pub(crate) fn step(&mut self, weights: &BTreeMap<String, Tensor>, rate: f64) -> Result<f64, TchError> {
         tch::no_grad(|| {
             let mut squares = Vec::with_capacity(weights.len());

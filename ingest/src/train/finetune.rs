@@ -124,6 +124,8 @@ pub fn finetune(
     data: &TuningData<'_>,
     run: &Finetuning<'_>,
 ) -> Result<Option<Finetuned>, TrainError> {
+    plan.check()?;
+    check(plan, data)?;
     let Some(output) = run.output else {
         let folder = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
         return Ok(tune(plan, data, run, folder.path(), None)?.map(|(_, result)| result));
@@ -158,8 +160,6 @@ fn tune(
     working: &Path,
     saving: Option<Saving<'_>>,
 ) -> Result<Option<(TunedModel, Finetuned)>, TrainError> {
-    plan.check()?;
-    check(plan, data)?;
     memory::reset_peak();
     let started = Instant::now();
     let network = start::open(run.source, plan, data.task, working, run.device)?;

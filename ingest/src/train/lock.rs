@@ -25,7 +25,7 @@ impl FolderLock {
         let path = place(working);
         let io = |source| RunDirectoryError::Io { file: path.clone(), source };
         loop {
-            fs::create_dir_all(working).map_err(io)?;
+            vestore::create_folder(working).map_err(io)?;
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW);
             let mut file = match options.open(&path) {

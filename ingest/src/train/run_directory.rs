@@ -124,7 +124,7 @@ pub(super) struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Opens `output`, which is made if needed. A folder with files of somebody else that a training would overwrite
+    /// Opens `output`, which is made if needed. A folder with files that no training wrote and this one would overwrite
     /// (one without a record or a state of a training) is refused.
     pub(super) fn open(output: &Path) -> Result<Self, RunDirectoryError> {
         let working = output.join("training");

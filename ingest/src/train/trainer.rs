@@ -143,6 +143,13 @@ impl<'a> Trainer<'a> {
         let total = self.options.schedule.steps;
         let progress = self.options.progress;
         progress.begin("steps", self.steps(), total);
+        let whole = self.remaining_steps(objective, total);
+        progress.finish();
+        whole
+    }
+
+    fn remaining_steps(&mut self, objective: &mut impl Objective, total: u64) -> Result<bool, TrainError> {
+        let progress = self.options.progress;
         while self.steps() < total && !self.is_stale() {
             let loss = self.step(objective)?;
             let (step, last) = (self.steps(), self.steps() == total);
@@ -161,11 +168,9 @@ impl<'a> Trainer<'a> {
                 self.save(saving)?;
             }
             if stop {
-                progress.finish();
                 return Ok(false);
             }
         }
-        progress.finish();
         Ok(true)
     }
 

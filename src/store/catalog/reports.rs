@@ -37,16 +37,6 @@ impl CatalogRead<'_> {
         Ok(reports)
     }
 
-    /// The document of a key.
-    pub(crate) fn report(&self, key: (&str, &str, &str)) -> Result<Option<ReportRecord>, StoreError> {
-        if let Some(older) = self.older_reports()?.into_iter().find(|report| report.key() == key) {
-            return Ok(Some(older));
-        }
-        let Some(rows) = self.later_table(REPORTS)? else { return Ok(None) };
-        let value = rows.get(key).map_err(|error| self.catalog.failed(error))?;
-        value.map(|value| self.catalog.decode(&key_text(key), value.value())).transpose()
-    }
-
     /// Studies and their runs as they were kept before there were reports.
     pub(crate) fn older_reports(&self) -> Result<Vec<ReportRecord>, StoreError> {
         let mut reports = Vec::new();
@@ -123,18 +113,12 @@ impl CatalogWrite<'_> {
         Ok(())
     }
 
-    /// Forgets a report with all its parts; returns how many documents these were.
-    pub(crate) fn remove_report(&self, kind: &str, name: &str) -> Result<usize, StoreError> {
+    /// Forgets a report with all its parts.
+    pub(crate) fn remove_report(&self, kind: &str, name: &str) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(REPORTS).map_err(|error| self.catalog.failed(error))?;
-        let mut removed = 0;
         table
-            .retain(|(of_kind, of_name, _), _| {
-                let keep = (of_kind, of_name) != (kind, name);
-                removed += usize::from(!keep);
-                keep
-            })
-            .map_err(|error| self.catalog.failed(error))?;
-        Ok(removed)
+            .retain(|(of_kind, of_name, _), _| (of_kind, of_name) != (kind, name))
+            .map_err(|error| self.catalog.failed(error))
     }
 }
 

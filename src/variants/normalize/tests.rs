@@ -172,7 +172,7 @@ fn the_normal_form_is_the_shortest_leftmost_one_and_every_equivalent_form_finds_
                     let Normalized::Row { variant, status: None, .. } =
                         run(&mut reference, left as u64 + 1, &old_text, &new_text)
                     else {
-                        panic!("seed {seed}: {old_text} {new_text} is no row");
+                        panic!("seed {seed}: {old_text} {new_text} is not a row");
                     };
                     let found = applied(
                         &bases,

@@ -21,21 +21,15 @@ fn multi_label(model: &Description) -> bool {
     model.labels.is_some() && model.problem == Problem::Labels
 }
 
-impl ScoreKind for Classifier {
-    fn name(&self) -> &'static str {
-        "classifier"
-    }
-
-    fn description(&self) -> &'static str {
-        "probability and log-odds of class 1 of a fine-tuned head"
-    }
-
-    fn direction(&self) -> &'static str {
-        "higher: class 1 is more probable"
-    }
-}
-
 impl EncoderKind for Classifier {
+    fn about(&self) -> &'static ScoreKind {
+        &ScoreKind {
+            name: "classifier",
+            description: "probability and log-odds of class 1 of a fine-tuned head",
+            direction: "higher: class 1 is more probable",
+        }
+    }
+
     fn lacks(&self, model: &Description) -> Option<&'static str> {
         let classes = model.labels.is_some_and(|labels| labels >= 2) || multi_label(model);
         (!classes).then_some("a classification head of two or more classes, or of labels")
@@ -54,21 +48,15 @@ impl EncoderKind for Classifier {
     }
 }
 
-impl ScoreKind for Regression {
-    fn name(&self) -> &'static str {
-        "regression"
-    }
-
-    fn description(&self) -> &'static str {
-        "number of a fine-tuned head of one output, and its change"
-    }
-
-    fn direction(&self) -> &'static str {
-        "as the labels that the head was fine-tuned on"
-    }
-}
-
 impl EncoderKind for Regression {
+    fn about(&self) -> &'static ScoreKind {
+        &ScoreKind {
+            name: "regression",
+            description: "number of a fine-tuned head of one output, and its change",
+            direction: "as the labels that the head was fine-tuned on",
+        }
+    }
+
     fn lacks(&self, model: &Description) -> Option<&'static str> {
         let number = model.labels == Some(1) && !multi_label(model);
         (!number).then_some("a head of one output that is a number")

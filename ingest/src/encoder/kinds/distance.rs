@@ -11,21 +11,15 @@ use crate::work::Embedding;
 
 pub(super) struct Distance;
 
-impl ScoreKind for Distance {
-    fn name(&self) -> &'static str {
-        "distance"
-    }
-
-    fn description(&self) -> &'static str {
-        "distances between the final hidden states of reference and alternate"
-    }
-
-    fn direction(&self) -> &'static str {
-        "higher: the variant changes the hidden states more (dot: less)"
-    }
-}
-
 impl EncoderKind for Distance {
+    fn about(&self) -> &'static ScoreKind {
+        &ScoreKind {
+            name: "distance",
+            description: "distances between the final hidden states of reference and alternate",
+            direction: "higher: the variant changes the hidden states more (dot: less)",
+        }
+    }
+
     fn lacks(&self, _: &Description) -> Option<&'static str> {
         None
     }

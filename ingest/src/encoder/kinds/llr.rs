@@ -12,6 +12,7 @@ use crate::tokenize::Tokens;
 
 const HEAD: &str = "a masked language model's head";
 const MASK: &str = "a mask token";
+const DIRECTION: &str = "higher: the model expects the alternate more";
 
 /// What both kinds need beside their tokens.
 pub(super) fn lacks_masking(model: &Description) -> Option<&'static str> {
@@ -27,21 +28,15 @@ pub(super) fn lacks_masking(model: &Description) -> Option<&'static str> {
 /// The window centred on the variant.
 pub(super) struct Llr;
 
-impl ScoreKind for Llr {
-    fn name(&self) -> &'static str {
-        "llr"
-    }
-
-    fn description(&self) -> &'static str {
-        "log-odds of the alternate over the reference token, with the variant's token masked"
-    }
-
-    fn direction(&self) -> &'static str {
-        "higher: the model expects the alternate more"
-    }
-}
-
 impl EncoderKind for Llr {
+    fn about(&self) -> &'static ScoreKind {
+        &ScoreKind {
+            name: "llr",
+            description: "log-odds of the alternate over the reference token, with the variant's token masked",
+            direction: DIRECTION,
+        }
+    }
+
     fn lacks(&self, model: &Description) -> Option<&'static str> {
         let words = model.tokenizer_kind != TokenizerKind::Bpe;
         if words { lacks_masking(model) } else { Some("tokens of fixed length (k-mers or bases)") }
@@ -76,21 +71,15 @@ impl EncoderKind for Llr {
 /// One window for the SNVs of all bases of a word.
 pub(super) struct LlrGrid;
 
-impl ScoreKind for LlrGrid {
-    fn name(&self) -> &'static str {
-        "llr-grid"
-    }
-
-    fn description(&self) -> &'static str {
-        "as llr, with one window for all SNVs of a k-mer: up to 18 times fewer forward passes"
-    }
-
-    fn direction(&self) -> &'static str {
-        Llr.direction()
-    }
-}
-
 impl EncoderKind for LlrGrid {
+    fn about(&self) -> &'static ScoreKind {
+        &ScoreKind {
+            name: "llr-grid",
+            description: "as llr, with one window for all SNVs of a k-mer: up to 18 times fewer forward passes",
+            direction: DIRECTION,
+        }
+    }
+
     fn lacks(&self, model: &Description) -> Option<&'static str> {
         let words = matches!(model.tokenizer_kind, TokenizerKind::Kmer(_));
         if words { lacks_masking(model) } else { Some("k-mer tokens") }

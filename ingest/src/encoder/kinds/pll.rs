@@ -11,21 +11,15 @@ use crate::tokenize::Tokens;
 
 pub(super) struct Pll;
 
-impl ScoreKind for Pll {
-    fn name(&self) -> &'static str {
-        "pll"
-    }
-
-    fn description(&self) -> &'static str {
-        "pseudo-log-likelihood, alternate − reference: each token of both windows masked once"
-    }
-
-    fn direction(&self) -> &'static str {
-        "higher: the model expects the alternate more"
-    }
-}
-
 impl EncoderKind for Pll {
+    fn about(&self) -> &'static ScoreKind {
+        &ScoreKind {
+            name: "pll",
+            description: "pseudo-log-likelihood, alternate − reference: each token of both windows masked once",
+            direction: "higher: the model expects the alternate more",
+        }
+    }
+
     fn lacks(&self, model: &Description) -> Option<&'static str> {
         lacks_masking(model)
     }

@@ -1,14 +1,12 @@
 //! The record of a layer study: what decides its numbers, and what its models are called.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
-use tch::Device;
 use vestore::{Store, Study, Variation};
 use vestore_schema::{Digest, Model};
 
 use super::LayerStudyOptions;
 use crate::dataset::LabelledWindows;
+use crate::device::device_name;
 use crate::device::threads;
 use crate::study::error::StudyError;
 use crate::train::{TuningPlan, tuning_metrics};
@@ -53,7 +51,7 @@ pub(super) fn opened(
     });
     let digest = Digest::of_json(&plan);
     let (name, device) = (options.name.to_owned(), device_name(options.device));
-    if let Some(known) = store.studies()?.into_iter().find(|study| study.name == name) {
+    if let Some(known) = store.find_study(&name)? {
         if known.plan_digest != digest || known.model_id != parent.id {
             return Err(StudyError::OtherPlan { study: name });
         }
@@ -85,7 +83,7 @@ pub(super) fn opened(
         higher_is_better: vec![true; metrics.len()],
         metrics,
         layers: parent.kept_layers.clone(),
-        started: now(),
+        started: store.now(),
         finished: None,
         result: None,
     })
@@ -99,16 +97,4 @@ pub(super) fn model_name(study: &str, variation: &Variation) -> String {
 /// The folder of a variation's model.
 pub(super) fn folder_name(variation: &Variation) -> String {
     variation.to_string().replace(' ', "-")
-}
-
-fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => format!("cuda:{number}"),
-        _ => "cpu".to_owned(),
-    }
-}
-
-/// Seconds since the Unix epoch.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -18,7 +18,7 @@ impl Pair {
     }
 }
 
-/// A pair seen once is no pair to learn from.
+/// A pair seen once is not a pair to learn from.
 const LEAST: u64 = 2;
 
 /// The counts of all pairs that are seen often enough.

@@ -53,7 +53,7 @@ pub(super) fn open(
         let houlsby = matches!(adapter, AdapterKind::Houlsby { .. });
         let norms = if houlsby { norms(&opened)? } else { Vec::new() };
         let folder = working.join("adapter");
-        std::fs::create_dir_all(&folder).map_err(io_error(&folder))?;
+        vestore::create_folder(&folder).map_err(io_error(&folder))?;
         write_initial(&folder, &trunk, adapter, &targets, numbers(&head)?, norms, plan.seed)
             .map_err(io_error(&folder))?;
         let pruned = opened.kept.len() < opened.config.layers as usize;

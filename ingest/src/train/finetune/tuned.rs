@@ -8,6 +8,7 @@ use super::plan::TuningInput;
 use super::start;
 use super::tokens::tokenize;
 use crate::dataset::{Example, TuningTask};
+use crate::encoder::token_movement;
 use crate::model::source::{ModelSource, Opened};
 use crate::train::error::TrainError;
 use crate::train::network::Network;
@@ -59,9 +60,9 @@ impl TunedModel {
             let mut sums = vec![[0.0; 2]; layers.len()];
             let mut tokens = 0.0;
             let mut add = |layer: usize, before: &Tensor, after: &Tensor| -> Result<(), TchError> {
-                let cosine = Tensor::f_cosine_similarity(before, after, -1, 1e-12)?.f_clamp(-1.0, 1.0)?;
+                let [cosine, angle] = token_movement(before, after)?;
                 sums[layer][0] += cosine.f_sum(Kind::Double)?.f_double_value(&[])?;
-                sums[layer][1] += cosine.f_acos()?.f_sum(Kind::Double)?.f_double_value(&[])?;
+                sums[layer][1] += angle.f_sum(Kind::Double)?.f_double_value(&[])?;
                 if layer == 0 {
                     tokens += cosine.numel() as f64;
                 }

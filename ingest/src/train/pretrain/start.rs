@@ -62,7 +62,6 @@ impl<'a> Start<'a> {
     /// Writes the small files into `working`, and random weights of `seed` where the folder has none; returns the
     /// folder of the checkpoint to start from.
     pub(super) fn write(&self, working: &Path, seed: u64) -> Result<PathBuf, RunDirectoryError> {
-        std::fs::create_dir_all(working).map_err(io_error(working))?;
         for (name, bytes) in &self.contents {
             let file = working.join(name);
             replace(&file, bytes).map_err(io_error(&file))?;

@@ -21,7 +21,7 @@ pub enum WindowsError {
     /// No region is so long.
     #[error(
         "no region of known bases to train on is {bases} bases long, which windows of {tokens} tokens need; \
-         ask for shorter windows, or for more of the genome"
+         use shorter windows, or more of the genome"
     )]
     NoPlace {
         /// Bases of a window.
@@ -30,7 +30,7 @@ pub enum WindowsError {
         tokens: u32,
     },
     /// The drawn windows never gave enough tokens.
-    #[error("{attempts} windows in a row gave fewer than {tokens} tokens; ask for shorter windows")]
+    #[error("{attempts} windows in a row gave fewer than {tokens} tokens; use shorter windows")]
     TooFewTokens {
         /// How often a window was drawn.
         attempts: usize,
