@@ -109,10 +109,10 @@ pub(crate) fn launch_ablation<N: Network>(
     Ok(LaunchedAblation { pieces, divided })
 }
 
-/// Computes one batch: [`launch_ablation`], then [`LaunchedAblation::read`].
+/// Computes one batch with `part` taken out of every layer in turn, and waits for the outputs.
 ///
 /// # Errors
-/// As these.
+/// What the network or libtorch reports.
 pub fn ablate<N: Network>(
     network: &N,
     work: &Work<N::Pass, N::Output>,
