@@ -92,8 +92,8 @@ pub(crate) fn track(name: &str, kind: ScoreKind) -> Track {
 pub(crate) fn model(name: &str) -> Model {
     let digest = Digest::of(name.as_bytes());
     serde_json::from_value(serde_json::json!({
-        "name": name, "id": digest, "family": "test", "checkpoint": "", "adapter": null, "adapter_layers": null,
-        "copied": true, "parent": null, "weights_digest": digest, "tokenizer_digest": digest, "adapter_digest": null,
+        "name": name, "id": digest, "family": "test", "checkpoint": "/nowhere", "adapter": null, "adapter_layers": null,
+        "copied": false, "parent": null, "weights_digest": digest, "tokenizer_digest": digest, "adapter_digest": null,
         "adapter_kind": null, "config": {}, "layers": 2, "kept_layers": [0, 1], "hidden": 8, "parameters": 1,
         "weight_bytes": 4, "masked_lm": true, "labels": null, "tokenizer": "base", "max_tokens": null, "license": null,
         "note": null
