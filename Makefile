@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -42,6 +42,7 @@ fuzz: setup
 
 lint: setup
 	scripts/check-links
+	scripts/gpu-table --check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --locked
@@ -53,6 +54,10 @@ audit:
 	$(CARGO) deny --workspace check licenses bans sources
 	if $(CARGO) deny fetch db; then $(CARGO) deny --workspace check advisories; else \
 		echo "not checked: the database of advisories cannot be fetched"; fi
+
+# One archive for a machine with a GPU and no network, where `scripts/gpu-check` runs it (LIMIT_MB=n: refused above n).
+gpu-kit: build
+	scripts/gpu-kit --limit $(or $(LIMIT_MB),60)
 
 # The engine beside a Python baseline on the same weights; installs the baseline (5 GB) once.
 bench-engine: setup

@@ -66,7 +66,7 @@ class DnaBert2(nn.Module):
 
     def forward(self, ids, mask):
         length = ids.shape[1]
-        places = torch.arange(length)
+        places = torch.arange(length, device=ids.device)
         bias = -(places[None] - places[:, None]).abs() * self.slopes[:, None, None]
         bias = bias[None] + torch.where(mask, 0.0, -1e9)[:, None, None, :]
         states = self.bert_embeddings_word_embeddings_weight[ids]
@@ -110,7 +110,7 @@ def pooled(model, task, rows, batch):
         length = max(map(len, part))
         ids = torch.tensor([tokens + [0] * (length - len(tokens)) for tokens in part])
         lengths = torch.tensor([len(tokens) for tokens in part])
-        places = torch.arange(length)
+        places = torch.arange(length, device=ids.device)
         mask = places[None] < lengths[:, None]
         content = (mask & (places[None] > 0) & (places[None] < lengths[:, None] - 1))[:, :, None]
         states = model(ids, mask).float()

@@ -47,8 +47,6 @@ enum Section {
     Mixed,
     /// Ablation beside the full model and its pruned models
     Ablation,
-    /// Forward passes beside their own matrix products on a GPU
-    Gpu,
 }
 
 #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -73,9 +71,6 @@ fn main() -> anyhow::Result<()> {
     }
     if wants(Section::Ablation) {
         sections::ablation()?;
-    }
-    if wants(Section::Gpu) {
-        sections::gpu()?;
     }
     println!("peak memory of this process: {} MB", bench::peak_bytes() / 1_000_000);
     Ok(())

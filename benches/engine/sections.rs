@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tch::{Device, Kind, Tensor};
-use vestore_ingest::synthetic::{SyntheticFamily, SyntheticShape};
+use tch::{Device, Kind};
+use vestore_ingest::synthetic::SyntheticShape;
 use vestore_ingest::{
     AblatedPart, CPU_BATCH_TOKENS, ContigEnd, EncoderScorer, EncoderWindow, Model, ModelSource, Row, Scorer,
-    Strands, WindowPair, ablate, change, devices, rows,
+    Strands, WindowPair, ablate, change, rows,
 };
 use vestore_schema::{Dtype, Region};
 
@@ -35,7 +35,7 @@ pub(crate) fn fixed(sites: u32, threads: u32, python: Option<&Path>) -> anyhow::
     for (dtype, kind, name) in
         [(Dtype::F32, Kind::Float, "float32"), (Dtype::Bf16, Kind::BFloat16, "bfloat16")]
     {
-        let rate = products::large(Device::Cpu, kind);
+        let rate = products::large(kind);
         let mut baseline = python
             .map(|python| Baseline::start(python, &bench.checkpoint(), "nt", name, threads))
             .transpose()?;
@@ -251,41 +251,6 @@ pub(crate) fn ablation() -> anyhow::Result<()> {
             layers + layers * (layers - 1.0),
             apart / shared,
             apart / shared / limit * 100.0
-        );
-    }
-    Ok(())
-}
-
-/// Whole forward passes beside their own matrix products.
-pub(crate) fn gpu() -> anyhow::Result<()> {
-    println!("\n# GPU, bfloat16");
-    let Ok(found) = devices("cuda") else {
-        println!("no GPU here");
-        return Ok(());
-    };
-    let device = found[0];
-    let rate = products::large(device, Kind::BFloat16);
-    println!("large products: {:.1} TFLOP/s", rate / 1e12);
-    let nt = SyntheticShape { layers: 29, hidden: 1024, heads: 16, ffn: 4096, ..SyntheticShape::NT_50M };
-    assert_eq!(nt.family, SyntheticFamily::NucleotideTransformerV2);
-    for (name, shape, tokens) in [("NT-v2 500M", nt, 1000), ("DNABERT-2 117M", DNABERT2, 512)] {
-        let bench = Bench::new(shape)?;
-        let model = Model::load(&ModelSource::new(bench.checkpoint()), device, Kind::BFloat16)?;
-        let batch = 64;
-        let ids = Tensor::full([batch, tokens], 10, (Kind::Int64, device));
-        let mut failed = None;
-        let forward = products::fastest(device, 3, || failed = model.hidden(&ids).err());
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        let own = products::own(&shape, batch, tokens, Kind::BFloat16, device);
-        let done = products::operations(&shape, tokens as u32, true) * batch as f64;
-        println!(
-            "{name} at {tokens} tokens: {:.0} windows/s, {:.2} x the time of its own products, {:.0} % of the \
-             large-product rate",
-            batch as f64 / forward,
-            forward / own,
-            done / forward / rate * 100.0
         );
     }
     Ok(())
