@@ -62,8 +62,9 @@ pub struct Diff {
 pub struct Mover {
     /// Name of the contig.
     pub contig: String,
-    /// 1-based.
-    pub position: u32,
+    /// As VCF counts.
+    #[serde(rename = "position")]
+    pub one_based: u64,
     /// Reference allele.
     pub reference: String,
     /// Alternate allele.
@@ -238,7 +239,7 @@ impl Joined {
             let (reference, alternate) = keys.alleles(row);
             let mover = Mover {
                 contig: contig.to_owned(),
-                position: keys.position(row),
+                one_based: keys.position(row).one_based(),
                 reference: reference.to_owned(),
                 alternate: alternate.to_owned(),
                 scores,

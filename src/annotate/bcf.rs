@@ -108,16 +108,16 @@ impl Chunk {
                 malformed(path, number, "CHROM", contig.as_bytes(), "is not a contig of the header")
             })?;
             let contig = contigs.resolve(name);
-            let position = site.position().map_err(|position| {
-                malformed(path, number, "POS", position.as_bytes(), "is not a position")
-            })?;
+            let one_based = site
+                .one_based()
+                .map_err(|text| malformed(path, number, "POS", text.as_bytes(), "is not a position"))?;
             if usize::from(site.fields) + header.keys.len() > 0xffff {
                 return Err(damaged("has too many INFO fields for more"));
             }
             site.text().ok_or_else(short)?; // ID
             let old = if site.alleles > 0 { site.text().ok_or_else(short)? } else { b"" };
             let first = self.alleles as u32;
-            self.site(contig, position, old);
+            self.site(contig, one_based, old);
             let mut alternates = 0;
             for count in 1..site.alleles {
                 let new = site.text().ok_or_else(short)?;
@@ -125,7 +125,7 @@ impl Chunk {
                 if let Some(problem) = too_many_alleles(old.len(), alternates, count.into()) {
                     return Err(malformed(path, number, "REF", old, problem));
                 }
-                self.allele(contig, position, old, new);
+                self.allele(contig, one_based, old, new);
             }
             if !header.known.is_empty() {
                 let keys = site.field_keys().ok_or_else(short)?;

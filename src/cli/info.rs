@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore_schema::{Segment, Status, Table};
+use vestore_schema::{Position, Segment, Status, Table};
 
 use super::ReadArguments;
 use super::shared::print;
@@ -67,14 +67,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         for (status, count) in statuses {
             print(format_args!("  {count:>12}  {status}"))?;
         }
-        let mut ranges: BTreeMap<Option<u32>, (u64, u32, u32)> = BTreeMap::new();
+        let mut ranges: BTreeMap<Option<u32>, (u64, Position, Position)> = BTreeMap::new();
         for segment in &of_track {
-            let range = ranges.entry(store.contig_index(&segment.contig)).or_insert((0, u32::MAX, 0));
+            let range =
+                ranges.entry(store.contig_index(&segment.contig)).or_insert((0, segment.first, segment.last));
             *range = (range.0 + segment.rows, range.1.min(segment.first), range.2.max(segment.last));
         }
         for (contig, (count, first, last)) in ranges {
             let name = contig.map_or("an unknown contig", |contig| &assembly.contig(contig).name);
-            print(format_args!("  {count:>12}  rows on {name}:{}-{}", first + 1, last + 1))?;
+            print(format_args!("  {count:>12}  rows on {name}:{}-{}", first.one_based(), last.one_based()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

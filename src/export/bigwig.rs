@@ -121,7 +121,8 @@ impl Blocks {
 
     fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {
         let (Some(first), Some(last)) = (self.open.first(), self.open.last()) else { return Ok(()) };
-        let (contig, start, end) = (first.contig, first.position, last.position + 1);
+        let (contig, start, end) =
+            (first.contig, first.position.zero_based(), last.position.zero_based() + 1);
         let mut block = Vec::with_capacity(24 + 8 * self.open.len());
         for word in [contig, start, end, 0, 1] {
             block.extend_from_slice(&word.to_le_bytes());
@@ -130,7 +131,7 @@ impl Blocks {
         block.extend_from_slice(&[2, 0]);
         block.extend_from_slice(&(self.open.len() as u16).to_le_bytes());
         for place in &self.open {
-            block.extend_from_slice(&place.position.to_le_bytes());
+            block.extend_from_slice(&place.position.zero_based().to_le_bytes());
             block.extend_from_slice(&place.value.to_le_bytes());
         }
         self.largest = self.largest.max(block.len());

@@ -148,7 +148,7 @@ impl Group {
 /// A variant for messages.
 pub(super) fn variant_name(variant: &Variant, assembly: &Assembly) -> String {
     let Variant { position, reference, alternate, .. } = variant;
-    format!("{}-{}-{reference}-{alternate}", assembly.contig(variant.contig).name, position + 1)
+    format!("{}-{}-{reference}-{alternate}", assembly.contig(variant.contig).name, position.one_based())
 }
 
 /// Scores for messages.

@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::cell::{position, score, whole};
+use super::cell::{one_based, score, whole};
 use super::keys::KeyColumns;
 use super::pages::Pages;
 use super::start::{column_place, is_index};
@@ -129,7 +129,7 @@ impl ParquetBlocks {
         let lines: Vec<u64> = (self.rows + 1..=self.rows + batch.num_rows() as u64).collect();
         self.rows += batch.num_rows() as u64;
         let contigs = self.text(&batch, &self.keys[0], &lines)?;
-        let positions = self.positions(&batch, &lines)?;
+        let one_based = self.one_based(&batch, &lines)?;
         let references = self.text(&batch, &self.keys[2], &lines)?;
         let alternates = self.column(&batch, &self.keys[3])?;
         let mut values = Vec::with_capacity(self.columns.len());
@@ -145,7 +145,7 @@ impl ParquetBlocks {
                 values.push(self.scores(&column, from, &lines)?);
             }
             let contigs = runs(&contigs);
-            return Ok(Some(Block { contigs, lines, positions, references, alternates, values }));
+            return Ok(Some(Block { contigs, lines, one_based, references, alternates, values }));
         };
         // A row for each alternate of the lists.
         let counts: Vec<usize> = (0..lines.len()).map(|row| lists.length(row)).collect();
@@ -179,7 +179,7 @@ impl ParquetBlocks {
             self.texts(&self.each(&lists, &self.keys[3], &lines, &counts)?, &self.keys[3], &lines_of)?;
         Ok(Some(Block {
             contigs: runs(repeated(&contigs)?.as_string()),
-            positions: from.iter().map(|row| positions[*row as usize]).collect(),
+            one_based: from.iter().map(|row| one_based[*row as usize]).collect(),
             references: repeated(&references)?.as_string().clone(),
             lines: lines_of,
             alternates,
@@ -215,8 +215,8 @@ impl ParquetBlocks {
         }
     }
 
-    /// The positions, none of them rounded.
-    fn positions(&self, batch: &RecordBatch, lines: &[u64]) -> Result<Vec<u64>, ImportError> {
+    /// The 1-based positions, none of them rounded.
+    fn one_based(&self, batch: &RecordBatch, lines: &[u64]) -> Result<Vec<u64>, ImportError> {
         let name = &self.keys[1];
         let column = self.column(batch, name)?;
         let kind = column.data_type().clone();
@@ -228,7 +228,7 @@ impl ParquetBlocks {
         } else if kind.is_string() {
             let texts = as_kind(&DataType::Utf8)?;
             let texts = texts.as_string::<i32>();
-            texts.iter().map(|text| position(text?.trim().as_bytes())).collect()
+            texts.iter().map(|text| one_based(text?.trim().as_bytes())).collect()
         } else if kind.is_floating() || is_decimal(&kind) {
             let numbers = as_kind(&DataType::Float64)?;
             numbers.as_primitive::<Float64Type>().iter().map(|number| whole(number?)).collect()
@@ -434,7 +434,7 @@ mod tests {
                 for row in 0..block.lines.len() {
                     rows.push((
                         block.lines[row],
-                        block.positions[row],
+                        block.one_based[row],
                         block.references.value(row).to_owned(),
                         block.alternates.value(row).to_owned(),
                         block.values[0].value(row),

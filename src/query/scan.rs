@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowS
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use vestore_schema::{BLOCKS_KEY, Format, Segment, Table, row_schema, segment_format};
+use vestore_schema::{BLOCKS_KEY, Format, Position, Segment, Table, row_schema, segment_format};
 
 use super::ANSWER_COLUMNS;
 use super::ahead::{Decoded, guarded};
@@ -99,9 +99,8 @@ impl SegmentReader {
     ) -> Result<SegmentRows, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let mut selection = select(self.metadata.metadata(), |low, high| {
-            // Positions are stored 1-based: 0-based start..end is start < position <= end.
-            let next = ranges.partition_point(|range| range.end < low);
-            ranges.get(next).is_some_and(|range| range.start < high)
+            let next = ranges.partition_point(|range| range.end <= low.zero_based());
+            ranges.get(next).is_some_and(|range| range.start <= high.zero_based())
         })
         .map_err(failed)?;
         for bound in bounds {
@@ -128,11 +127,11 @@ impl SegmentReader {
 }
 
 impl SegmentReader {
-    /// All rows of the pages that can hold a page's range of 1-based positions that is `wanted`, in order,
+    /// All rows of the pages whose least and greatest position are `wanted`, in order,
     /// with the columns at the indices `columns`.
     pub(crate) fn read_pages(
         self,
-        wanted: impl Fn(u32, u32) -> bool,
+        wanted: impl Fn(Position, Position) -> bool,
         columns: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
@@ -221,7 +220,7 @@ fn hand_on(segment: &Segment, batch: RecordBatch) -> Result<RecordBatch, StoreEr
         batch
     };
     let positions = batch.column(0).as_primitive::<Int32Type>().values();
-    let known = segment.first.cast_signed() + 1..=segment.last.cast_signed() + 1;
+    let known = segment.first.to_column()..=segment.last.to_column();
     match positions.iter().find(|position| !known.contains(position)) {
         None => Ok(batch),
         Some(position) => Err(damaged(
@@ -236,9 +235,10 @@ fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
     let positions = batch.column(0).as_primitive::<Int32Type>().values();
     let mut parts = Vec::new();
     for range in ranges.iter().rev() {
-        // Positions are stored 1-based: 0-based start..end is start < position <= end.
-        let from = positions.partition_point(|position| position.cast_unsigned() <= range.start);
-        let to = positions.partition_point(|position| position.cast_unsigned() <= range.end);
+        let before = |bound: u32| {
+            positions.partition_point(|position| Position::from_column(*position).zero_based() < bound)
+        };
+        let (from, to) = (before(range.start), before(range.end));
         if from < to {
             parts.push(batch.slice(from, to - from));
         }
@@ -246,8 +246,11 @@ fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
     parts
 }
 
-/// The rows of the pages whose least and greatest 1-based position are `wanted`.
-fn select(metadata: &ParquetMetaData, wanted: impl Fn(u32, u32) -> bool) -> ParquetResult<RowSelection> {
+/// The rows of the pages whose least and greatest position are `wanted`.
+fn select(
+    metadata: &ParquetMetaData,
+    wanted: impl Fn(Position, Position) -> bool,
+) -> ParquetResult<RowSelection> {
     let missing = || ParquetError::General("it has no page index".to_owned());
     let mut selectors = Vec::new();
     for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -260,9 +263,11 @@ fn select(metadata: &ParquetMetaData, wanted: impl Fn(u32, u32) -> bool) -> Parq
         for (page, location) in pages.iter().enumerate() {
             let first = location.first_row_index as usize;
             let next = pages.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
-            // Positions are less than 2³¹, signed or not.
-            let may_hold = match (index.min_value(page), index.max_value(page)) {
-                (Some(low), Some(high)) => wanted(low.cast_unsigned(), high.cast_unsigned()),
+            // Nobody has checked the bounds; what is no position says nothing of the page.
+            let bound = |one_based: &i32| Position::from_one_based(u64::try_from(*one_based).ok()?);
+            let bounds = (index.min_value(page).and_then(bound), index.max_value(page).and_then(bound));
+            let may_hold = match bounds {
+                (Some(low), Some(high)) => wanted(low, high),
                 _ => true,
             };
             let count = next.checked_sub(first).ok_or_else(missing)?;

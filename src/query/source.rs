@@ -116,7 +116,7 @@ pub(super) fn damaged(segment: &Segment, reason: &(impl Display + ?Sized)) -> St
     StoreError::Damaged {
         path: segment.path(),
         track: segment.track.clone(),
-        range: format!("{}:{}-{}", segment.contig, segment.first + 1, segment.last + 1),
+        range: format!("{}:{}-{}", segment.contig, segment.first.one_based(), segment.last.one_based()),
         reason: reason.to_string(),
     }
 }

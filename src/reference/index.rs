@@ -22,10 +22,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The byte of the base at the 0-based `position`.
-    pub(super) fn byte_of(&self, position: u32) -> u64 {
-        let position = u64::from(position);
-        self.offset + position / self.line_bases * self.line_width + position % self.line_bases
+    /// The byte of the base that comes after `before` others.
+    pub(super) fn byte_of(&self, before: u32) -> u64 {
+        let before = u64::from(before);
+        self.offset + before / self.line_bases * self.line_width + before % self.line_bases
     }
 
     /// One past the byte of the last base.

@@ -32,9 +32,7 @@ pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, Stor
 
 fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<ArrayRef> {
     vec![
-        Arc::new(Int32Array::from_iter_values(
-            variants.clone().map(|variant| variant.position.cast_signed() + 1),
-        )),
+        Arc::new(Int32Array::from_iter_values(variants.clone().map(|variant| variant.position.to_column()))),
         Arc::new(StringArray::from_iter_values(variants.clone().map(|variant| &variant.reference))),
         Arc::new(StringArray::from_iter_values(variants.map(|variant| &variant.alternate))),
     ]

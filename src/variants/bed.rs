@@ -32,7 +32,7 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
             path: input.path(),
             line: input.number(),
             contig: name,
-            position: start.saturating_add(1),
+            one_based: start.saturating_add(1),
             reference: "",
             alternate: "",
         };

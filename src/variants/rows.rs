@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use vestore_schema::{Status, Variant};
+use vestore_schema::{Position, Status, Variant};
 
 /// Bytes before the alleles: contig, position, status, lengths of both alleles.
 pub(super) const FIXED: usize = 17;
@@ -41,13 +41,13 @@ pub(super) fn encode(variant: &Variant, status: Option<Status>, bytes: &mut Vec<
 
 fn encode_parts(
     contig: u32,
-    position: u32,
+    position: Position,
     code: u8,
     (reference, alternate): (&str, &str),
     bytes: &mut Vec<u8>,
 ) {
     bytes.extend_from_slice(&contig.to_le_bytes());
-    bytes.extend_from_slice(&position.to_le_bytes());
+    bytes.extend_from_slice(&position.zero_based().to_le_bytes());
     bytes.push(code);
     bytes.extend_from_slice(&(reference.len() as u32).to_le_bytes());
     bytes.extend_from_slice(&(alternate.len() as u32).to_le_bytes());
@@ -73,7 +73,7 @@ pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &
 /// A row as a file has it at a line, not yet normalized, with values. The line stands before them, in place of two.
 pub(super) fn encode_raw(
     contig: u32,
-    position: u32,
+    position: Position,
     alleles: (&str, &str),
     line: u64,
     values: &[f32],
@@ -128,8 +128,8 @@ impl<'a> Row<'a> {
         self.word(0)
     }
 
-    pub(crate) fn position(self) -> u32 {
-        self.word(4)
+    pub(crate) fn position(self) -> Position {
+        Position::new(self.word(4))
     }
 
     pub(crate) fn reference_text(self) -> Cow<'a, str> {
@@ -202,7 +202,7 @@ impl<'a> Row<'a> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
         let variant = Variant {
             contig: self.word(0),
-            position: self.word(4),
+            position: self.position(),
             reference: text(self.reference()),
             alternate: text(self.alternate()),
         };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rayon::slice::ParallelSliceMut;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use vestore_schema::{Status, Variant};
+use vestore_schema::{Position, Status, Variant};
 
 use super::rows::{FIXED, Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_raw, encode_valued};
 
@@ -108,7 +108,7 @@ impl Sort {
     pub(crate) fn push_raw(
         &mut self,
         contig: u32,
-        position: u32,
+        position: Position,
         alleles: (&str, &str),
         line: u64,
         values: &[f32],

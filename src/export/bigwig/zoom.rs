@@ -73,7 +73,7 @@ impl Level {
     }
 
     pub(super) fn add(&mut self, place: Place, contig_length: u32) -> io::Result<()> {
-        let start = place.position / self.reduction * self.reduction;
+        let start = place.position.zero_based() / self.reduction * self.reduction;
         if let Some((contig, at, _, summary)) = &mut self.open
             && (*contig, *at) == (place.contig, start)
         {
