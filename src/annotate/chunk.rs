@@ -6,6 +6,7 @@ use std::path::Path;
 use vestore_schema::Position;
 
 use super::{AnnotateError, LazyReference};
+use crate::narrow::to_u32;
 use crate::reference::printable;
 use crate::variants::{
     Allele, Contigs, InputError, Normalized, RefCheck, RefComparison, compare_reference, lies_inside,
@@ -31,24 +32,14 @@ pub(super) struct Record {
 /// An allele to be looked up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
-    /// Contig and position, as one number that orders as they do.
-    place: u64,
+    pub(super) contig: u32,
+    pub(super) position: Position,
     /// Where its alleles lie among the bases of the chunk.
     bases: usize,
     reference: u32,
     alternate: u32,
     /// Number of the allele in the chunk.
     pub(super) allele: u32,
-}
-
-impl Wanted {
-    pub(super) fn contig(self) -> u32 {
-        (self.place >> 32) as u32
-    }
-
-    pub(super) fn position(self) -> Position {
-        Position::new(self.place as u32)
-    }
 }
 
 /// The reference allele of a record on a known contig, or a pair of alleles that must be normalized.
@@ -76,7 +67,7 @@ pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
     /// Sorted as rows are.
     pub(super) wanted: Vec<Wanted>,
-    pub(super) alleles: u64,
+    pub(super) alleles: u32,
     pub(super) unknown_contigs: u64,
     /// Reference alleles to compare with the reference.
     sites: Vec<Place>,
@@ -159,7 +150,7 @@ impl Chunk {
             if let Some(problem) = too_many_alleles(old.len(), new.len(), count) {
                 return Err(malformed("REF", old, problem));
             }
-            let first = self.alleles as u32;
+            let first = self.alleles;
             self.site(last.1, one_based, old);
             if new != b"." {
                 for alternate in new.split(|byte| *byte == b',') {
@@ -167,7 +158,7 @@ impl Chunk {
                 }
             }
             self.unknown_contigs += u64::from(last.1.is_none());
-            self.records.push(Record { info, lacking, alleles: first..self.alleles as u32 });
+            self.records.push(Record { info, lacking, alleles: first..self.alleles });
             at = end + 1;
         }
         Ok(at.min(lines.len()))
@@ -193,14 +184,14 @@ impl Chunk {
     /// Takes down the reference allele of the record in hand, which is not yet among the records.
     pub(super) fn site(&mut self, contig: Option<u32>, one_based: u64, old: &[u8]) {
         if let Some(contig) = contig {
-            let place = self.place(contig, one_based, old, b"", self.records.len() as u32);
+            let place = self.place(contig, one_based, old, b"", to_u32(self.records.len()));
             self.sites.push(place);
         }
     }
 
     /// Takes down an alternate allele of the record in hand.
     pub(super) fn allele(&mut self, contig: Option<u32>, one_based: u64, old: &[u8], new: &[u8]) {
-        let number = self.alleles as u32;
+        let number = self.alleles;
         self.alleles += 1;
         let Some(contig) = contig else { return };
         if old.len() == 1 && new.len() == 1 {
@@ -219,7 +210,8 @@ impl Chunk {
         let alleles = self.raw.len();
         self.raw.extend_from_slice(old);
         self.raw.extend_from_slice(new);
-        Place { contig, one_based, alleles, reference: old.len() as u32, alternate: new.len() as u32, number }
+        let [reference, alternate] = [old, new].map(|allele| to_u32(allele.len()));
+        Place { contig, one_based, alleles, reference, alternate, number }
     }
 
     /// Compares reference alleles and normalizes what must be, both in the order of the reference, whatever order
@@ -292,10 +284,11 @@ impl Chunk {
 
     fn want(&mut self, contig: u32, position: Position, old: &[u8], new: &[u8], allele: u32) {
         self.wanted.push(Wanted {
-            place: u64::from(contig) << 32 | u64::from(position.zero_based()),
+            contig,
+            position,
             bases: self.bases.len(),
-            reference: old.len() as u32,
-            alternate: new.len() as u32,
+            reference: to_u32(old.len()),
+            alternate: to_u32(new.len()),
             allele,
         });
         self.bases.extend(old.iter().map(u8::to_ascii_uppercase));
@@ -307,7 +300,7 @@ impl Chunk {
         let bases = &self.bases;
         let key = |wanted: &Wanted| {
             let (reference, alternate) = alleles(bases, *wanted);
-            (wanted.place, reference, alternate)
+            (wanted.contig, wanted.position, reference, alternate)
         };
         if !self.wanted.is_sorted_by(|a, b| key(a) <= key(b)) {
             self.wanted.sort_unstable_by(|a, b| key(a).cmp(&key(b)));

@@ -32,8 +32,8 @@ impl<'a> Lookup<'a> {
     pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), StoreError> {
         chunk.reset_values();
         let wanted = std::mem::take(&mut chunk.wanted);
-        for on_contig in wanted.chunk_by(|a, b| a.contig() == b.contig()) {
-            let contig = on_contig[0].contig();
+        for on_contig in wanted.chunk_by(|a, b| a.contig == b.contig) {
+            let contig = on_contig[0].contig;
             // In the order of contigs.
             let Ok(at) = self.plan.parts.binary_search_by_key(&contig, |part| part.contig) else { continue };
             let part = &self.plan.parts[at];
@@ -63,8 +63,8 @@ impl<'a> Lookup<'a> {
             .chain(fields.iter().filter_map(|field| reader.column(&self.fields[*field].column)))
             .collect();
         let holds = |low: Position, high: Position| {
-            let next = wanted.partition_point(|wanted| wanted.position() < low);
-            wanted.get(next).is_some_and(|wanted| wanted.position() <= high)
+            let next = wanted.partition_point(|wanted| wanted.position < low);
+            wanted.get(next).is_some_and(|wanted| wanted.position <= high)
         };
         let mut next = 0;
         for batch in reader.read_pages(holds, &columns)? {
@@ -92,8 +92,8 @@ impl<'a> Lookup<'a> {
 
 /// Those of `wanted`, which are of one contig, that can lie in `segment`.
 fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
-    let from = wanted.partition_point(|wanted| wanted.position() < segment.first);
-    let to = wanted.partition_point(|wanted| wanted.position() <= segment.last);
+    let from = wanted.partition_point(|wanted| wanted.position < segment.first);
+    let to = wanted.partition_point(|wanted| wanted.position <= segment.last);
     from..to
 }
 
@@ -110,16 +110,16 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
         batch.columns()[KEYS..].iter().map(|column| column.as_primitive::<Float32Type>()).collect();
     let mut row = 0;
     for (number, wanted) in wanted.iter().enumerate() {
-        row += gallop(&positions[row..], wanted.position());
+        row += gallop(&positions[row..], wanted.position);
         let key = chunk.alleles(*wanted);
-        let here = |row: usize| keys.position(row) == wanted.position() && alleles(row) < key;
+        let here = |row: usize| keys.position(row) == wanted.position && alleles(row) < key;
         while row < positions.len() && here(row) {
             row += 1;
         }
         if row == positions.len() {
             return number;
         }
-        let found = keys.position(row) == wanted.position() && alleles(row) == key;
+        let found = keys.position(row) == wanted.position && alleles(row) == key;
         if found {
             chunk.set_found(wanted.allele);
             for (field, score) in fields.iter().zip(&scores) {

@@ -103,7 +103,7 @@ fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()>
         &format!("{}, the variant at its base {}", region.display(store.assembly()), position - start + 1),
     )?;
     let mut reference = store.open_reference()?;
-    let end = (position + variant.reference.len() as u32).min(length);
+    let end = (position + u32::try_from(variant.reference.len())?).min(length);
     let mut bases = |start: u32, end: u32| -> anyhow::Result<String> {
         let bases = reference.fetch(Region { contig: variant.contig, start, end })?;
         Ok(String::from_utf8_lossy(&bases).into_owned())

@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
     print(format_args!("store       {}, format version {}", store.root().display(), store.format().version))?;
     let name = assembly.name.as_deref().unwrap_or("unnamed assembly");
-    let contigs = counted(assembly.contigs.len(), "contig");
+    let contigs = counted(assembly.contigs.len() as u64, "contig");
     print(format_args!("reference   {name}: {contigs}, {bases} bases"))?;
     print(format_args!("            {}", store.reference().display()))?;
     print(format_args!("models      {}", snapshot.models.len()))?;
@@ -44,8 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print(format_args!("track {} (model {})", track.name, track.model))?;
         print(format_args!(
             "  {} in {}, {bytes} bytes, {each:.2} per row",
-            counted(rows as usize, "row"),
-            counted(of_track.len(), "segment")
+            counted(rows, "row"),
+            counted(of_track.len() as u64, "segment")
         ))?;
         for table in [Table::Embeddings, Table::Ablation] {
             let of_table = || others.iter().filter(|segment| segment.table == table);
@@ -55,8 +55,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let name = table.as_str();
                 print(format_args!(
                     "  {} of {name} in {}, {bytes} bytes",
-                    counted(rows as usize, "row"),
-                    counted(of_table().count(), "segment")
+                    counted(rows, "row"),
+                    counted(of_table().count() as u64, "segment")
                 ))?;
             }
         }
@@ -82,6 +82,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// A number of things, as data: without separators.
-fn counted(count: usize, noun: &str) -> String {
+fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -9,6 +9,7 @@ use vestore_schema::{Assembly, Position, Track};
 
 use super::ExportError;
 use super::cell::{visible, write_score};
+use crate::narrow::to_score;
 use crate::query::AnswerRows;
 use crate::store::StoreError;
 
@@ -97,7 +98,7 @@ impl Gathered {
     fn value(&self, value: PositionValue) -> f32 {
         match value {
             PositionValue::Extreme => self.extreme,
-            PositionValue::Mean => (self.sum / f64::from(self.count)) as f32,
+            PositionValue::Mean => to_score(self.sum / f64::from(self.count)),
         }
     }
 }

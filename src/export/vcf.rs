@@ -8,6 +8,7 @@ use vestore_schema::{Assembly, Position, Track};
 use super::ExportError;
 use super::cell::{Cells, visible};
 use super::info::{self, InfoField};
+use crate::narrow::to_u32;
 use crate::store::StoreError;
 
 /// Columns of a wide answer before the scores.
@@ -63,7 +64,7 @@ pub(super) fn write(
             }
             line.push(b'\n');
             let Cells::Integer(positions) = &columns[1] else { continue };
-            let length = columns[2].text(row).len() as u32;
+            let length = to_u32(columns[2].text(row).len());
             let position = Position::from_column(positions.value(row));
             out.line(&line, &visible(columns[0].text(row)), position, length)?;
         }

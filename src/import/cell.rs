@@ -19,6 +19,7 @@ pub(super) fn one_based(text: &[u8]) -> Option<u64> {
 }
 
 /// A float that is a whole number from 0 which a float holds exactly.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below 2⁵³")]
 pub(super) fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64)

@@ -5,6 +5,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use vestore_schema::Position;
 
 use super::ImportError;
+use crate::narrow::to_u32;
 use crate::store::{RowKeys, StoreError};
 
 /// How many bases a row may stand behind its place: alternates in any order at one position, and indels that
@@ -101,7 +102,7 @@ fn variant_key<'a>(keys: &RowKeys<'a>, row: usize) -> Key<'a> {
 /// Both in one order; rows of the same variant stay in theirs.
 fn merge(first: &RecordBatch, second: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let whole = concat_batches(&first.schema(), [first, second])?;
-    let mut order: Vec<u32> = (0..whole.num_rows() as u32).collect();
+    let mut order: Vec<u32> = (0..to_u32(whole.num_rows())).collect();
     let keys = RowKeys::of(&whole);
     order.sort_by(|a, b| variant_key(&keys, *a as usize).cmp(&variant_key(&keys, *b as usize)));
     Ok(take_record_batch(&whole, &UInt32Array::from(order))?)

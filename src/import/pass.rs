@@ -87,10 +87,11 @@ const LINE_VALUES: usize = 2;
 /// last, so that rows of equal scores stand side by side.
 fn sorted_values(row: &ScoreRow, line: u64, duplicates: Duplicates) -> Vec<f32> {
     let scores = row.values.iter().map(|value| value.unwrap_or(f32::NAN));
-    let line = [(line >> 32) as u32, line as u32].map(f32::from_bits);
+    let bytes = line.to_be_bytes();
+    let line = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_be_bytes(*word));
     match duplicates {
         Duplicates::Mean => scores.chain(line).collect(),
-        Duplicates::First | Duplicates::Fail => line.into_iter().chain(scores).collect(),
+        Duplicates::First | Duplicates::Fail => line.chain(scores).collect(),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt64Type};
 use arrow::error::ArrowError;
@@ -15,6 +17,7 @@ use super::keys::KeyColumns;
 use super::pages::Pages;
 use super::start::{column_place, is_index};
 use super::{Block, ImportError, Source};
+use crate::narrow::{to_index, to_u32};
 use crate::query::guarded;
 use crate::reference::printable;
 use crate::variants::too_many_alleles;
@@ -153,7 +156,7 @@ impl ParquetBlocks {
             return Err(self.wrong(lines[row], &self.keys[3], "[]", "is missing"));
         }
         let from: Vec<u32> =
-            (0..lines.len()).flat_map(|row| std::iter::repeat_n(row as u32, counts[row])).collect();
+            (0..lines.len()).flat_map(|row| std::iter::repeat_n(to_u32(row), counts[row])).collect();
         let lines_of: Vec<u64> = from.iter().map(|row| lines[*row as usize]).collect();
         let rows = UInt32Array::from(from.clone());
         let repeated = |array: &dyn Array| {
@@ -292,8 +295,8 @@ impl ParquetBlocks {
             let problem = format!("values for {} alternate alleles; expected one for each", counts[row]);
             return Err(self.wrong(lines[row], name, &lists.length(row).to_string(), &problem));
         }
-        let place = |row: usize, at: usize| (!lists.is_null(row)).then(|| (lists.start(row) + at) as u32);
-        let indices: UInt32Array =
+        let place = |row: usize, at: usize| (!lists.is_null(row)).then(|| (lists.start(row) + at) as u64);
+        let indices: UInt64Array =
             (0..counts.len()).flat_map(|row| (0..counts[row]).map(move |at| place(row, at))).collect();
         take(&lists.values(), &indices, None)
             .map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
@@ -339,16 +342,16 @@ impl<'a> Lists<'a> {
     fn length(&self, row: usize) -> usize {
         match self {
             _ if self.is_null(row) => 0,
-            Self::Small(lists) => lists.value_length(row) as usize,
-            Self::Large(lists) => lists.value_length(row) as usize,
-            Self::Fixed(lists) => lists.value_length() as usize,
+            Self::Small(lists) => to_index(lists.value_length(row)),
+            Self::Large(lists) => to_index(lists.value_length(row)),
+            Self::Fixed(lists) => to_index(lists.value_length()),
         }
     }
 
     fn start(&self, row: usize) -> usize {
         match self {
-            Self::Small(lists) => lists.value_offsets()[row] as usize,
-            Self::Large(lists) => lists.value_offsets()[row] as usize,
+            Self::Small(lists) => to_index(lists.value_offsets()[row]),
+            Self::Large(lists) => to_index(lists.value_offsets()[row]),
             Self::Fixed(lists) => lists.value_offset_at(row),
         }
     }

@@ -17,6 +17,7 @@ use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
+use crate::narrow::to_usize;
 use crate::store::{RowKeys, StoreError};
 
 /// Rows of one segment that are worth a batch of their own, which costs no copy.
@@ -42,7 +43,8 @@ struct Names {
 
 /// One of `names` as often as a batch of `segment` has rows at most.
 fn repeated(names: &ArrayRef, index: usize, segment: &Segment) -> Result<ArrayRef, StoreError> {
-    let keys = Int32Array::from_value(index as i32, segment.rows.min(BATCH_ROWS as u64) as usize);
+    let key = i32::try_from(index).expect("a catalog has fewer names; this is a bug");
+    let keys = Int32Array::from_value(key, to_usize(segment.rows).min(BATCH_ROWS));
     Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
 }
 

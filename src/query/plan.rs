@@ -12,6 +12,7 @@ use super::merge::Rows;
 use super::{
     ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema, with_answer_columns,
 };
+use crate::narrow::to_u32;
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -66,7 +67,7 @@ impl QueryPlan {
         let assembly = store.assembly();
         let everything = request.regions.is_empty() && request.variants.is_empty();
         let regions = if everything {
-            (0..assembly.contigs.len() as u32).map(|contig| assembly.whole(contig)).collect()
+            (0..to_u32(assembly.contigs.len())).map(|contig| assembly.whole(contig)).collect()
         } else {
             let places =
                 request.variants.iter().map(|variant| Region::at(variant.contig, variant.position, 1));
@@ -78,7 +79,7 @@ impl QueryPlan {
                 if request.table != Table::Scores && request.tracks.is_empty() && request.models.is_empty() {
                     let mut kept = Vec::new();
                     for track in tracks {
-                        let mut contigs = 0..assembly.contigs.len() as u32;
+                        let mut contigs = 0..to_u32(assembly.contigs.len());
                         let has = contigs.try_fold(false, |has, contig| {
                             Ok::<_, StoreError>(
                                 has || !segments_of(&track.name, contig, 0, u32::MAX)?.is_empty(),

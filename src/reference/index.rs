@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::is_contig_name;
 use super::scan::MAX_HEADER;
+use crate::narrow::to_usize;
 use crate::variants::BYTE_ORDER_MARK;
 
 /// One contig's line of the index.
@@ -85,14 +86,14 @@ pub(super) fn fits<E>(
         };
         if entry.offset > size
             || entry.end() > size
-            || !is_header(&read(end, gap as usize)?, &entry.name, end == 0)
+            || !is_header(&read(end, to_usize(gap))?, &entry.name, end == 0)
         {
             return Ok(false);
         }
         end = entry.end();
     }
     let rest = size - end;
-    Ok(rest <= MAX_HEADER as u64 && read(end, rest as usize)?.iter().all(u8::is_ascii_whitespace))
+    Ok(rest <= MAX_HEADER as u64 && read(end, to_usize(rest))?.iter().all(u8::is_ascii_whitespace))
 }
 
 /// Whether `gap` is the end of a line, blank lines, and the header of `name`.

@@ -4,6 +4,8 @@ use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use vestore_schema::{KEY_COLUMNS, LAYER_COLUMN, Position, Variant};
 
+use crate::narrow::to_index;
+
 /// What the rows of a segment, and of an answer within a contig, are sorted by: position, reference, alternate, and
 /// the layer of an ablation.
 #[derive(Clone, Copy)]
@@ -57,7 +59,7 @@ impl<'a> RowKeys<'a> {
     pub fn allele_bytes(&self) -> usize {
         let bytes = |alleles: &StringArray| {
             let offsets = alleles.value_offsets();
-            (offsets[alleles.len()] - offsets[0]) as usize
+            to_index(offsets[alleles.len()] - offsets[0])
         };
         bytes(self.references) + bytes(self.alternates)
     }

@@ -42,14 +42,8 @@ impl<'a> Site<'a> {
         let (fixed, rest) = block.split_first_chunk::<24>()?;
         let (words, _) = fixed.as_chunks::<4>();
         let word = |index: usize| i32::from_le_bytes(words[index]);
-        let counts = u32::from_le_bytes(words[4]);
-        Some(Self {
-            contig: word(0),
-            zero_based: word(1),
-            alleles: (counts >> 16) as u16,
-            fields: counts as u16,
-            rest,
-        })
+        let [fields, alleles] = [0, 2].map(|at| u16::from_le_bytes([words[4][at], words[4][at + 1]]));
+        Some(Self { contig: word(0), zero_based: word(1), alleles, fields, rest })
     }
 
     /// As VCF counts; the telomere is 0. What cannot be one is given as it stands.

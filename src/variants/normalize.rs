@@ -5,6 +5,7 @@ use std::fmt;
 use vestore_schema::{Position, Region, Status, Variant};
 
 use super::source::{is_alternate_allele, is_reference_allele};
+use crate::narrow::to_u32;
 use crate::reference::{Reference, ReferenceError, upper_iupac};
 
 /// One alternate allele as a file has it, its contig resolved.
@@ -126,7 +127,7 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     }
     let old = allele.reference.to_ascii_uppercase();
     let new = allele.alternate.to_ascii_uppercase();
-    let there = reference.fetch(Region::at(allele.contig, stated, old.len() as u32))?;
+    let there = reference.fetch(Region::at(allele.contig, stated, to_u32(old.len())))?;
     if old.bytes().zip(&there).any(|(stated, found)| !compatible(stated, *found)) {
         return unscorable(new, Status::RefMismatch);
     }
@@ -206,7 +207,7 @@ fn normal_form(
     let (old, new) = (&old[..old.len() - suffix], &new[..new.len() - suffix]);
     let prefix = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[prefix..], &new[prefix..]);
-    let start = stated.zero_based() + prefix as u32;
+    let start = stated.zero_based() + to_u32(prefix);
     let text = |bases: &[u8]| bases.iter().map(|base| char::from(*base)).collect::<String>();
     if !old.is_empty() && !new.is_empty() {
         return Ok((Position::new(start), text(old), text(new)));
@@ -224,7 +225,7 @@ fn normal_form(
     } else {
         // Nothing stands before it: the base behind it is the anchor.
         // There is one: an allele is never empty, so a whole contig is never deleted.
-        let behind = old.len() as u32;
+        let behind = to_u32(old.len());
         let anchor = reference.fetch(Region { contig, start: behind, end: behind + 1 })?;
         (0, [&unit, anchor.as_slice()].concat())
     };

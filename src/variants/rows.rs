@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use vestore_schema::{Position, Status, Variant};
 
+use crate::narrow::{to_u32, to_usize};
+
 /// Bytes before the alleles: contig, position, status, lengths of both alleles.
 pub(super) const FIXED: usize = 17;
 
@@ -34,8 +36,7 @@ impl SpillError {
 /// little-endian contig, position, status (0 for none, else 1 + its place in [`Status::ALL`]),
 /// lengths, alleles.
 pub(super) fn encode(variant: &Variant, status: Option<Status>, bytes: &mut Vec<u8>) {
-    let code = status.and_then(|status| Status::ALL.iter().position(|known| *known == status));
-    let code = code.map_or(0, |code| code as u8 + 1);
+    let code = (1..).zip(Status::ALL).find(|(_, known)| Some(*known) == status).map_or(0, |(code, _)| code);
     encode_parts(variant.contig, variant.position, code, (&variant.reference, &variant.alternate), bytes);
 }
 
@@ -49,8 +50,8 @@ fn encode_parts(
     bytes.extend_from_slice(&contig.to_le_bytes());
     bytes.extend_from_slice(&position.zero_based().to_le_bytes());
     bytes.push(code);
-    bytes.extend_from_slice(&(reference.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&(alternate.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(reference.len()).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(alternate.len()).to_le_bytes());
     bytes.extend_from_slice(reference.as_bytes());
     bytes.extend_from_slice(alternate.as_bytes());
 }
@@ -64,7 +65,7 @@ pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &
     let start = bytes.len();
     encode(variant, status, bytes);
     bytes[start + 8] |= VALUED;
-    bytes.extend_from_slice(&(values.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(values.len()).to_le_bytes());
     for value in values {
         bytes.extend_from_slice(&value.to_be_bytes());
     }
@@ -82,7 +83,7 @@ pub(super) fn encode_raw(
     let start = bytes.len();
     encode_parts(contig, position, 0, alleles, bytes);
     bytes[start + 8] |= VALUED;
-    bytes.extend_from_slice(&(values.len() as u32 + 2).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(values.len() + 2).to_le_bytes());
     bytes.extend_from_slice(&line.to_be_bytes());
     for value in values {
         bytes.extend_from_slice(&value.to_be_bytes());
@@ -354,9 +355,9 @@ impl RowReader {
     fn read_frame(&mut self) -> io::Result<()> {
         let mut word = [0; 8];
         self.file.read_exact(&mut word)?;
-        self.stored.resize(u64::from_le_bytes(word) as usize, 0);
+        self.stored.resize(to_usize(u64::from_le_bytes(word)), 0);
         self.file.read_exact(&mut word)?;
-        let size = u64::from_le_bytes(word) as usize;
+        let size = to_usize(u64::from_le_bytes(word));
         self.file.read_exact(&mut self.stored)?;
         self.frame = zstd::bulk::decompress(&self.stored, size)?;
         self.at = 0;

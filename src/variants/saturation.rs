@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use vestore_schema::{Position, Region, Variant};
 
+use crate::narrow::to_u32;
 use crate::reference::{Reference, ReferenceError};
 
 /// Bases that are read at once.
@@ -122,7 +123,7 @@ impl SaturationRows {
         loop {
             let Some(region) = self.regions.get(self.region) else { return Ok(None) };
             let Some(&base) = self.bases.get(self.base) else {
-                self.start += self.bases.len() as u32;
+                self.start += to_u32(self.bases.len());
                 self.bases.clear();
                 self.base = 0;
                 if self.start >= region.end {
@@ -142,7 +143,7 @@ impl SaturationRows {
             let letter = BASES[self.letter];
             self.letter += 1;
             if letter != base {
-                let position = Position::new(self.start + self.base as u32);
+                let position = Position::new(self.start + to_u32(self.base));
                 return Ok(Some((region.contig, position, base, letter)));
             }
         }

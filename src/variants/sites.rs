@@ -5,6 +5,7 @@ use vestore_schema::{Position, Region};
 
 use super::normalize::{Allele, Normalized, Rejection, compatible, normalize};
 use super::ref_check::RefComparison;
+use crate::narrow::to_u32;
 use crate::reference::{Reference, ReferenceError};
 
 /// Bytes of records that are worth holding back for that.
@@ -113,7 +114,7 @@ pub(crate) fn compare_reference<'a>(
     if stated.is_empty() || !stated.bytes().all(|letter| letter.is_ascii_alphabetic()) {
         return Ok(Some(RefComparison::Unknown));
     }
-    reference.fetch_into(Region::at(contig, position, stated.len() as u32), bases)?;
+    reference.fetch_into(Region::at(contig, position, to_u32(stated.len())), bases)?;
     let pairs = || stated.bytes().map(|letter| letter.to_ascii_uppercase()).zip(bases.iter().copied());
     let is_base = |letter: u8| matches!(letter, b'A' | b'C' | b'G' | b'T');
     Ok(Some(if pairs().any(|(stated, found)| !compatible(stated, found)) {
