@@ -12,7 +12,7 @@ use vestore_ingest::{
     Bootstrap, ContigEnd, Device, EncoderScorer, EncoderWindow, Kind, Metric, Model, ModelSource, Row,
     Sample, Scorer, Strands, WindowCutter, run,
 };
-use vestore_schema::{AblatedPart, Dtype, Recipe, Variant};
+use vestore_schema::{AblatedPart, Dtype, Position, Recipe, Variant};
 
 /// The correlation is over all SNVs.
 const NO_INTERVAL: Bootstrap = Bootstrap { resamples: 0, seed: 0 };
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for alternate in "ACGT".chars().filter(|other| *other != base) {
             let variant = Variant {
                 contig: 0,
-                position,
+                position: Position::new(position),
                 reference: base.to_string().into(),
                 alternate: alternate.to_string().into(),
             };

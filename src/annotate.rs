@@ -293,7 +293,7 @@ fn join(
             chunk.sort();
             lookup.fill(&mut chunk)?;
             annotated.records += chunk.records.len() as u64;
-            annotated.alleles += chunk.alleles;
+            annotated.alleles += u64::from(chunk.alleles);
             annotated.found += chunk.found();
             annotated.unknown_contigs += chunk.unknown_contigs;
             match bcf {

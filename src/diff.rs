@@ -12,8 +12,9 @@ use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
 use serde::Serialize;
 use vestore_schema::Region;
 
-use self::ranks::Ranked;
+use self::ranks::{Ranked, check_pairs};
 pub use self::scatter::scatter;
+use crate::narrow::{to_score, to_usize};
 use crate::query::{QueryPlan, Request};
 use crate::store::{RowKeys, Store, StoreError, find};
 
@@ -62,8 +63,9 @@ pub struct Diff {
 pub struct Mover {
     /// Name of the contig.
     pub contig: String,
-    /// 1-based.
-    pub position: u32,
+    /// As VCF counts.
+    #[serde(rename = "position")]
+    pub one_based: u64,
     /// Reference allele.
     pub reference: String,
     /// Alternate allele.
@@ -104,7 +106,7 @@ pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) 
         let segments = plan.parts.iter().flat_map(|part| &part.segments);
         segments.filter(|(of, _)| *of == track).map(|(_, segment)| segment.rows).sum()
     };
-    let mut joined = Joined::new(rows(0).min(rows(second)) as usize);
+    let mut joined = Joined::new(rows(0).min(rows(second)));
     for part in &plan.parts {
         let contig = &store.assembly().contig(part.contig).name;
         let plans = [plan.of(0, part), plan.of(second, part)];
@@ -165,11 +167,16 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(most: usize) -> Self {
+    /// Of at most `most` pairs, as the catalog says.
+    fn new(most: u64) -> Self {
+        let mut pairs = Vec::new();
+        // At once: a vector that grows is there twice for a while, and pages that are not touched cost nothing. Where
+        // the system refuses, it grows.
+        let _ = pairs.try_reserve_exact(to_usize(most));
         Self {
             in_both: 0,
             only: [0; 2],
-            pairs: Vec::with_capacity(most),
+            pairs,
             means: [0.0; 2],
             squares: [0.0; 2],
             products: 0.0,
@@ -203,6 +210,7 @@ impl Joined {
                     Ordering::Equal => {
                         self.in_both += 1;
                         if left_scores.is_valid(i) && right_scores.is_valid(j) {
+                            check_pairs(self.pairs.len() + 1)?;
                             self.add(contig, &left, i, [left_scores.value(i), right_scores.value(j)]);
                         }
                         i += 1;
@@ -238,7 +246,7 @@ impl Joined {
             let (reference, alternate) = keys.alleles(row);
             let mover = Mover {
                 contig: contig.to_owned(),
-                position: keys.position(row),
+                one_based: keys.position(row).one_based(),
                 reference: reference.to_owned(),
                 alternate: alternate.to_owned(),
                 scores,
@@ -268,7 +276,7 @@ impl Joined {
             spearman: ranked.correlation,
             mean_difference: mean(self.differences),
             mean_absolute_difference: mean(self.absolute),
-            largest_difference: movers.first().map_or(0.0, |first| first.size as f32),
+            largest_difference: movers.first().map_or(0.0, |first| to_score(first.size)),
             top_1_percent_overlap: ranked.overlaps[0],
             top_5_percent_overlap: ranked.overlaps[1],
             movers: movers.into_iter().map(|ranking| ranking.mover).collect(),
@@ -314,13 +322,23 @@ impl Cells {
         let cell = |score: u32, (low, high): (f32, f32)| {
             let (low, high) = (f64::from(low), f64::from(high));
             let share = (f64::from(value(score)) - low) / (high - low).max(f64::MIN_POSITIVE);
-            ((share * CELLS as f64) as usize).min(CELLS - 1)
+            whole(share * CELLS as f64).min(CELLS - 1)
         };
         for [x, y] in pairs {
             counts[cell(*y, ranges[1]) * CELLS + cell(*x, ranges[0])] += 1;
         }
         Self { ranges, side: CELLS, counts }
     }
+}
+
+/// How many whole ones are in `number`, which is not negative.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what does not fit is the nearest size"
+)]
+fn whole(number: f64) -> usize {
+    number as usize
 }
 
 /// A number that orders as the score does.

@@ -91,8 +91,8 @@ pub(crate) struct Block {
     contigs: Vec<(String, usize)>,
     /// Line, or row of Parquet; 1-based.
     lines: Vec<u64>,
-    /// 1-based.
-    positions: Vec<u64>,
+    /// Positions as VCF counts.
+    one_based: Vec<u64>,
     references: arrow::array::StringArray,
     alternates: arrow::array::StringArray,
     values: Vec<arrow::array::Float32Array>,

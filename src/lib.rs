@@ -34,6 +34,16 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "the numbers of tests are small"
+    )
+)]
+
 mod annotate;
 mod date;
 mod diff;
@@ -43,6 +53,7 @@ mod fixture;
 mod import;
 mod interrupt;
 mod markup;
+mod narrow;
 mod output;
 mod query;
 mod reference;

@@ -1,5 +1,7 @@
 //! The reference: an indexed FASTA, plain or BGZF.
 
+use crate::narrow::{to_u32, to_usize};
+
 mod beside;
 pub(crate) mod bgzf;
 mod bytes;
@@ -139,9 +141,9 @@ impl Reference {
         reference.save_indexes();
         let check = Check::new(assembly, &reference.path, &reference.stamps);
         // An index that had to be built took a pass over all bases.
-        for (number, contig) in reference.assembly.iter().flat_map(|found| &found.contigs).enumerate() {
-            if check.wanted(number as u32) == Some(contig) {
-                check.found_right(number as u32, &reference.stamps);
+        for (number, contig) in (0..).zip(reference.assembly.iter().flat_map(|found| &found.contigs)) {
+            if check.wanted(number) == Some(contig) {
+                check.found_right(number, &reference.stamps);
             }
         }
         reference.check = Some(Arc::new(check));
@@ -162,7 +164,7 @@ impl Reference {
             }
         }
         let check = Check::new(assembly, &self.path, &self.stamps);
-        (0..assembly.contigs.len()).for_each(|contig| check.found_right(contig as u32, &self.stamps));
+        (0..to_u32(assembly.contigs.len())).for_each(|contig| check.found_right(contig, &self.stamps));
         self.check = Some(Arc::new(check));
         Ok(())
     }
@@ -409,7 +411,7 @@ impl Reference {
         let (from, to) = (entry.byte_of(start), entry.byte_of(start + bases - 1) + 1);
         let mut block = self
             .bytes
-            .read(from, (to - from) as usize)
+            .read(from, to_usize(to - from))
             .map_err(|source| ReferenceError::read(&self.path, source))?;
         block.retain(|byte| !matches!(byte, b'\n' | b'\r'));
         for base in &mut block {

@@ -7,7 +7,7 @@ use vestore::{
     Damage, ImportOptions, Reference, Request, ScoreRow, Store, StoreError, Study, StudyRun, Writer, import,
     score_batch,
 };
-use vestore_schema::{Status, StoreRecord, Table, Track, Variant};
+use vestore_schema::{Position, Status, StoreRecord, Table, Track, Variant};
 
 use crate::support::ScoreKind;
 
@@ -73,7 +73,7 @@ pub(crate) fn unit(number: u64, contig: u32, track: &Track, count: u32) -> Vec<S
         ScoreRow {
             variant: Variant {
                 contig,
-                position: (number as u32 % 8) * 100 + place,
+                position: Position::new((number as u32 % 8) * 100 + place),
                 reference: "A".into(),
                 alternate: "C".into(),
             },

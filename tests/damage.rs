@@ -196,7 +196,7 @@ fn what_verify_drops_the_same_command_scores_anew() {
     let middle = bytes.len() / 3;
     bytes[middle] ^= 2;
     std::fs::write(&path, &bytes).unwrap();
-    let range = format!("chr1:{}-{}", segments[1].first + 1, segments[1].last + 1);
+    let range = format!("chr1:{}-{}", segments[1].first.one_based(), segments[1].last.one_based());
     let message = fails(1, "query {} --format tsv", &[&store]);
     assert!(message.contains("track `t`") && message.contains(&range), "{message}");
     let found = run_binary("verify {} --quiet", &[&store]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vestore::{Damage, ImportOptions, QueryPlan, Request, ScoreRow, Store, StoreError, import, score_batch};
-use vestore_schema::{Region, Status, Table, Track, Variant};
+use vestore_schema::{Position, Region, Status, Table, Track, Variant};
 
 use crate::support::ScoreKind;
 
@@ -127,7 +127,7 @@ fn imported(store: &Store, table: &std::path::Path) -> Vec<ScoreRow> {
             let cells: Vec<&str> = line.split('\t').collect();
             let variant = Variant {
                 contig: store.assembly().resolve(cells[0]).unwrap(),
-                position: cells[1].parse::<u32>().unwrap() - 1,
+                position: Position::from_one_based(cells[1].parse().unwrap()).unwrap(),
                 reference: cells[2].into(),
                 alternate: cells[3].into(),
             };
@@ -196,7 +196,7 @@ fn perform(event: Event, store: &Store, ground: &Ground, model: &Model) -> anyho
             }
             found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
             let wanted = listed(model, |variant| {
-                variant.contig == u32::from(contig) && (start..end).contains(&variant.position)
+                variant.contig == u32::from(contig) && (start..end).contains(&variant.position.zero_based())
             });
             assert!(found == wanted, "{event:?}: {} rows, not {}", found.len(), wanted.len());
             return Ok(false);

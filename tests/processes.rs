@@ -11,7 +11,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use vestore::{Access, Disk, FileSystem, Guard, Lock, Medium, MediumFile, Store, score_batch};
-use vestore_schema::Table;
+use vestore_schema::{Position, Table};
 
 use crate::support::ScoreKind;
 
@@ -44,7 +44,8 @@ fn eight_readers_see_whole_commits_beside_a_writer() {
         let mut rows = unit(unit_number, contig, track, UNIT);
         // A unit's rows lie in the first 800 bases.
         for row in &mut rows {
-            row.variant.position += (place / 32) as u32 * 800;
+            let shifted = row.variant.position.zero_based() + (place / 32) as u32 * 800;
+            row.variant.position = Position::new(shifted);
         }
         let batch = score_batch(track, &rows);
         let segment = writer.write(Table::Scores, track, None, contig, [batch]).unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Stored scores recomputed with their model.
 
 use vestore::{ScoreRow, Store};
-use vestore_schema::{Status, Variant};
+use vestore_schema::{Position, Status, Variant};
 
 use crate::programs::{fails, ok, rows, run, said, store};
 use crate::support::{run as run_record, write};
@@ -43,7 +43,7 @@ fn rescoring_finds_the_one_wrong_score() {
     values[2] = values[2].map(|value| value + 1e-3);
     let variant = Variant {
         contig: 0,
-        position: 200,
+        position: Position::new(200),
         reference: known["reference"].as_str().into(),
         alternate: known["alternate"].as_str().into(),
     };

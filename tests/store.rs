@@ -357,7 +357,7 @@ fn text_formats_are_exact_and_missing_is_empty() {
     assert_eq!(count, rows.len() as u64);
     for (line, row) in lines.zip(rows) {
         let cells: Vec<&str> = line.split('\t').collect();
-        assert_eq!(cells[1], (row.variant.position + 1).to_string());
+        assert_eq!(cells[1], row.variant.position.one_based().to_string());
         assert_eq!(cells[6], row.status.as_str());
         for (cell, value) in cells[7..].iter().zip(&row.values) {
             assert_eq!(cell.parse::<f32>().ok(), *value, "{line}");

@@ -35,7 +35,7 @@ fn scores(store: &Store, bases: &[u8], tracks: &[Track]) -> Model {
                         .map(|_| b"ACGT"[random.below(4) as usize] as char)
                         .collect();
                     let allele =
-                        Allele { contig: 0, position: position as u64 + 1, reference: old, alternate: &new };
+                        Allele { contig: 0, one_based: position as u64 + 1, reference: old, alternate: &new };
                     let Normalized::Row { variant, status: None, .. } =
                         normalize(allele, &mut reference).unwrap()
                     else {
@@ -103,7 +103,7 @@ fn lines(
                     .iter()
                     .map(|alternate| {
                         let allele =
-                            Allele { contig: 0, position: at as u64 + 1, reference: &old, alternate };
+                            Allele { contig: 0, one_based: at as u64 + 1, reference: &old, alternate };
                         let variant = match normalize(allele, &mut reference).unwrap() {
                             Normalized::Row { variant, status: None, .. } if contig != "nowhere" => variant,
                             _ => return ".".to_owned(),
@@ -200,7 +200,7 @@ fn records_get_the_columns_that_they_lack() {
     let plan = QueryPlan::new(&store, &Request::default()).unwrap();
     let path = folder.path().join("in.vcf");
     let ((variant, _), values) = model.iter().find(|((_, _), values)| values[0].is_some()).unwrap();
-    let (at, old, new) = (variant.position + 1, &variant.reference, &variant.alternate);
+    let (at, old, new) = (variant.position.one_based(), &variant.reference, &variant.alternate);
     let value = format!("first_llr_grid={}", shortest(values[0].unwrap()));
     let annotated = |text: &str| {
         fs::write(&path, text).unwrap();
@@ -345,7 +345,7 @@ fn bcftools_reads_what_was_annotated() {
     let mut text = format!("{HEADER}##contig=<ID=chr1>\n{}", NAMES.replace("\tFORMAT\ta\tb", ""));
     for (variant, _) in model.keys() {
         let Variant { position, reference, alternate, .. } = variant;
-        writeln!(text, "chr1\t{}\t.\t{reference}\t{alternate}\t.\t.\t.", position + 1).unwrap();
+        writeln!(text, "chr1\t{}\t.\t{reference}\t{alternate}\t.\t.\t.", position.one_based()).unwrap();
     }
     fs::write(&path, text).unwrap();
     let out = folder.path().join("out.vcf");

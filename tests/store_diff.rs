@@ -75,7 +75,7 @@ fn a_comparison_equals_the_same_done_by_hand() {
             assert_eq!((b - a).abs(), *size);
             let here = pairs.iter().find(|(variant, ..)| {
                 let contig = &store.assembly().contig(variant.contig).name;
-                (contig, variant.position + 1) == (&mover.contig, mover.position)
+                (contig, variant.position.one_based()) == (&mover.contig, mover.one_based)
                     && (&*variant.reference, &*variant.alternate) == (&*mover.reference, &*mover.alternate)
             });
             assert_eq!(here.map(|(_, a, b)| (*a, *b)), Some((a, b)));

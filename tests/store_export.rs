@@ -10,7 +10,7 @@ use vestore::{
     Format, PositionValue, QueryPlan, Request, Store, TextFormat, index_ending, write_bedgraph, write_bigwig,
     write_hive, write_indexed_text, write_rows, write_text,
 };
-use vestore_schema::Region;
+use vestore_schema::{Position, Region};
 
 use crate::store::{answer, random_store};
 
@@ -92,10 +92,10 @@ fn text_exports_are_the_same_compressed_and_tabix_finds_their_lines() {
     }
 }
 
-/// Contig name, 0-based position and value of every position of track `first`.
-fn expected(store: &Store, mean: bool) -> Vec<(String, u32, f32)> {
+/// Contig name, position and value of every position of track `first`.
+fn expected(store: &Store, mean: bool) -> Vec<(String, Position, f32)> {
     let rows = answer(store, &Request { tracks: vec!["first".into()], ..Request::default() });
-    let mut expected: Vec<(String, u32, Vec<f32>)> = Vec::new();
+    let mut expected: Vec<(String, Position, Vec<f32>)> = Vec::new();
     for (variant, _, scores, _) in rows {
         let Some(llr) = scores[0] else { continue };
         let name = store.assembly().contig(variant.contig).name.clone();
@@ -133,7 +133,7 @@ fn bedgraph_and_bigwig_hold_one_value_per_position() {
             let cells: Vec<&str> = line.split('\t').collect();
             assert_eq!(
                 (cells[0], cells[1].parse(), cells[2].parse()),
-                (&**contig, Ok(*position), Ok(position + 1))
+                (&**contig, Ok(position.zero_based()), Ok(position.one_based()))
             );
             assert_eq!(cells[3].parse(), Ok(*value));
         }
@@ -152,7 +152,7 @@ fn bedgraph_and_bigwig_hold_one_value_per_position() {
         let mut lines = found.lines();
         for (contig, position, value) in &expected {
             let cells: Vec<&str> = lines.next().unwrap().split(' ').collect();
-            assert_eq!((cells[0], cells[1].parse()), (&**contig, Ok(*position)));
+            assert_eq!((cells[0], cells[1].parse()), (&**contig, Ok(position.zero_based())));
             assert_eq!(cells[2].parse::<f64>().unwrap() as f32, *value);
         }
         let sum: f64 = expected.iter().map(|(.., value)| f64::from(*value)).sum();

@@ -11,7 +11,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use vestore::{ImportError, ImportOptions, Imported, QueryPlan, Request, Store, import};
-use vestore_schema::{Status, Variant};
+use vestore_schema::{Position, Status, Variant};
 
 use crate::store::rows_of;
 use crate::support::{Random, genome_store};
@@ -131,7 +131,7 @@ fn every_format_and_order_gives_the_same_rows() {
         };
         let variant = Variant {
             contig: 0,
-            position: *position - 1,
+            position: Position::from_one_based((*position).into()).unwrap(),
             reference: old.as_str().into(),
             alternate: new.as_str().into(),
         };
@@ -202,7 +202,7 @@ fn one_wrong_reference_allele_among_plain_rows_is_found() {
     for (variant, (scores, status)) in &found {
         assert_eq!(
             (scores[0], scores[1], status.as_str()),
-            (Some(variant.position as f32 + 1.0), Some(0.5), "scored")
+            (Some(variant.position.one_based() as f32), Some(0.5), "scored")
         );
     }
     let wrong = rows.len() - 100;
@@ -213,7 +213,10 @@ fn one_wrong_reference_allele_among_plain_rows_is_found() {
     let found = stored(&store, "wrong");
     let mismatches: Vec<_> = found.iter().filter(|(_, row)| row.1 == "ref_mismatch").collect();
     assert_eq!(mismatches.len(), 1);
-    assert_eq!((mismatches[0].0.position + 1, mismatches[0].1.0.clone()), (rows[wrong].1, vec![None, None]));
+    assert_eq!(
+        (mismatches[0].0.position.one_based(), mismatches[0].1.0.clone()),
+        (rows[wrong].1.into(), vec![None, None])
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use vestore::{
     Filter, FilterError, Format, QueryPlan, Request, ScoreRow, Store, WideRows, wide_schema, write_rows,
     write_vcf,
 };
-use vestore_schema::{Region, Status, Track, Variant};
+use vestore_schema::{Position, Region, Status, Track, Variant};
 
 use crate::support::ScoreKind;
 
@@ -44,8 +44,9 @@ fn condition(random: &mut Random, depth: u64) -> (String, Wanted) {
             (format!("{column} {sign} {number}"), Box::new(wanted))
         }
         2 => {
-            let position = random.below(20_000) as u32;
-            (format!("{position} < position"), Box::new(move |row, _| position < row.variant.position + 1))
+            let least = random.below(20_000);
+            let beyond = move |row: &ScoreRow, _: &Track| least < row.variant.position.one_based();
+            (format!("{least} < position"), Box::new(beyond))
         }
         3 => (
             "status != 'scored' or track = 'first'".to_owned(),
@@ -172,7 +173,7 @@ fn expected_lines(store: &Store, tracks: &[Track], model: &Model) -> Vec<String>
     let line = |variant: &Variant| {
         let contig = &store.assembly().contig(variant.contig).name;
         let Variant { position, reference, alternate, .. } = variant;
-        let mut line = format!("{contig}\t{}\t{reference}\t{alternate}", position + 1);
+        let mut line = format!("{contig}\t{}\t{reference}\t{alternate}", position.one_based());
         for (index, track) in tracks.iter().enumerate() {
             match model.get(&(variant.clone(), index)) {
                 None => line.push_str(&"\t".repeat(track.columns.len() + 1)),
@@ -275,7 +276,7 @@ fn vcf_answers_name_every_score_in_their_header() {
     assert_eq!(records.len(), variants.len());
     for (record, variant) in records.iter().zip(variants) {
         let cells: Vec<&str> = record.split('\t').collect();
-        assert_eq!(cells[1], (variant.position + 1).to_string());
+        assert_eq!(cells[1], variant.position.one_based().to_string());
         assert_eq!((cells[3], cells[4]), (&*variant.reference, &*variant.alternate));
         for (index, track) in tracks.iter().enumerate() {
             let row = model.get(&(variant.clone(), index));
@@ -303,7 +304,7 @@ fn large_segments_are_decoded_in_parts_and_in_order() {
         .map(|(position, alternate)| ScoreRow {
             variant: Variant {
                 contig: 0,
-                position,
+                position: Position::new(position),
                 reference: "A".into(),
                 alternate: ["C", "G", "T"][alternate].into(),
             },

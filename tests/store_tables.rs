@@ -54,12 +54,14 @@ impl Sites {
     }
 
     /// Position, alternate and scores of each row of a track.
-    fn rows(&self, track: &str) -> Vec<(u32, String, Vec<Option<f32>>)> {
+    fn rows(&self, track: &str) -> Vec<(u64, String, Vec<Option<f32>>)> {
         let request = Request { tracks: vec![track.to_owned()], ..Request::default() };
         let plan = QueryPlan::new(&self.store, &request).unwrap();
         let rows = plan.rows().flat_map(|batch| rows_of(&self.store, &batch.unwrap())).collect::<Vec<_>>();
         rows.into_iter()
-            .map(|(variant, _, scores, _)| (variant.position + 1, variant.alternate.to_string(), scores))
+            .map(|(variant, _, scores, _)| {
+                (variant.position.one_based(), variant.alternate.to_string(), scores)
+            })
             .collect()
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use vestore::{Disk, Reference, ScoreRow, Store, Writer, score_batch};
 use vestore_schema::{
-    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Recipe, Run, Segment, Status, StoreRecord, Strands,
-    Table, Track, Variant,
+    AblatedPart, Assembly, Contig, Digest, Dtype, Model, Position, Recipe, Run, Segment, Status, StoreRecord,
+    Strands, Table, Track, Variant,
 };
 
 /// Numbers that are the same in every run.
@@ -109,7 +109,7 @@ pub(crate) fn random_row(random: &mut Random, track: &Track, contig: u32, span: 
     };
     let variant = Variant {
         contig,
-        position: random.below(span) as u32,
+        position: Position::new(random.below(span) as u32),
         reference: allele(random),
         alternate: allele(random),
     };

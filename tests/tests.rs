@@ -1,6 +1,12 @@
 //! All tests that go through more than one module: of the store's library, and of both programs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "the numbers of tests are small"
+)]
 
 mod ablation;
 mod command_line;

@@ -15,7 +15,7 @@ use vestore_ingest::{
     Scorer, Strands, Tokenizer, WindowCutter, describe, encoder_cost, grid_window_start, new_run, record_of,
     reverse_complement, unit_size,
 };
-use vestore_schema::{AblatedPart, Assembly, Dtype, Recipe, Region, StoreRecord, Track, Variant};
+use vestore_schema::{AblatedPart, Assembly, Dtype, Position, Recipe, Region, StoreRecord, Track, Variant};
 
 use crate::baseline::Task;
 
@@ -97,7 +97,7 @@ impl Bench {
         let name = &self.assembly.contigs[0].name;
         let mut text = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n".to_owned();
         for variant in variants {
-            let position = variant.position + 1;
+            let position = variant.position.one_based();
             let (reference, alternate) = (&variant.reference, &variant.alternate);
             writeln!(text, "{name}\t{position}\t.\t{reference}\t{alternate}\t.\t.\t.")?;
         }
@@ -181,9 +181,10 @@ impl Bench {
                 let pair = cutter.cut(variant, &mut reference, &self.assembly)?;
                 let pair = pair.map_err(|status| anyhow::anyhow!("{status}"))?;
                 let (bases, centre) = if grid {
-                    let start = u32::try_from(grid_window_start(variant.position, window, 6))?;
+                    let position = variant.position.zero_based();
+                    let start = u32::try_from(grid_window_start(position, window, 6))?;
                     let region = Region { contig: variant.contig, start, end: start + window };
-                    (reference.fetch(region)?.to_ascii_uppercase(), variant.position - start)
+                    (reference.fetch(region)?.to_ascii_uppercase(), position - start)
                 } else {
                     (pair.reference.to_vec(), pair.centre)
                 };
@@ -209,8 +210,9 @@ impl Bench {
     }
 }
 
-fn snv(position: u32, reference: u8, alternate: u8) -> Variant {
+fn snv(zero_based: u32, reference: u8, alternate: u8) -> Variant {
     let text = |base: u8| char::from(base).to_string().into();
+    let position = Position::new(zero_based);
     Variant { contig: 0, position, reference: text(reference), alternate: text(alternate) }
 }
 

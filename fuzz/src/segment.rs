@@ -12,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
-use vestore_schema::{Digest, Segment};
+use vestore_schema::{Digest, Position, Segment};
 
 use super::{STORE, WHOLE, put_record, renew, use_store};
 
@@ -102,6 +102,6 @@ fn written(segment: &mut Segment, how: u8, bytes: &[u8]) -> Vec<u8> {
     writer.append_key_value_metadata(KeyValue::new("vestore.blocks".to_owned(), sums));
     segment.rows = batch.num_rows().max(1) as u64;
     segment.statuses = [(vestore_schema::Status::Scored, segment.rows)].into();
-    segment.last = rows.last().map_or(150, number).clamp(101, 200).cast_unsigned() - 1;
+    segment.last = Position::from_column(rows.last().map_or(150, number).clamp(101, 200));
     writer.into_inner().expect("finished")
 }

@@ -155,7 +155,7 @@ impl Dataset {
             match input {
                 DatasetInput::Variant(variant) => {
                     text(self.assembly.contig(variant.contig).name.as_bytes());
-                    text(&variant.position.to_le_bytes());
+                    text(&variant.position.zero_based().to_le_bytes());
                     text(variant.reference.as_bytes());
                     text(variant.alternate.as_bytes());
                 }

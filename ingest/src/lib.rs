@@ -5,7 +5,7 @@
 //! ```no_run
 //! use vestore::Reference;
 //! use vestore_ingest::{Device, EncoderScorer, Kind, Model, ModelSource, Scorer, Strands, rows};
-//! use vestore_schema::{AblatedPart, Dtype, Recipe, Variant};
+//! use vestore_schema::{AblatedPart, Dtype, Position, Recipe, Variant};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut reference = Reference::open("genome.fa")?;
@@ -20,7 +20,8 @@
 //!     part: AblatedPart::default(),
 //! };
 //! let scorer = EncoderScorer::new(&model, &recipe, false, 1536)?;
-//! let variant = Variant { contig: 0, position: 43_044_294, reference: "G".into(), alternate: "A".into() };
+//! let position = Position::new(43_044_294);
+//! let variant = Variant { contig: 0, position, reference: "G".into(), alternate: "A".into() };
 //! match scorer.cut(&variant, &mut reference, &assembly)? {
 //!     Ok(window) => println!("{:?}: {:?}", scorer.columns(), rows(&scorer, &model, &[window])?[0].values),
 //!     Err(status) => println!("not scored: {status}"),

@@ -62,7 +62,7 @@ impl WindowCutter {
         assembly: &Assembly,
     ) -> Result<Result<WindowPair, Status>, ReferenceError> {
         let contig_length = assembly.contig(variant.contig).length;
-        let mut start = i64::from(variant.position) - i64::from(self.length / 2);
+        let mut start = i64::from(variant.position.zero_based()) - i64::from(self.length / 2);
         if self.end == ContigEnd::Shift {
             if contig_length < self.length {
                 return Ok(Err(Status::ContigEdge));
@@ -71,14 +71,14 @@ impl WindowCutter {
         }
         let mut bases =
             |start: i64, length: u32| bases(reference, variant.contig, contig_length, start, length);
-        let centre = (i64::from(variant.position) - start) as u32;
+        let centre = (i64::from(variant.position.zero_based()) - start) as u32;
         let window = bases(start, self.length)?;
 
         let length = self.length as usize;
         let mut alternate = Vec::with_capacity(length);
         alternate.extend_from_slice(&window[..centre as usize]);
         alternate.extend_from_slice(variant.alternate.as_bytes());
-        let after = variant.position + variant.reference.len() as u32;
+        let after = variant.position.zero_based() + variant.reference.len() as u32;
         if alternate.len() < length {
             let needed = (length - alternate.len()) as u32;
             if self.end == ContigEnd::Shift && contig_length - after < needed {

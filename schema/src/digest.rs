@@ -27,7 +27,7 @@ impl Digest {
     /// Reads 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let nibble = |byte: u8| (byte as char).to_digit(16).map(|value| value as u8);
+        let nibble = |byte: u8| (byte as char).to_digit(16).and_then(|value| u8::try_from(value).ok());
         let mut bytes = [0; 32];
         if text.len() != 64 {
             return None;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::assembly::Assembly;
+use crate::position::Position;
 
 /// A stretch of one contig: bases `start..end`, 0-based half-open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,12 +40,12 @@ pub enum LocusError {
         near: Vec<String>,
     },
     /// The contig ends before the region starts.
-    #[error("position {start} is beyond the end of `{contig}`, which has {length} bases")]
+    #[error("position {one_based} is beyond the end of `{contig}`, which has {length} bases")]
     BeyondEnd {
         /// Name of the contig.
         contig: String,
-        /// 1-based, as typed.
-        start: u64,
+        /// As typed.
+        one_based: u64,
         /// Length of the contig in bases.
         length: u32,
     },
@@ -89,11 +90,21 @@ impl Region {
         }
         let index = assembly.resolve(name).ok_or_else(|| LocusError::unknown_contig(name, assembly))?;
         let length = assembly.contig(index).length;
-        if start > u64::from(length) {
+        let first = Position::from_one_based(start).filter(|first| first.zero_based() < length);
+        let Some(first) = first else {
             let contig = assembly.contig(index).name.clone();
-            return Err(LocusError::BeyondEnd { contig, start, length });
-        }
-        Ok(Self { contig: index, start: (start - 1) as u32, end: end.min(u64::from(length)) as u32 })
+            return Err(LocusError::BeyondEnd { contig, one_based: start, length });
+        };
+        let end = u32::try_from(end).map_or(length, |end| end.min(length));
+        Ok(Self { contig: index, start: first.zero_based(), end })
+    }
+
+    /// The `length` bases from `position` on.
+    #[inline]
+    #[must_use]
+    pub fn at(contig: u32, position: Position, length: u32) -> Self {
+        let start = position.zero_based();
+        Self { contig, start, end: start + length }
     }
 
     /// Number of bases.
@@ -108,10 +119,11 @@ impl Region {
         self.end <= self.start
     }
 
-    /// Whether the 0-based `position` lies in it.
+    /// Whether `position` lies in it.
+    #[inline]
     #[must_use]
-    pub fn contains(&self, position: u32) -> bool {
-        (self.start..self.end).contains(&position)
+    pub fn contains(&self, position: Position) -> bool {
+        (self.start..self.end).contains(&position.zero_based())
     }
 
     /// Sorts and joins regions that touch or overlap, so that each base is in one of them.

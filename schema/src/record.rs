@@ -181,11 +181,11 @@ impl Segment {
     pub fn check(&self, assembly: &Assembly, contig: u32) -> Result<(), RecordError> {
         let found = assembly.contigs.get(contig as usize).filter(|contig| contig.name == self.contig);
         must(found.is_some(), "contig", &self.contig, "not the reference's contig of its key")?;
-        let last = self.last.to_string();
+        let last = self.last.zero_based();
         let within = found.is_some_and(|contig| {
-            self.first <= self.last && self.last < contig.length && self.last < i32::MAX.cast_unsigned()
+            self.first <= self.last && last < contig.length && last < i32::MAX.cast_unsigned()
         });
-        must(within, "last", &last, "not a position on its contig")?;
+        must(within, "last", &last.to_string(), "not a position on its contig")?;
         must(self.number < NUMBERS, "number", &self.number.to_string(), "beyond what a store counts to")?;
         must(self.bytes < NUMBERS, "bytes", &self.bytes.to_string(), "more than a file holds")?;
         must(self.rows > 0 && self.rows < 1 << 32, "rows", &self.rows.to_string(), "not a number of rows")?;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::position::Position;
 use crate::variant::Status;
 
 /// The tables that hold rows per variant.
@@ -58,10 +59,10 @@ pub struct Segment {
     pub contig: String,
     /// Rows in the file.
     pub rows: u64,
-    /// 0-based position of the first row.
-    pub first: u32,
-    /// 0-based position of the last row.
-    pub last: u32,
+    /// Position of the first row.
+    pub first: Position,
+    /// Position of the last row.
+    pub last: Position,
     /// Length of the file in bytes.
     pub bytes: u64,
     /// SHA-256 of the file.

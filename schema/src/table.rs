@@ -66,7 +66,8 @@ pub fn embeddings_schema(hidden: u32) -> SchemaRef {
 #[must_use]
 pub fn embedding_type(hidden: u32) -> DataType {
     let item = Field::new("item", DataType::Float32, false);
-    DataType::FixedSizeList(Arc::new(item), hidden as i32)
+    let width = i32::try_from(hidden).expect("a model's width is checked; this is a bug");
+    DataType::FixedSizeList(Arc::new(item), width)
 }
 
 /// Column of an ablation table: original number of the layer that was left out.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assembly::Assembly;
 use crate::locus::{LocusError, coordinate};
+use crate::position::Position;
 
 /// One alternate allele at one place, in VCF normal form once it went through normalization:
 /// parsimonious, left-aligned, an indel keeping its one anchor base. Ordered as results are.
@@ -13,8 +14,8 @@ use crate::locus::{LocusError, coordinate};
 pub struct Variant {
     /// Index of the contig in the assembly.
     pub contig: u32,
-    /// First reference base, 0-based.
-    pub position: u32,
+    /// First reference base.
+    pub position: Position,
     /// Reference allele, upper case.
     pub reference: Box<str>,
     /// Alternate allele, upper case; `<DEL>`, `*` and breakends as they stand in the input.
@@ -33,21 +34,22 @@ impl Variant {
             let mut parts = text.rsplitn(4, *separator);
             let alternate = parts.next().filter(|allele| is_allele(allele))?;
             let reference = parts.next().filter(|allele| is_allele(allele))?;
-            let position = parts.next().and_then(coordinate)?;
-            Some((parts.next()?, position, reference, alternate))
+            let one_based = parts.next().and_then(coordinate)?;
+            Some((parts.next()?, one_based, reference, alternate))
         });
-        let (name, position, reference, alternate) = fields?;
+        let (name, one_based, reference, alternate) = fields?;
         let Some(contig) = assembly.resolve(name) else {
             return Some(Err(LocusError::unknown_contig(name, assembly)));
         };
         let length = assembly.contig(contig).length;
-        if position == 0 || position > u64::from(length) {
+        let position = Position::from_one_based(one_based).filter(|position| position.zero_based() < length);
+        let Some(position) = position else {
             let contig = assembly.contig(contig).name.clone();
-            return Some(Err(LocusError::BeyondEnd { contig, start: position, length }));
-        }
+            return Some(Err(LocusError::BeyondEnd { contig, one_based, length }));
+        };
         Some(Ok(Self {
             contig,
-            position: (position - 1) as u32,
+            position,
             reference: reference.to_ascii_uppercase().into(),
             alternate: alternate.to_ascii_uppercase().into(),
         }))
@@ -64,7 +66,7 @@ impl Variant {
     pub fn display<'a>(&'a self, assembly: &'a Assembly) -> impl fmt::Display + 'a {
         let contig = &assembly.contig(self.contig).name;
         fmt::from_fn(move |f| {
-            write!(f, "{contig}-{}-{}-{}", self.position + 1, self.reference, self.alternate)
+            write!(f, "{contig}-{}-{}-{}", self.position.one_based(), self.reference, self.alternate)
         })
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::AnnotateError;
 use super::chunk::{Chunk, Record};
 use crate::export::InfoField;
+use crate::narrow::to_u32;
 use crate::variants::{
     Contigs, InputError, RECORD_LENGTHS, Site, VariantHeader, record_lengths, too_many_alleles,
 };
@@ -65,19 +66,24 @@ impl Header {
             }
         }
         let (before, names) = text.split_at(before_names);
-        let length = (text.len() + lines.len() + 1) as u32;
+        let length = u32::try_from(text.len() + lines.len() + 1).map_err(|_| damaged("is too long"))?;
         let bytes =
             [magic, &length.to_le_bytes(), before.as_bytes(), lines.as_bytes(), names.as_bytes(), b"\0"];
         Ok(Self { declared, keys, known, bytes: bytes.concat() })
     }
 }
 
+/// The most bytes of an added field beside its values: its key, their type and their number.
+const FIELD_BYTES: u64 = 16;
+
 /// An integer as a typed value, in as few bytes as hold it.
 fn typed(number: u32) -> Vec<u8> {
-    match number {
-        0..=127 => vec![1 << 4 | INT8, number as u8],
-        128..=32_767 => [&[1 << 4 | INT16][..], &(number as u16).to_le_bytes()].concat(),
-        _ => [&[1 << 4 | INT32][..], &number.to_le_bytes()].concat(),
+    if let Ok(number) = i8::try_from(number) {
+        [&[1 << 4 | INT8][..], &number.to_le_bytes()].concat()
+    } else if let Ok(number) = i16::try_from(number) {
+        [&[1 << 4 | INT16][..], &number.to_le_bytes()].concat()
+    } else {
+        [&[1 << 4 | INT32][..], &number.to_le_bytes()].concat()
     }
 }
 
@@ -108,16 +114,20 @@ impl Chunk {
                 malformed(path, number, "CHROM", contig.as_bytes(), "is not a contig of the header")
             })?;
             let contig = contigs.resolve(name);
-            let position = site.position().map_err(|position| {
-                malformed(path, number, "POS", position.as_bytes(), "is not a position")
-            })?;
+            let one_based = site
+                .one_based()
+                .map_err(|text| malformed(path, number, "POS", text.as_bytes(), "is not a position"))?;
             if usize::from(site.fields) + header.keys.len() > 0xffff {
                 return Err(damaged("has too many INFO fields for more"));
             }
+            let added = header.keys.len() as u64 * (FIELD_BYTES + 4 * u64::from(site.alleles));
+            if u32::try_from((end - start) as u64 + added).is_err() {
+                return Err(damaged("has too many alleles for the fields that are added"));
+            }
             site.text().ok_or_else(short)?; // ID
             let old = if site.alleles > 0 { site.text().ok_or_else(short)? } else { b"" };
-            let first = self.alleles as u32;
-            self.site(contig, position, old);
+            let first = self.alleles;
+            self.site(contig, one_based, old);
             let mut alternates = 0;
             for count in 1..site.alleles {
                 let new = site.text().ok_or_else(short)?;
@@ -125,7 +135,7 @@ impl Chunk {
                 if let Some(problem) = too_many_alleles(old.len(), alternates, count.into()) {
                     return Err(malformed(path, number, "REF", old, problem));
                 }
-                self.allele(contig, position, old, new);
+                self.allele(contig, one_based, old, new);
             }
             if !header.known.is_empty() {
                 let keys = site.field_keys().ok_or_else(short)?;
@@ -135,7 +145,7 @@ impl Chunk {
                 }
             }
             self.unknown_contigs += u64::from(contig.is_none());
-            self.records.push(Record { info: start..end, lacking: 0, alleles: first..self.alleles as u32 });
+            self.records.push(Record { info: start..end, lacking: 0, alleles: first..self.alleles });
         }
         Ok(at)
     }
@@ -150,12 +160,12 @@ pub(super) fn splice(chunk: &Chunk, records: &[u8], from: usize, header: &Header
         if !record.alleles.is_empty() {
             for (field, key) in header.keys.iter().enumerate() {
                 added.extend_from_slice(key);
-                match record.alleles.len() {
-                    count @ 0..15 => added.push((count as u8) << 4 | FLOAT),
-                    count => {
-                        added.push(15 << 4 | FLOAT);
-                        added.extend(typed(count as u32));
-                    }
+                let count = record.alleles.end - record.alleles.start;
+                if let Ok(count @ 0..15) = u8::try_from(count) {
+                    added.push(count << 4 | FLOAT);
+                } else {
+                    added.push(15 << 4 | FLOAT);
+                    added.extend(typed(count));
                 }
                 for allele in record.alleles.clone() {
                     let bits = chunk.value(allele, field).map_or(MISSING, f32::to_bits);
@@ -163,10 +173,10 @@ pub(super) fn splice(chunk: &Chunk, records: &[u8], from: usize, header: &Header
                 }
             }
         }
-        let fields = if record.alleles.is_empty() { 0 } else { header.keys.len() as u32 };
+        let fields = if record.alleles.is_empty() { 0 } else { to_u32(header.keys.len()) };
         let counts_at = start + 16;
         let (counts, _) = records[counts_at..].as_chunks::<4>();
-        out.extend_from_slice(&((end - start + added.len()) as u32).to_le_bytes());
+        out.extend_from_slice(&to_u32(end - start + added.len()).to_le_bytes());
         out.extend_from_slice(&records[start - 4..counts_at]);
         out.extend_from_slice(&(u32::from_le_bytes(counts[0]) + fields).to_le_bytes());
         out.extend_from_slice(&records[counts_at + 4..end]);
@@ -193,4 +203,36 @@ fn malformed(
         value,
         problem,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use vestore_schema::{Assembly, Contig};
+
+    use super::*;
+
+    /// A record of a reference allele and, says its number of alleles, others.
+    fn record(alleles: u16) -> Vec<u8> {
+        let counts = u32::from(alleles) << 16;
+        let mut site: Vec<u8> = [0, 0, 1, 0, counts, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+        site.extend_from_slice(b"\x07\x17C");
+        site.extend((1..alleles).flat_map(|_| *b"\x17A"));
+        let lengths = [to_u32(site.len()), 0].map(u32::to_le_bytes).concat();
+        [lengths, site].concat()
+    }
+
+    #[test]
+    fn a_record_that_would_become_too_long_is_refused() {
+        let contig = Contig { name: "1".to_owned(), length: 9, digest: String::new() };
+        let assembly = Assembly { name: None, contigs: vec![contig] };
+        let declared = VariantHeader::parse("##contig=<ID=1>\n");
+        let header = Header { declared, keys: vec![typed(1); 16_400], known: Vec::new(), bytes: Vec::new() };
+        let parse = |alleles: u16| {
+            let (mut chunk, mut contigs) = (Chunk::new(1 << 20, 1), Contigs::new(&assembly));
+            chunk.parse_bcf(Path::new("x.bcf"), &record(alleles), 0, 0, &header, &mut contigs)
+        };
+        assert!(parse(2).is_ok());
+        let error = parse(u16::MAX).unwrap_err().to_string();
+        assert!(error.contains("too many alleles for the fields"), "{error}");
+    }
 }

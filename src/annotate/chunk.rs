@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
+use vestore_schema::Position;
+
 use super::{AnnotateError, LazyReference};
+use crate::narrow::to_u32;
 use crate::reference::printable;
 use crate::variants::{
     Allele, Contigs, InputError, Normalized, RefCheck, RefComparison, compare_reference, lies_inside,
@@ -29,8 +32,8 @@ pub(super) struct Record {
 /// An allele to be looked up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
-    /// Contig and 1-based position, as one number that orders as they do.
-    place: u64,
+    pub(super) contig: u32,
+    pub(super) position: Position,
     /// Where its alleles lie among the bases of the chunk.
     bases: usize,
     reference: u32,
@@ -39,22 +42,12 @@ pub(super) struct Wanted {
     pub(super) allele: u32,
 }
 
-impl Wanted {
-    pub(super) fn contig(self) -> u32 {
-        (self.place >> 32) as u32
-    }
-
-    pub(super) fn position(self) -> u32 {
-        self.place as u32
-    }
-}
-
 /// The reference allele of a record on a known contig, or a pair of alleles that must be normalized.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     contig: u32,
-    /// 1-based.
-    position: u64,
+    /// As VCF counts.
+    one_based: u64,
     /// Where the alleles lie among the raw ones of the chunk.
     alleles: usize,
     reference: u32,
@@ -74,7 +67,7 @@ pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
     /// Sorted as rows are.
     pub(super) wanted: Vec<Wanted>,
-    pub(super) alleles: u64,
+    pub(super) alleles: u32,
     pub(super) unknown_contigs: u64,
     /// Reference alleles to compare with the reference.
     sites: Vec<Place>,
@@ -150,22 +143,22 @@ impl Chunk {
                 last = (name, contigs.resolve(text));
             }
             let digits = &line[tabs[0] + 1..tabs[1]];
-            let position = number(digits)
+            let one_based = number(digits)
                 .ok_or_else(|| malformed("POS", digits, "is not a position; expected a whole number"))?;
             let (old, new) = (&line[tabs[2] + 1..tabs[3]], &line[tabs[3] + 1..tabs[4]]);
             let count = 1 + memchr::memchr_iter(b',', new).count();
             if let Some(problem) = too_many_alleles(old.len(), new.len(), count) {
                 return Err(malformed("REF", old, problem));
             }
-            let first = self.alleles as u32;
-            self.site(last.1, position, old);
+            let first = self.alleles;
+            self.site(last.1, one_based, old);
             if new != b"." {
                 for alternate in new.split(|byte| *byte == b',') {
-                    self.allele(last.1, position, old, alternate);
+                    self.allele(last.1, one_based, old, alternate);
                 }
             }
             self.unknown_contigs += u64::from(last.1.is_none());
-            self.records.push(Record { info, lacking, alleles: first..self.alleles as u32 });
+            self.records.push(Record { info, lacking, alleles: first..self.alleles });
             at = end + 1;
         }
         Ok(at.min(lines.len()))
@@ -189,33 +182,36 @@ impl Chunk {
     }
 
     /// Takes down the reference allele of the record in hand, which is not yet among the records.
-    pub(super) fn site(&mut self, contig: Option<u32>, position: u64, old: &[u8]) {
+    pub(super) fn site(&mut self, contig: Option<u32>, one_based: u64, old: &[u8]) {
         if let Some(contig) = contig {
-            let place = self.place(contig, position, old, b"", self.records.len() as u32);
+            let place = self.place(contig, one_based, old, b"", to_u32(self.records.len()));
             self.sites.push(place);
         }
     }
 
     /// Takes down an alternate allele of the record in hand.
-    pub(super) fn allele(&mut self, contig: Option<u32>, position: u64, old: &[u8], new: &[u8]) {
-        let number = self.alleles as u32;
+    pub(super) fn allele(&mut self, contig: Option<u32>, one_based: u64, old: &[u8], new: &[u8]) {
+        let number = self.alleles;
         self.alleles += 1;
         let Some(contig) = contig else { return };
         if old.len() == 1 && new.len() == 1 {
             // A reference allele that contradicts the reference has no scored row.
-            self.want(contig, position, old, new, number);
+            if let Some(position) = Position::from_one_based(one_based) {
+                self.want(contig, position, old, new, number);
+            }
         } else if std::str::from_utf8(old).is_ok() && std::str::from_utf8(new).is_ok() {
             // What is not text is not an allele, and has no row.
-            let place = self.place(contig, position, old, new, number);
+            let place = self.place(contig, one_based, old, new, number);
             self.unsettled.push(place);
         }
     }
 
-    fn place(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], number: u32) -> Place {
+    fn place(&mut self, contig: u32, one_based: u64, old: &[u8], new: &[u8], number: u32) -> Place {
         let alleles = self.raw.len();
         self.raw.extend_from_slice(old);
         self.raw.extend_from_slice(new);
-        Place { contig, position, alleles, reference: old.len() as u32, alternate: new.len() as u32, number }
+        let [reference, alternate] = [old, new].map(|allele| to_u32(allele.len()));
+        Place { contig, one_based, alleles, reference, alternate, number }
     }
 
     /// Compares reference alleles and normalizes what must be, both in the order of the reference, whatever order
@@ -226,7 +222,7 @@ impl Chunk {
         check: &mut RefCheck,
         line: impl Fn(&Self, u32) -> u64,
     ) -> Result<(), AnnotateError> {
-        let order = |place: &Place| (place.contig, place.position);
+        let order = |place: &Place| (place.contig, place.one_based);
         let mut sites = std::mem::take(&mut self.sites);
         if !sites.is_sorted_by_key(order) {
             sites.sort_by_key(order);
@@ -235,21 +231,21 @@ impl Chunk {
         if let Some(reference) = reference.compared_with(sites.is_empty())? {
             for site in &sites {
                 let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
-                let compared = compare_reference(site.contig, site.position, stated, reference, &mut bases)?;
+                let compared = compare_reference(site.contig, site.one_based, stated, reference, &mut bases)?;
                 match compared {
                     Some(RefComparison::Other(found)) => differing.push((*site, found.to_vec())),
-                    Some(comparison) => check.count(comparison, 0, "", site.position, stated)?,
-                    None => check.beyond(site.position),
+                    Some(comparison) => check.count(comparison, 0, "", site.one_based, stated)?,
+                    None => check.beyond(site.one_based),
                 }
             }
         } else {
             // Without a reference, lengths alone can be compared.
             for site in &sites {
                 let stated = std::str::from_utf8(self.raw(site).0).unwrap_or_default();
-                if lies_inside(site.position, stated, reference.contig_length(site.contig)) {
-                    check.count(RefComparison::Unknown, 0, "", site.position, stated)?;
+                if lies_inside(site.one_based, stated, reference.contig_length(site.contig)) {
+                    check.count(RefComparison::Unknown, 0, "", site.one_based, stated)?;
                 } else {
-                    check.beyond(site.position);
+                    check.beyond(site.one_based);
                 }
             }
         }
@@ -258,7 +254,7 @@ impl Chunk {
             let stated = String::from_utf8_lossy(self.raw(&site).0).into_owned();
             let contig = reference.contig_name(site.contig).to_owned();
             let line = line(self, site.number);
-            check.count(RefComparison::Other(&found), line, &contig, site.position, &stated)?;
+            check.count(RefComparison::Other(&found), line, &contig, site.one_based, &stated)?;
         }
         self.sites = sites;
         let mut unsettled = std::mem::take(&mut self.unsettled);
@@ -268,11 +264,11 @@ impl Chunk {
         for place in &unsettled {
             let (old, new) = self.raw(place);
             let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-            let Place { contig, position, .. } = *place;
-            let input = Allele { contig, position, reference: text(old), alternate: text(new) };
+            let Place { contig, one_based, .. } = *place;
+            let input = Allele { contig, one_based, reference: text(old), alternate: text(new) };
             if let Normalized::Row { variant, .. } = normalize(input, reference.get()?)? {
                 let (old, new) = (variant.reference.as_bytes(), variant.alternate.as_bytes());
-                self.want(contig, u64::from(variant.position) + 1, old, new, place.number);
+                self.want(contig, variant.position, old, new, place.number);
             }
         }
         self.unsettled = unsettled;
@@ -286,13 +282,13 @@ impl Chunk {
         (&self.raw[start..middle], &self.raw[middle..middle + place.alternate as usize])
     }
 
-    fn want(&mut self, contig: u32, position: u64, old: &[u8], new: &[u8], allele: u32) {
-        let Ok(position) = u32::try_from(position) else { return };
+    fn want(&mut self, contig: u32, position: Position, old: &[u8], new: &[u8], allele: u32) {
         self.wanted.push(Wanted {
-            place: u64::from(contig) << 32 | u64::from(position),
+            contig,
+            position,
             bases: self.bases.len(),
-            reference: old.len() as u32,
-            alternate: new.len() as u32,
+            reference: to_u32(old.len()),
+            alternate: to_u32(new.len()),
             allele,
         });
         self.bases.extend(old.iter().map(u8::to_ascii_uppercase));
@@ -304,7 +300,7 @@ impl Chunk {
         let bases = &self.bases;
         let key = |wanted: &Wanted| {
             let (reference, alternate) = alleles(bases, *wanted);
-            (wanted.place, reference, alternate)
+            (wanted.contig, wanted.position, reference, alternate)
         };
         if !self.wanted.is_sorted_by(|a, b| key(a) <= key(b)) {
             self.wanted.sort_unstable_by(|a, b| key(a).cmp(&key(b)));

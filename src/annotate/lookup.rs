@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
 use arrow::datatypes::Float32Type;
-use vestore_schema::Segment;
+use vestore_schema::{Position, Segment};
 
 use super::chunk::{Chunk, Wanted};
 use crate::export::InfoField;
@@ -32,8 +32,8 @@ impl<'a> Lookup<'a> {
     pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), StoreError> {
         chunk.reset_values();
         let wanted = std::mem::take(&mut chunk.wanted);
-        for on_contig in wanted.chunk_by(|a, b| a.contig() == b.contig()) {
-            let contig = on_contig[0].contig();
+        for on_contig in wanted.chunk_by(|a, b| a.contig == b.contig) {
+            let contig = on_contig[0].contig;
             // In the order of contigs.
             let Ok(at) = self.plan.parts.binary_search_by_key(&contig, |part| part.contig) else { continue };
             let part = &self.plan.parts[at];
@@ -62,9 +62,9 @@ impl<'a> Lookup<'a> {
         let columns: Vec<usize> = (0..KEYS)
             .chain(fields.iter().filter_map(|field| reader.column(&self.fields[*field].column)))
             .collect();
-        let holds = |low: u32, high: u32| {
-            let next = wanted.partition_point(|wanted| wanted.position() < low);
-            wanted.get(next).is_some_and(|wanted| wanted.position() <= high)
+        let holds = |low: Position, high: Position| {
+            let next = wanted.partition_point(|wanted| wanted.position < low);
+            wanted.get(next).is_some_and(|wanted| wanted.position <= high)
         };
         let mut next = 0;
         for batch in reader.read_pages(holds, &columns)? {
@@ -92,8 +92,8 @@ impl<'a> Lookup<'a> {
 
 /// Those of `wanted`, which are of one contig, that can lie in `segment`.
 fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
-    let from = wanted.partition_point(|wanted| wanted.position() <= segment.first);
-    let to = wanted.partition_point(|wanted| wanted.position() <= segment.last + 1);
+    let from = wanted.partition_point(|wanted| wanted.position < segment.first);
+    let to = wanted.partition_point(|wanted| wanted.position <= segment.last);
     from..to
 }
 
@@ -101,7 +101,7 @@ fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
 /// the end of the batch.
 fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &mut Chunk) -> usize {
     let keys = RowKeys::of(batch);
-    let positions = keys.positions();
+    let positions = keys.one_based();
     let alleles = |row: usize| {
         let (reference, alternate) = keys.alleles(row);
         (reference.as_bytes(), alternate.as_bytes())
@@ -110,16 +110,16 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
         batch.columns()[KEYS..].iter().map(|column| column.as_primitive::<Float32Type>()).collect();
     let mut row = 0;
     for (number, wanted) in wanted.iter().enumerate() {
-        row += gallop(&positions[row..], wanted.position());
+        row += gallop(&positions[row..], wanted.position);
         let key = chunk.alleles(*wanted);
-        let here = |row: usize| keys.position(row) == wanted.position() && alleles(row) < key;
+        let here = |row: usize| keys.position(row) == wanted.position && alleles(row) < key;
         while row < positions.len() && here(row) {
             row += 1;
         }
         if row == positions.len() {
             return number;
         }
-        let found = keys.position(row) == wanted.position() && alleles(row) == key;
+        let found = keys.position(row) == wanted.position && alleles(row) == key;
         if found {
             chunk.set_found(wanted.allele);
             for (field, score) in fields.iter().zip(&scores) {
@@ -132,9 +132,9 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
     wanted.len()
 }
 
-/// How many of the sorted `positions` are less than `wanted`, which is likely near.
-fn gallop(positions: &[i32], wanted: u32) -> usize {
-    let before = |position: i32| position.cast_unsigned() < wanted;
+/// How many of the sorted `positions`, a column, are less than `wanted`, which is likely near.
+fn gallop(positions: &[i32], wanted: Position) -> usize {
+    let before = |position: i32| Position::from_column(position) < wanted;
     let mut step = 1;
     while step < positions.len() && before(positions[step - 1]) {
         step *= 2;
@@ -146,15 +146,18 @@ fn gallop(positions: &[i32], wanted: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use vestore_schema::Position;
+
     use super::gallop;
 
     #[test]
     fn galloping_equals_a_search() {
         for length in 0..40_i32 {
-            let positions: Vec<i32> = (0..length).map(|number| number / 2 * 3).collect();
-            for wanted in 0..70 {
+            let positions: Vec<i32> = (0..length).map(|number| number / 2 * 3 + 1).collect();
+            for wanted in 1..70 {
                 let expected = positions.partition_point(|position| *position < wanted);
-                assert_eq!(gallop(&positions, wanted.cast_unsigned()), expected, "{wanted} in {positions:?}");
+                let found = gallop(&positions, Position::from_column(wanted));
+                assert_eq!(found, expected, "{wanted} in {positions:?}");
             }
         }
     }

@@ -94,7 +94,7 @@ fn table(diff: &Diff) -> anyhow::Result<()> {
     }
     for mover in &diff.movers {
         let [a, b] = mover.scores;
-        let place = format!("{}-{}-{}-{}", mover.contig, mover.position, mover.reference, mover.alternate);
+        let place = format!("{}-{}-{}-{}", mover.contig, mover.one_based, mover.reference, mover.alternate);
         print(format_args!("  {place:<30}  {a:>12.6}  {b:>12.6}  {:>+12.6}", b - a))?;
     }
     Ok(())

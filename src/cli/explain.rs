@@ -95,24 +95,21 @@ fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()>
         return Ok(line("window", &format!("none: the contig has {length} bases, the window {window}"))?);
     };
     // As the engine cuts it: centred, shifted inward at the ends of the contig.
-    let start = variant.position.saturating_sub(window / 2).min(latest);
+    let position = variant.position.zero_based();
+    let start = position.saturating_sub(window / 2).min(latest);
     let region = Region { contig: variant.contig, start, end: start + window };
     line(
         "window",
-        &format!(
-            "{}, the variant at its base {}",
-            region.display(store.assembly()),
-            variant.position - start + 1
-        ),
+        &format!("{}, the variant at its base {}", region.display(store.assembly()), position - start + 1),
     )?;
     let mut reference = store.open_reference()?;
-    let end = (variant.position + variant.reference.len() as u32).min(length);
+    let end = (position + u32::try_from(variant.reference.len())?).min(length);
     let mut bases = |start: u32, end: u32| -> anyhow::Result<String> {
         let bases = reference.fetch(Region { contig: variant.contig, start, end })?;
         Ok(String::from_utf8_lossy(&bases).into_owned())
     };
-    let before = bases(variant.position.saturating_sub(SHOWN), variant.position)?;
-    let there = bases(variant.position, end)?;
+    let before = bases(position.saturating_sub(SHOWN), position)?;
+    let there = bases(position, end)?;
     let after = bases(end, (end + SHOWN).min(length))?;
     Ok(line("bases", &format!("{before}[{there}>{}]{after}", variant.alternate))?)
 }

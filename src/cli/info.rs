@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore_schema::{Segment, Status, Table};
+use vestore_schema::{Position, Segment, Status, Table};
 
 use super::ReadArguments;
 use super::shared::print;
@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
     print(format_args!("store       {}, format version {}", store.root().display(), store.format().version))?;
     let name = assembly.name.as_deref().unwrap_or("unnamed assembly");
-    let contigs = counted(assembly.contigs.len(), "contig");
+    let contigs = counted(assembly.contigs.len() as u64, "contig");
     print(format_args!("reference   {name}: {contigs}, {bases} bases"))?;
     print(format_args!("            {}", store.reference().display()))?;
     print(format_args!("models      {}", snapshot.models.len()))?;
@@ -44,8 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print(format_args!("track {} (model {})", track.name, track.model))?;
         print(format_args!(
             "  {} in {}, {bytes} bytes, {each:.2} per row",
-            counted(rows as usize, "row"),
-            counted(of_track.len(), "segment")
+            counted(rows, "row"),
+            counted(of_track.len() as u64, "segment")
         ))?;
         for table in [Table::Embeddings, Table::Ablation] {
             let of_table = || others.iter().filter(|segment| segment.table == table);
@@ -55,8 +55,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let name = table.as_str();
                 print(format_args!(
                     "  {} of {name} in {}, {bytes} bytes",
-                    counted(rows as usize, "row"),
-                    counted(of_table().count(), "segment")
+                    counted(rows, "row"),
+                    counted(of_table().count() as u64, "segment")
                 ))?;
             }
         }
@@ -67,20 +67,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         for (status, count) in statuses {
             print(format_args!("  {count:>12}  {status}"))?;
         }
-        let mut ranges: BTreeMap<Option<u32>, (u64, u32, u32)> = BTreeMap::new();
+        let mut ranges: BTreeMap<Option<u32>, (u64, Position, Position)> = BTreeMap::new();
         for segment in &of_track {
-            let range = ranges.entry(store.contig_index(&segment.contig)).or_insert((0, u32::MAX, 0));
+            let range =
+                ranges.entry(store.contig_index(&segment.contig)).or_insert((0, segment.first, segment.last));
             *range = (range.0 + segment.rows, range.1.min(segment.first), range.2.max(segment.last));
         }
         for (contig, (count, first, last)) in ranges {
             let name = contig.map_or("an unknown contig", |contig| &assembly.contig(contig).name);
-            print(format_args!("  {count:>12}  rows on {name}:{}-{}", first + 1, last + 1))?;
+            print(format_args!("  {count:>12}  rows on {name}:{}-{}", first.one_based(), last.one_based()))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A number of things, as data: without separators.
-fn counted(count: usize, noun: &str) -> String {
+fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

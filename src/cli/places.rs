@@ -69,7 +69,7 @@ fn normal_form(store: &Store, variant: Variant) -> anyhow::Result<Variant> {
     let mut reference = store.open_reference()?;
     let allele = Allele {
         contig: variant.contig,
-        position: u64::from(variant.position) + 1,
+        one_based: variant.position.one_based(),
         reference: &variant.reference,
         alternate: &variant.alternate,
     };

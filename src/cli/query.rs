@@ -286,8 +286,8 @@ fn describe(plan: &QueryPlan) -> anyhow::Result<ExitCode> {
                 "  {}  {} at {}-{}  {}",
                 plan.tracks[*track].name,
                 plural(segment.rows, "row"),
-                segment.first + 1,
-                segment.last + 1,
+                segment.first.one_based(),
+                segment.last.one_based(),
                 segment.path()
             ))?;
         }

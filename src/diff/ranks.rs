@@ -2,10 +2,20 @@
 
 use rayon::slice::ParallelSliceMut;
 
-use super::value;
+use super::{value, whole};
+use crate::narrow::to_u32;
+use crate::store::StoreError;
 
 /// Shares of variants whose overlap is told.
 const TOP: [f64; 2] = [0.01, 0.05];
+
+/// The most pairs: doubled ranks have 32 bits.
+const MOST_PAIRS: usize = (u32::MAX / 2) as usize;
+
+/// Whether ranks can count so many pairs.
+pub(super) fn check_pairs(pairs: usize) -> Result<(), StoreError> {
+    if pairs > MOST_PAIRS { Err(StoreError::TooManyPairs { most: MOST_PAIRS }) } else { Ok(()) }
+}
 
 /// What ranks say about pairs.
 pub(super) struct Ranked {
@@ -57,7 +67,7 @@ impl Ranked {
 fn rank(pairs: &mut [[u32; 2]], side: usize) -> [Edges; 2] {
     pairs.par_sort_unstable_by_key(|pair| pair[side]);
     let limits = TOP.map(|share| {
-        let count = ((pairs.len() as f64 * share).ceil() as usize).clamp(1, pairs.len());
+        let count = whole((pairs.len() as f64 * share).ceil()).clamp(1, pairs.len());
         let size = |at: usize| value(pairs[at][side]).abs();
         // The largest absolute values lie at both ends.
         let (mut low, mut high) = (0, pairs.len());
@@ -85,7 +95,7 @@ fn rank(pairs: &mut [[u32; 2]], side: usize) -> [Edges; 2] {
             end += 1;
         }
         // The ranks are start + 1 to end; their sum is twice their mean.
-        let doubled = (start + 1 + end) as u32;
+        let doubled = to_u32(start + 1 + end);
         pairs[start..end].iter_mut().for_each(|pair| pair[side] = doubled);
         start = end;
     }
@@ -100,6 +110,14 @@ mod tests {
     use super::super::ordered;
     use super::*;
     use crate::fixture::Random;
+
+    #[test]
+    fn more_pairs_than_ranks_can_count_are_refused() {
+        // Doubled ranks reach twice the number of pairs; the last number says that there is no edge.
+        assert!(check_pairs(MOST_PAIRS).is_ok() && MOST_PAIRS * 2 < u32::MAX as usize);
+        let error = check_pairs(MOST_PAIRS + 1).unwrap_err().to_string();
+        assert!(error.contains("more than 2147483647 variants in common"), "{error}");
+    }
 
     /// Ranks by counting, correlation and overlap by definition.
     fn naive(pairs: &[[f32; 2]]) -> (f64, [f64; 2]) {
@@ -117,7 +135,7 @@ mod tests {
             let top = |side: usize| -> Vec<usize> {
                 let mut sizes: Vec<f32> = pairs.iter().map(|pair| pair[side].abs()).collect();
                 sizes.sort_by(|a, b| b.total_cmp(a));
-                let least = sizes[((pairs.len() as f64 * share).ceil() as usize).max(1) - 1];
+                let least = sizes[whole((pairs.len() as f64 * share).ceil()).max(1) - 1];
                 (0..pairs.len()).filter(|at| pairs[*at][side].abs() >= least).collect()
             };
             let (first, second) = (top(0), top(1));

@@ -14,6 +14,7 @@ use self::tree::{Leaf, write_chromosomes, write_index};
 use self::zoom::{Level, Summary};
 use super::ExportError;
 use super::position::{Place, PositionValue, each};
+use crate::narrow::{to_u16, to_u32, to_usize};
 use crate::store::StoreError;
 
 const MAGIC: u32 = 0x888f_fc26;
@@ -61,7 +62,7 @@ pub(super) fn write(
     })?;
     blocks.flush(out)?;
     let index = blocks.at;
-    at = index + write_index(&blocks.leaves, index, BLOCK_VALUES as u32, out)?;
+    at = index + write_index(&blocks.leaves, index, BLOCK_VALUES, out)?;
 
     let mut zoom_headers = Vec::new();
     for level in levels {
@@ -69,7 +70,7 @@ pub(super) fn write(
         let (leaves, length, largest) = level.finish(at, out)?;
         blocks.largest = blocks.largest.max(largest);
         let index = at + length;
-        at = index + write_index(&leaves, index, zoom::BLOCK_RECORDS as u32, out)?;
+        at = index + write_index(&leaves, index, zoom::BLOCK_RECORDS, out)?;
         zoom_headers.extend_from_slice(&reduction.to_le_bytes());
         zoom_headers.extend_from_slice(&[0; 4]);
         zoom_headers.extend_from_slice(&start.to_le_bytes());
@@ -81,17 +82,17 @@ pub(super) fn write(
     out.seek(SeekFrom::Start(data))?;
     out.write_all(&(blocks.leaves.len() as u64).to_le_bytes())?;
     out.seek(SeekFrom::Start(0))?;
-    let zooms = zoom_headers.len() as u64 / ZOOM_HEADER;
-    let mut header = Vec::with_capacity(chromosomes as usize);
+    let zooms = zoom_headers.len() / to_usize(ZOOM_HEADER);
+    let mut header = Vec::with_capacity(to_usize(chromosomes));
     header.extend_from_slice(&MAGIC.to_le_bytes());
     header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&(zooms as u16).to_le_bytes());
+    header.extend_from_slice(&to_u16(zooms).to_le_bytes());
     for offset in [chromosomes, data, index] {
         header.extend_from_slice(&offset.to_le_bytes());
     }
     header.extend_from_slice(&[0; 12]); // no fields, no autoSql
     header.extend_from_slice(&(HEADER + zoom_headers.len() as u64).to_le_bytes());
-    header.extend_from_slice(&(blocks.largest as u32).to_le_bytes());
+    header.extend_from_slice(&to_u32(blocks.largest).to_le_bytes());
     header.extend_from_slice(&[0; 8]);
     header.extend_from_slice(&zoom_headers);
     header.extend_from_slice(&whole.total());
@@ -121,16 +122,17 @@ impl Blocks {
 
     fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {
         let (Some(first), Some(last)) = (self.open.first(), self.open.last()) else { return Ok(()) };
-        let (contig, start, end) = (first.contig, first.position, last.position + 1);
+        let (contig, start, end) =
+            (first.contig, first.position.zero_based(), last.position.zero_based() + 1);
         let mut block = Vec::with_capacity(24 + 8 * self.open.len());
         for word in [contig, start, end, 0, 1] {
             block.extend_from_slice(&word.to_le_bytes());
         }
         // Items of a start and a value each.
         block.extend_from_slice(&[2, 0]);
-        block.extend_from_slice(&(self.open.len() as u16).to_le_bytes());
+        block.extend_from_slice(&to_u16(self.open.len()).to_le_bytes());
         for place in &self.open {
-            block.extend_from_slice(&place.position.to_le_bytes());
+            block.extend_from_slice(&place.position.zero_based().to_le_bytes());
             block.extend_from_slice(&place.value.to_le_bytes());
         }
         self.largest = self.largest.max(block.len());

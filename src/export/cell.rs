@@ -7,6 +7,8 @@ use std::io::Write;
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Float32Type, Int32Type};
 
+use crate::narrow::to_index;
+
 /// A column, ready to be written value by value.
 pub(super) enum Cells<'a> {
     Text(&'a StringArray),
@@ -40,7 +42,7 @@ impl<'a> Cells<'a> {
     pub(super) fn text(&self, row: usize) -> &'a str {
         match self {
             Self::Text(values) => values.value(row),
-            Self::Name(keys, values) => values.value(keys.value(row) as usize),
+            Self::Name(keys, values) => values.value(to_index(keys.value(row))),
             Self::Integer(_) | Self::Score(_) | Self::Embedding(_) => "",
         }
     }

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 
 use noodles::bgzf;
-use noodles::core::Position;
 use noodles::csi::binning_index::index::Header;
 use noodles::csi::binning_index::index::header::ReferenceSequenceNames;
 use noodles::csi::binning_index::index::reference_sequence::bin::Chunk;
 use noodles::csi::binning_index::index::reference_sequence::index::BinnedIndex;
 use noodles::csi::binning_index::{Indexer, index::header::Builder};
 use noodles::{csi, tabix};
-use vestore_schema::Assembly;
+use vestore_schema::{Assembly, Position};
 
 use super::vcf::LineSink;
 
@@ -93,15 +92,16 @@ impl<W: Write> LineSink for Indexed<W> {
         self.writer.write_all(text)
     }
 
-    fn line(&mut self, line: &[u8], contig: &str, position: u32, length: u32) -> io::Result<()> {
+    fn line(&mut self, line: &[u8], contig: &str, position: Position, length: u32) -> io::Result<()> {
         let from = self.writer.virtual_position();
         self.writer.write_all(line)?;
         let chunk = Chunk::new(from, self.writer.virtual_position());
-        let place = |position: u32| {
-            Position::try_from(position as usize)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let place = |one_based: u64| {
+            let one_based = usize::try_from(one_based).map_err(io::Error::other)?;
+            noodles::core::Position::try_from(one_based).map_err(io::Error::other)
         };
-        let (start, end) = (place(position)?, place(position + length.max(1) - 1)?);
+        let start = position.one_based();
+        let (start, end) = (place(start)?, place(start + u64::from(length.max(1)) - 1)?);
         match &mut self.index {
             Index::Tbi(indexer) => indexer.add_record(contig, start, end, chunk),
             Index::Csi { indexer, names, .. } => {

@@ -5,10 +5,11 @@ use std::io::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float32Type;
-use vestore_schema::{Assembly, Track};
+use vestore_schema::{Assembly, Position, Track};
 
 use super::ExportError;
 use super::cell::{visible, write_score};
+use crate::narrow::to_score;
 use crate::query::AnswerRows;
 use crate::store::StoreError;
 
@@ -40,8 +41,7 @@ impl PositionValue {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) contig: u32,
-    /// 0-based.
-    pub(super) position: u32,
+    pub(super) position: Position,
     pub(super) value: f32,
 }
 
@@ -53,8 +53,8 @@ pub(super) fn each(
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     mut take: impl FnMut(Place) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
-    let mut open: Option<(u32, u32, Gathered)> = None;
-    let mut give = |open: Option<(u32, u32, Gathered)>| match open {
+    let mut open: Option<(u32, Position, Gathered)> = None;
+    let mut give = |open: Option<(u32, Position, Gathered)>| match open {
         Some((contig, position, gathered)) => take(Place { contig, position, value: gathered.value(value) }),
         None => Ok(()),
     };
@@ -66,7 +66,7 @@ pub(super) fn each(
         let scores = batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>();
         for row in (0..batch.num_rows()).filter(|row| scores.is_valid(*row)) {
             let Some(contig) = index.get(rows.contig(row)).copied() else { continue };
-            let (position, score) = (rows.keys.position(row) - 1, scores.value(row));
+            let (position, score) = (rows.keys.position(row), scores.value(row));
             match &mut open {
                 Some((of, at, gathered)) if (*of, *at) == (contig, position) => gathered.add(score),
                 other => give(other.replace((contig, position, Gathered::new(score))))?,
@@ -98,7 +98,7 @@ impl Gathered {
     fn value(&self, value: PositionValue) -> f32 {
         match value {
             PositionValue::Extreme => self.extreme,
-            PositionValue::Mean => (self.sum / f64::from(self.count)) as f32,
+            PositionValue::Mean => to_score(self.sum / f64::from(self.count)),
         }
     }
 }
@@ -122,7 +122,8 @@ pub(super) fn write_bedgraph(
     each(assembly, value, rows, |place| {
         line.clear();
         let name = visible(&assembly.contig(place.contig).name);
-        write!(line, "{name}\t{}\t{}\t", place.position, place.position + 1)?;
+        let start = place.position.zero_based();
+        write!(line, "{name}\t{start}\t{}\t", start + 1)?;
         write_score(place.value, &mut line);
         line.push(b'\n');
         Ok(out.write_all(&line)?)

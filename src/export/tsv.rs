@@ -4,6 +4,7 @@ use std::io::Write;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use vestore_schema::Position;
 
 use super::ExportError;
 use super::cell::{Cells, visible};
@@ -48,7 +49,8 @@ pub(super) fn write_marked(
         for row in 0..batch.num_rows() {
             line.clear();
             append(&columns, row, &mut line);
-            out.line(&line, &visible(contigs.text(row)), positions.value(row).cast_unsigned(), 1)?;
+            let position = Position::from_column(positions.value(row));
+            out.line(&line, &visible(contigs.text(row)), position, 1)?;
         }
     }
     Ok(())

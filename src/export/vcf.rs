@@ -3,17 +3,18 @@
 use std::io::Write;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{Assembly, Track};
+use vestore_schema::{Assembly, Position, Track};
 
 use super::ExportError;
 use super::cell::{Cells, visible};
 use super::info::{self, InfoField};
+use crate::narrow::to_u32;
 use crate::store::StoreError;
 
 /// Columns of a wide answer before the scores.
 const KEYS: usize = 4;
 
-/// Writes `rows`, which are wide, line by line; `record` gets each line with its contig and 1-based
+/// Writes `rows`, which are wide, line by line; `record` gets each line with its contig and
 /// position.
 pub(super) fn write(
     assembly: &Assembly,
@@ -63,8 +64,9 @@ pub(super) fn write(
             }
             line.push(b'\n');
             let Cells::Integer(positions) = &columns[1] else { continue };
-            let length = columns[2].text(row).len() as u32;
-            out.line(&line, &visible(columns[0].text(row)), positions.value(row).cast_unsigned(), length)?;
+            let length = to_u32(columns[2].text(row).len());
+            let position = Position::from_column(positions.value(row));
+            out.line(&line, &visible(columns[0].text(row)), position, length)?;
         }
     }
     Ok(())
@@ -74,8 +76,8 @@ pub(super) fn write(
 pub(super) trait LineSink {
     /// Takes lines before the first record.
     fn header(&mut self, text: &[u8]) -> std::io::Result<()>;
-    /// Takes one line with its end: a record of `length` bases from the 1-based `position` of `contig` on.
-    fn line(&mut self, line: &[u8], contig: &str, position: u32, length: u32) -> std::io::Result<()>;
+    /// Takes one line with its end: a record of `length` bases from `position` of `contig` on.
+    fn line(&mut self, line: &[u8], contig: &str, position: Position, length: u32) -> std::io::Result<()>;
 }
 
 /// Lines as they are.
@@ -86,7 +88,7 @@ impl<W: Write> LineSink for Plain<'_, W> {
         self.0.write_all(text)
     }
 
-    fn line(&mut self, line: &[u8], _: &str, _: u32, _: u32) -> std::io::Result<()> {
+    fn line(&mut self, line: &[u8], _: &str, _: Position, _: u32) -> std::io::Result<()> {
         self.0.write_all(line)
     }
 }

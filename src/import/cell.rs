@@ -7,7 +7,7 @@ use crate::variants::InputError;
 
 /// A 1-based position: a whole number, also one written as a float (`6.0`, `1e+05`), as programs do that keep numbers
 /// beside missing ones.
-pub(super) fn position(text: &[u8]) -> Option<u64> {
+pub(super) fn one_based(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.len() <= 18 && text.iter().all(u8::is_ascii_digit);
     if digits {
         return Some(text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')));
@@ -19,6 +19,7 @@ pub(super) fn position(text: &[u8]) -> Option<u64> {
 }
 
 /// A float that is a whole number from 0 which a float holds exactly.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below 2⁵³")]
 pub(super) fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64)
@@ -50,11 +51,11 @@ mod tests {
         for (text, expected) in
             [("6", Some(6)), ("6.0", Some(6)), ("1e+05", Some(100_000)), ("0", Some(0)), ("043", Some(43))]
         {
-            assert_eq!(position(text.as_bytes()), expected, "{text}");
+            assert_eq!(one_based(text.as_bytes()), expected, "{text}");
         }
         for wrong in ["", "6.5", "-6", "+6", "x", "inf", "NaN", "1e300", ".", "6,000", "99999999999999999999"]
         {
-            assert_eq!(position(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(one_based(wrong.as_bytes()), None, "{wrong}");
         }
     }
 }

@@ -7,6 +7,7 @@ use vestore_schema::{Assembly, Status, Variant};
 
 use super::ImportError;
 use super::rows::Normalizer;
+use crate::narrow::{to_score, to_u32};
 use crate::store::{RowKeys, ScoreRow, StoreError, round};
 
 /// Which of several scores of one variant counts.
@@ -61,7 +62,7 @@ pub(super) fn distinct(
     while from < rows {
         let end = (from + 1..rows).find(|row| !keys.same_variant(from, *row)).unwrap_or(rows);
         let first = (from..end).find(|row| scored(*row)).unwrap_or(from);
-        kept.push(first as u32);
+        kept.push(to_u32(first));
         for row in (from..end).filter(|row| *row != first) {
             if statuses.value(row) == statuses.value(first) && values(row) == values(first) {
                 normalizer.report.duplicates += 1;
@@ -138,7 +139,7 @@ impl Group {
     /// The row that counts.
     pub(super) fn finish(mut self, duplicates: Duplicates) -> ScoreRow {
         if self.conflicting && duplicates == Duplicates::Mean {
-            let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| (sum / f64::from(count)) as f32);
+            let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| to_score(sum / f64::from(count)));
             self.row.values = self.sums.iter().map(mean).collect();
         }
         self.row
@@ -148,7 +149,7 @@ impl Group {
 /// A variant for messages.
 pub(super) fn variant_name(variant: &Variant, assembly: &Assembly) -> String {
     let Variant { position, reference, alternate, .. } = variant;
-    format!("{}-{}-{reference}-{alternate}", assembly.contig(variant.contig).name, position + 1)
+    format!("{}-{}-{reference}-{alternate}", assembly.contig(variant.contig).name, position.one_based())
 }
 
 /// Scores for messages.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::ImportError;
-use super::cell::{position, text_cell};
+use super::cell::{one_based, text_cell};
 use super::info::{InfoColumn, InfoValues};
 use super::keys::KeyColumns;
 use super::records::{Cells, Record, Records, malformed};
@@ -20,8 +20,8 @@ pub struct LabelledRow {
     pub line: u64,
     /// Name of the contig as it stands.
     pub contig: String,
-    /// 1-based.
-    pub position: u64,
+    /// As VCF counts.
+    pub one_based: u64,
     /// Reference allele as it stands.
     pub reference: String,
     /// Alternate allele as it stands.
@@ -148,7 +148,7 @@ fn expand(
     check_alleles(path, line, keys[2], keys[3])?;
     let text = |bytes| text_cell(path, line, bytes).map(str::to_owned);
     let (contig, reference, alternates) = (text(keys[0])?, text(keys[2])?, text(keys[3])?);
-    let position = position(keys[1].trim_ascii()).ok_or_else(|| {
+    let one_based = one_based(keys[1].trim_ascii()).ok_or_else(|| {
         malformed(path, line, "position", keys[1], "is not a position; expected a whole number from 1")
     })?;
     let of = alternates.split(',').count();
@@ -161,7 +161,7 @@ fn expand(
         rows.push_back(LabelledRow {
             line,
             contig: contig.clone(),
-            position,
+            one_based,
             reference: reference.clone(),
             alternate: alternate.to_owned(),
             of,
@@ -199,7 +199,7 @@ mod tests {
             shared,
             line,
             contig: "17".to_owned(),
-            position: 5,
+            one_based: 5,
             reference: "A".to_owned(),
             alternate: alternate.to_owned(),
             values: values.iter().map(|text| (*text).to_owned()).collect(),

@@ -2,8 +2,10 @@
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use vestore_schema::Position;
 
 use super::ImportError;
+use crate::narrow::to_u32;
 use crate::store::{RowKeys, StoreError};
 
 /// How many bases a row may stand behind its place: alternates in any order at one position, and indels that
@@ -15,7 +17,7 @@ const MOST_HELD: usize = 1 << 18;
 /// And the most bytes of their alleles.
 pub(super) const MOST_HELD_BYTES: usize = 64 << 20;
 
-type Key<'a> = (i32, &'a str, &'a str);
+type Key<'a> = (Position, &'a str, &'a str);
 
 /// The rows of one contig, of which the last are held back until nothing can come before them.
 pub(super) struct Ordered {
@@ -24,7 +26,7 @@ pub(super) struct Ordered {
     /// The most bytes of alleles that are held back.
     most_bytes: usize,
     /// The last row given.
-    last: Option<(i32, String, String)>,
+    last: Option<(Position, String, String)>,
 }
 
 impl Ordered {
@@ -50,7 +52,7 @@ impl Ordered {
             }
         }
         self.check(&batch)?;
-        let positions = RowKeys::of(&batch).positions();
+        let positions = RowKeys::of(&batch).one_based();
         let settled = positions[positions.len() - 1].saturating_sub(SLACK);
         let end = positions.partition_point(|position| *position < settled);
         if end > 0 {
@@ -94,13 +96,13 @@ fn key(batch: &RecordBatch, row: usize) -> Key<'_> {
 
 fn variant_key<'a>(keys: &RowKeys<'a>, row: usize) -> Key<'a> {
     let (reference, alternate) = keys.alleles(row);
-    (keys.positions()[row], reference, alternate)
+    (keys.position(row), reference, alternate)
 }
 
 /// Both in one order; rows of the same variant stay in theirs.
 fn merge(first: &RecordBatch, second: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let whole = concat_batches(&first.schema(), [first, second])?;
-    let mut order: Vec<u32> = (0..whole.num_rows() as u32).collect();
+    let mut order: Vec<u32> = (0..to_u32(whole.num_rows())).collect();
     let keys = RowKeys::of(&whole);
     order.sort_by(|a, b| variant_key(&keys, *a as usize).cmp(&variant_key(&keys, *b as usize)));
     Ok(take_record_batch(&whole, &UInt32Array::from(order))?)

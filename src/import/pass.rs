@@ -87,10 +87,11 @@ const LINE_VALUES: usize = 2;
 /// last, so that rows of equal scores stand side by side.
 fn sorted_values(row: &ScoreRow, line: u64, duplicates: Duplicates) -> Vec<f32> {
     let scores = row.values.iter().map(|value| value.unwrap_or(f32::NAN));
-    let line = [(line >> 32) as u32, line as u32].map(f32::from_bits);
+    let bytes = line.to_be_bytes();
+    let line = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_be_bytes(*word));
     match duplicates {
         Duplicates::Mean => scores.chain(line).collect(),
-        Duplicates::First | Duplicates::Fail => line.into_iter().chain(scores).collect(),
+        Duplicates::First | Duplicates::Fail => line.chain(scores).collect(),
     }
 }
 
@@ -144,7 +145,7 @@ fn make(
             SortedBlocks::read(&mut blocks, assembly, &mut contigs, &mut normalizer, sort, progress)?;
         blocks = Blocks::Sorted(Box::new(sorted));
     }
-    // The contig in hand and the highest position on it so far.
+    // The contig in hand and the highest 1-based position on it so far.
     let mut highest = (u32::MAX, 0);
     let mut ordered: Option<Ordered> = None;
     let mut left: HashSet<u32> = HashSet::new();
@@ -185,11 +186,11 @@ fn make(
                 highest = (contig, 0);
             }
             let length = u64::from(assembly.contig(contig).length);
-            for position in block.positions[range.clone()].iter().filter(|position| **position <= length) {
-                if position + FAR < highest.1 {
+            for one_based in block.one_based[range.clone()].iter().filter(|one_based| **one_based <= length) {
+                if one_based + FAR < highest.1 {
                     return Err(ImportError::Unsorted);
                 }
-                highest.1 = highest.1.max(*position);
+                highest.1 = highest.1.max(*one_based);
             }
             let batch = normalizer.batch(&block, range, contig)?;
             let ordered = ordered.get_or_insert_with(|| Ordered::new(contig, MOST_HELD_BYTES));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, RecordBatch, StringArray};
-use vestore_schema::{Assembly, Region, Status, Track, Variant, scores_schema};
+use vestore_schema::{Assembly, Position, Region, Status, Track, Variant, scores_schema};
 
 use super::distinct::{Duplicates, score_names, variant_name};
 use super::{Block, ImportError, ImportOptions};
@@ -80,7 +80,7 @@ impl<'a> Normalizer<'a> {
             path: &self.path,
             line,
             contig: &self.assembly.contig(variant.contig).name,
-            position: u64::from(variant.position) + 1,
+            one_based: variant.position.one_based(),
             reference: &variant.reference,
             alternate: &variant.alternate,
         };
@@ -99,7 +99,7 @@ impl<'a> Normalizer<'a> {
                 path: &self.path,
                 line: block.lines[row],
                 contig,
-                position: block.positions[row],
+                one_based: block.one_based[row],
                 reference: block.references.value(row),
                 alternate: block.alternates.value(row),
             };
@@ -137,41 +137,48 @@ impl<'a> Normalizer<'a> {
         let Some(length) = self.reference.length(contig).filter(|_| complete && finite) else {
             return Ok(false);
         };
-        let mut previous = (0, b'0', b'0');
+        let mut previous = (None, b'0', b'0');
         for row in range {
             let (&[old], &[new]) =
                 (block.references.value(row).as_bytes(), block.alternates.value(row).as_bytes())
             else {
                 return Ok(false);
             };
-            let position = block.positions[row];
-            let key = (position, old, new);
+            let position = Position::from_one_based(block.one_based[row]);
+            let Some(position) = position.filter(|position| position.zero_based() < length) else {
+                return Ok(false);
+            };
+            let key = (Some(position), old, new);
             let bases = matches!(old, b'A' | b'C' | b'G' | b'T') && matches!(new, b'A' | b'C' | b'G' | b'T');
-            if !bases || old == new || position == 0 || position > u64::from(length) || key <= previous {
+            if !bases || old == new || key <= previous {
                 return Ok(false);
             }
             previous = key;
-            if self.base(contig, (position - 1) as u32, length)? != old {
+            if self.base(contig, position, length)? != old {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// The base of the reference at a 0-based position.
-    fn base(&mut self, contig: u32, position: u32, length: u32) -> Result<u8, ImportError> {
+    /// The base of the reference at a position.
+    fn base(&mut self, contig: u32, position: Position, length: u32) -> Result<u8, ImportError> {
         if self.stretch.contig != contig || !self.stretch.contains(position) {
-            self.stretch =
-                Region { contig, start: position, end: length.min(position.saturating_add(STRETCH)) };
+            let start = position.zero_based();
+            self.stretch = Region { contig, start, end: length.min(start.saturating_add(STRETCH)) };
             self.reference.fetch_into(self.stretch, &mut self.bases)?;
         }
-        Ok(self.bases[(position - self.stretch.start) as usize])
+        Ok(self.bases[(position.zero_based() - self.stretch.start) as usize])
     }
 
     /// A batch that shares the arrays of the block.
     fn plain(&self, block: &Block, range: &Range<usize>) -> Result<RecordBatch, StoreError> {
         let rows = range.len();
-        let positions = block.positions[range.clone()].iter().map(|position| *position as i32);
+        let position = |one_based: &u64| {
+            let position = Position::from_one_based(*one_based);
+            position.expect("every row lies on its contig; this is a bug").to_column()
+        };
+        let positions = block.one_based[range.clone()].iter().map(position);
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(Int32Array::from_iter_values(positions)),
             Arc::new(block.references.slice(range.start, rows)),
@@ -201,25 +208,25 @@ impl<'a> Normalizer<'a> {
         let mut rows = Vec::with_capacity(range.len());
         let mut bases = Vec::new();
         for row in range {
-            let (position, reference, alternate) =
-                (block.positions[row], block.references.value(row), block.alternates.value(row));
-            let allele = Allele { contig, position, reference, alternate };
+            let (one_based, reference, alternate) =
+                (block.one_based[row], block.references.value(row), block.alternates.value(row));
+            let allele = Allele { contig, one_based, reference, alternate };
             let listed = Listed {
                 path: &self.path,
                 line: block.lines[row],
                 contig: &self.assembly.contig(contig).name,
-                position,
+                one_based,
                 reference,
                 alternate,
             };
-            let compared = compare_reference(contig, position, reference, &mut self.reference, &mut bases)?;
+            let compared = compare_reference(contig, one_based, reference, &mut self.reference, &mut bases)?;
             // A record of several alternates is one.
             let is_next = std::mem::replace(&mut self.compared, block.lines[row]) != block.lines[row];
             match compared {
                 Some(comparison) if is_next => {
-                    self.check.count(comparison, block.lines[row], listed.contig, position, reference)?;
+                    self.check.count(comparison, block.lines[row], listed.contig, one_based, reference)?;
                 }
-                None if is_next => self.check.beyond(position),
+                None if is_next => self.check.beyond(one_based),
                 _ => {}
             }
             let (variant, status) = match normalize(allele, &mut self.reference)? {

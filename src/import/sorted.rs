@@ -1,7 +1,7 @@
 //! The rows of a file in the order of the reference, so that each block of it is read about once.
 
 use arrow::array::{Array, Float32Builder, StringBuilder};
-use vestore_schema::Assembly;
+use vestore_schema::{Assembly, Position};
 
 use super::records::CHUNK;
 use super::rows::Normalizer;
@@ -42,22 +42,22 @@ impl SortedBlocks {
                     normalizer.reject_unknown(name, &block, range)?;
                     continue;
                 };
-                let length = u64::from(assembly.contig(contig).length);
+                let length = assembly.contig(contig).length;
                 for row in range {
-                    let position = block.positions[row];
-                    if !(1..=length).contains(&position) {
+                    let position = Position::from_one_based(block.one_based[row]);
+                    let Some(position) = position.filter(|position| position.zero_based() < length) else {
                         normalizer.report.records += 1;
                         normalizer.rows(&block, row..row + 1, contig)?;
                         continue;
-                    }
+                    };
                     for (value, column) in values.iter_mut().zip(&block.values) {
                         *value = if column.is_valid(row) { column.value(row) } else { f32::NAN };
                     }
                     let alleles = (block.references.value(row), block.alternates.value(row));
-                    sort.push_raw(contig, position as u32, alleles, block.lines[row], &values)?;
+                    sort.push_raw(contig, position, alleles, block.lines[row], &values)?;
                 }
             }
-            read += block.positions.len() as u64;
+            read += block.one_based.len() as u64;
             progress(read);
         }
         let names = assembly.contigs.iter().map(|contig| contig.name.clone()).collect();
@@ -66,18 +66,18 @@ impl SortedBlocks {
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
         let mut contigs: Vec<(String, usize)> = Vec::new();
-        let (mut lines, mut positions, mut last) = (Vec::with_capacity(ROWS), Vec::with_capacity(ROWS), None);
+        let (mut lines, mut one_based, mut last) = (Vec::with_capacity(ROWS), Vec::with_capacity(ROWS), None);
         let (mut references, mut alternates) = (StringBuilder::new(), StringBuilder::new());
         let mut values: Vec<Float32Builder> = (0..self.columns).map(|_| Float32Builder::new()).collect();
         let mut bytes = 0;
-        while positions.len() < ROWS && bytes < CHUNK {
+        while one_based.len() < ROWS && bytes < CHUNK {
             let taken = self.rows.take_row(|row| {
                 let contig = row.contig();
                 if last != Some(contig) {
                     contigs.push((self.names[contig as usize].clone(), 0));
                     last = Some(contig);
                 }
-                positions.push(u64::from(row.position()));
+                one_based.push(row.position().one_based());
                 let alleles = [row.reference_text(), row.alternate_text()];
                 bytes += alleles[0].len() + alleles[1].len();
                 references.append_value(&alleles[0]);
@@ -97,10 +97,10 @@ impl SortedBlocks {
         }
         let values = values.iter_mut().map(Float32Builder::finish).collect();
         let (references, alternates) = (references.finish(), alternates.finish());
-        Ok((!positions.is_empty()).then_some(Block {
+        Ok((!one_based.is_empty()).then_some(Block {
             contigs,
             lines,
-            positions,
+            one_based,
             references,
             alternates,
             values,

@@ -3,18 +3,21 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt64Type};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::cell::{position, score, whole};
+use super::cell::{one_based, score, whole};
 use super::keys::KeyColumns;
 use super::pages::Pages;
 use super::start::{column_place, is_index};
 use super::{Block, ImportError, Source};
+use crate::narrow::{to_index, to_u32};
 use crate::query::guarded;
 use crate::reference::printable;
 use crate::variants::too_many_alleles;
@@ -129,7 +132,7 @@ impl ParquetBlocks {
         let lines: Vec<u64> = (self.rows + 1..=self.rows + batch.num_rows() as u64).collect();
         self.rows += batch.num_rows() as u64;
         let contigs = self.text(&batch, &self.keys[0], &lines)?;
-        let positions = self.positions(&batch, &lines)?;
+        let one_based = self.one_based(&batch, &lines)?;
         let references = self.text(&batch, &self.keys[2], &lines)?;
         let alternates = self.column(&batch, &self.keys[3])?;
         let mut values = Vec::with_capacity(self.columns.len());
@@ -145,7 +148,7 @@ impl ParquetBlocks {
                 values.push(self.scores(&column, from, &lines)?);
             }
             let contigs = runs(&contigs);
-            return Ok(Some(Block { contigs, lines, positions, references, alternates, values }));
+            return Ok(Some(Block { contigs, lines, one_based, references, alternates, values }));
         };
         // A row for each alternate of the lists.
         let counts: Vec<usize> = (0..lines.len()).map(|row| lists.length(row)).collect();
@@ -153,7 +156,7 @@ impl ParquetBlocks {
             return Err(self.wrong(lines[row], &self.keys[3], "[]", "is missing"));
         }
         let from: Vec<u32> =
-            (0..lines.len()).flat_map(|row| std::iter::repeat_n(row as u32, counts[row])).collect();
+            (0..lines.len()).flat_map(|row| std::iter::repeat_n(to_u32(row), counts[row])).collect();
         let lines_of: Vec<u64> = from.iter().map(|row| lines[*row as usize]).collect();
         let rows = UInt32Array::from(from.clone());
         let repeated = |array: &dyn Array| {
@@ -179,7 +182,7 @@ impl ParquetBlocks {
             self.texts(&self.each(&lists, &self.keys[3], &lines, &counts)?, &self.keys[3], &lines_of)?;
         Ok(Some(Block {
             contigs: runs(repeated(&contigs)?.as_string()),
-            positions: from.iter().map(|row| positions[*row as usize]).collect(),
+            one_based: from.iter().map(|row| one_based[*row as usize]).collect(),
             references: repeated(&references)?.as_string().clone(),
             lines: lines_of,
             alternates,
@@ -215,8 +218,8 @@ impl ParquetBlocks {
         }
     }
 
-    /// The positions, none of them rounded.
-    fn positions(&self, batch: &RecordBatch, lines: &[u64]) -> Result<Vec<u64>, ImportError> {
+    /// The 1-based positions, none of them rounded.
+    fn one_based(&self, batch: &RecordBatch, lines: &[u64]) -> Result<Vec<u64>, ImportError> {
         let name = &self.keys[1];
         let column = self.column(batch, name)?;
         let kind = column.data_type().clone();
@@ -228,7 +231,7 @@ impl ParquetBlocks {
         } else if kind.is_string() {
             let texts = as_kind(&DataType::Utf8)?;
             let texts = texts.as_string::<i32>();
-            texts.iter().map(|text| position(text?.trim().as_bytes())).collect()
+            texts.iter().map(|text| one_based(text?.trim().as_bytes())).collect()
         } else if kind.is_floating() || is_decimal(&kind) {
             let numbers = as_kind(&DataType::Float64)?;
             numbers.as_primitive::<Float64Type>().iter().map(|number| whole(number?)).collect()
@@ -292,8 +295,8 @@ impl ParquetBlocks {
             let problem = format!("values for {} alternate alleles; expected one for each", counts[row]);
             return Err(self.wrong(lines[row], name, &lists.length(row).to_string(), &problem));
         }
-        let place = |row: usize, at: usize| (!lists.is_null(row)).then(|| (lists.start(row) + at) as u32);
-        let indices: UInt32Array =
+        let place = |row: usize, at: usize| (!lists.is_null(row)).then(|| (lists.start(row) + at) as u64);
+        let indices: UInt64Array =
             (0..counts.len()).flat_map(|row| (0..counts[row]).map(move |at| place(row, at))).collect();
         take(&lists.values(), &indices, None)
             .map_err(|source| ImportError::Arrow { path: self.path.clone(), source })
@@ -339,16 +342,16 @@ impl<'a> Lists<'a> {
     fn length(&self, row: usize) -> usize {
         match self {
             _ if self.is_null(row) => 0,
-            Self::Small(lists) => lists.value_length(row) as usize,
-            Self::Large(lists) => lists.value_length(row) as usize,
-            Self::Fixed(lists) => lists.value_length() as usize,
+            Self::Small(lists) => to_index(lists.value_length(row)),
+            Self::Large(lists) => to_index(lists.value_length(row)),
+            Self::Fixed(lists) => to_index(lists.value_length()),
         }
     }
 
     fn start(&self, row: usize) -> usize {
         match self {
-            Self::Small(lists) => lists.value_offsets()[row] as usize,
-            Self::Large(lists) => lists.value_offsets()[row] as usize,
+            Self::Small(lists) => to_index(lists.value_offsets()[row]),
+            Self::Large(lists) => to_index(lists.value_offsets()[row]),
             Self::Fixed(lists) => lists.value_offset_at(row),
         }
     }
@@ -434,7 +437,7 @@ mod tests {
                 for row in 0..block.lines.len() {
                     rows.push((
                         block.lines[row],
-                        block.positions[row],
+                        block.one_based[row],
                         block.references.value(row).to_owned(),
                         block.alternates.value(row).to_owned(),
                         block.values[0].value(row),

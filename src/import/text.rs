@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Float32Builder, StringBuilder};
 use memchr::{memchr, memchr_iter};
 
-use super::cell::{position, score};
+use super::cell::{one_based, score};
 use super::info::{InfoColumn, InfoValues};
 use super::keys::KeyColumns;
 use super::records::{CHUNK, Cells, Record, Records, malformed};
@@ -219,7 +219,7 @@ struct Rows<'a> {
     columns: &'a [(String, String)],
     contigs: Vec<(String, usize)>,
     lines: Vec<u64>,
-    positions: Vec<u64>,
+    one_based: Vec<u64>,
     references: StringBuilder,
     alternates: StringBuilder,
     values: Vec<Float32Builder>,
@@ -232,7 +232,7 @@ impl<'a> Rows<'a> {
             columns,
             contigs: Vec::new(),
             lines: Vec::new(),
-            positions: Vec::new(),
+            one_based: Vec::new(),
             references: StringBuilder::new(),
             alternates: StringBuilder::new(),
             values: columns.iter().map(|_| Float32Builder::new()).collect(),
@@ -283,10 +283,10 @@ impl<'a> Rows<'a> {
                 _ => return wrong("contig", contig, "is not a contig name"),
             },
         }
-        let Some(position) = position(place) else {
+        let Some(one_based) = one_based(place) else {
             return wrong("position", place, "is not a position; expected a whole number from 1");
         };
-        self.positions.push(position);
+        self.one_based.push(one_based);
         self.lines.push(line);
         for (builder, bytes) in [(&mut self.references, reference), (&mut self.alternates, alternate)] {
             // What is not an allele is rejected when it is normalized.
@@ -318,7 +318,7 @@ impl<'a> Rows<'a> {
         Block {
             contigs: self.contigs,
             lines: self.lines,
-            positions: self.positions,
+            one_based: self.one_based,
             references: self.references.finish(),
             alternates: self.alternates.finish(),
             values: self.values.iter_mut().map(Float32Builder::finish).collect(),
@@ -343,11 +343,11 @@ mod tests {
             TextBlocks::open(&Source::open(&path, folder.path())?, &KeyColumns::default(), &columns)?;
         let mut rows = Vec::new();
         while let Some(block) = blocks.next()? {
-            for row in 0..block.positions.len() {
+            for row in 0..block.one_based.len() {
                 let values = block.values.iter().map(|values| values.value(row)).collect();
                 rows.push((
                     block.lines[row],
-                    block.positions[row],
+                    block.one_based[row],
                     block.alternates.value(row).to_owned(),
                     values,
                 ));

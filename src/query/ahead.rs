@@ -14,6 +14,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 
 use super::scan::BATCH_ROWS;
 use super::source::Source;
+use crate::narrow::{to_index, to_usize};
 
 /// Rows of one part at most: several pages, so that what a part costs at its begin does not count.
 const PART_ROWS: usize = 8 * BATCH_ROWS;
@@ -83,10 +84,9 @@ impl Decoded {
 fn parts(metadata: &ArrowReaderMetadata, mut rest: RowSelection) -> VecDeque<Part> {
     let mut parts = VecDeque::new();
     for (group, of) in metadata.metadata().row_groups().iter().enumerate() {
-        let rows = of.num_rows() as usize;
+        let rows = to_index(of.num_rows());
         let bytes = of.compressed_size().max(1).cast_unsigned();
-        let most = (PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(BATCH_ROWS as u64, PART_ROWS as u64)
-            as usize;
+        let most = to_usize(PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(BATCH_ROWS, PART_ROWS);
         let mut in_group = rest.split_off(rows);
         for start in (0..rows).step_by(most) {
             let selection = in_group.split_off(most.min(rows - start));

@@ -5,6 +5,7 @@ use arrow::datatypes::{Float32Type, Int32Type};
 use vestore_schema::{STATUS_COLUMN, Variant};
 
 use super::{CONTIG_COLUMN, TRACK_COLUMN};
+use crate::narrow::to_index;
 use crate::store::{RowKeys, Store};
 
 /// The rows of a batch of an answer.
@@ -29,7 +30,7 @@ impl<'a> Names<'a> {
     }
 
     fn get(&self, row: usize) -> &'a str {
-        self.values.value(self.keys.value(row) as usize)
+        self.values.value(to_index(self.keys.value(row)))
     }
 }
 

@@ -7,6 +7,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 use thiserror::Error;
 use vestore_schema::{Assembly, STATUS_COLUMN, Status, nearest};
 
+use crate::narrow::to_score;
+
 /// The column of contigs, the first of every answer.
 const CONTIG: usize = 0;
 /// Columns that an error lists of many.
@@ -227,7 +229,7 @@ impl BoundFilter {
     fn bound(&self, column: usize, comparison: Comparison, number: f64) -> Bound<'_> {
         let field = self.schema.field(column);
         let single = *field.data_type() == DataType::Float32;
-        let number = if single { f64::from(number as f32) } else { number };
+        let number = if single { f64::from(to_score(number)) } else { number };
         Bound { column: field.name(), comparison, number }
     }
 }

@@ -11,12 +11,13 @@ use arrow::array::{
 use arrow::compute::{filter_record_batch, interleave};
 use arrow::datatypes::{DataType, Int32Type};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use vestore_schema::Segment;
+use vestore_schema::{Position, Segment};
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
+use crate::narrow::to_usize;
 use crate::store::{RowKeys, StoreError};
 
 /// Rows of one segment that are worth a batch of their own, which costs no copy.
@@ -42,7 +43,8 @@ struct Names {
 
 /// One of `names` as often as a batch of `segment` has rows at most.
 fn repeated(names: &ArrayRef, index: usize, segment: &Segment) -> Result<ArrayRef, StoreError> {
-    let keys = Int32Array::from_value(index as i32, segment.rows.min(BATCH_ROWS as u64) as usize);
+    let key = i32::try_from(index).expect("a catalog has fewer names; this is a bug");
+    let keys = Int32Array::from_value(key, to_usize(segment.rows).min(BATCH_ROWS));
     Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(names))?))
 }
 
@@ -61,8 +63,8 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn position(&self, row: usize) -> u32 {
-        self.batch.column(1).as_primitive::<Int32Type>().value(row).cast_unsigned()
+    fn position(&self, row: usize) -> Position {
+        Position::from_column(self.batch.column(1).as_primitive::<Int32Type>().value(row))
     }
 
     fn alleles(&self, row: usize) -> (&str, &str) {
@@ -121,7 +123,7 @@ impl Cursor {
 
 /// Position and begins of the alleles as a number that orders as they do. Where it is odd, alleles go on beyond
 /// it, and equal places do not mean equal alleles.
-fn place(position: u32, [reference, alternate]: [&[u8]; 2]) -> u64 {
+fn place(position: Position, [reference, alternate]: [&[u8]; 2]) -> u64 {
     let letter = |allele: &[u8], at: usize| allele.get(at).map_or(0, |byte| u64::from(*byte).min(127));
     // What comes after a byte that was made smaller says nothing.
     let begin = |allele: &[u8]| match letter(allele, 0) {
@@ -132,7 +134,7 @@ fn place(position: u32, [reference, alternate]: [&[u8]; 2]) -> u64 {
     // An alternate counts only where the whole reference does; a longer reference comes after its begin.
     let after = if whole(reference) { begin(alternate) } else { (1 << 14) - 1 };
     let open = u64::from(!(whole(reference) && whole(alternate)));
-    u64::from(position) << 32 | begin(reference) << 18 | after << 4 | open
+    u64::from(position.zero_based()) << 32 | begin(reference) << 18 | after << 4 | open
 }
 
 impl<'a> Rows<'a> {
@@ -178,7 +180,7 @@ impl<'a> Rows<'a> {
                 }
                 if let Some((_, segment)) = part.segments.get(self.next_segment) {
                     // Its first row may lie anywhere from its first position on.
-                    length = length.min(cursor.run(|row| cursor.position(row) <= segment.first));
+                    length = length.min(cursor.run(|row| cursor.position(row) < segment.first));
                 }
                 length.min(BATCH_ROWS - count)
             };
@@ -211,7 +213,7 @@ impl<'a> Rows<'a> {
         while let Some((track, segment)) = part.segments.get(self.next_segment) {
             let reached = match self.least() {
                 None => true,
-                Some(least) => segment.first < self.cursors[least].position(self.cursors[least].row),
+                Some(least) => segment.first <= self.cursors[least].position(self.cursors[least].row),
             };
             if !reached {
                 break;
@@ -351,6 +353,8 @@ impl Iterator for Rows<'_> {
 
 #[cfg(test)]
 mod tests {
+    use vestore_schema::Position;
+
     use super::place;
     use crate::fixture::Random;
 
@@ -364,7 +368,7 @@ mod tests {
         let variants: Vec<(u32, Vec<u8>, Vec<u8>)> =
             (0..400).map(|_| (random.below(2) as u32, allele(&mut random), allele(&mut random))).collect();
         let at = |(position, reference, alternate): &(u32, Vec<u8>, Vec<u8>)| {
-            place(*position, [reference, alternate])
+            place(Position::new(*position), [reference, alternate])
         };
         for a in &variants {
             for b in &variants {

@@ -12,6 +12,7 @@ use super::merge::Rows;
 use super::{
     ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema, with_answer_columns,
 };
+use crate::narrow::to_u32;
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What is asked.
@@ -66,13 +67,10 @@ impl QueryPlan {
         let assembly = store.assembly();
         let everything = request.regions.is_empty() && request.variants.is_empty();
         let regions = if everything {
-            (0..assembly.contigs.len() as u32).map(|contig| assembly.whole(contig)).collect()
+            (0..to_u32(assembly.contigs.len())).map(|contig| assembly.whole(contig)).collect()
         } else {
-            let places = request.variants.iter().map(|variant| Region {
-                contig: variant.contig,
-                start: variant.position,
-                end: variant.position + 1,
-            });
+            let places =
+                request.variants.iter().map(|variant| Region::at(variant.contig, variant.position, 1));
             Region::union(request.regions.iter().copied().chain(places).collect())
         };
         store.plan(
@@ -81,7 +79,7 @@ impl QueryPlan {
                 if request.table != Table::Scores && request.tracks.is_empty() && request.models.is_empty() {
                     let mut kept = Vec::new();
                     for track in tracks {
-                        let mut contigs = 0..assembly.contigs.len() as u32;
+                        let mut contigs = 0..to_u32(assembly.contigs.len());
                         let has = contigs.try_fold(false, |has, contig| {
                             Ok::<_, StoreError>(
                                 has || !segments_of(&track.name, contig, 0, u32::MAX)?.is_empty(),
@@ -116,8 +114,11 @@ impl QueryPlan {
                         let may_hold = |segment: &Segment| {
                             // The first range that ends beyond the segment's first row is the only one
                             // that can reach into it before others do.
-                            let next = part.ranges.partition_point(|range| range.end <= segment.first);
-                            part.ranges.get(next).is_some_and(|range| range.start <= segment.last)
+                            let next =
+                                part.ranges.partition_point(|range| range.end <= segment.first.zero_based());
+                            part.ranges
+                                .get(next)
+                                .is_some_and(|range| range.start <= segment.last.zero_based())
                         };
                         let found = segments_of(&track.name, part.contig, start, end)?;
                         part.segments
@@ -239,10 +240,11 @@ impl QueryPlan {
             for part in &mut read.parts {
                 let ranges = &part.ranges;
                 let whole = |segment: &Segment| {
-                    let next = ranges.partition_point(|range| range.end <= segment.first);
-                    ranges
-                        .get(next)
-                        .is_some_and(|range| range.start <= segment.first && segment.last < range.end)
+                    let next = ranges.partition_point(|range| range.end <= segment.first.zero_based());
+                    ranges.get(next).is_some_and(|range| {
+                        range.contains(&segment.first.zero_based())
+                            && range.contains(&segment.last.zero_based())
+                    })
                 };
                 part.segments.retain(|(_, segment)| {
                     let is_whole = whole(segment);
@@ -266,7 +268,9 @@ impl QueryPlan {
     /// Whether a row read from the wanted positions belongs to the answer.
     pub(super) fn wants(&self, variant: &Variant) -> bool {
         let Variant { contig, position, .. } = *variant;
-        let next = self.regions.partition_point(|region| (region.contig, region.end) <= (contig, position));
+        let next = self
+            .regions
+            .partition_point(|region| (region.contig, region.end) <= (contig, position.zero_based()));
         let asked = |region: &Region| region.contig == contig && region.contains(position);
         self.variants.contains(variant) || self.regions.get(next).is_some_and(asked)
     }

@@ -10,13 +10,15 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowS
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use vestore_schema::{BLOCKS_KEY, Format, Segment, Table, row_schema, segment_format};
+use parquet::file::page_index::offset_index::PageLocation;
+use vestore_schema::{BLOCKS_KEY, Format, Position, Segment, Table, row_schema, segment_format};
 
 use super::ANSWER_COLUMNS;
 use super::ahead::{Decoded, guarded};
 use super::filter::Bound;
 use super::shape::{check_index, check_rows};
 use super::source::{Source, damaged};
+use crate::narrow::to_index;
 use crate::store::{Store, StoreError};
 
 /// Rows of one batch.
@@ -99,9 +101,8 @@ impl SegmentReader {
     ) -> Result<SegmentRows, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let mut selection = select(self.metadata.metadata(), |low, high| {
-            // Positions are stored 1-based: 0-based start..end is start < position <= end.
-            let next = ranges.partition_point(|range| range.end < low);
-            ranges.get(next).is_some_and(|range| range.start < high)
+            let next = ranges.partition_point(|range| range.end <= low.zero_based());
+            ranges.get(next).is_some_and(|range| range.start <= high.zero_based())
         })
         .map_err(failed)?;
         for bound in bounds {
@@ -128,11 +129,11 @@ impl SegmentReader {
 }
 
 impl SegmentReader {
-    /// All rows of the pages that can hold a page's range of 1-based positions that is `wanted`, in order,
+    /// All rows of the pages whose least and greatest position are `wanted`, in order,
     /// with the columns at the indices `columns`.
     pub(crate) fn read_pages(
         self,
-        wanted: impl Fn(u32, u32) -> bool,
+        wanted: impl Fn(Position, Position) -> bool,
         columns: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
@@ -221,7 +222,7 @@ fn hand_on(segment: &Segment, batch: RecordBatch) -> Result<RecordBatch, StoreEr
         batch
     };
     let positions = batch.column(0).as_primitive::<Int32Type>().values();
-    let known = segment.first.cast_signed() + 1..=segment.last.cast_signed() + 1;
+    let known = segment.first.to_column()..=segment.last.to_column();
     match positions.iter().find(|position| !known.contains(position)) {
         None => Ok(batch),
         Some(position) => Err(damaged(
@@ -236,9 +237,10 @@ fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
     let positions = batch.column(0).as_primitive::<Int32Type>().values();
     let mut parts = Vec::new();
     for range in ranges.iter().rev() {
-        // Positions are stored 1-based: 0-based start..end is start < position <= end.
-        let from = positions.partition_point(|position| position.cast_unsigned() <= range.start);
-        let to = positions.partition_point(|position| position.cast_unsigned() <= range.end);
+        let before = |bound: u32| {
+            positions.partition_point(|position| Position::from_column(*position).zero_based() < bound)
+        };
+        let (from, to) = (before(range.start), before(range.end));
         if from < to {
             parts.push(batch.slice(from, to - from));
         }
@@ -246,26 +248,36 @@ fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
     parts
 }
 
-/// The rows of the pages whose least and greatest 1-based position are `wanted`.
-fn select(metadata: &ParquetMetaData, wanted: impl Fn(u32, u32) -> bool) -> ParquetResult<RowSelection> {
+/// How many rows of a row group of `rows` are in one of its pages; `None` where the page index says what cannot be.
+fn rows_of_page(pages: &[PageLocation], page: usize, rows: usize) -> Option<usize> {
+    let first = usize::try_from(pages[page].first_row_index).ok()?;
+    let next = pages.get(page + 1).map_or(Some(rows), |next| usize::try_from(next.first_row_index).ok())?;
+    next.checked_sub(first)
+}
+
+/// The rows of the pages whose least and greatest position are `wanted`.
+fn select(
+    metadata: &ParquetMetaData,
+    wanted: impl Fn(Position, Position) -> bool,
+) -> ParquetResult<RowSelection> {
     let missing = || ParquetError::General("it has no page index".to_owned());
     let mut selectors = Vec::new();
     for (number, group) in metadata.row_groups().iter().enumerate() {
-        let rows = group.num_rows() as usize;
+        let rows = to_index(group.num_rows());
         let page_index = metadata.page_index_for_row_group(number);
         let Some(ColumnIndexMetaData::INT32(index)) = page_index.column_index(0) else {
             return Err(missing());
         };
         let pages = page_index.offset_index(0).ok_or_else(missing)?.page_locations();
-        for (page, location) in pages.iter().enumerate() {
-            let first = location.first_row_index as usize;
-            let next = pages.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
-            // Positions are less than 2³¹, signed or not.
-            let may_hold = match (index.min_value(page), index.max_value(page)) {
-                (Some(low), Some(high)) => wanted(low.cast_unsigned(), high.cast_unsigned()),
+        for page in 0..pages.len() {
+            // Nobody has checked the bounds; what is no position says nothing of the page.
+            let bound = |one_based: &i32| Position::from_one_based(u64::try_from(*one_based).ok()?);
+            let bounds = (index.min_value(page).and_then(bound), index.max_value(page).and_then(bound));
+            let may_hold = match bounds {
+                (Some(low), Some(high)) => wanted(low, high),
                 _ => true,
             };
-            let count = next.checked_sub(first).ok_or_else(missing)?;
+            let count = rows_of_page(pages, page, rows).ok_or_else(missing)?;
             selectors.push(if may_hold { RowSelector::select(count) } else { RowSelector::skip(count) });
         }
     }
@@ -283,7 +295,7 @@ fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) ->
     });
     let mut selectors = Vec::new();
     for (number, group) in metadata.row_groups().iter().enumerate() {
-        let rows = group.num_rows() as usize;
+        let rows = to_index(group.num_rows());
         let page_index = metadata.page_index_for_row_group(number);
         let range = |page: usize| match page_index.column_index(column) {
             Some(ColumnIndexMetaData::FLOAT(index)) if index.is_null_page(page) => Some(None),
@@ -302,10 +314,8 @@ fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) ->
             continue;
         }
         let pages = page_index.offset_index(column).ok_or_else(missing)?.page_locations();
-        for (page, location) in pages.iter().enumerate() {
-            let first = location.first_row_index as usize;
-            let next = pages.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
-            let count = next.checked_sub(first).ok_or_else(missing)?;
+        for page in 0..pages.len() {
+            let count = rows_of_page(pages, page, rows).ok_or_else(missing)?;
             let may_hold = match range(page) {
                 Some(Some((low, high))) => bound.can_hold(low, high),
                 Some(None) => false,
@@ -315,4 +325,22 @@ fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) ->
         }
     }
     Ok(RowSelection::from(selectors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_index_that_says_what_cannot_be_is_refused() {
+        let count = |firsts: &[i64], page: usize| {
+            let location =
+                |first: &i64| PageLocation { offset: 0, compressed_page_size: 0, first_row_index: *first };
+            rows_of_page(&firsts.iter().map(location).collect::<Vec<_>>(), page, 10)
+        };
+        assert_eq!([0, 1].map(|page| count(&[0, 4], page)), [Some(4), Some(6)]);
+        assert_eq!([0, 1].map(|page| count(&[-9, -5], page)), [None, None]);
+        assert_eq!(count(&[4, 2], 0), None);
+        assert_eq!(count(&[11], 0), None);
+    }
 }

@@ -55,7 +55,7 @@ pub(super) fn check_index(metadata: &ParquetMetaData) -> Result<(), String> {
         for column in 0..group.num_columns() {
             let pages = index.offset_index(column).map_or(0, |index| index.page_locations().len());
             let bounds = index.column_index(column).map(ColumnIndexMetaData::num_pages);
-            if bounds.is_some_and(|bounds| bounds as usize != pages) {
+            if bounds.is_some_and(|bounds| bounds != pages as u64) {
                 return Err(format!("the two parts of the page index of column {} differ", column + 1));
             }
         }

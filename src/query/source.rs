@@ -12,6 +12,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::Segment;
 
 use super::shape::check_page;
+use crate::narrow::to_usize;
 use crate::store::{Blocks, MediumFile, Store, StoreError};
 
 /// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
@@ -59,7 +60,7 @@ impl Source {
         };
         let size = length - source.tail_start;
         source.tail =
-            source.read(source.tail_start, size as usize).map_err(|error| source.failed(segment, &error))?;
+            source.read(source.tail_start, to_usize(size)).map_err(|error| source.failed(segment, &error))?;
         if crc32fast::hash(&source.tail) != segment.tail.crc32 {
             return Err(damaged(segment, &format!("its last {size} bytes have changed")));
         }
@@ -116,7 +117,7 @@ pub(super) fn damaged(segment: &Segment, reason: &(impl Display + ?Sized)) -> St
     StoreError::Damaged {
         path: segment.path(),
         track: segment.track.clone(),
-        range: format!("{}:{}-{}", segment.contig, segment.first + 1, segment.last + 1),
+        range: format!("{}:{}-{}", segment.contig, segment.first.one_based(), segment.last.one_based()),
         reason: reason.to_string(),
     }
 }
@@ -133,7 +134,7 @@ impl ChunkReader for Source {
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         // Asked for headers only; what follows is read as whole chunks.
         let end = if start < self.tail_start { self.tail_start } else { self.length };
-        let length = end.saturating_sub(start).min(64 << 10) as usize;
+        let length = to_usize(end.saturating_sub(start)).min(64 << 10);
         let bytes = self.get_bytes(start, length)?;
         if start < self.tail_start {
             check_page(&bytes).map_err(ParquetError::General)?;
@@ -145,15 +146,15 @@ impl ChunkReader for Source {
         let end = start.checked_add(length as u64).filter(|end| *end <= self.length);
         let end = end.ok_or_else(|| ParquetError::EOF("it ends before its data do".to_owned()))?;
         if start >= self.tail_start {
-            return Ok(self.tail.slice((start - self.tail_start) as usize..(end - self.tail_start) as usize));
+            return Ok(self.tail.slice(to_usize(start - self.tail_start)..to_usize(end - self.tail_start)));
         }
         let unchecked = || ParquetError::General(format!("bytes {start} to {end} have no checksum"));
         let around = self.blocks.around(&(start..end)).ok_or_else(unchecked)?;
-        let bytes = self.read(around.start, (around.end - around.start) as usize)?;
+        let bytes = self.read(around.start, to_usize(around.end - around.start))?;
         if let Some(at) = self.blocks.find_damage(around.start, &bytes) {
             return Err(ParquetError::General(format!("bytes from {at} on have changed")));
         }
-        let skipped = (start - around.start) as usize;
+        let skipped = to_usize(start - around.start);
         let bytes = bytes.slice(skipped..skipped + length);
         if self.pages.binary_search(&start).is_ok() {
             check_page(&bytes).map_err(ParquetError::General)?;

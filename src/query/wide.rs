@@ -9,6 +9,7 @@ use vestore_schema::{Assembly, STATUS_COLUMN, Track};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::{AnswerRows, TRACKS_KEY};
+use crate::narrow::{to_index, to_u32};
 use crate::store::StoreError;
 
 /// Columns of a wide answer that name the variant.
@@ -104,9 +105,9 @@ impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> WideRows<R> {
         // For each track, the row of each variant.
         let mut rows: Vec<Vec<Option<u32>>> = vec![vec![None; starts.len()]; self.tracks.len()];
         for (variant, start) in starts.iter().enumerate() {
-            let end = starts.get(variant + 1).map_or(batch.num_rows() as u32, |next| *next);
+            let end = starts.get(variant + 1).map_or(to_u32(batch.num_rows()), |next| *next);
             for row in *start..end {
-                if let Some(track) = track_of[named.keys().value(row as usize) as usize] {
+                if let Some(track) = track_of[to_index(named.keys().value(row as usize))] {
                     rows[track][variant] = Some(row);
                 }
             }
@@ -130,7 +131,7 @@ impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> WideRows<R> {
 fn starts(batch: &RecordBatch) -> Vec<u32> {
     let rows = AnswerRows::of(batch);
     let begins = |row: usize| row == 0 || !rows.same_variant(row - 1, row);
-    (0..batch.num_rows()).filter(|row| begins(*row)).map(|row| row as u32).collect()
+    (0..batch.num_rows()).filter(|row| begins(*row)).map(to_u32).collect()
 }
 
 impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> Iterator for WideRows<R> {

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use crate::narrow::to_usize;
+
 /// Bytes of a BGZF block's header, which end with its size.
 const HEADER: usize = 18;
 
@@ -79,13 +81,13 @@ impl Blocks {
     /// When they are no whole blocks, which is a bug.
     pub(super) fn push(&mut self, mut compressed: &[u8]) {
         while !compressed.is_empty() {
-            let size = block_size(compressed).expect("a BGZF block; this is a bug") as usize;
-            let (block, rest) = compressed.split_at(size);
+            let size = block_size(compressed).expect("a BGZF block; this is a bug");
+            let (block, rest) = compressed.split_at(to_usize(size));
             let data = block.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
             if self.size > 0 {
                 self.starts.push(Start { compressed: self.end, data: self.size });
             }
-            self.end += size as u64;
+            self.end += size;
             self.size += u64::from(data);
             compressed = rest;
         }
@@ -179,7 +181,7 @@ impl Blocks {
                 io::Error::new(io::ErrorKind::InvalidData, format!("no BGZF block at byte {}", at.compressed))
             })?;
             let mut data_size = [0; 4];
-            file.seek(SeekFrom::Current((size - HEADER as u64 - 4) as i64))?;
+            file.seek(SeekFrom::Start(at.compressed.saturating_add(size - 4)))?;
             file.read_exact(&mut data_size)?;
             let data_size = u64::from(u32::from_le_bytes(data_size));
             if data_size > 0 && self.starts.last() != Some(&at) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use noodles::bgzf;
 
 use super::bgzf::{Blocks, Start};
+use crate::narrow::to_usize;
 
 /// An open FASTA.
 pub(super) enum Bytes {
@@ -86,7 +87,7 @@ impl Bytes {
                             return Err(io::ErrorKind::UnexpectedEof.into());
                         }
                     }
-                    let from = (offset - current.data) as usize;
+                    let from = to_usize(offset - current.data);
                     let piece = (data.len() - from).min(bytes - filled);
                     wanted[filled..filled + piece].copy_from_slice(&data[from..from + piece]);
                     filled += piece;

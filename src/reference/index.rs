@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::is_contig_name;
 use super::scan::MAX_HEADER;
+use crate::narrow::to_usize;
 use crate::variants::BYTE_ORDER_MARK;
 
 /// One contig's line of the index.
@@ -22,10 +23,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The byte of the base at the 0-based `position`.
-    pub(super) fn byte_of(&self, position: u32) -> u64 {
-        let position = u64::from(position);
-        self.offset + position / self.line_bases * self.line_width + position % self.line_bases
+    /// The byte of the base that comes after `before` others.
+    pub(super) fn byte_of(&self, before: u32) -> u64 {
+        let before = u64::from(before);
+        self.offset + before / self.line_bases * self.line_width + before % self.line_bases
     }
 
     /// One past the byte of the last base.
@@ -85,14 +86,14 @@ pub(super) fn fits<E>(
         };
         if entry.offset > size
             || entry.end() > size
-            || !is_header(&read(end, gap as usize)?, &entry.name, end == 0)
+            || !is_header(&read(end, to_usize(gap))?, &entry.name, end == 0)
         {
             return Ok(false);
         }
         end = entry.end();
     }
     let rest = size - end;
-    Ok(rest <= MAX_HEADER as u64 && read(end, rest as usize)?.iter().all(u8::is_ascii_whitespace))
+    Ok(rest <= MAX_HEADER as u64 && read(end, to_usize(rest))?.iter().all(u8::is_ascii_whitespace))
 }
 
 /// Whether `gap` is the end of a line, blank lines, and the header of `name`.

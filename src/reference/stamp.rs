@@ -43,7 +43,8 @@ impl Stamp {
 
     /// Whether any later change of the file will show in its stamp.
     pub(super) fn is_settled(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed());
         self.changed.max(self.modified) + STEP < now
     }
 }

@@ -55,6 +55,7 @@ fn three(value: f64) -> String {
 }
 
 /// A time in the units that people use for one so long.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time is not negative")]
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match seconds {
@@ -94,6 +95,7 @@ pub(super) fn date(second: u64) -> String {
 }
 
 /// Round numbers for an axis from `low` to `high`, which they enclose: about five, steps of 1, 2 or 5.
+#[expect(clippy::cast_possible_truncation, reason = "a step is at least a 5,000,000th of either end")]
 pub(super) fn ticks(low: f64, high: f64) -> Vec<f64> {
     // Far from 0, numbers that are nearly equal have no round ones between them.
     let (low, high) = (low.max(-1e300), high.min(1e300));
@@ -106,6 +108,7 @@ pub(super) fn ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// The ticks of an axis, all with the decimals that tell them apart.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 8")]
 pub(super) fn tick_labels(ticks: &[f64]) -> Vec<String> {
     let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(1.0, f64::min);
     let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, 8.0) as usize;

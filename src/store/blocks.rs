@@ -6,6 +6,8 @@ use std::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::narrow::to_usize;
+
 /// Bytes of one block: little beside a page, and much beside its checksum.
 const BLOCK: u64 = 16 << 10;
 
@@ -41,9 +43,9 @@ impl Blocks {
 
     /// Looks for a block that is not what it was, in whole blocks from `start` on; gives its first byte.
     pub(crate) fn find_damage(&self, start: u64, bytes: &[u8]) -> Option<u64> {
-        let first = (start / BLOCK) as usize;
+        let first = to_usize(start / BLOCK);
         let damaged = bytes
-            .chunks(BLOCK as usize)
+            .chunks(to_usize(BLOCK))
             .enumerate()
             .find(|(number, block)| self.sums.get(first + number) != Some(&crc32fast::hash(block)));
         damaged.map(|(number, _)| start + number as u64 * BLOCK)
@@ -61,7 +63,7 @@ impl BlocksBuilder {
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = BLOCK - self.done.length % BLOCK;
-            let (now, later) = bytes.split_at(bytes.len().min(room as usize));
+            let (now, later) = bytes.split_at(bytes.len().min(to_usize(room)));
             self.open.update(now);
             self.done.length += now.len() as u64;
             if self.done.length.is_multiple_of(BLOCK) {

@@ -264,6 +264,11 @@ pub(crate) struct CatalogRead<'a> {
 /// Table, track, contig index, 0-based first position, number.
 type SegmentKey<'a> = (&'a str, &'a str, u32, u32, u64);
 
+fn key_of(contig: u32, segment: &Segment) -> SegmentKey<'_> {
+    let first = segment.first.zero_based();
+    (segment.table.as_str(), &segment.track, contig, first, segment.number)
+}
+
 impl CatalogRead<'_> {
     /// The format of the catalog, which this program knows.
     pub(crate) fn format(&self) -> Result<Format, StoreError> {
@@ -342,7 +347,7 @@ impl CatalogRead<'_> {
         for entry in entries {
             let (key, value) = entry.map_err(|error| self.catalog.failed(error))?;
             let segment = self.segment(key.value(), value.value())?;
-            if segment.last >= start {
+            if segment.last.zero_based() >= start {
                 found.push(segment);
             }
         }
@@ -365,8 +370,7 @@ impl CatalogRead<'_> {
     fn segment(&self, key: SegmentKey<'_>, bytes: &[u8]) -> Result<Segment, StoreError> {
         let name = segment_key(key);
         let segment: Segment = self.catalog.decode(&name, bytes)?;
-        let Segment { table, track, first, number, .. } = &segment;
-        if (table.as_str(), track.as_str(), *first, *number) != (key.0, key.1, key.3, key.4) {
+        if key_of(key.2, &segment) != key {
             return Err(self.catalog.broken(&name, "it belongs under another key".to_owned()));
         }
         segment.check(self.assembly()?, key.2).map_err(|error| self.broken(&name, &error))?;
@@ -498,8 +502,7 @@ impl CatalogWrite<'_> {
     pub(crate) fn put_segments(&self, segments: &[(u32, Segment)]) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
         for (contig, segment) in segments {
-            let key =
-                (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
+            let key = key_of(*contig, segment);
             let bytes = encode(&segment_key(key), segment);
             table.insert(key, bytes.as_slice()).map_err(|error| self.catalog.failed(error))?;
         }
@@ -511,8 +514,7 @@ impl CatalogWrite<'_> {
         let mut table = self.transaction.open_table(SEGMENTS).map_err(|error| self.catalog.failed(error))?;
         let mut retired = self.transaction.open_table(RETIRED).map_err(|error| self.catalog.failed(error))?;
         for (contig, segment) in segments {
-            let key =
-                (segment.table.as_str(), segment.track.as_str(), *contig, segment.first, segment.number);
+            let key = key_of(*contig, segment);
             table.remove(key).map_err(|error| self.catalog.failed(error))?;
             retired.insert(segment.path().as_str(), now).map_err(|error| self.catalog.failed(error))?;
         }

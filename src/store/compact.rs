@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Metadata, SchemaRef};
-use vestore_schema::{FORMAT_VERSION, Model, Segment, Table, Track, UNRECORDED_RUN};
+use vestore_schema::{FORMAT_VERSION, Model, Position, Segment, Table, Track, UNRECORDED_RUN};
 
 use super::Writer;
 use super::error::StoreError;
@@ -153,8 +153,8 @@ impl Writer {
     }
 }
 
-/// The runs that may have committed rows of `segments` at 0-based `first..=last`.
-fn runs_within(segments: &[Segment], first: u32, last: u32) -> Vec<u64> {
+/// The runs that may have committed rows of `segments` at `first..=last`.
+fn runs_within(segments: &[Segment], first: Position, last: Position) -> Vec<u64> {
     let mut runs = BTreeSet::new();
     for segment in segments.iter().filter(|segment| segment.first <= last && segment.last >= first) {
         match segment.runs.as_slice() {

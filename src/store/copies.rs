@@ -16,6 +16,7 @@ use super::commit::Writer;
 use super::error::StoreError;
 use super::folders::{self, Folders};
 use super::medium::Access;
+use crate::narrow::to_usize;
 
 /// Folder of all copies.
 const MODELS: &str = "models";
@@ -144,7 +145,7 @@ impl Store {
             }
             let (mut hash, mut piece, mut offset) = (Sha256::new(), vec![0; PIECE], 0);
             while offset < length {
-                let part = &mut piece[..(length - offset).min(PIECE as u64) as usize];
+                let part = &mut piece[..to_usize(length - offset).min(PIECE)];
                 opened.read_at(part, offset)?;
                 hash.update(&*part);
                 offset += part.len() as u64;

@@ -36,6 +36,12 @@ pub enum StoreError {
         /// The place.
         path: PathBuf,
     },
+    /// Two tracks share more variants than their comparison can rank.
+    #[error("the tracks have more than {most} variants in common; compare them region by region")]
+    TooManyPairs {
+        /// Pairs that can be ranked.
+        most: usize,
+    },
     /// Positions of a contig that do not fit into its tables.
     #[error(
         "contig `{contig}` is too long: {length} bases; expected at most {} per contig, so split it in the reference \

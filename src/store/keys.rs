@@ -23,7 +23,9 @@ impl Store {
     ) -> Result<BTreeSet<Variant>, StoreError> {
         let mut found = BTreeSet::new();
         let range = start..end;
-        for segment in segments.iter().filter(|segment| segment.first < end && segment.last >= start) {
+        let reached =
+            |segment: &&Segment| segment.first.zero_based() < end && segment.last.zero_based() >= start;
+        for segment in segments.iter().filter(reached) {
             let reader = SegmentReader::open(self, segment)?;
             for batch in reader.read(std::slice::from_ref(&range), Some(&[0, 1, 2]))? {
                 let batch = batch?;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::StorageBackend;
 
 use super::medium::MediumFile;
+use crate::narrow::to_usize;
 
 /// Memory is kept in blocks of this many bytes, which is what redb reads and writes in.
 const BLOCK: u64 = 4096;
@@ -48,7 +49,7 @@ impl Overlay {
 
     /// Reads from the file below, zeros where it no longer counts.
     fn read_file(&self, kept: u64, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let available = kept.saturating_sub(offset).min(out.len() as u64) as usize;
+        let available = to_usize(kept.saturating_sub(offset)).min(out.len());
         let (below, beyond) = out.split_at_mut(available);
         beyond.fill(0);
         if below.is_empty() { Ok(()) } else { self.file.read_at(below, offset) }
@@ -74,8 +75,8 @@ impl StorageBackend for Overlay {
             let start = number * BLOCK;
             let from = start.max(offset);
             let to = (start + BLOCK).min(end);
-            out[(from - offset) as usize..(to - offset) as usize]
-                .copy_from_slice(&block[(from - start) as usize..(to - start) as usize]);
+            out[to_usize(from - offset)..to_usize(to - offset)]
+                .copy_from_slice(&block[to_usize(from - start)..to_usize(to - start)]);
         }
         Ok(())
     }
@@ -86,7 +87,7 @@ impl StorageBackend for Overlay {
             changes.kept = changes.kept.min(length);
             changes.blocks.split_off(&length.div_ceil(BLOCK));
             if let Some(block) = changes.blocks.get_mut(&(length / BLOCK)) {
-                block[(length % BLOCK) as usize..].fill(0);
+                block[to_usize(length % BLOCK)..].fill(0);
             }
         }
         changes.length = length;
@@ -106,15 +107,15 @@ impl StorageBackend for Overlay {
         for number in offset / BLOCK..end.div_ceil(BLOCK) {
             let start = number * BLOCK;
             if !changes.blocks.contains_key(&number) {
-                let mut block = vec![0; BLOCK as usize];
+                let mut block = vec![0; to_usize(BLOCK)];
                 self.read_file(changes.kept, start, &mut block)?;
                 changes.blocks.insert(number, block);
             }
             let block = changes.blocks.get_mut(&number).expect("just inserted; this is a bug");
             let from = start.max(offset);
             let to = (start + BLOCK).min(end);
-            block[(from - start) as usize..(to - start) as usize]
-                .copy_from_slice(&data[(from - offset) as usize..(to - offset) as usize]);
+            block[to_usize(from - start)..to_usize(to - start)]
+                .copy_from_slice(&data[to_usize(from - offset)..to_usize(to - offset)]);
         }
         Ok(())
     }

@@ -2,13 +2,15 @@
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
-use vestore_schema::{KEY_COLUMNS, LAYER_COLUMN, Variant};
+use vestore_schema::{KEY_COLUMNS, LAYER_COLUMN, Position, Variant};
+
+use crate::narrow::to_index;
 
 /// What the rows of a segment, and of an answer within a contig, are sorted by: position, reference, alternate, and
 /// the layer of an ablation.
 #[derive(Clone, Copy)]
 pub struct RowKeys<'a> {
-    positions: &'a [i32],
+    one_based: &'a [i32],
     references: &'a StringArray,
     alternates: &'a StringArray,
     layers: Option<&'a [i32]>,
@@ -27,23 +29,23 @@ impl<'a> RowKeys<'a> {
         let layers =
             batch.column_by_name(LAYER_COLUMN).and_then(|column| column.as_primitive_opt::<Int32Type>());
         Self {
-            positions: position.as_primitive::<Int32Type>().values(),
+            one_based: position.as_primitive::<Int32Type>().values(),
             references: reference.as_string(),
             alternates: alternate.as_string(),
             layers: layers.map(|layers| &layers.values()[..]),
         }
     }
 
-    /// 1-based positions, ascending.
+    /// The column of the positions: 1-based, ascending.
     #[must_use]
-    pub fn positions(&self) -> &'a [i32] {
-        self.positions
+    pub fn one_based(&self) -> &'a [i32] {
+        self.one_based
     }
 
-    /// The 1-based position of a row.
+    /// The position of a row.
     #[must_use]
-    pub fn position(&self, row: usize) -> u32 {
-        self.positions[row].cast_unsigned()
+    pub fn position(&self, row: usize) -> Position {
+        Position::from_column(self.one_based[row])
     }
 
     /// Reference and alternate of a row.
@@ -57,7 +59,7 @@ impl<'a> RowKeys<'a> {
     pub fn allele_bytes(&self) -> usize {
         let bytes = |alleles: &StringArray| {
             let offsets = alleles.value_offsets();
-            (offsets[alleles.len()] - offsets[0]) as usize
+            to_index(offsets[alleles.len()] - offsets[0])
         };
         bytes(self.references) + bytes(self.alternates)
     }
@@ -70,26 +72,22 @@ impl<'a> RowKeys<'a> {
 
     /// What the rows of a segment are sorted by.
     #[must_use]
-    pub fn key(&self, row: usize) -> (i32, &'a str, &'a str, i32) {
+    pub fn key(&self, row: usize) -> (Position, &'a str, &'a str, u32) {
         let (reference, alternate) = self.alleles(row);
-        (self.positions[row], reference, alternate, self.layers.map_or(0, |layers| layers[row]))
+        (self.position(row), reference, alternate, self.layer(row))
     }
 
     /// Whether two rows are of one variant.
     #[must_use]
     pub fn same_variant(&self, row: usize, other: usize) -> bool {
-        self.positions[row] == self.positions[other] && self.alleles(row) == self.alleles(other)
+        self.one_based[row] == self.one_based[other] && self.alleles(row) == self.alleles(other)
     }
 
     /// The variant of a row, on the contig of this index.
     #[must_use]
     pub fn variant(&self, contig: u32, row: usize) -> Variant {
         let (reference, alternate) = self.alleles(row);
-        Variant {
-            contig,
-            position: self.position(row) - 1,
-            reference: reference.into(),
-            alternate: alternate.into(),
-        }
+        let position = self.position(row);
+        Variant { contig, position, reference: reference.into(), alternate: alternate.into() }
     }
 }

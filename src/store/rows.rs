@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field};
-use vestore_schema::{Status, Track, Variant, ablation_schema, embeddings_schema, scores_schema};
+use arrow::datatypes::DataType;
+use vestore_schema::{
+    Status, Track, Variant, ablation_schema, embedding_type, embeddings_schema, scores_schema,
+};
 
 use super::error::StoreError;
+use crate::narrow::to_score;
 
 /// One row of a scores table.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,9 +35,7 @@ pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, Stor
 
 fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<ArrayRef> {
     vec![
-        Arc::new(Int32Array::from_iter_values(
-            variants.clone().map(|variant| variant.position.cast_signed() + 1),
-        )),
+        Arc::new(Int32Array::from_iter_values(variants.clone().map(|variant| variant.position.to_column()))),
         Arc::new(StringArray::from_iter_values(variants.clone().map(|variant| &variant.reference))),
         Arc::new(StringArray::from_iter_values(variants.map(|variant| &variant.alternate))),
     ]
@@ -99,7 +100,9 @@ pub struct EmbeddingRow {
 /// # Errors
 /// When Arrow refuses the columns, which would be a bug.
 pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch, StoreError> {
-    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let DataType::FixedSizeList(item, width) = embedding_type(hidden) else {
+        unreachable!("an embedding is a list; this is a bug")
+    };
     let list = |which: usize| -> Result<ArrayRef, StoreError> {
         let mut numbers = Vec::with_capacity(rows.len() * hidden as usize);
         for row in rows {
@@ -110,8 +113,7 @@ pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch
         }
         let valid: Vec<bool> = rows.iter().map(|row| row.embedding.is_some()).collect();
         let numbers = Arc::new(Float32Array::from(numbers));
-        let array =
-            FixedSizeListArray::try_new(Arc::clone(&item), hidden as i32, numbers, Some(valid.into()))?;
+        let array = FixedSizeListArray::try_new(Arc::clone(&item), width, numbers, Some(valid.into()))?;
         Ok(Arc::new(array))
     };
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
@@ -125,7 +127,7 @@ pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch
 pub(crate) fn round(value: f32, step: f64) -> f32 {
     let inverse = (1.0 / step).round();
     let count = (f64::from(value) / step).round() + 0.0; // never −0
-    if (inverse * step - 1.0).abs() < 1e-12 { (count / inverse) as f32 } else { (count * step) as f32 }
+    if (inverse * step - 1.0).abs() < 1e-12 { to_score(count / inverse) } else { to_score(count * step) }
 }
 
 #[cfg(test)]

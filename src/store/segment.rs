@@ -15,7 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{
-    BLOCKS_KEY, Contig, KEY_COLUMNS, LAYER_COLUMN, Model, Segment, Status, Table, Tail, Track,
+    BLOCKS_KEY, Contig, KEY_COLUMNS, LAYER_COLUMN, Model, Position, Segment, Status, Table, Tail, Track,
     segment_metadata, segment_path,
 };
 
@@ -45,7 +45,7 @@ pub(super) struct SegmentWriter {
     place: PathBuf,
     writer: ArrowWriter<HashedFile>,
     segment: Segment,
-    previous: Option<(i32, String, String, i32)>,
+    previous: Option<(Position, String, String, u32)>,
 }
 
 impl SegmentWriter {
@@ -83,8 +83,8 @@ impl SegmentWriter {
             track: track.name.clone(),
             contig: contig.name.clone(),
             rows: 0,
-            first: 0,
-            last: 0,
+            first: Position::default(),
+            last: Position::default(),
             bytes: 0,
             checksum: vestore_schema::Digest::of(b""),
             tail: Tail::default(),
@@ -114,10 +114,10 @@ impl SegmentWriter {
             && (1..batch.num_rows()).all(|row| keys.key(row - 1) < keys.key(row));
         assert!(sorted, "rows of a segment are out of order; this is a bug");
         if self.segment.rows == 0 {
-            self.segment.first = keys.key(0).0.cast_unsigned() - 1;
+            self.segment.first = keys.key(0).0;
         }
         let last = keys.key(batch.num_rows() - 1);
-        self.segment.last = last.0.cast_unsigned() - 1;
+        self.segment.last = last.0;
         self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned(), last.3));
         self.segment.rows += batch.num_rows() as u64;
         let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();

@@ -70,8 +70,8 @@ impl fmt::Display for Damage {
                 segment.rows,
                 segment.track,
                 segment.contig,
-                segment.first + 1,
-                segment.last + 1
+                segment.first.one_based(),
+                segment.last.one_based()
             ),
             Self::Model { name, path, reason } => write!(
                 f,
@@ -202,15 +202,15 @@ impl Store {
                 let (position, reference, alternate, layer) = keys.key(row);
                 let key = (position, reference.to_owned(), alternate.to_owned(), layer);
                 if previous.as_ref().is_some_and(|previous| *previous >= key) {
-                    return Err(format!("rows out of order at position {}", key.0));
+                    return Err(format!("rows out of order at position {}", position.one_based()));
                 }
                 first.get_or_insert(key.0);
                 previous = Some(key);
             }
             rows += batch.num_rows() as u64;
         }
-        let range = [first, previous.map(|key| key.0)].map(|end| end.map(i32::cast_unsigned));
-        if rows != segment.rows || range != [Some(segment.first + 1), Some(segment.last + 1)] {
+        let last = previous.map(|key| key.0);
+        if rows != segment.rows || (first, last) != (Some(segment.first), Some(segment.last)) {
             return Err(format!(
                 "{rows} rows, not {}, or not at the positions that the catalog names",
                 segment.rows

@@ -27,7 +27,8 @@ pub(crate) fn record_lengths(record: &[u8]) -> Option<[usize; 2]> {
 pub(crate) struct Site<'a> {
     /// Number of the contig in the header.
     pub(crate) contig: i32,
-    position: i32,
+    /// POS; the telomere is −1.
+    zero_based: i32,
     /// Reference and alternate alleles.
     pub(crate) alleles: u16,
     /// INFO fields.
@@ -41,19 +42,13 @@ impl<'a> Site<'a> {
         let (fixed, rest) = block.split_first_chunk::<24>()?;
         let (words, _) = fixed.as_chunks::<4>();
         let word = |index: usize| i32::from_le_bytes(words[index]);
-        let counts = u32::from_le_bytes(words[4]);
-        Some(Self {
-            contig: word(0),
-            position: word(1),
-            alleles: (counts >> 16) as u16,
-            fields: counts as u16,
-            rest,
-        })
+        let [fields, alleles] = [0, 2].map(|at| u16::from_le_bytes([words[4][at], words[4][at + 1]]));
+        Some(Self { contig: word(0), zero_based: word(1), alleles, fields, rest })
     }
 
-    /// 1-based; the telomere is 0. What cannot be one is given as it stands.
-    pub(crate) fn position(&self) -> Result<u64, String> {
-        u64::try_from(i64::from(self.position) + 1).map_err(|_| self.position.to_string())
+    /// As VCF counts; the telomere is 0. What cannot be one is given as it stands.
+    pub(crate) fn one_based(&self) -> Result<u64, String> {
+        u64::try_from(i64::from(self.zero_based) + 1).map_err(|_| self.zero_based.to_string())
     }
 
     /// The next text: ID, then each allele. `None` when there is none.
@@ -166,9 +161,9 @@ impl BcfRecords {
             self.input.malformed("CHROM", number.as_bytes(), "is not a contig of the header")
         })?;
         name.clone_into(&mut record.contig);
-        record.position = site
-            .position()
-            .map_err(|position| self.input.malformed("POS", position.as_bytes(), "is not a position"))?;
+        record.one_based = site
+            .one_based()
+            .map_err(|number| self.input.malformed("POS", number.as_bytes(), "is not a position"))?;
         site.text().ok_or_else(short)?; // ID
         record.reference.clear();
         record.alternates.clear();
@@ -274,8 +269,8 @@ mod tests {
             .unwrap()
             .iter()
             .map(|record| {
-                let Record { number, contig, position, reference, alternates } = record;
-                format!("{number} {contig} {position} {reference} {alternates}")
+                let Record { number, contig, one_based, reference, alternates } = record;
+                format!("{number} {contig} {one_based} {reference} {alternates}")
             })
             .collect();
         assert_eq!(told, ["1 2 5 A C,<DEL>", "2 HLA-A*01:01 1 ACGTACGTACGTACGTACGT *", "3 2 7 G ."]);

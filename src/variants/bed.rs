@@ -32,7 +32,7 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
             path: input.path(),
             line: input.number(),
             contig: name,
-            position: start.saturating_add(1),
+            one_based: start.saturating_add(1),
             reference: "",
             alternate: "",
         };
@@ -43,10 +43,14 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
             Some(_) => {}
         }
         if let Some(contig) = contig
-            && start < u64::from(length)
+            && let Ok(start) = u32::try_from(start)
+            && start < length
         {
-            let end = end.min(u64::from(length));
-            regions.push(Region { contig, start: start as u32, end: end as u32 });
+            regions.push(Region {
+                contig,
+                start,
+                end: u32::try_from(end).map_or(length, |end| end.min(length)),
+            });
         }
     }
     contigs.check_any_known(path)?;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use vestore_schema::{Region, Status, Variant};
+use vestore_schema::{Position, Region, Status, Variant};
 
 use super::source::{is_alternate_allele, is_reference_allele};
+use crate::narrow::to_u32;
 use crate::reference::{Reference, ReferenceError, upper_iupac};
 
 /// One alternate allele as a file has it, its contig resolved.
@@ -12,8 +13,8 @@ use crate::reference::{Reference, ReferenceError, upper_iupac};
 pub struct Allele<'a> {
     /// Index of the contig in the assembly.
     pub contig: u32,
-    /// 1-based, as VCF counts.
-    pub position: u64,
+    /// As VCF counts.
+    pub one_based: u64,
     /// REF as it stands.
     pub reference: &'a str,
     /// One ALT as it stands.
@@ -88,9 +89,10 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     let Some(length) = reference.length(allele.contig) else {
         return rejected(Rejection::UnknownContig);
     };
-    if allele.position == 0 || allele.position > u64::from(length) {
+    let stated = Position::from_one_based(allele.one_based);
+    let Some(stated) = stated.filter(|stated| stated.zero_based() < length) else {
         return rejected(Rejection::OutsideContig);
-    }
+    };
     // A dash is how other formats write that an allele has no base.
     if [allele.reference, allele.alternate].iter().any(|allele| matches!(*allele, "" | "-")) {
         return rejected(Rejection::EmptyAllele);
@@ -102,8 +104,7 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     {
         return rejected(Rejection::InvalidAllele);
     }
-    let start = (allele.position - 1) as u32;
-    if allele.reference.len() as u64 > u64::from(length - start) {
+    if allele.reference.len() as u64 > u64::from(length - stated.zero_based()) {
         return rejected(Rejection::OverrunsContig);
     }
     if allele.reference.eq_ignore_ascii_case(allele.alternate) {
@@ -113,7 +114,7 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
         Ok(Normalized::Row {
             variant: Variant {
                 contig: allele.contig,
-                position: start,
+                position: stated,
                 reference: allele.reference.to_ascii_uppercase().into(),
                 alternate: alternate.into(),
             },
@@ -126,8 +127,7 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     }
     let old = allele.reference.to_ascii_uppercase();
     let new = allele.alternate.to_ascii_uppercase();
-    let end = start + old.len() as u32;
-    let there = reference.fetch(Region { contig: allele.contig, start, end })?;
+    let there = reference.fetch(Region::at(allele.contig, stated, to_u32(old.len())))?;
     if old.bytes().zip(&there).any(|(stated, found)| !compatible(stated, *found)) {
         return unscorable(new, Status::RefMismatch);
     }
@@ -135,8 +135,8 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
         return unscorable(new, Status::NonAcgt);
     }
     let (position, trimmed_old, trimmed_new) =
-        normal_form(allele.contig, start, old.as_bytes(), new.as_bytes(), reference)?;
-    let changed = position != start || trimmed_old != old || trimmed_new != new;
+        normal_form(allele.contig, stated, old.as_bytes(), new.as_bytes(), reference)?;
+    let changed = position != stated || trimmed_old != old || trimmed_new != new;
     // Left-aligning may end at an anchor that is N.
     let scorable = trimmed_old.bytes().all(is_acgt);
     Ok(Normalized::Row {
@@ -198,47 +198,48 @@ pub(super) fn compatible(stated: u8, found: u8) -> bool {
 /// Position and alleles of the normal form of alleles that agree with the reference and differ.
 fn normal_form(
     contig: u32,
-    start: u32,
+    stated: Position,
     old: &[u8],
     new: &[u8],
     reference: &mut Reference,
-) -> Result<(u32, String, String), ReferenceError> {
+) -> Result<(Position, String, String), ReferenceError> {
     let suffix = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[..old.len() - suffix], &new[..new.len() - suffix]);
     let prefix = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[prefix..], &new[prefix..]);
-    let position = start + prefix as u32;
+    let start = stated.zero_based() + to_u32(prefix);
     let text = |bases: &[u8]| bases.iter().map(|base| char::from(*base)).collect::<String>();
     if !old.is_empty() && !new.is_empty() {
-        return Ok((position, text(old), text(new)));
+        return Ok((Position::new(start), text(old), text(new)));
     }
     // A pure insertion or deletion: moving it left by one turns its last base into its first, which
     // gives the same sequence as long as that base stands before it.
     let mut unit = if old.is_empty() { new.to_vec() } else { old.to_vec() };
-    let shift = left_shift(contig, position, &unit, reference)?;
+    let shift = left_shift(contig, start, &unit, reference)?;
     let turn = shift as usize % unit.len();
     unit.rotate_right(turn);
-    let first = position - shift;
-    let (position, anchored) = if first > 0 {
+    let first = start - shift;
+    let (start, anchored) = if first > 0 {
         let anchor = reference.fetch(Region { contig, start: first - 1, end: first })?;
         (first - 1, [anchor.as_slice(), &unit].concat())
     } else {
         // Nothing stands before it: the base behind it is the anchor.
         // There is one: an allele is never empty, so a whole contig is never deleted.
-        let behind = old.len() as u32;
+        let behind = to_u32(old.len());
         let anchor = reference.fetch(Region { contig, start: behind, end: behind + 1 })?;
         (0, [&unit, anchor.as_slice()].concat())
     };
     let anchor = if first > 0 { &anchored[..1] } else { &anchored[anchored.len() - 1..] };
     let (anchor, anchored) = (text(anchor), text(&anchored));
+    let position = Position::new(start);
     Ok(if old.is_empty() { (position, anchor, anchored) } else { (position, anchored, anchor) })
 }
 
-/// By how many bases an inserted or deleted `unit` at `position` can move left. The reference is
+/// By how many bases an inserted or deleted `unit` before the 0-based `start` can move left. The reference is
 /// read in growing blocks, since a repeat may be thousands of bases long.
 fn left_shift(
     contig: u32,
-    position: u32,
+    start: u32,
     unit: &[u8],
     reference: &mut Reference,
 ) -> Result<u32, ReferenceError> {
@@ -247,10 +248,10 @@ fn left_shift(
     let mut block = FIRST_BLOCK;
     let mut shift: u32 = 0;
     let mut bases = Vec::new();
-    while shift < position {
-        let end = position - shift;
-        let start = end.saturating_sub(block);
-        reference.fetch_into(Region { contig, start, end }, &mut bases)?;
+    while shift < start {
+        let end = start - shift;
+        let region = Region { contig, start: end.saturating_sub(block), end };
+        reference.fetch_into(region, &mut bases)?;
         for base in bases.iter().rev() {
             // The base that is last in the unit once it has moved by `shift`.
             let last = unit[unit.len() - 1 - shift as usize % unit.len()];

@@ -127,7 +127,7 @@ impl Plan {
                 .iter()
                 .map(|record| RecordSite {
                     contig: contigs.resolve(&record.contig),
-                    position: record.position,
+                    one_based: record.one_based,
                     reference: &record.reference,
                     alternates: record.alternates().collect(),
                 })
@@ -136,15 +136,15 @@ impl Plan {
             for ((record, site), found) in records.iter().zip(&sites).zip(found) {
                 report.records += 1;
                 report.split += u64::from(site.alternates.len() > 1);
-                let Record { number: line, contig, position, reference, .. } = record;
+                let Record { number: line, contig, one_based, reference, .. } = record;
                 if let Some(comparison) = found.comparison() {
-                    check.count(comparison, *line, contig, *position, reference)?;
+                    check.count(comparison, *line, contig, *one_based, reference)?;
                 } else if site.contig.is_some() {
-                    check.beyond(*position);
+                    check.beyond(*one_based);
                 }
                 for (alternate, found) in site.alternates.iter().zip(found.alleles) {
                     let listed =
-                        Listed { path, line: *line, contig, position: *position, reference, alternate };
+                        Listed { path, line: *line, contig, one_based: *one_based, reference, alternate };
                     match found {
                         Normalized::Rejected(rejection) => report.reject(&listed, rejection)?,
                         Normalized::Row { variant, status, changed } => {

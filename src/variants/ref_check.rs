@@ -96,8 +96,8 @@ pub struct RefDifference {
     pub line: u64,
     /// Name of the contig as the file spells it.
     pub contig: String,
-    /// 1-based.
-    pub position: u64,
+    /// As VCF counts.
+    pub one_based: u64,
     /// REF of the file.
     pub stated: String,
     /// The bases of the reference.
@@ -106,8 +106,8 @@ pub struct RefDifference {
 
 impl fmt::Display for RefDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, contig, position, stated, found } = self;
-        write!(f, "line {line}: {contig}:{position} has REF `{stated}`, the reference has `{found}`")
+        let Self { line, contig, one_based, stated, found } = self;
+        write!(f, "line {line}: {contig}:{one_based} has REF `{stated}`, the reference has `{found}`")
     }
 }
 
@@ -150,8 +150,8 @@ impl RefCheck {
 
     /// Counts a record that does not lie inside its contig, which is known. At 0 stand telomeres (VCF 4.3): such a
     /// record says nothing of the assembly.
-    pub fn beyond(&mut self, position: u64) {
-        self.outside += u64::from(position > 0);
+    pub fn beyond(&mut self, one_based: u64) {
+        self.outside += u64::from(one_based > 0);
     }
 
     /// A warning where so many records lie beyond the ends of contigs that the file may be of another assembly.
@@ -167,7 +167,7 @@ impl RefCheck {
         })
     }
 
-    /// Counts a record inside a known contig; `line`, `contig`, `position` and `stated` are the file's.
+    /// Counts a record inside a known contig; `line`, `contig`, `one_based` and `stated` are the file's.
     ///
     /// # Errors
     /// It differs, and that is to be an error.
@@ -176,7 +176,7 @@ impl RefCheck {
         comparison: RefComparison<'_>,
         line: u64,
         contig: &str,
-        position: u64,
+        one_based: u64,
         stated: &str,
     ) -> Result<(), RefMismatchError> {
         self.inside += 1;
@@ -187,7 +187,7 @@ impl RefCheck {
             let difference = RefDifference {
                 line,
                 contig: printable(contig.as_bytes()),
-                position,
+                one_based,
                 stated: printable(stated.as_bytes()),
                 found: printable(found),
             };

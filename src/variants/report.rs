@@ -37,8 +37,8 @@ pub struct Listed<'a> {
     pub line: u64,
     /// Name of the contig.
     pub contig: &'a str,
-    /// 1-based.
-    pub position: u64,
+    /// As VCF counts.
+    pub one_based: u64,
     /// Reference allele; empty for a region.
     pub reference: &'a str,
     /// Alternate allele; empty for a region.
@@ -152,7 +152,7 @@ impl Report {
     ) -> Result<(), ReportError> {
         let contig = &assembly.contig(variant.contig).name;
         let Variant { position, reference, alternate, .. } = variant;
-        self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position + 1))
+        self.list(format_args!("\t\t{contig}\t{}\t{reference}\t{alternate}\t{status}", position.one_based()))
     }
 
     /// Counts and lists a row of a variant that has another score already; `describe` says both.
@@ -232,10 +232,10 @@ impl Report {
         if self.listing.is_none() {
             return Ok(());
         }
-        let Listed { path, line, contig, position, reference, alternate } = listed;
+        let Listed { path, line, contig, one_based, reference, alternate } = listed;
         let (path, contig) = (visible(&path.to_string_lossy()).into_owned(), visible(contig));
         let (reference, alternate) = (visible(reference), visible(alternate));
-        self.list(format_args!("{path}\t{line}\t{contig}\t{position}\t{reference}\t{alternate}\t{reason}"))
+        self.list(format_args!("{path}\t{line}\t{contig}\t{one_based}\t{reference}\t{alternate}\t{reason}"))
     }
 
     fn list(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), ReportError> {
@@ -262,7 +262,7 @@ mod tests {
             path: Path::new("x.vcf"),
             line: 7,
             contig,
-            position: 5,
+            one_based: 5,
             reference: "A",
             alternate: "<DEL>",
         };

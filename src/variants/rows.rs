@@ -7,7 +7,9 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use vestore_schema::{Status, Variant};
+use vestore_schema::{Position, Status, Variant};
+
+use crate::narrow::{to_u32, to_usize};
 
 /// Bytes before the alleles: contig, position, status, lengths of both alleles.
 pub(super) const FIXED: usize = 17;
@@ -34,23 +36,22 @@ impl SpillError {
 /// little-endian contig, position, status (0 for none, else 1 + its place in [`Status::ALL`]),
 /// lengths, alleles.
 pub(super) fn encode(variant: &Variant, status: Option<Status>, bytes: &mut Vec<u8>) {
-    let code = status.and_then(|status| Status::ALL.iter().position(|known| *known == status));
-    let code = code.map_or(0, |code| code as u8 + 1);
+    let code = (1..).zip(Status::ALL).find(|(_, known)| Some(*known) == status).map_or(0, |(code, _)| code);
     encode_parts(variant.contig, variant.position, code, (&variant.reference, &variant.alternate), bytes);
 }
 
 fn encode_parts(
     contig: u32,
-    position: u32,
+    position: Position,
     code: u8,
     (reference, alternate): (&str, &str),
     bytes: &mut Vec<u8>,
 ) {
     bytes.extend_from_slice(&contig.to_le_bytes());
-    bytes.extend_from_slice(&position.to_le_bytes());
+    bytes.extend_from_slice(&position.zero_based().to_le_bytes());
     bytes.push(code);
-    bytes.extend_from_slice(&(reference.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&(alternate.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(reference.len()).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(alternate.len()).to_le_bytes());
     bytes.extend_from_slice(reference.as_bytes());
     bytes.extend_from_slice(alternate.as_bytes());
 }
@@ -64,7 +65,7 @@ pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &
     let start = bytes.len();
     encode(variant, status, bytes);
     bytes[start + 8] |= VALUED;
-    bytes.extend_from_slice(&(values.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(values.len()).to_le_bytes());
     for value in values {
         bytes.extend_from_slice(&value.to_be_bytes());
     }
@@ -73,7 +74,7 @@ pub(super) fn encode_valued(variant: &Variant, status: Option<Status>, values: &
 /// A row as a file has it at a line, not yet normalized, with values. The line stands before them, in place of two.
 pub(super) fn encode_raw(
     contig: u32,
-    position: u32,
+    position: Position,
     alleles: (&str, &str),
     line: u64,
     values: &[f32],
@@ -82,7 +83,7 @@ pub(super) fn encode_raw(
     let start = bytes.len();
     encode_parts(contig, position, 0, alleles, bytes);
     bytes[start + 8] |= VALUED;
-    bytes.extend_from_slice(&(values.len() as u32 + 2).to_le_bytes());
+    bytes.extend_from_slice(&to_u32(values.len() + 2).to_le_bytes());
     bytes.extend_from_slice(&line.to_be_bytes());
     for value in values {
         bytes.extend_from_slice(&value.to_be_bytes());
@@ -128,8 +129,8 @@ impl<'a> Row<'a> {
         self.word(0)
     }
 
-    pub(crate) fn position(self) -> u32 {
-        self.word(4)
+    pub(crate) fn position(self) -> Position {
+        Position::new(self.word(4))
     }
 
     pub(crate) fn reference_text(self) -> Cow<'a, str> {
@@ -202,7 +203,7 @@ impl<'a> Row<'a> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
         let variant = Variant {
             contig: self.word(0),
-            position: self.word(4),
+            position: self.position(),
             reference: text(self.reference()),
             alternate: text(self.alternate()),
         };
@@ -354,9 +355,9 @@ impl RowReader {
     fn read_frame(&mut self) -> io::Result<()> {
         let mut word = [0; 8];
         self.file.read_exact(&mut word)?;
-        self.stored.resize(u64::from_le_bytes(word) as usize, 0);
+        self.stored.resize(to_usize(u64::from_le_bytes(word)), 0);
         self.file.read_exact(&mut word)?;
-        let size = u64::from_le_bytes(word) as usize;
+        let size = to_usize(u64::from_le_bytes(word));
         self.file.read_exact(&mut self.stored)?;
         self.frame = zstd::bulk::decompress(&self.stored, size)?;
         self.at = 0;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use vestore_schema::{Region, Variant};
+use vestore_schema::{Position, Region, Variant};
 
+use crate::narrow::to_u32;
 use crate::reference::{Reference, ReferenceError};
 
 /// Bases that are read at once.
@@ -32,7 +33,8 @@ pub(super) struct Saturation {
 struct Mark {
     row: u64,
     region: usize,
-    position: u32,
+    /// Where the base lies, 0-based.
+    start: u32,
 }
 
 impl Saturation {
@@ -52,7 +54,7 @@ impl Saturation {
             }
             for start in (region.start..region.end).step_by(BLOCK as usize) {
                 if (start - region.start).is_multiple_of(STRIDE) {
-                    marks.push(Mark { row: len, region: index, position: start });
+                    marks.push(Mark { row: len, region: index, start });
                 }
                 let end = region.end.min(start.saturating_add(BLOCK));
                 reader.fetch_into(Region { start, end, ..*region }, &mut bases)?;
@@ -85,12 +87,12 @@ impl Saturation {
     pub(super) fn read(&self, from: u64) -> Result<SaturationRows, ReferenceError> {
         let at = self.marks.partition_point(|mark| mark.row <= from).saturating_sub(1);
         let mark = self.marks.get(at).filter(|_| from < self.len);
-        let mark = mark.copied().unwrap_or(Mark { row: from, region: self.regions.len(), position: 0 });
+        let mark = mark.copied().unwrap_or(Mark { row: from, region: self.regions.len(), start: 0 });
         let mut rows = SaturationRows {
             reference: self.reference.reopen()?,
             regions: Arc::clone(&self.regions),
             region: mark.region,
-            start: mark.position,
+            start: mark.start,
             bases: Vec::new(),
             base: 0,
             letter: 0,
@@ -107,7 +109,7 @@ pub(super) struct SaturationRows {
     reference: Reference,
     regions: Arc<[Region]>,
     region: usize,
-    /// 0-based position of the first of `bases`.
+    /// Where the first of `bases` lies, 0-based.
     start: u32,
     bases: Vec<u8>,
     /// The base in hand, and the letter that is its next alternate.
@@ -117,11 +119,11 @@ pub(super) struct SaturationRows {
 
 impl SaturationRows {
     /// Contig, position, reference and alternate base of the next variant.
-    fn advance(&mut self) -> Result<Option<(u32, u32, u8, u8)>, ReferenceError> {
+    fn advance(&mut self) -> Result<Option<(u32, Position, u8, u8)>, ReferenceError> {
         loop {
             let Some(region) = self.regions.get(self.region) else { return Ok(None) };
             let Some(&base) = self.bases.get(self.base) else {
-                self.start += self.bases.len() as u32;
+                self.start += to_u32(self.bases.len());
                 self.bases.clear();
                 self.base = 0;
                 if self.start >= region.end {
@@ -141,7 +143,8 @@ impl SaturationRows {
             let letter = BASES[self.letter];
             self.letter += 1;
             if letter != base {
-                return Ok(Some((region.contig, self.start + self.base as u32, base, letter)));
+                let position = Position::new(self.start + to_u32(self.base));
+                return Ok(Some((region.contig, position, base, letter)));
             }
         }
     }
@@ -186,7 +189,13 @@ mod tests {
             .unwrap()
             .map(|variant| variant.unwrap())
             .map(|variant| {
-                format!("{}:{}{}{}", variant.contig, variant.position, variant.reference, variant.alternate)
+                format!(
+                    "{}:{}{}{}",
+                    variant.contig,
+                    variant.position.zero_based(),
+                    variant.reference,
+                    variant.alternate
+                )
             })
             .collect();
         assert_eq!(told, ["0:1CA", "0:1CG", "0:1CT", "0:3GA", "0:3GC", "0:3GT", "1:0TA", "1:0TC", "1:0TG"]);

@@ -1,10 +1,11 @@
 //! Records taken to the reference in its own order, whatever order a file has them in: each block of the reference
 //! is then read about once.
 
-use vestore_schema::Region;
+use vestore_schema::{Position, Region};
 
 use super::normalize::{Allele, Normalized, Rejection, compatible, normalize};
 use super::ref_check::RefComparison;
+use crate::narrow::to_u32;
 use crate::reference::{Reference, ReferenceError};
 
 /// Bytes of records that are worth holding back for that.
@@ -15,8 +16,8 @@ pub const HELD_RECORDS: usize = 16 << 20;
 pub struct RecordSite<'a> {
     /// Index of its contig; `None` where the reference has no such contig.
     pub contig: Option<u32>,
-    /// 1-based, as VCF counts.
-    pub position: u64,
+    /// As VCF counts.
+    pub one_based: u64,
     /// REF as it stands.
     pub reference: &'a str,
     /// Each ALT as it stands.
@@ -59,7 +60,7 @@ pub fn normalize_sites(
     sites: &[RecordSite<'_>],
     reference: &mut Reference,
 ) -> Result<Vec<NormalizedSite>, ReferenceError> {
-    let place = |at: &usize| (sites[*at].contig, sites[*at].position);
+    let place = |at: &usize| (sites[*at].contig, sites[*at].one_based);
     let mut order: Vec<usize> = (0..sites.len()).collect();
     if !order.is_sorted_by_key(place) {
         order.sort_by_key(place);
@@ -73,14 +74,14 @@ pub fn normalize_sites(
             continue;
         };
         found[at].compared =
-            match compare_reference(contig, site.position, site.reference, reference, &mut bases)? {
+            match compare_reference(contig, site.one_based, site.reference, reference, &mut bases)? {
                 None => None,
                 Some(RefComparison::Same) => Some(Compared::Same),
                 Some(RefComparison::Unknown) => Some(Compared::Unknown),
                 Some(RefComparison::Other(bases)) => Some(Compared::Other(bases.into())),
             };
         let allele = |alternate: &&str| {
-            let allele = Allele { contig, position: site.position, reference: site.reference, alternate };
+            let allele = Allele { contig, one_based: site.one_based, reference: site.reference, alternate };
             normalize(allele, reference)
         };
         found[at].alleles = site.alternates.iter().map(allele).collect::<Result<_, _>>()?;
@@ -88,33 +89,32 @@ pub fn normalize_sites(
     Ok(found)
 }
 
-/// Whether a reference allele at the 1-based `position` lies inside a contig of `length` bases.
-pub(crate) fn lies_inside(position: u64, stated: &str, length: u64) -> bool {
+/// Whether a reference allele at `one_based` lies inside a contig of `length` bases.
+pub(crate) fn lies_inside(one_based: u64, stated: &str, length: u64) -> bool {
     // An empty allele stands at a base all the same.
     let bases = stated.len().max(1) as u64;
-    position > 0 && (position - 1).saturating_add(bases) <= length
+    one_based > 0 && (one_based - 1).saturating_add(bases) <= length
 }
 
 /// How a reference allele compares with the reference, read into `bases`; `None` when it does not lie inside the
-/// contig. `position` is 1-based.
+/// contig.
 ///
 /// # Errors
 /// The reference cannot be read.
 pub(crate) fn compare_reference<'a>(
     contig: u32,
-    position: u64,
+    one_based: u64,
     stated: &str,
     reference: &mut Reference,
     bases: &'a mut Vec<u8>,
 ) -> Result<Option<RefComparison<'a>>, ReferenceError> {
-    if !lies_inside(position, stated, reference.length(contig).map_or(0, u64::from)) {
-        return Ok(None);
-    }
+    let length = reference.length(contig).map_or(0, u64::from);
+    let position = Position::from_one_based(one_based).filter(|_| lies_inside(one_based, stated, length));
+    let Some(position) = position else { return Ok(None) };
     if stated.is_empty() || !stated.bytes().all(|letter| letter.is_ascii_alphabetic()) {
         return Ok(Some(RefComparison::Unknown));
     }
-    let start = (position - 1) as u32;
-    reference.fetch_into(Region { contig, start, end: start + stated.len() as u32 }, bases)?;
+    reference.fetch_into(Region::at(contig, position, to_u32(stated.len())), bases)?;
     let pairs = || stated.bytes().map(|letter| letter.to_ascii_uppercase()).zip(bases.iter().copied());
     let is_base = |letter: u8| matches!(letter, b'A' | b'C' | b'G' | b'T');
     Ok(Some(if pairs().any(|(stated, found)| !compatible(stated, found)) {
@@ -147,15 +147,15 @@ mod tests {
                 (at as u64 + 1, old, ["A", "CC", "<DEL>"][random.below(3) as usize].to_owned())
             })
             .collect();
-        let site = |(position, old, new): &'_ (u64, String, String)| (*position, old.clone(), new.clone());
+        let site = |(one_based, old, new): &'_ (u64, String, String)| (*one_based, old.clone(), new.clone());
         let mut sorted: Vec<_> = letters.iter().map(site).collect();
         sorted.sort();
         let mut outcome = |letters: &[(u64, String, String)]| {
             let sites: Vec<RecordSite<'_>> = letters
                 .iter()
-                .map(|(position, old, new)| RecordSite {
+                .map(|(one_based, old, new)| RecordSite {
                     contig: Some(0),
-                    position: *position,
+                    one_based: *one_based,
                     reference: old,
                     alternates: vec![new],
                 })
@@ -180,8 +180,8 @@ mod tests {
         std::fs::write(&path, b">a\nACGTNNRA\n").unwrap();
         let mut reference = Reference::open(&path).unwrap();
         let mut bases = Vec::new();
-        let mut compare = |position, stated: &str| {
-            compare_reference(0, position, stated, &mut reference, &mut bases)
+        let mut compare = |one_based, stated: &str| {
+            compare_reference(0, one_based, stated, &mut reference, &mut bases)
                 .unwrap()
                 .map(|comparison| match comparison {
                     RefComparison::Same => "same".to_owned(),
@@ -190,7 +190,7 @@ mod tests {
                 })
                 .unwrap_or_default()
         };
-        for (position, stated, outcome) in [
+        for (one_based, stated, outcome) in [
             (1, "a", "same"),
             (1, "ACG", "same"),
             (2, "A", "C"),
@@ -209,7 +209,7 @@ mod tests {
             (1, "", "unknown"),
             (9, "", ""),
         ] {
-            assert_eq!(compare(position, stated), outcome, "{position} {stated}");
+            assert_eq!(compare(one_based, stated), outcome, "{one_based} {stated}");
         }
     }
 }

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use rayon::slice::ParallelSliceMut;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use vestore_schema::{Status, Variant};
+use vestore_schema::{Position, Status, Variant};
 
 use super::rows::{FIXED, Row, RowFile, RowReader, RowWriter, SpillError, encode, encode_raw, encode_valued};
+use crate::narrow::{to_u32, to_usize};
 
 /// Runs that are merged at once.
 const FAN_IN: usize = 64;
@@ -108,7 +109,7 @@ impl Sort {
     pub(crate) fn push_raw(
         &mut self,
         contig: u32,
-        position: u32,
+        position: Position,
         alleles: (&str, &str),
         line: u64,
         values: &[f32],
@@ -131,7 +132,7 @@ impl Sort {
 
     fn pushed(&mut self, offset: usize) -> Result<(), SpillError> {
         let row = Row::first_of(&self.bytes[offset..]);
-        self.keys.push(Key { place: row.place(), alleles: row.alleles_prefix(), offset: offset as u32 });
+        self.keys.push(Key { place: row.place(), alleles: row.alleles_prefix(), offset: to_u32(offset) });
         if self.bytes.len() + self.keys.len() * KEY > self.memory { self.spill() } else { Ok(()) }
     }
 
@@ -397,7 +398,7 @@ impl Sorted {
     pub(crate) fn read(&self, from: u64) -> Result<SortedRows, SpillError> {
         let rows = Arc::clone(&self.rows);
         Ok(SortedRows(match &*self.rows {
-            Rows::Memory { .. } => Reading::Memory { rows, next: from as usize },
+            Rows::Memory { .. } => Reading::Memory { rows, next: to_usize(from) },
             Rows::Spilled { file, .. } => Reading::File { reader: file.read(from)?, _rows: rows },
         }))
     }

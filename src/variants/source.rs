@@ -14,8 +14,8 @@ pub struct Record {
     pub number: u64,
     /// Name of the contig as it stands.
     pub contig: String,
-    /// 1-based; 0 is the telomere.
-    pub position: u64,
+    /// POS; 0 is the telomere.
+    pub one_based: u64,
     /// REF as it stands.
     pub reference: String,
     /// ALT as it stands, alleles separated by commas.

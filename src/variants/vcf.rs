@@ -58,7 +58,7 @@ impl VcfRecords {
     fn parse(&self, record: &mut Record) -> Result<(), InputError> {
         let malformed = |field, value: &[u8], problem| Err(self.input.malformed(field, value, problem));
         let columns: Vec<&[u8]> = self.line.split(|byte| *byte == b'\t').collect();
-        let &[contig, position, _, reference, alternates] = columns.as_slice() else {
+        let &[contig, digits, _, reference, alternates] = columns.as_slice() else {
             return malformed(
                 "text",
                 &self.line,
@@ -68,16 +68,16 @@ impl VcfRecords {
         let name = std::str::from_utf8(contig).ok().filter(|name| !name.is_empty());
         let Some(name) = name else { return malformed("CHROM", contig, "is not a contig name") };
         let number =
-            std::str::from_utf8(position).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let Some(position) = number.and_then(|text| text.parse::<u64>().ok()) else {
-            return malformed("POS", position, "is not a position; expected a whole number from 1");
+            std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let Some(one_based) = number.and_then(|text| text.parse::<u64>().ok()) else {
+            return malformed("POS", digits, "is not a position; expected a whole number from 1");
         };
         let count = 1 + memchr::memchr_iter(b',', alternates).count();
         if let Some(problem) = too_many_alleles(reference.len(), alternates.len(), count) {
             return malformed("REF", reference, problem);
         }
         record.number = self.input.number();
-        record.position = position;
+        record.one_based = one_based;
         for (field, bytes) in [(&mut record.reference, reference), (&mut record.alternates, alternates)] {
             field.clear();
             // What is not an allele is rejected when it is normalized.
@@ -122,8 +122,8 @@ mod tests {
         let told: Vec<String> = records
             .iter()
             .map(|record| {
-                let Record { number, contig, position, reference, alternates } = record;
-                format!("{number} {contig} {position} {reference} {alternates}")
+                let Record { number, contig, one_based, reference, alternates } = record;
+                format!("{number} {contig} {one_based} {reference} {alternates}")
             })
             .collect();
         assert_eq!(told, ["2 1 12 A C,<DEL>", "4 HLA-A*01:01 0 acgtn *,]1:3]C", "5 2 5 A ."]);

@@ -79,7 +79,7 @@ fn write(
                 continue;
             };
             let contig = genome.assembly().resolve(&record.contig);
-            let position = record.position.checked_sub(1).and_then(|position| u32::try_from(position).ok());
+            let position = record.one_based.checked_sub(1).and_then(|position| u32::try_from(position).ok());
             let around =
                 contig.zip(position).and_then(|(contig, position)| model.around(genome, contig, position));
             let there = around.is_some_and(|around| base_of(around[around.len() / 2]) == Some(old));
@@ -88,9 +88,9 @@ fn write(
                 continue;
             };
             counts.written += 1;
-            let Record { contig, position, reference, .. } = &record;
+            let Record { contig, one_based, reference, .. } = &record;
             let odds = (shares[new] / shares[old]).ln() as f32;
-            writeln!(output, "{contig}\t{position}\t{reference}\t{alternate}\t{odds}")
+            writeln!(output, "{contig}\t{one_based}\t{reference}\t{alternate}\t{odds}")
                 .with_context(unwritable)?;
         }
     }

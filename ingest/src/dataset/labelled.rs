@@ -156,7 +156,7 @@ impl<'a> LabelledVariants<'a> {
         for (row, label) in self.read.iter().zip(&labels) {
             sites.push(RecordSite {
                 contig: self.contigs.resolve(&row.contig),
-                position: row.position,
+                one_based: row.one_based,
                 reference: &row.reference,
                 alternates: label.iter().map(|_| row.alternate.as_str()).collect(),
             });
@@ -167,10 +167,10 @@ impl<'a> LabelledVariants<'a> {
             let is_next = std::mem::replace(&mut self.compared, row.line) != row.line;
             match site.comparison() {
                 Some(comparison) if is_next => {
-                    self.check.count(comparison, row.line, &row.contig, row.position, &row.reference)?;
+                    self.check.count(comparison, row.line, &row.contig, row.one_based, &row.reference)?;
                 }
                 None if is_next && self.contigs.resolve(&row.contig).is_some() => {
-                    self.check.beyond(row.position);
+                    self.check.beyond(row.one_based);
                 }
                 _ => {}
             }

@@ -129,7 +129,7 @@ impl fmt::Display for Leakage {
 /// Where the window of a variant lies.
 fn start(variant: &Variant, window: u32, assembly: &Assembly) -> u32 {
     let latest = assembly.contig(variant.contig).length.saturating_sub(window);
-    variant.position.saturating_sub(window / 2).min(latest)
+    variant.position.zero_based().saturating_sub(window / 2).min(latest)
 }
 
 fn shown(input: &DatasetInput, assembly: &Assembly) -> String {

@@ -257,7 +257,9 @@ fn leakage_is_that_of_comparing_all_with_all() {
         let leakage = found.leakage(window);
         let start = |variant: &Variant| {
             let length = ground.genome[variant.contig as usize].1.len() as i64;
-            (i64::from(variant.position) - i64::from(window / 2)).min(length - i64::from(window)).max(0)
+            (i64::from(variant.position.zero_based()) - i64::from(window / 2))
+                .min(length - i64::from(window))
+                .max(0)
         };
         let overlap = |a: &DatasetInput, b: &DatasetInput| match (a, b) {
             (DatasetInput::Variant(a), DatasetInput::Variant(b)) => {

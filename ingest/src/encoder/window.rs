@@ -52,8 +52,9 @@ impl GridWindow {
         contig_length: u32,
     ) -> Result<Option<Self>, ReferenceError> {
         let latest = (contig_length - length) / word * word;
-        let start = grid_window_start(variant.position, length, word).clamp(0, i64::from(latest));
-        let position = variant.position - start as u32;
+        let start =
+            grid_window_start(variant.position.zero_based(), length, word).clamp(0, i64::from(latest));
+        let position = variant.position.zero_based() - start as u32;
         if position >= length {
             return Ok(None);
         }

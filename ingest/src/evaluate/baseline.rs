@@ -43,8 +43,8 @@ impl Baseline {
                 let ahead = old.iter().zip(new).take_while(|(old, new)| old == new).count();
                 let behind = old[ahead..].iter().rev().zip(new[ahead..].iter().rev());
                 let behind = behind.take_while(|(old, new)| old == new).count();
-                let (start, end) =
-                    (variant.position + ahead as u32, variant.position + (old.len() - behind) as u32);
+                let position = variant.position.zero_based();
+                let (start, end) = (position + ahead as u32, position + (old.len() - behind) as u32);
                 let Some(length) = reference.length(variant.contig) else { return Ok(None) };
                 let around = Region {
                     contig: variant.contig,
@@ -72,7 +72,7 @@ mod tests {
         let mut score = |rule: Baseline, position, reference_allele: &str, alternate: &str| {
             let variant = Variant {
                 contig: 0,
-                position,
+                position: vestore_schema::Position::new(position),
                 reference: reference_allele.into(),
                 alternate: alternate.into(),
             };

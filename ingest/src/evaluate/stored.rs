@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Float32Type, Int32Type};
 use vestore::{QueryPlan, Request, Store, StoreError};
-use vestore_schema::{Table, Variant};
+use vestore_schema::{Position, Table, Variant};
 
 /// The scores that `track` has in `column` for `variants`: `None` where there is no row, and `Some(None)` where the
 /// row has no score.
@@ -68,7 +68,7 @@ pub(super) fn each_row(
             let Some(contig) = contigs.get(name).copied() else { continue };
             let variant = Variant {
                 contig,
-                position: positions.value(row).cast_unsigned() - 1,
+                position: Position::from_column(positions.value(row)),
                 reference: references.value(row).into(),
                 alternate: alternates.value(row).into(),
             };

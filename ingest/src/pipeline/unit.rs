@@ -89,7 +89,7 @@ impl<'a> Units<'a> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             return Ok(Unit { contig, rows: Vec::new() });
         };
-        let (start, end) = (first.variant.position, last.variant.position + 1);
+        let (start, end) = (first.variant.position.zero_based(), last.variant.position.zero_based() + 1);
         let scored = self.store.stored_variants(scores, contig, start, end)?;
         let stored = |wanted: bool, segments: &[Segment]| {
             let segments = if wanted { segments } else { &[] };

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use vestore_schema::Assembly;
 
+use crate::narrow::{to_u16, to_u32};
+
 const CHROMOSOMES_MAGIC: u32 = 0x78ca_8c91;
 const INDEX_MAGIC: u32 = 0x2468_ace0;
 /// Children of one node.
@@ -28,7 +30,7 @@ pub(super) fn write_chromosomes(assembly: &Assembly, out: &mut impl Write) -> io
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "bigWig holds at most 65,535 contigs"))?;
     let key = assembly.contigs.iter().map(|contig| contig.name.len()).max().unwrap_or(1);
     let mut bytes = Vec::new();
-    for word in [CHROMOSOMES_MAGIC, u32::from(count.max(1)), key as u32, 8] {
+    for word in [CHROMOSOMES_MAGIC, u32::from(count.max(1)), to_u32(key), 8] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
     bytes.extend_from_slice(&u64::from(count).to_le_bytes());
@@ -51,13 +53,13 @@ pub(super) fn write_chromosomes(assembly: &Assembly, out: &mut impl Write) -> io
 pub(super) fn write_index(
     leaves: &[Leaf],
     offset: u64,
-    items_per_block: u32,
+    items_per_block: usize,
     out: &mut impl Write,
 ) -> io::Result<u64> {
     let (first, last) = span(leaves);
     let end = leaves.last().map_or(offset, |leaf| leaf.offset + leaf.size);
     let mut bytes = Vec::new();
-    for word in [INDEX_MAGIC, FAN_OUT as u32] {
+    for word in [INDEX_MAGIC, to_u32(FAN_OUT)] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
     bytes.extend_from_slice(&(leaves.len() as u64).to_le_bytes());
@@ -84,7 +86,7 @@ pub(super) fn write_index(
         let Some(children) = levels.get(depth + 1) else {
             for node in level {
                 bytes.extend_from_slice(&[1, 0]);
-                bytes.extend_from_slice(&(node.len() as u16).to_le_bytes());
+                bytes.extend_from_slice(&to_u16(node.len()).to_le_bytes());
                 for leaf in *node {
                     put_span(&mut bytes, leaf.first, leaf.last);
                     bytes.extend_from_slice(&leaf.offset.to_le_bytes());
@@ -101,7 +103,7 @@ pub(super) fn write_index(
         for (number, node) in children.chunks(FAN_OUT).enumerate() {
             debug_assert!(number < level.len(), "a level has a node for every run of children");
             bytes.extend_from_slice(&[0, 0]);
-            bytes.extend_from_slice(&(node.len() as u16).to_le_bytes());
+            bytes.extend_from_slice(&to_u16(node.len()).to_le_bytes());
             for child in node {
                 let (first, last) = span(child);
                 put_span(&mut bytes, first, last);

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use super::compress;
 use super::tree::Leaf;
 use crate::export::position::Place;
+use crate::narrow::{to_score, to_u32};
 
 /// Records of one block.
 pub(super) const BLOCK_RECORDS: usize = 512;
@@ -73,7 +74,7 @@ impl Level {
     }
 
     pub(super) fn add(&mut self, place: Place, contig_length: u32) -> io::Result<()> {
-        let start = place.position / self.reduction * self.reduction;
+        let start = place.position.zero_based() / self.reduction * self.reduction;
         if let Some((contig, at, _, summary)) = &mut self.open
             && (*contig, *at) == (place.contig, start)
         {
@@ -98,11 +99,11 @@ impl Level {
             self.first = (contig, start);
         }
         self.last = (contig, end);
-        for word in [contig, start, end, summary.count as u32] {
+        for word in [contig, start, end, to_u32(summary.count)] {
             self.block.extend_from_slice(&word.to_le_bytes());
         }
         for number in [summary.least, summary.greatest, summary.sum, summary.squares] {
-            self.block.extend_from_slice(&(number as f32).to_le_bytes());
+            self.block.extend_from_slice(&to_score(number).to_le_bytes());
         }
         Ok(())
     }
@@ -126,7 +127,7 @@ impl Level {
         }
         let mut spool = self.spool.into_inner().map_err(io::IntoInnerError::into_error)?;
         spool.seek(SeekFrom::Start(0))?;
-        out.write_all(&(self.leaves.len() as u32).to_le_bytes())?;
+        out.write_all(&to_u32(self.leaves.len()).to_le_bytes())?;
         io::copy(&mut spool.take(self.length), out)?;
         for leaf in &mut self.leaves {
             leaf.offset += offset + 4;

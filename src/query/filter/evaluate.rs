@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, Recor
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Int32Type};
 
 use super::{BoundFilter, Comparison, Condition, Operand};
+use crate::narrow::{to_index, to_score};
 
 impl BoundFilter {
     /// Which rows of `batch`, which has the schema of the filter, are wanted.
@@ -67,7 +68,7 @@ impl Numbers {
     fn of(operand: &Operand<usize>, single: bool, batch: &RecordBatch) -> Option<Self> {
         match operand {
             // `llr = 0.1` means the float32 that is printed as 0.1.
-            Operand::Number(number) if single => Some(Self::Same(f64::from(*number as f32))),
+            Operand::Number(number) if single => Some(Self::Same(f64::from(to_score(*number)))),
             Operand::Number(number) => Some(Self::Same(*number)),
             Operand::Text(_) => None,
             Operand::Column(column) => numbers(batch.column(*column)).map(Self::Each),
@@ -122,7 +123,7 @@ impl<'a> Texts<'a> {
         Some(match column.data_type() {
             DataType::Dictionary(..) => {
                 let names = column.as_dictionary::<Int32Type>();
-                names.values().as_string::<i32>().value(names.keys().value(row) as usize)
+                names.values().as_string::<i32>().value(to_index(names.keys().value(row)))
             }
             _ => column.as_string::<i32>().value(row),
         })

@@ -18,17 +18,17 @@ fn reference(contigs: &[&[u8]]) -> (tempfile::TempDir, Reference) {
     (folder, reference)
 }
 
-fn run(reference: &mut Reference, position: u64, old: &str, new: &str) -> Normalized {
-    normalize(Allele { contig: 0, position, reference: old, alternate: new }, reference).unwrap()
+fn run(reference: &mut Reference, one_based: u64, old: &str, new: &str) -> Normalized {
+    normalize(Allele { contig: 0, one_based, reference: old, alternate: new }, reference).unwrap()
 }
 
 /// `position reference alternate status`, 1-based, or the rejection.
-fn told(reference: &mut Reference, position: u64, old: &str, new: &str) -> String {
-    match run(reference, position, old, new) {
+fn told(reference: &mut Reference, one_based: u64, old: &str, new: &str) -> String {
+    match run(reference, one_based, old, new) {
         Normalized::Rejected(rejection) => rejection.to_string(),
         Normalized::Row { variant, status, .. } => {
             let status = status.map_or("ok", Status::as_str);
-            format!("{} {} {} {status}", variant.position + 1, variant.reference, variant.alternate)
+            format!("{} {} {} {status}", variant.position.one_based(), variant.reference, variant.alternate)
         }
     }
 }
@@ -37,7 +37,7 @@ fn told(reference: &mut Reference, position: u64, old: &str, new: &str) -> Strin
 fn hand_worked_cases() {
     //                                     1234567890123456789
     let (_folder, mut reference) = reference(&[b"GGGCACACACAGGGAANNMTc"]);
-    for (position, old, new, expected) in [
+    for (one_based, old, new, expected) in [
         (4, "C", "T", "4 C T ok"),
         (4, "c", "t", "4 C T ok"),
         (21, "C", "A", "21 C A ok"),
@@ -88,10 +88,10 @@ fn hand_worked_cases() {
         (4, "", "C", "empty_allele"),
         (4, "C", "c", "same_alleles"),
     ] {
-        assert_eq!(told(&mut reference, position, old, new), expected, "{position} {old} {new}");
+        assert_eq!(told(&mut reference, one_based, old, new), expected, "{one_based} {old} {new}");
     }
     let unknown =
-        normalize(Allele { contig: 1, position: 1, reference: "G", alternate: "A" }, &mut reference);
+        normalize(Allele { contig: 1, one_based: 1, reference: "G", alternate: "A" }, &mut reference);
     assert_eq!(unknown.unwrap(), Normalized::Rejected(Rejection::UnknownContig));
 }
 
@@ -176,14 +176,14 @@ fn the_normal_form_is_the_shortest_leftmost_one_and_every_equivalent_form_finds_
                     };
                     let found = applied(
                         &bases,
-                        variant.position as usize,
+                        variant.position.zero_based() as usize,
                         variant.reference.len(),
                         variant.alternate.as_bytes(),
                     );
                     assert_eq!(found, haplotype, "seed {seed}");
                     assert_eq!(
                         (
-                            variant.position as usize,
+                            variant.position.zero_based() as usize,
                             variant.reference.as_bytes(),
                             variant.alternate.as_bytes()
                         ),

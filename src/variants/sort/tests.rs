@@ -12,7 +12,7 @@ fn rows(seed: u64, count: usize) -> Vec<(Variant, Option<Status>)> {
         .map(|_| {
             let variant = Variant {
                 contig: random.below(3) as u32,
-                position: random.below(count as u64 / 8) as u32,
+                position: Position::new(random.below(count as u64 / 8) as u32),
                 reference: allele(&mut random),
                 alternate: allele(&mut random),
             };
@@ -123,7 +123,7 @@ fn few_runs_of_long_rows_are_merged_at_once() {
     let mut sort = Sort::new(256 << 10, folder.path().into());
     let variant = |number: usize| Variant {
         contig: 0,
-        position: (number * 7 % 40) as u32,
+        position: Position::new((number * 7 % 40) as u32),
         reference: "A".repeat(50_000).into(),
         alternate: "C".into(),
     };
@@ -132,7 +132,7 @@ fn few_runs_of_long_rows_are_merged_at_once() {
     assert!(runs.len() > 3, "{} runs", runs.len());
     // Each has a frame of a row, stored and expanded.
     assert_eq!(sort.fan_in(runs), 2);
-    let found: Vec<u32> = sort.into_rows().unwrap().map(|row| row.unwrap().0.position).collect();
+    let found: Vec<u32> = sort.into_rows().unwrap().map(|row| row.unwrap().0.position.zero_based()).collect();
     assert!(found.iter().copied().eq(0..40), "{found:?}");
 }
 
@@ -144,7 +144,8 @@ fn begins_of_alleles_order_as_alleles_do() {
     };
     let encoded: Vec<Vec<u8>> = (0..300)
         .map(|_| {
-            let variant = Variant { contig: 0, position: 0, reference: allele(), alternate: allele() };
+            let variant =
+                Variant { contig: 0, position: Position::new(0), reference: allele(), alternate: allele() };
             let mut bytes = Vec::new();
             super::encode(&variant, None, &mut bytes);
             bytes

@@ -138,9 +138,9 @@ impl Alleles {
             self.counts.unknown_contig += 1;
             return Ok(());
         };
-        let end = record.position.saturating_sub(1) + record.reference.len() as u64;
-        let inside = record.position > 0 && end <= u64::from(genome.assembly().contig(contig).length);
-        let start = record.position.saturating_sub(1) as u32;
+        let end = record.one_based.saturating_sub(1) + record.reference.len() as u64;
+        let inside = record.one_based > 0 && end <= u64::from(genome.assembly().contig(contig).length);
+        let start = record.one_based.saturating_sub(1) as u32;
         let matches = inside
             && record.reference.as_bytes().eq_ignore_ascii_case(genome.letters(Region {
                 contig,
