@@ -29,7 +29,7 @@ pub use self::leakage::{Leakage, SplitPair};
 pub use self::sequences::SequenceColumns;
 use self::split::SplitRows;
 pub use self::split::{Split, SplitOptions, SplitRule};
-use crate::model::identity::hexadecimal;
+use vestore_schema::hexadecimal;
 
 /// What a model is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 use tch::Tensor;
 use vestore_schema::AblatedPart;
 
+use crate::error::ModelError;
 use crate::forward::{Launched, Outputs, Part, split_on_out_of_memory};
-use crate::model::error::ModelError;
 use crate::pipeline::Interrupt;
 use crate::seam::{Network, Step};
 use crate::work::Work;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::target::{layer_of, with_layer};
-use crate::model::blueprint::{Module, encoder_modules};
-use crate::model::config::EncoderConfig;
-use crate::model::dialect::{Dialect, LayerPart, Part};
+use crate::encoder::model::blueprint::{Module, encoder_modules};
+use crate::encoder::model::config::EncoderConfig;
+use crate::encoder::model::dialect::{Dialect, LayerPart, Part};
 use crate::random::Random;
 use crate::tensor_file::{NamedWeight, write_safetensors};
 

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use vestore::{Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, EncoderDefaults, LabelledWindows, SequenceColumns, TuningInput,
-    TuningMethod, TuningPlan, is_trained,
+    AdamWOptions, AdapterKind, Dataset, LabelledWindows, SequenceColumns, TuningInput, TuningMethod,
+    TuningPlan, is_trained,
 };
 use vestore_schema::{EXTERNAL_MODEL, Model, Strands, check_name};
 
+use super::family::Family;
 use super::labels::LabelArguments;
 use super::pretrain::TrainingDtype;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
@@ -63,9 +64,8 @@ impl DataArguments {
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
-        let defaults = EncoderDefaults::of(model)
-            .with_context(|| format!("model `{}` is not of a family that can be tuned", model.name))?;
-        let window = defaults.window(self.window, None, &[]).map_err(|error| Usage(error.to_string()))?;
+        let window = Family::of(model)?.window(self.window, None, &[]);
+        let window = window.map_err(|error| Usage(error.to_string()))?;
         let leakage = data.leakage(window);
         if !leakage.is_empty() {
             say(format_args!("warning: {leakage}"));

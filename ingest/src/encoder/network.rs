@@ -4,8 +4,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::defaults::PARTS;
 use super::pass::{TokenOutput, TokenPass};
-use crate::model::error::ModelError;
-use crate::model::{Chosen, LayerStep, Model};
+use crate::encoder::model::{Chosen, LayerStep, Model};
+use crate::error::ModelError;
 use crate::seam::{Network, Step};
 
 impl Network for Model {

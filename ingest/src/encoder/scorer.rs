@@ -9,7 +9,7 @@ use vestore_schema::{Assembly, Recipe, Status, Strands, TokenizerKind, Variant};
 use super::kinds::{EncoderKind, StrandScore, StrandView, embedding, kinds_of, pooled};
 use super::pass::{TokenOutput, TokenPass, TokenPasses};
 use super::window::{EncoderWindow, GridWindow};
-use crate::model::{Description, Model};
+use crate::encoder::model::{Description, Model};
 use crate::seam::{ScoreError, Scorer};
 use crate::tokenize::{Tokenizer, TokenizerError, Tokens, complement, reverse_complement};
 use crate::window::{ContigEnd, WindowCutter};

@@ -7,8 +7,8 @@ use vestore_schema::{Region, TokenizerKind};
 use super::MeasureError;
 use super::losses::{Loss, Losses};
 use crate::encoder::CPU_BATCH_TOKENS;
+use crate::encoder::model::{Chosen, Model};
 use crate::genome::{Genome, KnownRegions};
-use crate::model::{Chosen, Model};
 use crate::random::Random;
 use crate::tokenize::Tokens;
 

@@ -7,7 +7,7 @@ use tokenizers::Tokenizer as Encoder;
 
 use super::guard::guarded;
 use super::{TokenizerError, Tokens, bounds};
-use crate::model::checkpoint::read_text;
+use crate::checkpoint::read_text;
 use crate::random::Random;
 
 /// Windows that every tokenizer is tried on when it is read.

@@ -30,11 +30,11 @@ use super::error::TrainError;
 use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
 use super::state::LossPoint;
 use super::trainer::{Saving, Trainer, TrainerOptions};
+use crate::checkpoint::ModelSource;
 use crate::dataset::{Example, LabelledWindows, TuningTask};
-use crate::model::describe;
-use crate::model::identity::hexadecimal;
-use crate::model::source::ModelSource;
+use crate::encoder::model::describe;
 use crate::progress::Progress;
+use vestore_schema::hexadecimal;
 
 /// What is learned from.
 pub struct TuningData<'a> {

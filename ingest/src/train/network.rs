@@ -6,11 +6,13 @@ use std::path::Path;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::state::StateError;
-use crate::model::encoder::{Encoder, LayerStep};
-use crate::model::error::ModelError;
-use crate::model::linear::Loader;
-use crate::model::source::{ModelSource, Opened};
-use crate::model::{Chosen, to_tensor};
+use crate::checkpoint::ModelSource;
+use crate::checkpoint::to_tensor;
+use crate::encoder::model::Chosen;
+use crate::encoder::model::Loader;
+use crate::encoder::model::Opened;
+use crate::encoder::model::{Encoder, LayerStep};
+use crate::error::ModelError;
 use crate::tokenize::Tokenizer;
 
 /// A model's weights in float32, and what is needed to compute with them.

@@ -5,9 +5,9 @@
 use vestore_schema::Strands;
 
 use super::{EncoderKind, StrandScore, StrandView};
+use crate::encoder::model::Description;
+use crate::encoder::model::config::Problem;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
-use crate::model::config::Problem;
 use crate::seam::ScoreKind;
 
 /// Probability and log-odds of class 1.

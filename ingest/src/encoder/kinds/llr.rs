@@ -5,8 +5,8 @@
 use vestore_schema::{Strands, TokenizerKind};
 
 use super::{EncoderKind, StrandScore, StrandView, means};
+use crate::encoder::model::Description;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
 use crate::seam::ScoreKind;
 use crate::tokenize::Tokens;
 

@@ -4,8 +4,8 @@
 use vestore_schema::Strands;
 
 use super::{EncoderKind, StrandScore, StrandView, llr::lacks_masking};
+use crate::encoder::model::Description;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
 use crate::seam::ScoreKind;
 use crate::tokenize::Tokens;
 

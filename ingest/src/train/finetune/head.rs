@@ -7,9 +7,9 @@ use vestore_schema::Strands;
 use super::plan::TuningInput;
 use super::tokens::{Group, tokenize};
 use crate::dataset::{Example, TuningTask};
+use crate::encoder::model::head::ClassHead;
 use crate::encoder::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
-use crate::model::error::ModelError;
-use crate::model::head::ClassHead;
+use crate::error::ModelError;
 use crate::train::error::TrainError;
 use crate::train::network::{Forward, Network};
 

@@ -7,11 +7,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::plan::{TuningMethod, TuningPlan};
 use crate::adapter::{AdapterKind, Trunk, write_initial};
+use crate::checkpoint::ModelSource;
 use crate::dataset::TuningTask;
-use crate::model::blueprint::{Module, class_dense, class_output, encoder_modules};
-use crate::model::config::Problem;
-use crate::model::error::ModelError;
-use crate::model::source::{ModelSource, Opened};
+use crate::encoder::model::Opened;
+use crate::encoder::model::blueprint::{Module, class_dense, class_output, encoder_modules};
+use crate::encoder::model::config::Problem;
+use crate::error::ModelError;
 use crate::random::Random;
 use crate::tensor_file::NamedWeight;
 use crate::train::error::TrainError;

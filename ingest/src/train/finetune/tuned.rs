@@ -7,9 +7,10 @@ use super::head::{HeadObjective, Predictions};
 use super::plan::TuningInput;
 use super::start;
 use super::tokens::tokenize;
+use crate::checkpoint::ModelSource;
 use crate::dataset::{Example, TuningTask};
+use crate::encoder::model::Opened;
 use crate::encoder::token_movement;
-use crate::model::source::{ModelSource, Opened};
 use crate::train::error::TrainError;
 use crate::train::network::Network;
 

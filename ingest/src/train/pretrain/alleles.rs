@@ -9,8 +9,8 @@ use vestore::{ImportError, KeyColumns, LabelledRow, LabelledRows};
 use vestore_schema::Region;
 
 use crate::genome::Genome;
-use crate::model::identity::hexadecimal;
 use crate::random::Random;
+use vestore_schema::hexadecimal;
 
 /// Why alleles cannot be used.
 #[derive(Debug, Error)]

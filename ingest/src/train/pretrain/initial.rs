@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::blueprint::{Module, decoder_parameters, encoder_modules, masked_modules};
-use crate::model::checkpoint::Checkpoint;
-use crate::model::config::{ConfigFile, EncoderConfig};
-use crate::model::dialect::Dialect;
-use crate::model::error::ModelError;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::ConfigFile;
+use crate::encoder::model::blueprint::{Module, decoder_parameters, encoder_modules, masked_modules};
+use crate::encoder::model::config::EncoderConfig;
+use crate::encoder::model::dialect::Dialect;
+use crate::error::ModelError;
 use crate::random::Random;
 use crate::tensor_file::NamedWeight;
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use thiserror::Error;
 
 use super::archive::Archive;
-use super::checkpoint::{Dtype, StoredTensor};
+use super::tensor::{Dtype, StoredTensor};
 
 /// Why a `.bin` file is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -10,8 +10,8 @@ use vestore_schema::AblatedPart;
 use super::attention::{Chosen, Place, attend};
 use super::config::{Activation, EncoderConfig, NormPlacement, Positions};
 use super::dialect::{Dialect, LayerPart, Part};
-use super::error::ModelError;
 use super::linear::{Bottleneck, Linear, Loader, Norm};
+use crate::error::ModelError;
 
 /// The weights of the encoder's kept layers, ready to run.
 pub(crate) struct Encoder {

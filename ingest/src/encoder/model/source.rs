@@ -2,42 +2,21 @@
 //! configuration, weights, tokenizer, adapter, kept layers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::blueprint::{
     Modules, class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
 };
-use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, has_file, read_text};
-use super::config::{ConfigFile, EncoderConfig, Positions, Problem};
+use super::config::{EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
-use super::error::ModelError;
-use super::layers::kept_layers;
-use super::linear::to_tensor;
-use super::names::{self, BaseNames};
-use crate::adapter::{Adapter, AdapterError, Base};
+use crate::adapter::{Adapter, Base};
+use crate::checkpoint::{
+    BaseNames, Checkpoint, CheckpointError, ConfigFile, Dtype, Found, ModelSource, StoredTensor,
+    check_prefix, current, has_file, to_tensor, unwrap,
+};
+use crate::error::ModelError;
+use crate::layers::kept_layers;
 use crate::tokenize::Tokenizer;
-
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSource {
-    /// Directory with config.json, weights and tokenizer, as Hugging Face publishes them.
-    pub checkpoint: PathBuf,
-    /// Original numbers of the layers to keep, ascending; all when `None`.
-    pub kept_layers: Option<Vec<u32>>,
-    /// Directory with `adapter_config.json` and `adapter_model`, as PEFT writes them.
-    pub adapter: Option<PathBuf>,
-    /// The layers of the pruned model that the adapter was trained on, which its layer numbers count;
-    /// `None` when they are the checkpoint's.
-    pub adapter_layers: Option<Vec<u32>>,
-}
-
-impl ModelSource {
-    /// A whole checkpoint, without adapter.
-    #[must_use]
-    pub fn new(checkpoint: impl Into<PathBuf>) -> Self {
-        Self { checkpoint: checkpoint.into(), kept_layers: None, adapter: None, adapter_layers: None }
-    }
-}
 
 /// A model's files, opened and found to fit together.
 pub(crate) struct Opened {
@@ -58,30 +37,6 @@ pub(crate) struct Opened {
     checkpoint: Checkpoint,
 }
 
-/// A weight in the files that hold it.
-pub(crate) struct Found<'a> {
-    checkpoint: &'a Checkpoint,
-    tensor: &'a StoredTensor,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: &'a [usize],
-}
-
-impl<'a> Found<'a> {
-    pub(crate) fn new(checkpoint: &'a Checkpoint, tensor: &'a StoredTensor) -> Self {
-        Self { checkpoint, tensor, dtype: tensor.dtype, shape: &tensor.shape }
-    }
-
-    /// The SHA-256 of its numbers.
-    pub(crate) fn digest(&self) -> Result<[u8; 32], CheckpointError> {
-        self.checkpoint.digest(self.tensor)
-    }
-
-    /// Its numbers, row-major and little-endian.
-    pub(crate) fn bytes(&self) -> Result<Vec<u8>, CheckpointError> {
-        self.checkpoint.bytes(self.tensor)
-    }
-}
-
 impl Opened {
     pub(crate) fn open(source: &ModelSource) -> Result<Self, ModelError> {
         let directory = &source.checkpoint;
@@ -98,10 +53,10 @@ impl Opened {
         }
         let file = ConfigFile::read(&directory.join("config.json"))?;
         let mut checkpoint = Checkpoint::open(directory, "model", "pytorch_model")?;
-        let wrapper = names::unwrap(&mut checkpoint)?;
+        let wrapper = unwrap(&mut checkpoint)?;
         let dialect = Dialect::find(&file, &checkpoint)?;
         let config = dialect.encoder(&file)?;
-        checkpoint.rename(|name| names::current(dialect.bare(name)))?;
+        checkpoint.rename(|name| current(dialect.bare(name)))?;
         let kept = kept_layers(source.kept_layers.as_deref(), config.layers)?;
         let mut modules = encoder_modules(dialect, &config);
         let heads = Heads::find(dialect, &config, &checkpoint, &mut modules)?;
@@ -168,7 +123,7 @@ impl Opened {
     }
 
     /// Refuses a head of more or fewer outputs than its `problem_type` can have.
-    fn check_problem(&self, file: &ConfigFile) -> Result<(), ModelError> {
+    fn check_problem(&self, file: &ConfigFile) -> Result<(), CheckpointError> {
         let (output, _) = class_output(self.dialect, &self.config, 0);
         let own = self.stored(&format!("{output}.weight")).and_then(|found| found.shape.first().copied());
         let expected = match (self.problem, self.labels, own) {
@@ -282,7 +237,7 @@ fn check_weights(
 ) -> Result<(), ModelError> {
     let missing: Vec<&String> = used.keys().filter(|name| checkpoint.get(name).is_none()).collect();
     if let Some(first) = missing.first() {
-        names::check_prefix(checkpoint, first)?;
+        check_prefix(checkpoint, first)?;
         let (file, key) = (checkpoint.path().to_owned(), (*first).clone());
         return Err(ModelError::MissingWeight { file, key, count: missing.len() });
     }
@@ -342,30 +297,4 @@ fn check_frequencies(
         }
     }
     Ok(())
-}
-
-/// A line such as `license:` of a model card's front matter, if the directory has a README.md with one. A card that
-/// cannot be read is an error: the licence of its weights would be lost.
-pub(crate) fn card_field(directory: &Path, field: &str) -> Result<Option<String>, CheckpointError> {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound};
-    let file = directory.join("README.md");
-    let card = match read_text(&file, 1 << 20) {
-        Ok(card) => card,
-        // Absent, or not a card: too large, or not a plain file.
-        Err(error) if matches!(error.kind(), NotFound | InvalidData | InvalidInput) => return Ok(None),
-        Err(source) => return Err(CheckpointError::Io { file, source }),
-    };
-    let find = |card: &str| {
-        let front = card.strip_prefix("---")?.split("\n---").next()?;
-        let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-        let name = line.trim().trim_matches(['"', '\'']);
-        (!name.is_empty()).then(|| name.to_owned())
-    };
-    Ok(String::from_utf8(card).ok().and_then(|card| find(&card)))
-}
-
-impl From<CheckpointError> for AdapterError {
-    fn from(error: CheckpointError) -> Self {
-        Self::Files(Box::new(error))
-    }
 }

@@ -1,23 +1,16 @@
 //! Models: a checkpoint as published, an optional adapter, a list of kept layers; described without
 //! computing anything, or loaded and run.
 
-mod archive;
 mod attention;
 pub(crate) mod blueprint;
-pub(crate) mod checkpoint;
 pub(crate) mod config;
 pub(crate) mod dialect;
-pub(crate) mod encoder;
-pub(crate) mod error;
-pub(crate) mod files;
+mod encoder;
 pub(crate) mod head;
-pub(crate) mod identity;
+mod identity;
 pub(crate) mod keys;
-pub(crate) mod layers;
-pub(crate) mod linear;
-pub(crate) mod names;
-pub(crate) mod pickle;
-pub(crate) mod source;
+mod linear;
+mod source;
 
 use std::cell::Ref;
 
@@ -28,15 +21,15 @@ use vestore_schema::TokenizerKind;
 pub(crate) use attention::{Chosen, Place};
 pub(crate) use blueprint::{Module, Modules};
 pub(crate) use encoder::{Encoder, LayerStep};
-pub(crate) use linear::to_tensor;
+pub(crate) use linear::Loader;
+pub(crate) use source::Opened;
 
 use config::Problem;
-use error::ModelError;
 use head::{ClassHead, MaskedHead};
-use identity::{Hash, Identity};
-use linear::Loader;
-use source::{ModelSource, Opened, card_field};
+use identity::Identity;
 
+use crate::checkpoint::{Hash, ModelSource, card_field};
+use crate::error::ModelError;
 use crate::tokenize::Tokenizer;
 
 /// What a model is, without its weights in memory.
