@@ -24,6 +24,7 @@ use crate::checkpoint::Found;
 use crate::checkpoint::tensor_line;
 use crate::checkpoint::to_tensor;
 use crate::checkpoint::{Checkpoint, CheckpointError, Dtype, has_file};
+use crate::convert::dimension;
 use crate::encoder::model::blueprint::{class_modules, decoder_parameters, masked_modules};
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::{Dialect, Part};
@@ -361,7 +362,7 @@ impl Adapter {
             return Ok(false);
         }
         let (copy, own) = (to_tensor(&found)?, to_tensor(&own)?);
-        let copy = copy.f_narrow(0, 0, *own_rows as i64)?;
+        let copy = copy.f_narrow(0, 0, dimension(*own_rows))?;
         Ok(copy.f_equal(&own.f_to_kind(copy.f_kind()?)?)?)
     }
 

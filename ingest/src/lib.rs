@@ -29,9 +29,20 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "tests convert small numbers of their own"
+    )
+)]
+
 mod ablation;
 mod adapter;
 mod checkpoint;
+mod convert;
 mod dataset;
 mod device;
 mod encoder;

@@ -7,6 +7,7 @@ use tch::{TchError, Tensor};
 use super::target::Target;
 use super::{AdapterError, Current, Tensors, dora};
 use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::convert::{as_index, whole};
 use crate::encoder::model::Module;
 use crate::error::ModelError;
 
@@ -75,7 +76,7 @@ pub(super) fn plan(
         if !target.in_encoder && lora.keys().all(|key| !tensors.has(&key)) {
             continue;
         }
-        lora.check(tensors, target.shape, rank as usize)?;
+        lora.check(tensors, target.shape, whole_rank(config, rank)?)?;
         let keys = lora.keys().collect();
         planned.push((lora, keys));
     }
@@ -91,6 +92,14 @@ fn number(config: &ConfigFile, key: &'static str, default: f64) -> Result<f64, C
             .filter(|number| *number > 0.0)
             .ok_or_else(|| config.unsupported(key, "a positive number")),
     }
+}
+
+/// A rank, which counts rows and columns.
+fn whole_rank(config: &ConfigFile, rank: f64) -> Result<usize, CheckpointError> {
+    if rank.fract() == 0.0 && rank <= f64::from(u32::MAX) {
+        return Ok(as_index(whole(rank)));
+    }
+    Err(config.unsupported("r", "a whole number, also in `rank_pattern`"))
 }
 
 /// The value that a pattern table gives a module: its keys are ends of names, as regular expressions.

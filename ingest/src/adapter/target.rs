@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{AdapterError, Base};
 use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::convert::narrow;
 use crate::encoder::model::Module;
 use crate::error::ModelError;
 
@@ -127,7 +128,7 @@ impl Targets {
             }
             let layer = match (layer_of(module), kept) {
                 (Some(layer), Some(kept)) => match kept.iter().position(|number| *number == layer) {
-                    Some(place) => Some(place as u32),
+                    Some(place) => Some(narrow(place)),
                     None => continue,
                 },
                 (layer, _) => layer,

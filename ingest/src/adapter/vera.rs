@@ -6,6 +6,7 @@ use tch::{TchError, Tensor};
 use super::target::Target;
 use super::{AdapterError, Current, Tensors};
 use crate::checkpoint::ConfigFile;
+use crate::convert::dimension;
 use crate::encoder::model::Module;
 use crate::error::ModelError;
 
@@ -45,7 +46,8 @@ pub(super) fn plan(
     let mut planned = Vec::new();
     for target in targets {
         let Module::Linear { outputs, inputs, .. } = target.shape else { continue };
-        let vera = Vera { module: target.module.clone(), outputs: outputs as i64, inputs: inputs as i64 };
+        let vera =
+            Vera { module: target.module.clone(), outputs: dimension(outputs), inputs: dimension(inputs) };
         let [_, _, down_scale, up_scale] = vera.keys();
         if !target.in_encoder && !tensors.has(&down_scale) {
             continue;

@@ -331,7 +331,10 @@ impl Machine<'_> {
                     let slot = u32::from_le_bytes(self.array()?);
                     self.remember(slot)?;
                 }
-                0x94 => self.remember(self.memo.len() as u32)?,
+                0x94 => {
+                    let slot = u32::try_from(self.memo.len());
+                    self.remember(slot.map_err(|_| self.damaged("fewer remembered values"))?)?;
+                }
                 b'h' => {
                     let [slot] = self.array()?;
                     self.recall(slot.into())?;

@@ -322,6 +322,26 @@ pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
             found.shape
         )));
     }
-    let shape: Vec<i64> = found.shape.iter().map(|size| *size as i64).collect();
+    let shape: Result<Vec<i64>, _> = found.shape.iter().map(|size| i64::try_from(*size)).collect();
+    let shape =
+        shape.map_err(|_| TchError::Shape(format!("{:?} is larger than libtorch can count", found.shape)))?;
     Tensor::f_from_data_size(&bytes, &shape, kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_beyond_63_bits_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let header = r#"{"a":{"dtype":"F32","shape":[9223372036854775808,0],"data_offsets":[0,0]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        std::fs::write(folder.path().join("model.safetensors"), bytes).expect("written");
+        let checkpoint = Checkpoint::open(folder.path(), "model", "pytorch_model").expect("a checkpoint");
+        let tensor = checkpoint.get("a").expect("a tensor");
+        let found = Found::new(&checkpoint, tensor);
+        assert!(matches!(to_tensor(&found), Err(TchError::Shape(_))));
+    }
 }

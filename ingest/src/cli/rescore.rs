@@ -110,7 +110,7 @@ fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyh
         let batch = batch?;
         let count = batch.num_rows() as u64;
         while let Some(place) = places.next_if(|place| *place < before + count) {
-            let row = (place - before) as usize;
+            let row = usize::try_from(place - before)?;
             let statuses = batch.column_by_name(STATUS_COLUMN).and_then(|array| array.as_string_opt::<i32>());
             let statuses = statuses.with_context(|| format!("{} lacks its statuses", segment.path()))?;
             let values = track.columns.iter().map(|column| {

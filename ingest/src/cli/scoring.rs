@@ -246,7 +246,7 @@ impl Prepared {
 }
 
 fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }
 
 fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Result<Recipe> {

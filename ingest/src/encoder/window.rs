@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::Variant;
 
+use crate::convert::base;
 use crate::window::{WindowPair, bases};
 
 /// One variant as an encoder sees it.
@@ -53,7 +54,7 @@ impl GridWindow {
     ) -> Result<Option<Self>, ReferenceError> {
         let latest = (contig_length - length) / word * word;
         let start = grid_window_start(variant.position, length, word).clamp(0, i64::from(latest));
-        let position = variant.position - start as u32;
+        let position = variant.position - base(start);
         if position >= length {
             return Ok(None);
         }

@@ -31,6 +31,7 @@ use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
 use super::state::LossPoint;
 use super::trainer::{Saving, Trainer, TrainerOptions};
 use crate::checkpoint::ModelSource;
+use crate::convert::single;
 use crate::dataset::{Example, LabelledWindows, TuningTask};
 use crate::encoder::model::describe;
 use crate::progress::Progress;
@@ -227,7 +228,7 @@ fn measured(
     };
     let (validation, tested) = (predicted(data.validation)?, predicted(test)?);
     // Scores are float32.
-    let finite = |row: &Vec<f64>| row.iter().all(|value| (*value as f32).is_finite());
+    let finite = |row: &Vec<f64>| row.iter().all(|value| single(*value).is_finite());
     if !validation.iter().chain(&tested).all(finite) {
         return Err(TrainError::NotFinite { what: "predictions" });
     }

@@ -8,6 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::state::StateError;
 use crate::checkpoint::ModelSource;
 use crate::checkpoint::to_tensor;
+use crate::convert::dimension;
 use crate::encoder::model::Chosen;
 use crate::encoder::model::Loader;
 use crate::encoder::model::Opened;
@@ -185,7 +186,7 @@ impl Forward<'_> {
     ) -> Result<Tensor, ModelError> {
         let device = self.network.device;
         let windows = ids.len() / length.max(1);
-        let length = length as i64;
+        let length = dimension(length);
         let ids = Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view([-1, length])?;
         let first =
             if first_token { Some(Chosen::new(&vec![vec![0]; windows], length, device)?) } else { None };

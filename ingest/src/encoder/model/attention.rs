@@ -4,6 +4,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::config::Positions;
+use crate::convert::{dimension, from_dimension, single};
 
 /// Numbers that one block's bias may hold (64 MiB in float32). A window short enough is one block.
 const BLOCK_NUMBERS: i64 = 1 << 24;
@@ -63,10 +64,12 @@ impl Place {
 fn alibi_slopes(heads: i64) -> Vec<f32> {
     let powers = |count: i64| {
         let start = (-8.0 / count as f64).exp2();
-        (1..=count).map(move |place| start.powi(place as i32) as f32)
+        (1..=count).map(move |place| {
+            single(start.powi(i32::try_from(place).expect("there are at most 1,024 heads; this is a bug")))
+        })
     };
     let whole = 1 << heads.ilog2();
-    powers(whole).chain(powers(2 * whole).step_by(2).take((heads - whole) as usize)).collect()
+    powers(whole).chain(powers(2 * whole).step_by(2).take(from_dimension(heads - whole))).collect()
 }
 
 /// The tokens whose hidden states are wanted, where not all are: as many of every window.
@@ -91,7 +94,7 @@ impl Chosen {
             }
         }
         Ok(Self {
-            places: Tensor::f_from_slice(&places)?.f_to_device(device)?.f_view([-1, count as i64])?,
+            places: Tensor::f_from_slice(&places)?.f_to_device(device)?.f_view([-1, dimension(count)])?,
             flat: Tensor::f_from_slice(&flat)?.f_to_device(device)?,
         })
     }
@@ -169,7 +172,7 @@ fn in_blocks(inputs: [&Tensor; 3], slopes: &Tensor, rows: i64) -> Result<Tensor,
     let (_, _, length, _) = query.size4()?;
     let places = (Kind::Float, query.device());
     let all = query.f_empty_like()?;
-    for first in (0..length).step_by(rows as usize) {
+    for first in (0..length).step_by(from_dimension(rows)) {
         let rows = rows.min(length - first);
         let queries = Tensor::f_arange_start(first, first + rows, places)?.f_view([1, 1, rows, 1])?;
         let bias = alibi_bias(slopes, &queries, length, query.f_kind()?)?;

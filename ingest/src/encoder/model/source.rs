@@ -103,6 +103,12 @@ impl Opened {
         else {
             return Ok(None);
         };
+        let outputs = u32::try_from(labels).map_err(|_| ModelError::WrongShape {
+            file: self.path_of(&format!("{name}.weight")),
+            key: format!("{name}.weight"),
+            expected: vec![u32::MAX as usize, self.config.hidden as usize],
+            found: vec![labels, self.config.hidden as usize],
+        })?;
         let (dense, module) = class_dense(self.dialect, &self.config);
         let (output, classes) = class_output(self.dialect, &self.config, labels);
         for (key, expected) in module.parameters(&dense).into_iter().chain(classes.parameters(&output)) {
@@ -119,7 +125,7 @@ impl Opened {
                 Some(_) => {}
             }
         }
-        Ok(Some(labels as u32))
+        Ok(Some(outputs))
     }
 
     /// Refuses a head of more or fewer outputs than its `problem_type` can have.
@@ -279,7 +285,7 @@ fn check_frequencies(
     if file.get("rope_theta").is_some() || file.get("rope_parameters").is_some() {
         return Ok(());
     }
-    let length = f64::from(config.hidden / config.heads);
+    let length = config.hidden / config.heads;
     for (key, tensor) in checkpoint.tensors().filter(|(name, _)| name.ends_with("rotary_embeddings.inv_freq"))
     {
         let numbers = tch::no_grad(|| {
@@ -288,10 +294,10 @@ fn check_frequencies(
         let numbers = Vec::<f32>::try_from(numbers?)?;
         // Half-precision files hold the same table, rounded.
         let near = |(at, number): (usize, &f32)| {
-            let expected = base.powf(-2.0 * at as f64 / length);
+            let expected = base.powf(-2.0 * at as f64 / f64::from(length));
             (f64::from(*number) - expected).abs() <= 1e-2 * expected
         };
-        if numbers.len() != (length / 2.0) as usize || !numbers.iter().enumerate().all(near) {
+        if numbers.len() != (length / 2) as usize || !numbers.iter().enumerate().all(near) {
             let file = checkpoint.path_of(tensor).to_owned();
             return Err(ModelError::Frequencies { file, key: key.to_owned(), base });
         }

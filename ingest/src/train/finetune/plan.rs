@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use vestore_schema::Strands;
 
 use crate::adapter::AdapterKind;
+use crate::convert::whole;
 use crate::train::adamw::AdamWOptions;
 use crate::train::error::TrainError;
 use crate::train::schedule::{Decay, Schedule};
@@ -125,7 +126,7 @@ impl TuningPlan {
 
     pub(super) fn schedule(&self, examples: usize) -> Schedule {
         let steps = self.steps.unwrap_or(self.per_epoch(examples) * u64::from(self.epochs));
-        let warmup = (steps as f64 * self.warmup).round() as u64;
+        let warmup = whole((steps as f64 * self.warmup).round());
         Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }
     }
 }

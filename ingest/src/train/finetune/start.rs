@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::plan::{TuningMethod, TuningPlan};
 use crate::adapter::{AdapterKind, Trunk, write_initial};
 use crate::checkpoint::ModelSource;
+use crate::convert::{dimension, from_dimension, narrow, single};
 use crate::dataset::TuningTask;
 use crate::encoder::model::Opened;
 use crate::encoder::model::blueprint::{Module, class_dense, class_output, encoder_modules};
@@ -85,7 +86,7 @@ pub(super) fn open(
 /// A finished model, of which nothing is trained.
 pub(super) fn finished(opened: Opened, task: TuningTask, device: Device) -> Result<Network, TrainError> {
     let outputs = task.outputs();
-    if opened.labels != Some(outputs as u32) {
+    if opened.labels != Some(narrow(outputs)) {
         return Err(ModelError::NoHead { head: "classification" }.into());
     }
     let parts =
@@ -156,7 +157,7 @@ fn norms(opened: &Opened) -> Result<Vec<NamedWeight>, ModelError> {
 
 fn numbers(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<NamedWeight>, ModelError> {
     let one = |(name, tensor): (&String, &Tensor)| -> Result<NamedWeight, ModelError> {
-        let shape = tensor.size().iter().map(|size| *size as usize).collect();
+        let shape = tensor.size().iter().map(|size| from_dimension(*size)).collect();
         Ok((name.clone(), shape, Vec::<f32>::try_from(tensor.f_view([-1])?)?))
     };
     tensors.iter().map(one).collect()
@@ -168,7 +169,7 @@ fn head(opened: &Opened, task: TuningTask, seed: u64) -> Result<BTreeMap<String,
     let outputs = task.outputs();
     // Numbers are learnt in units of the training labels, which a finished head is not written in.
     let classes = matches!(opened.problem, Problem::Unsaid | Problem::OneClass);
-    let same = classes && task != TuningTask::Number && opened.labels == Some(outputs as u32);
+    let same = classes && task != TuningTask::Number && opened.labels == Some(narrow(outputs));
     let (dense, dense_module) = class_dense(opened.dialect, &opened.config);
     let (output, output_module) = class_output(opened.dialect, &opened.config, outputs);
     let has_dense = opened.stored(&format!("{dense}.weight")).is_some();
@@ -179,12 +180,12 @@ fn head(opened: &Opened, task: TuningTask, seed: u64) -> Result<BTreeMap<String,
             let tensor = if stored {
                 Network::stored(opened, &name)?
             } else if shape.len() == 1 {
-                Tensor::f_zeros([shape[0] as i64], (Kind::Float, Device::Cpu))?
+                Tensor::f_zeros([dimension(shape[0])], (Kind::Float, Device::Cpu))?
             } else {
                 let mut random = Random::of(&[HEAD, seed, number]);
                 let drawn: Vec<f32> =
-                    (0..shape.iter().product()).map(|_| (random.normal() * SPREAD) as f32).collect();
-                let shape: Vec<i64> = shape.iter().map(|size| *size as i64).collect();
+                    (0..shape.iter().product()).map(|_| single(random.normal() * SPREAD)).collect();
+                let shape: Vec<i64> = shape.iter().map(|size| dimension(*size)).collect();
                 Tensor::f_from_slice(&drawn)?.f_view(shape.as_slice())?
             };
             head.insert(name, tensor);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::ConfigFile;
+use crate::convert::single;
 use crate::encoder::model::blueprint::{Module, decoder_parameters, encoder_modules, masked_modules};
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::Dialect;
@@ -46,7 +47,7 @@ pub(crate) fn initial_weights(directory: &Path, seed: u64) -> Result<Vec<NamedWe
         let mut random = Random::of(&[seed, number]);
         let numbers = match start {
             Start::Constant(number) => vec![number; count],
-            Start::Random => (0..count).map(|_| (random.normal() * spread) as f32).collect(),
+            Start::Random => (0..count).map(|_| single(random.normal() * spread)).collect(),
         };
         (name, shape, numbers)
     });
