@@ -23,7 +23,7 @@ use crate::checkpoint::ConfigFile;
 use crate::checkpoint::Found;
 use crate::checkpoint::tensor_line;
 use crate::checkpoint::to_tensor;
-use crate::checkpoint::{Checkpoint, CheckpointError, Dtype, has_file};
+use crate::checkpoint::{Checkpoint, CheckpointError, TensorDtype, has_file};
 use crate::convert::dimension;
 use crate::encoder::model::blueprint::{class_modules, decoder_parameters, masked_modules};
 use crate::encoder::model::config::EncoderConfig;
@@ -157,7 +157,11 @@ impl Tensors {
             let (expected, found) = (expected.to_vec(), found.to_vec());
             return Err(AdapterError::WrongShape { file, key: key_owned, expected, found });
         }
-        if self.checkpoint.get(key).is_some_and(|tensor| matches!(tensor.dtype, Dtype::I64 | Dtype::Other)) {
+        if self
+            .checkpoint
+            .get(key)
+            .is_some_and(|tensor| matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other))
+        {
             let reason = "is not an F32, F16 or BF16 tensor; convert it";
             return Err(AdapterError::UnexpectedTensor { file, key: key_owned, reason });
         }
@@ -356,8 +360,9 @@ impl Adapter {
         else {
             return Ok(false);
         };
-        let floats =
-            [found.dtype, own.dtype].into_iter().all(|dtype| !matches!(dtype, Dtype::I64 | Dtype::Other));
+        let floats = [found.dtype, own.dtype]
+            .into_iter()
+            .all(|dtype| !matches!(dtype, TensorDtype::I64 | TensorDtype::Other));
         if rows < own_rows || inner != own_inner || !floats {
             return Ok(false);
         }

@@ -23,7 +23,7 @@ pub(crate) use files::{code, plain_file};
 pub(crate) use names::{BaseNames, check_prefix, current, unwrap, without_compiled};
 pub use pickle::PickleError;
 pub use source::{ModelSource, source_of};
-pub use tensor::Dtype;
 pub(crate) use tensor::StoredTensor;
+pub use tensor::TensorDtype;
 pub(crate) use text::{has_file, read_text};
 pub(crate) use weights::{Checkpoint, Found, to_tensor};

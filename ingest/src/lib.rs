@@ -70,7 +70,7 @@ pub use ablation::{
     plot, summarize,
 };
 pub use adapter::{AdapterError, AdapterKind};
-pub use checkpoint::{CheckpointError, Dtype, ModelSource, PickleError, model_files, source_of};
+pub use checkpoint::{CheckpointError, ModelSource, PickleError, TensorDtype, model_files, source_of};
 pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, Example, GroupBy, LabelCounts, LabelRules,
     LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The number type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
+pub enum TensorDtype {
     /// IEEE single precision.
     F32,
     /// IEEE half precision.
@@ -17,7 +17,7 @@ pub enum Dtype {
     Other,
 }
 
-impl Dtype {
+impl TensorDtype {
     /// Bytes of one number; 0 when the type is not one of ours.
     #[must_use]
     pub fn size(self) -> usize {
@@ -49,7 +49,7 @@ pub(crate) struct StoredTensor {
     /// Bytes of the tensor when `strides` is `None`, else of its whole storage.
     pub(super) bytes: Range<usize>,
     /// Number type.
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: TensorDtype,
     /// Size of each dimension.
     pub(crate) shape: Vec<usize>,
     /// Offset and strides in numbers, when the numbers do not lie in row-major order.
@@ -62,7 +62,7 @@ impl StoredTensor {
     pub(crate) fn strided(
         file: usize,
         storage: Range<usize>,
-        dtype: Dtype,
+        dtype: TensorDtype,
         offset: usize,
         shape: &[usize],
         strides: &[usize],
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_tensor_beyond_its_storage_is_refused() {
         let place = |offset, shape: &[usize], strides: &[usize]| {
-            StoredTensor::strided(0, 100..124, Dtype::F32, offset, shape, strides)
+            StoredTensor::strided(0, 100..124, TensorDtype::F32, offset, shape, strides)
         };
         assert_eq!(place(0, &[2, 3], &[3, 1]).expect("whole").bytes, 100..124);
         assert_eq!(place(2, &[2], &[1]).expect("part").bytes, 108..116);

@@ -15,7 +15,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::error::CheckpointError;
 use super::pickle;
-use super::tensor::{Dtype, StoredTensor};
+use super::tensor::{StoredTensor, TensorDtype};
 use super::text::{has_file, open_plain, read_json};
 
 struct Mapped {
@@ -269,11 +269,11 @@ fn safetensors(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTensor)>,
     let tensors = metadata.tensors();
     let tensor = |(name, info): (&String, &&safetensors::tensor::TensorInfo)| {
         let dtype = match info.dtype {
-            safetensors::Dtype::F32 => Dtype::F32,
-            safetensors::Dtype::F16 => Dtype::F16,
-            safetensors::Dtype::BF16 => Dtype::Bf16,
-            safetensors::Dtype::I64 => Dtype::I64,
-            _ => Dtype::Other,
+            safetensors::Dtype::F32 => TensorDtype::F32,
+            safetensors::Dtype::F16 => TensorDtype::F16,
+            safetensors::Dtype::BF16 => TensorDtype::Bf16,
+            safetensors::Dtype::I64 => TensorDtype::I64,
+            _ => TensorDtype::Other,
         };
         let bytes = data + info.data_offsets.0..data + info.data_offsets.1;
         (name.clone(), StoredTensor { file, bytes, dtype, shape: info.shape.clone(), strides: None })
@@ -285,7 +285,7 @@ fn safetensors(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTensor)>,
 pub(crate) struct Found<'a> {
     checkpoint: &'a Checkpoint,
     tensor: &'a StoredTensor,
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: TensorDtype,
     pub(crate) shape: &'a [usize],
 }
 
@@ -308,9 +308,9 @@ impl<'a> Found<'a> {
 /// Copies a stored tensor into libtorch's memory.
 pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
     let kind = match found.dtype {
-        Dtype::F16 => Kind::Half,
-        Dtype::Bf16 => Kind::BFloat16,
-        Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
+        TensorDtype::F16 => Kind::Half,
+        TensorDtype::Bf16 => Kind::BFloat16,
+        TensorDtype::F32 | TensorDtype::I64 | TensorDtype::Other => Kind::Float,
     };
     // libtorch would read beyond the bytes if they were fewer than the shape says.
     let bytes = found.bytes().map_err(|error| TchError::Io(std::io::Error::other(error)))?;

@@ -5,7 +5,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::defaults::PARTS;
 use super::pass::{TokenOutput, TokenPass};
 use crate::convert::{dimension, from_dimension};
-use crate::encoder::model::{Chosen, LayerStep, Model};
+use crate::encoder::model::{LayerStep, Model, SelectedTokens};
 use crate::error::ModelError;
 use crate::seam::{Network, Step};
 
@@ -31,8 +31,12 @@ impl Network for Model {
             Some(passes) => choose(self, passes, length)?,
             None => None,
         };
-        let place = self.place(length)?;
-        self.layer(index, state, LayerStep { place: &place, without: step.without, chosen: chosen.as_ref() })
+        let encoding = self.positional_encoding(length)?;
+        self.layer(
+            index,
+            state,
+            LayerStep { encoding: &encoding, without: step.without, chosen: chosen.as_ref() },
+        )
     }
 
     fn read(&self, state: &Tensor, passes: &[&TokenPass]) -> Result<TokenReading, ModelError> {
@@ -91,12 +95,12 @@ fn to_device(model: &Model, numbers: &[i64]) -> Result<Tensor, TchError> {
 }
 
 /// The tokens whose last hidden states the passes of `length` tokens want; none when some pass wants all.
-fn choose(model: &Model, passes: &[&TokenPass], length: i64) -> Result<Option<Chosen>, ModelError> {
+fn choose(model: &Model, passes: &[&TokenPass], length: i64) -> Result<Option<SelectedTokens>, ModelError> {
     if passes.iter().any(|pass| pass.pooled) {
         return Ok(None);
     }
     let lists: Vec<Vec<u32>> = passes.iter().map(|pass| pass.tokens()).collect();
-    Ok(Some(Chosen::new(&lists, length, model.device())?))
+    Ok(Some(SelectedTokens::new(&lists, length, model.device())?))
 }
 
 /// What some passes want of their final hidden states, on the model's device.

@@ -28,12 +28,23 @@ pub enum Probe {
     Logistic,
 }
 
-impl fmt::Display for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Probe {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Forest, Self::Logistic];
+
+    /// `forest` or `logistic`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Forest => "forest",
             Self::Logistic => "logistic",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -8,7 +8,7 @@ use super::MeasureError;
 use super::losses::{Loss, Losses};
 use crate::convert::{as_index, dimension, narrow};
 use crate::encoder::CPU_BATCH_TOKENS;
-use crate::encoder::model::{Chosen, Model};
+use crate::encoder::model::{Model, SelectedTokens};
 use crate::genome::{Genome, KnownRegions};
 use crate::random::Random;
 use crate::tokenize::Tokens;
@@ -109,7 +109,7 @@ fn measure(model: &Model, batch: &[Hidden], losses: &mut Losses) -> Result<(), M
     let lists: Vec<Vec<u32>> = batch.iter().map(|hidden| hidden.places.clone()).collect();
     let logits = tch::no_grad(|| -> Result<Tensor, MeasureError> {
         let ids = Tensor::f_from_slice(&ids)?.f_view([-1, length])?.f_to_device(model.device())?;
-        let chosen = Chosen::new(&lists, length, model.device())?;
+        let chosen = SelectedTokens::new(&lists, length, model.device())?;
         let hidden = model.hidden_at(&ids, &chosen)?;
         let (_, count, width) = hidden.size3()?;
         let logits = model.masked_logits(&hidden.f_reshape([-1, width])?)?;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use vestore_schema::{canonical_json, hexadecimal};
 
-use super::source::Opened;
+use super::files::ModelFiles;
 use crate::checkpoint::{CheckpointError, Hash, digest, tensor_line};
 
 /// The digests of one model.
@@ -22,7 +22,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn of(opened: &Opened, config: &Value) -> Result<Self, CheckpointError> {
+    pub(crate) fn of(opened: &ModelFiles, config: &Value) -> Result<Self, CheckpointError> {
         let names: Vec<&String> = opened.used.keys().collect();
         let lines: Vec<String> = names
             .into_par_iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::source::Opened;
+use super::files::ModelFiles;
 use crate::checkpoint::to_tensor;
 use crate::error::ModelError;
 
@@ -57,7 +57,7 @@ impl Norm {
 
 /// Reads weights out of their files, merges the adapter's changes in float32, and casts.
 pub(crate) struct Loader<'a> {
-    pub(crate) opened: &'a Opened,
+    pub(crate) opened: &'a ModelFiles,
     /// Weights to take instead of the files', by name: those that are being trained. What is made of them keeps
     /// its gradient.
     pub(crate) trained: Option<&'a BTreeMap<String, Tensor>>,

@@ -247,15 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn a_position_beyond_32_bits_is_on_no_contig() {
-        // The second base after 2^32, which would be the second of the contig, and the greatest that a file can say.
-        let (_directory, genome, vcf) =
-            fixture("a\t4294967298\t.\tC\tT\t.\t.\tAF=1\na\t18446744073709551615\t.\tC\tT\t.\t.\tAF=1\n");
-        let counts = read(&vcf, &genome).expect("alleles").counts();
-        assert_eq!(counts, AlleleCounts { ref_mismatch: 2, ..AlleleCounts::default() });
-    }
-
-    #[test]
     fn alleles_come_at_their_frequencies_and_keep_the_length() {
         let (_directory, genome, vcf) = fixture(
             "a\t2\t.\tC\tT\t.\t.\tAF=1\na\t4\t.\tTA\tT\t.\t.\tAF=0.25\na\t7\t.\tG\tGTT,<DEL>\t.\t.\tAF=1,0\n\

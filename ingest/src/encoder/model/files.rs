@@ -11,7 +11,7 @@ use super::config::{EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
 use crate::adapter::{Adapter, Base};
 use crate::checkpoint::{
-    BaseNames, Checkpoint, CheckpointError, ConfigFile, Dtype, Found, ModelSource, StoredTensor,
+    BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor, TensorDtype,
     check_prefix, current, has_file, to_tensor, unwrap,
 };
 use crate::error::ModelError;
@@ -19,7 +19,7 @@ use crate::layers::kept_layers;
 use crate::tokenize::Tokenizer;
 
 /// A model's files, opened and found to fit together.
-pub(crate) struct Opened {
+pub(crate) struct ModelFiles {
     pub(crate) dialect: &'static Dialect,
     pub(crate) config: EncoderConfig,
     pub(crate) tokenizer: Tokenizer,
@@ -37,7 +37,7 @@ pub(crate) struct Opened {
     checkpoint: Checkpoint,
 }
 
-impl Opened {
+impl ModelFiles {
     pub(crate) fn open(source: &ModelSource) -> Result<Self, ModelError> {
         let directory = &source.checkpoint;
         let has = |name: &str| {
@@ -266,7 +266,7 @@ fn check_weights(
             let (expected, found) = (expected.clone(), tensor.shape.clone());
             return Err(ModelError::WrongShape { file: file(), key: name.clone(), expected, found });
         }
-        if matches!(tensor.dtype, Dtype::I64 | Dtype::Other) {
+        if matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other) {
             let found = tensor.dtype.name();
             return Err(ModelError::WrongType { file: file(), key: name.clone(), found });
         }
