@@ -3,6 +3,13 @@
 //!
 //! `make bench-dtype`, or `cargo bench -p vestore-ingest --bench dtype -- SITES` for another number.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a bench converts small numbers of its own"
+)]
+
 use std::error::Error;
 use std::time::Instant;
 

@@ -4,6 +4,13 @@
 //! Scores are compared before anything is said about time. Genomes: `examples/mitochondrion.fa`; weights:
 //! seeded random numbers in true shapes.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a bench converts small numbers of its own"
+)]
+
 mod baseline;
 mod bench;
 mod products;

@@ -1,6 +1,13 @@
 //! Tokens a second of pretraining beside a Python loop over the same model, optimizer and windows: transformers
 //! and torch, with fused attention, logits of the hidden tokens alone. Their losses must agree step by step before
 //! anything is told. `make bench-pretrain`.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a bench converts small numbers of its own"
+)]
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 
 use std::io::Write;

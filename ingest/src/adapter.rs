@@ -18,16 +18,19 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tch::{Kind, TchError, Tensor};
 
-use crate::model::blueprint::{class_modules, decoder_parameters, masked_modules};
-use crate::model::checkpoint::{Checkpoint, CheckpointError, Dtype, has_file};
-use crate::model::config::{ConfigFile, EncoderConfig};
-use crate::model::dialect::{Dialect, Part};
-use crate::model::error::ModelError;
-use crate::model::identity::tensor_line;
-use crate::model::keys;
-use crate::model::names::BaseNames;
-use crate::model::source::Found;
-use crate::model::{Module, Modules, to_tensor};
+use crate::checkpoint::BaseNames;
+use crate::checkpoint::ConfigFile;
+use crate::checkpoint::Found;
+use crate::checkpoint::tensor_line;
+use crate::checkpoint::to_tensor;
+use crate::checkpoint::{Checkpoint, CheckpointError, TensorDtype, has_file};
+use crate::convert::dimension;
+use crate::encoder::model::blueprint::{class_modules, decoder_parameters, masked_modules};
+use crate::encoder::model::config::EncoderConfig;
+use crate::encoder::model::dialect::{Dialect, Part};
+use crate::encoder::model::keys;
+use crate::encoder::model::{Module, Modules};
+use crate::error::ModelError;
 
 pub use error::AdapterError;
 use ia3::Ia3;
@@ -44,7 +47,7 @@ const BIASES: [&str; 4] = ["none", "all", "lora_only", "vera_only"];
 const SWITCHES: [&str; 4] = ["use_dora", "use_rslora", "use_qalora", "use_bdlora"];
 
 /// A switch that is on and unknown changes how an adapter is computed.
-fn refuse_unknown_switches(config: &ConfigFile) -> Result<(), ModelError> {
+fn refuse_unknown_switches(config: &ConfigFile) -> Result<(), CheckpointError> {
     let unknown = config.fields().find(|(key, value)| {
         key.starts_with("use_") && !SWITCHES.contains(&key.as_str()) && !keys::is_off(value)
     });
@@ -154,7 +157,11 @@ impl Tensors {
             let (expected, found) = (expected.to_vec(), found.to_vec());
             return Err(AdapterError::WrongShape { file, key: key_owned, expected, found });
         }
-        if self.checkpoint.get(key).is_some_and(|tensor| matches!(tensor.dtype, Dtype::I64 | Dtype::Other)) {
+        if self
+            .checkpoint
+            .get(key)
+            .is_some_and(|tensor| matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other))
+        {
             let reason = "is not an F32, F16 or BF16 tensor; convert it";
             return Err(AdapterError::UnexpectedTensor { file, key: key_owned, reason });
         }
@@ -188,7 +195,8 @@ impl Adapter {
         }
         let config = ConfigFile::read(&file)?;
         if config.get("bias").is_some_and(|bias| !BIASES.iter().any(|known| bias == known)) {
-            return Err(config.unsupported("bias", BIASES.map(|known| format!("`{known}`")).join(", ")));
+            let known = BIASES.map(|known| format!("`{known}`")).join(", ");
+            return Err(config.unsupported("bias", known).into());
         }
         let (tensors, prefixed) = Tensors::open(directory, base.dialect, kept)?;
         let targets = || Targets::read(&config)?.modules(&config, base, prefixed, kept);
@@ -352,13 +360,14 @@ impl Adapter {
         else {
             return Ok(false);
         };
-        let floats =
-            [found.dtype, own.dtype].into_iter().all(|dtype| !matches!(dtype, Dtype::I64 | Dtype::Other));
+        let floats = [found.dtype, own.dtype]
+            .into_iter()
+            .all(|dtype| !matches!(dtype, TensorDtype::I64 | TensorDtype::Other));
         if rows < own_rows || inner != own_inner || !floats {
             return Ok(false);
         }
         let (copy, own) = (to_tensor(&found)?, to_tensor(&own)?);
-        let copy = copy.f_narrow(0, 0, *own_rows as i64)?;
+        let copy = copy.f_narrow(0, 0, dimension(*own_rows))?;
         Ok(copy.f_equal(&own.f_to_kind(copy.f_kind()?)?)?)
     }
 

@@ -2,6 +2,7 @@
 
 mod ablate;
 mod evaluate;
+mod family;
 mod finetune;
 mod interrupt;
 mod labels;

@@ -29,7 +29,9 @@ pub use self::leakage::{Leakage, SplitPair};
 pub use self::sequences::SequenceColumns;
 use self::split::SplitRows;
 pub use self::split::{Split, SplitOptions, SplitRule};
-use crate::model::identity::hexadecimal;
+use vestore_schema::hexadecimal;
+
+use crate::convert::{class_number, narrow};
 
 /// What a model is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +200,8 @@ impl Gathered {
         }
         let (task, labels) = self.labels.settle(path, task)?;
         let classes = matches!(task, Task::Classification { .. });
-        let strata: Option<Vec<u32>> = classes.then(|| labels.iter().map(|label| *label as u32).collect());
+        let strata: Option<Vec<u32>> =
+            classes.then(|| labels.iter().map(|label| narrow(class_number(*label))).collect());
         let contig = |input: &DatasetInput| match input {
             DatasetInput::Variant(variant) => Some(variant.contig),
             DatasetInput::Sequence(_) => None,

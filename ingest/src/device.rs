@@ -103,14 +103,14 @@ pub fn threads() -> u32 {
 
 /// Sets how many threads the model's arithmetic takes on a CPU.
 pub fn set_threads(threads: u32) {
-    tch::set_num_threads(threads as i32);
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 /// How many GPUs there are, when number `index` is one of them.
 fn cuda(index: usize) -> Result<usize, DeviceError> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED.get_or_init(load).clone().map_err(|reason| DeviceError::NoCuda { index, reason })?;
-    let count = if Cuda::is_available() { Cuda::device_count() as usize } else { 0 };
+    let count = if Cuda::is_available() { usize::try_from(Cuda::device_count()).unwrap_or(0) } else { 0 };
     if index < count {
         return Ok(count);
     }

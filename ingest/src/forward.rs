@@ -3,7 +3,7 @@
 
 use tch::Tensor;
 
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 use crate::pipeline::Interrupt;
 use crate::seam::{Network, Output, ScoreError, Scorer, Step};
 use crate::work::{Row, Work};

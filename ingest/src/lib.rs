@@ -30,21 +30,33 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "tests convert small numbers of their own"
+    )
+)]
+
 mod ablation;
 mod adapter;
+mod checkpoint;
+mod convert;
 mod dataset;
 mod device;
 mod encoder;
+mod error;
 mod evaluate;
 mod forward;
 mod genome;
+mod layers;
 mod measure;
-mod model;
 mod pipeline;
 mod progress;
 mod random;
 mod seam;
-mod source;
 mod study;
 #[doc(hidden)]
 pub mod synthetic;
@@ -59,6 +71,7 @@ pub use ablation::{
     plot, summarize,
 };
 pub use adapter::{AdapterError, AdapterKind};
+pub use checkpoint::{CheckpointError, ModelSource, PickleError, TensorDtype, model_files, source_of};
 pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, Example, GroupBy, LabelCounts, LabelRules,
     LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,
@@ -66,34 +79,28 @@ pub use dataset::{
 };
 pub use device::{DeviceError, device_name, devices, set_tf32, set_threads, threads};
 pub use encoder::{
-    CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, EncoderWindow, GPU_BATCH_TOKENS, GridWindow,
-    TokenOutput, TokenPass, cost as encoder_cost, encoder_kinds, grid_window_start,
+    Activation, CPU_BATCH_TOKENS, Description, EncoderConfig, EncoderDefaults, EncoderScorer, EncoderWindow,
+    GPU_BATCH_TOKENS, GridWindow, Model, NormPlacement, Positions, Problem, TokenOutput, TokenPass,
+    cost as encoder_cost, describe, encoder_kinds, grid_window_start, record_of,
 };
+pub use error::ModelError;
 pub use evaluate::{
     Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, Metric, MetricFigure,
     Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
 };
 pub use forward::{Launched, Outputs, launch, rows, run};
 pub use genome::{Genome, GenomeError, KnownRegions};
+pub use layers::LayersError;
 pub use measure::{
     BaseSet, ContextModel, Interval, Loss, LossComparison, Losses, MAX_ORDER, MaskedOptions, MeasureError,
     masked_losses,
 };
-pub use model::checkpoint::{CheckpointError, Dtype};
-pub use model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
-pub use model::error::ModelError;
-pub use model::files::model_files;
-pub use model::layers::LayersError;
-pub use model::pickle::PickleError;
-pub use model::source::ModelSource;
-pub use model::{Description, Model, describe};
 pub use pipeline::{
     Estimate, Interrupt, Job, Outcome, PipelineError, Stages, UNIT, estimate, new_run, unit_size,
 };
 pub use progress::Progress;
 pub use random::Random;
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
-pub use source::{record_of, source_of};
 pub use study::{
     IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent, LayerStudyOptions,
     SeedInterval, StudyError, rank_layers,

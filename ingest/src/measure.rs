@@ -13,7 +13,7 @@ pub use masked::{MaskedOptions, masked_losses};
 use tch::TchError;
 use thiserror::Error;
 
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 use crate::tokenize::TokenizerError;
 
 /// Why a model cannot be measured.

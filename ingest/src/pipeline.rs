@@ -21,7 +21,7 @@ use vestore::{
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
 
 use crate::ablation;
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 use crate::progress::Progress;
 use crate::seam::{Network, ScoreError, Scorer};
 use crate::work::{Row, Work};

@@ -1,6 +1,8 @@
 //! Random numbers that are the same on every machine (splitmix64; Steele, Lea, Flood 2014), with a stream of
 //! their own for every list of numbers they start from: a step of training, a window of it.
 
+use crate::convert::as_index;
+
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -44,7 +46,7 @@ impl Random {
     /// Puts `items` into random order (Fisher and Yates' shuffle).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last as u64 + 1) as usize);
+            items.swap(last, as_index(self.below(last as u64 + 1)));
         }
     }
 

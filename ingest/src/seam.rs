@@ -6,7 +6,7 @@ use thiserror::Error;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{AblatedPart, Assembly, Status, Variant};
 
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 use crate::tokenize::TokenizerError;
 use crate::work::Work;
 

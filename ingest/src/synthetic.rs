@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::convert::{narrow, single};
 use crate::random::Random;
 pub use crate::tensor_file::{NamedWeight, write_safetensors};
 use crate::tokenize::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
@@ -78,7 +79,7 @@ pub fn write_checkpoint(directory: &Path, shape: &SyntheticShape, seed: u64) -> 
 /// A number of mean 0 and variance `scale`², from the sum of four uniform ones: enough for weights.
 fn bell(random: &mut Random, scale: f64) -> f32 {
     let sum: f64 = (0..4).map(|_| random.uniform()).sum();
-    ((sum - 2.0) * 3f64.sqrt() * scale) as f32
+    single((sum - 2.0) * 3f64.sqrt() * scale)
 }
 
 struct Writer {
@@ -163,7 +164,7 @@ fn nucleotide_transformer(writer: &mut Writer, shape: &SyntheticShape) {
 
 fn dnabert2(writer: &mut Writer, shape: &SyntheticShape, prefix: &str) {
     let SyntheticShape { hidden, ffn, .. } = *shape;
-    let vocabulary = byte_pairs().0.len() as u32;
+    let vocabulary = narrow(byte_pairs().0.len());
     let fused = shape.family == SyntheticFamily::Dnabert2;
     writer.embedding(&format!("{prefix}embeddings.word_embeddings"), vocabulary, hidden);
     if fused {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use thiserror::Error;
 use vestore_schema::TokenizerKind;
 
-use crate::model::checkpoint::{self, read_text};
+use crate::checkpoint::{self, read_text};
 
 pub use base::BaseTokenizer;
 pub use bpe::BpeTokenizer;

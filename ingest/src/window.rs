@@ -5,6 +5,8 @@ use std::sync::Arc;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{Assembly, Region, Status, Variant};
 
+use crate::convert::{base, from_dimension, narrow};
+
 /// One variant as a model sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowPair {
@@ -71,16 +73,16 @@ impl WindowCutter {
         }
         let mut bases =
             |start: i64, length: u32| bases(reference, variant.contig, contig_length, start, length);
-        let centre = (i64::from(variant.position.zero_based()) - start) as u32;
+        let centre = base(i64::from(variant.position.zero_based()) - start);
         let window = bases(start, self.length)?;
 
         let length = self.length as usize;
         let mut alternate = Vec::with_capacity(length);
         alternate.extend_from_slice(&window[..centre as usize]);
         alternate.extend_from_slice(variant.alternate.as_bytes());
-        let after = variant.position.zero_based() + variant.reference.len() as u32;
+        let after = variant.position.zero_based() + narrow(variant.reference.len());
         if alternate.len() < length {
-            let needed = (length - alternate.len()) as u32;
+            let needed = narrow(length - alternate.len());
             if self.end == ContigEnd::Shift && contig_length - after < needed {
                 return Ok(Err(Status::ContigEdge));
             }
@@ -91,8 +93,8 @@ impl WindowCutter {
             reference: Arc::from(window),
             alternate: Arc::from(alternate),
             centre,
-            reference_length: variant.reference.len() as u32,
-            alternate_length: variant.alternate.len() as u32,
+            reference_length: narrow(variant.reference.len()),
+            alternate_length: narrow(variant.alternate.len()),
         }))
     }
 }
@@ -107,11 +109,11 @@ pub(crate) fn bases(
     length: u32,
 ) -> Result<Vec<u8>, ReferenceError> {
     let end = start + i64::from(length);
-    let [first, last] = [start, end].map(|place| place.clamp(0, i64::from(contig_length)) as u32);
+    let [first, last] = [start, end].map(|place| base(place.clamp(0, i64::from(contig_length))));
     let mut window = vec![b'N'; length as usize];
     if first < last {
         let known = reference.fetch(Region { contig, start: first, end: last })?;
-        let offset = (i64::from(first) - start) as usize;
+        let offset = from_dimension(i64::from(first) - start);
         for (to, base) in window[offset..].iter_mut().zip(known) {
             if let known @ (b'A' | b'C' | b'G' | b'T') = base.to_ascii_uppercase() {
                 *to = known;

@@ -5,6 +5,7 @@ use std::fmt;
 use rayon::prelude::*;
 use vestore_schema::Status;
 
+use crate::convert::narrow;
 use crate::seam::{Output, Pass};
 
 /// The scores of one variant.
@@ -78,7 +79,7 @@ impl<P: Pass, O: Output> Work<P, O> {
     #[must_use]
     pub fn new(passes: Vec<P>, rows: Vec<RowPlan<P, O>>, budget: u64, bytes: impl Fn(&P) -> u64) -> Self {
         let group = |pass: u32| passes[pass as usize].group();
-        let mut order: Vec<u32> = (0..passes.len() as u32).collect();
+        let mut order: Vec<u32> = (0..narrow(passes.len())).collect();
         order.sort_by_key(|pass| group(*pass));
         let mut batches = Vec::new();
         for same in order.chunk_by(|left, right| group(*left) == group(*right)) {

@@ -190,6 +190,7 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
     refused(&lora(json!({ "target_modules": ["query", "value"] })), &good, "lacks");
     refused(&lora(json!({ "target_modules": ["value"] })), &good, "lacks");
     refused(&lora(json!({ "r": 3 })), &good, "[3, 32]");
+    refused(&lora(json!({ "r": 2.5 })), &good, "a whole number");
     refused(&lora(json!({})), &queries(|layer| 2 + layer / 3), "lora_A");
     refused(&lora(json!({ "layers_to_transform": [0, 1] })), &good, "neither its target_modules nor");
     refused(&lora(json!({ "use_dora": true })), &good, "lora_magnitude_vector");

@@ -156,6 +156,21 @@ fn a_family_of_its_own_is_scored_resumed_and_exported() {
 }
 
 #[test]
+fn the_command_line_runs_no_model_of_another_architecture() {
+    let folder = directory();
+    let _made = store(folder.path(), &Outcomes { kinds: vec!["change"], memory: 10_000 });
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestore-ingest"))
+        .arg("score")
+        .arg(folder.path().join("store"))
+        .args(["--model", "convolutions", "--region", "MT:1-10", "--device", "cpu"])
+        .output()
+        .expect("the engine");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("does not run models of this architecture: `convolutions`"), "{said}");
+}
+
+#[test]
 fn its_blocks_are_ablated() {
     // Four states fit in memory: branches are stacked, and batches hold four passes.
     let scorer = Outcomes { kinds: vec!["change"], memory: 4 * 4 * 8 * u64::from(LENGTH) };

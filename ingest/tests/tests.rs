@@ -1,5 +1,12 @@
 //! The tests of the engine, one program.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "tests convert small numbers of their own"
+)]
+
 mod ablation;
 mod adapters;
 mod arithmetic;

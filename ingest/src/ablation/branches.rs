@@ -6,8 +6,9 @@
 use tch::Tensor;
 use vestore_schema::AblatedPart;
 
+use crate::convert::dimension;
+use crate::error::ModelError;
 use crate::forward::{Launched, Outputs, Part, split_on_out_of_memory};
-use crate::model::error::ModelError;
 use crate::pipeline::Interrupt;
 use crate::seam::{Network, Step};
 use crate::work::Work;
@@ -172,7 +173,7 @@ fn advance<N: Network>(
             advanced.push(network.block(index, branch, &step)?);
         } else {
             let stacked = network.block(index, &Tensor::f_cat(group, 0)?, &step)?;
-            advanced.extend(stacked.f_chunk(group.len() as i64, 0)?);
+            advanced.extend(stacked.f_chunk(dimension(group.len()), 0)?);
         }
     }
     Ok(advanced)

@@ -3,8 +3,8 @@
 use vestore_schema::{LayerRecord, Run};
 
 use super::branches::{LaunchedAblation, Movement};
+use crate::error::ModelError;
 use crate::forward::Outputs;
-use crate::model::error::ModelError;
 use crate::seam::{Network, Output, Pass};
 use crate::work::{Row, Work};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::model::checkpoint::CheckpointError;
+use crate::checkpoint::CheckpointError;
 
 /// Why an adapter is refused.
 #[derive(Debug, Error)]
@@ -120,5 +120,11 @@ fn remedy(folder: &Path, inner: &[String]) -> String {
             names.join(", "),
             folder.join(&names[0]).display()
         ),
+    }
+}
+
+impl From<CheckpointError> for AdapterError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Files(Box::new(error))
     }
 }

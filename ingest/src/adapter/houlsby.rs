@@ -11,8 +11,9 @@
 use std::collections::BTreeSet;
 
 use super::{Tensors, target};
-use crate::model::config::{ConfigFile, EncoderConfig};
-use crate::model::error::ModelError;
+use crate::checkpoint::ConfigFile;
+use crate::encoder::model::config::EncoderConfig;
+use crate::error::ModelError;
 
 /// The bottlenecks that the configuration asks for, by name.
 pub(super) fn plan(
@@ -28,7 +29,7 @@ pub(super) fn plan(
         targets = vec!["attention".to_owned(), "mlp".to_owned()];
     }
     if targets.iter().any(|target| target != "attention" && target != "mlp") {
-        return Err(config.unsupported("target", "a list of `attention` and `mlp`"));
+        return Err(config.unsupported("target", "a list of `attention` and `mlp`").into());
     }
     let layers = kept.map_or_else(|| (0..encoder.layers).collect(), <[u32]>::to_vec);
     let mut planned = BTreeSet::new();

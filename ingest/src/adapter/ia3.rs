@@ -5,9 +5,9 @@ use tch::{TchError, Tensor};
 
 use super::target::{Names, Target};
 use super::{Current, Tensors};
-use crate::model::Module;
-use crate::model::config::ConfigFile;
-use crate::model::error::ModelError;
+use crate::checkpoint::ConfigFile;
+use crate::encoder::model::Module;
+use crate::error::ModelError;
 
 /// The change of one module.
 pub(super) struct Ia3 {

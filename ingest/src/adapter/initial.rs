@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::target::{layer_of, with_layer};
-use crate::model::blueprint::{Module, encoder_modules};
-use crate::model::config::EncoderConfig;
-use crate::model::dialect::{Dialect, LayerPart, Part};
+use crate::convert::{narrow, single};
+use crate::encoder::model::blueprint::{Module, encoder_modules};
+use crate::encoder::model::config::EncoderConfig;
+use crate::encoder::model::dialect::{Dialect, LayerPart, Part};
 use crate::random::Random;
 use crate::tensor_file::{NamedWeight, write_safetensors};
 
@@ -86,7 +87,7 @@ impl Trunk<'_> {
 pub(crate) fn counted(name: &str, kept: &[u32]) -> String {
     let place = |layer| kept.iter().position(|kept| *kept == layer);
     match layer_of(name).and_then(place) {
-        Some(place) => with_layer(name, place as u32),
+        Some(place) => with_layer(name, narrow(place)),
         None => name.to_owned(),
     }
 }
@@ -180,11 +181,11 @@ impl Start {
     fn draw(self, random: &mut Random) -> f32 {
         match self {
             Self::Constant(number) => number,
-            Self::Uniform(bound) => ((2.0 * random.uniform() - 1.0) * bound) as f32,
+            Self::Uniform(bound) => single((2.0 * random.uniform() - 1.0) * bound),
             Self::Normal(spread) => loop {
                 let drawn = random.normal();
                 if drawn.abs() <= 2.0 {
-                    break (drawn * spread) as f32;
+                    break single(drawn * spread);
                 }
             },
         }

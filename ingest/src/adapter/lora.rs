@@ -6,9 +6,10 @@ use tch::{TchError, Tensor};
 
 use super::target::Target;
 use super::{AdapterError, Current, Tensors, dora};
-use crate::model::Module;
-use crate::model::config::ConfigFile;
-use crate::model::error::ModelError;
+use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::convert::{as_index, whole};
+use crate::encoder::model::Module;
+use crate::error::ModelError;
 
 /// The change of one module.
 pub(super) struct Lora {
@@ -45,17 +46,21 @@ pub(super) fn plan(
     for key in REFUSED {
         let off = |value: &Value| value == &Value::Bool(false) || value.as_array().is_some_and(Vec::is_empty);
         if config.get(key).is_some_and(|value| !off(value)) {
-            return Err(config.unsupported(key, "off; merge the adapter with the program that made it"));
+            return Err(config
+                .unsupported(key, "off; merge the adapter with the program that made it")
+                .into());
         }
     }
     // These begin by changing the base weights, which then are not the checkpoint's.
     if let Some(start) = config.text("init_lora_weights")
         && !["gaussian", "eva", "orthogonal"].contains(&start)
     {
-        return Err(config.unsupported(
-            "init_lora_weights",
-            "a start that leaves the base weights as they are; convert the adapter with PEFT",
-        ));
+        return Err(config
+            .unsupported(
+                "init_lora_weights",
+                "a start that leaves the base weights as they are; convert the adapter with PEFT",
+            )
+            .into());
     }
     let (rank, alpha) = (number(config, "r", 8.0)?, number(config, "lora_alpha", 8.0)?);
     let stabilized = config.flag("use_rslora", false)?;
@@ -71,7 +76,7 @@ pub(super) fn plan(
         if !target.in_encoder && lora.keys().all(|key| !tensors.has(&key)) {
             continue;
         }
-        lora.check(tensors, target.shape, rank as usize)?;
+        lora.check(tensors, target.shape, whole_rank(config, rank)?)?;
         let keys = lora.keys().collect();
         planned.push((lora, keys));
     }
@@ -79,7 +84,7 @@ pub(super) fn plan(
 }
 
 /// A positive number.
-fn number(config: &ConfigFile, key: &'static str, default: f64) -> Result<f64, ModelError> {
+fn number(config: &ConfigFile, key: &'static str, default: f64) -> Result<f64, CheckpointError> {
     match config.get(key) {
         None => Ok(default),
         Some(value) => value
@@ -89,8 +94,16 @@ fn number(config: &ConfigFile, key: &'static str, default: f64) -> Result<f64, M
     }
 }
 
+/// A rank, which counts rows and columns.
+fn whole_rank(config: &ConfigFile, rank: f64) -> Result<usize, CheckpointError> {
+    if rank.fract() == 0.0 && rank <= f64::from(u32::MAX) {
+        return Ok(as_index(whole(rank)));
+    }
+    Err(config.unsupported("r", "a whole number, also in `rank_pattern`"))
+}
+
 /// The value that a pattern table gives a module: its keys are ends of names, as regular expressions.
-fn pattern(config: &ConfigFile, key: &'static str, name: &str) -> Result<Option<f64>, ModelError> {
+fn pattern(config: &ConfigFile, key: &'static str, name: &str) -> Result<Option<f64>, CheckpointError> {
     let Some(table) = config.get(key) else { return Ok(None) };
     let Some(table) = table.as_object() else { return Err(config.unsupported(key, "a table")) };
     let mut found = None;

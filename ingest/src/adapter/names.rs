@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::dialect::Dialect;
-use crate::model::names::{current, without_compiled};
+use crate::checkpoint::{current, without_compiled};
+use crate::encoder::model::dialect::Dialect;
 
 /// The parts of a module that PEFT adds; in a state dict the adapter's name follows.
 const PARTS: [&str; 10] = [

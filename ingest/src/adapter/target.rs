@@ -5,9 +5,10 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{AdapterError, Base};
-use crate::model::Module;
-use crate::model::config::ConfigFile;
-use crate::model::error::ModelError;
+use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::convert::narrow;
+use crate::encoder::model::Module;
+use crate::error::ModelError;
 
 /// A module that the configuration targets.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub(super) enum Names {
 
 impl Names {
     /// The rule under `key`; `None` when there is none.
-    pub(super) fn read(config: &ConfigFile, key: &'static str) -> Result<Option<Self>, ModelError> {
+    pub(super) fn read(config: &ConfigFile, key: &'static str) -> Result<Option<Self>, CheckpointError> {
         match config.get(key) {
             None => Ok(None),
             Some(Value::String(text)) if text == "all-linear" => Ok(Some(Self::AllLinear)),
@@ -59,7 +60,7 @@ fn whole(pattern: &str) -> Option<Regex> {
 }
 
 /// The list of names under `key`; empty when there is none.
-pub(super) fn names(config: &ConfigFile, key: &'static str) -> Result<Vec<String>, ModelError> {
+pub(super) fn names(config: &ConfigFile, key: &'static str) -> Result<Vec<String>, CheckpointError> {
     let expected = || config.unsupported(key, "a list of module names");
     match config.get(key) {
         None => Ok(Vec::new()),
@@ -92,7 +93,7 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn read(config: &ConfigFile) -> Result<Self, ModelError> {
+    pub(super) fn read(config: &ConfigFile) -> Result<Self, CheckpointError> {
         let names = Names::read(config, "target_modules")?
             .ok_or_else(|| config.unsupported("target_modules", "the modules that were trained"))?;
         let expected = || config.unsupported("layers_to_transform", "a layer number or a list of them");
@@ -127,7 +128,7 @@ impl Targets {
             }
             let layer = match (layer_of(module), kept) {
                 (Some(layer), Some(kept)) => match kept.iter().position(|number| *number == layer) {
-                    Some(place) => Some(place as u32),
+                    Some(place) => Some(narrow(place)),
                     None => continue,
                 },
                 (layer, _) => layer,

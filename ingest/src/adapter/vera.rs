@@ -5,9 +5,10 @@ use tch::{TchError, Tensor};
 
 use super::target::Target;
 use super::{AdapterError, Current, Tensors};
-use crate::model::Module;
-use crate::model::config::ConfigFile;
-use crate::model::error::ModelError;
+use crate::checkpoint::ConfigFile;
+use crate::convert::dimension;
+use crate::encoder::model::Module;
+use crate::error::ModelError;
 
 const DOWN: &str = "vera_A";
 const UP: &str = "vera_B";
@@ -28,10 +29,12 @@ pub(super) fn plan(
     config.only("fan_in_fan_out", &serde_json::json!(false))?;
     if !tensors.has(DOWN) || !tensors.has(UP) {
         // They could only be drawn again by the very random generator of the training program.
-        return Err(config.unsupported(
-            "save_projection",
-            "true, so that the random matrices are in the file; save the adapter again",
-        ));
+        return Err(config
+            .unsupported(
+                "save_projection",
+                "true, so that the random matrices are in the file; save the adapter again",
+            )
+            .into());
     }
     let rank = config.count("r", 1 << 16)? as usize;
     let wrong = |key: &str, expected: [usize; 2], found: &[usize]| AdapterError::WrongShape {
@@ -43,7 +46,8 @@ pub(super) fn plan(
     let mut planned = Vec::new();
     for target in targets {
         let Module::Linear { outputs, inputs, .. } = target.shape else { continue };
-        let vera = Vera { module: target.module.clone(), outputs: outputs as i64, inputs: inputs as i64 };
+        let vera =
+            Vera { module: target.module.clone(), outputs: dimension(outputs), inputs: dimension(inputs) };
         let [_, _, down_scale, up_scale] = vera.keys();
         if !target.in_encoder && !tensors.has(&down_scale) {
             continue;

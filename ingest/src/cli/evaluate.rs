@@ -19,6 +19,7 @@ use self::source::{Source, source};
 use self::table::{table, tsv};
 use super::labels::LabelArguments;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::shared::one_of;
 use super::split::SplitArguments;
 use super::{Usage, interrupt, plural, say, warn};
 
@@ -62,11 +63,17 @@ pub(super) struct Arguments {
     format: Format,
     /// Also train these on the stored embeddings of every --track that has some, and measure them on the test split:
     /// a random forest, or logistic regression. Training rows are those for training and for validation
-    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
-    probe: Vec<ProbeKind>,
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = one_of(&Probe::ALL, Probe::as_str))]
+    probe: Vec<Probe>,
     /// Embeddings that --probe learns from: alternate − reference, the reference window's, or both
-    #[arg(long, value_enum, value_name = "KIND", default_value_t = FeaturesKind::Both, requires = "probe")]
-    features: FeaturesKind,
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "both",
+        value_parser = one_of(&FeatureKind::ALL, FeatureKind::as_str),
+        requires = "probe"
+    )]
+    features: FeatureKind,
     #[command(flatten)]
     split: SplitArguments,
     /// Draw ROC and precision-recall curves into an SVG file too
@@ -79,38 +86,6 @@ pub(super) struct Arguments {
     ref_mismatch: RefMismatchArguments,
     #[command(flatten)]
     reference: ReferenceArguments,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum ProbeKind {
-    Forest,
-    Logistic,
-}
-
-impl ProbeKind {
-    fn probe(self) -> Probe {
-        match self {
-            Self::Forest => Probe::Forest,
-            Self::Logistic => Probe::Logistic,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum FeaturesKind {
-    Delta,
-    Reference,
-    Both,
-}
-
-impl FeaturesKind {
-    fn features(self) -> FeatureKind {
-        match self {
-            Self::Delta => FeatureKind::Delta,
-            Self::Reference => FeatureKind::Reference,
-            Self::Both => FeatureKind::Both,
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -178,8 +153,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .collect::<anyhow::Result<Vec<ScoredColumn>>>()?;
     if !arguments.probe.is_empty() {
         let tracks: Vec<&str> = sources.iter().filter_map(Source::track).collect();
-        let probes: Vec<Probe> = arguments.probe.iter().map(|kind| kind.probe()).collect();
-        let how = (probes.as_slice(), arguments.features.features(), arguments.seed);
+        let how = (arguments.probe.as_slice(), arguments.features, arguments.seed);
         columns.extend(probe::columns(&store, &tracks, how, (&seen, &labels), classes)?);
     }
     if arguments.common {

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use vestore::check_output_folder;
 use vestore_ingest::{
-    Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, source_of, tuned_record,
+    Finetuned, Finetuning, TuningData, TuningFigure, TuningMethod, TuningPlan, finetune, source_of,
+    tuned_record,
 };
 use vestore_schema::Model;
 
 use super::machine::MachineArguments;
 use super::progress::Bar;
-use super::tuning::{DataArguments, MethodArgument, TuningArguments, check_free, model};
+use super::tuning::{DataArguments, TuningArguments, check_free, methods, model};
 use super::{interrupt, plural, say, writer};
 
 #[derive(clap::Args)]
@@ -29,8 +30,8 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Which weights are trained
-    #[arg(long, value_enum, default_value_t = MethodArgument::Full)]
-    method: MethodArgument,
+    #[arg(long, default_value = "full", value_parser = methods())]
+    method: TuningMethod,
     #[command(flatten)]
     data: DataArguments,
     #[command(flatten)]
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let windows = arguments.data.read(&store, &parent)?;
-    let plan = arguments.tuning.plan(arguments.method, arguments.seed);
+    let plan = arguments.tuning.plan(&arguments.method, arguments.seed);
     let data = TuningData::of(&windows);
     let run = Finetuning {
         source: &source,

@@ -9,10 +9,11 @@ use vestore_ingest::{
     AdamWOptions, Alleles, Decay, Genome, KnownRegions, LengthWarmup, Pretrained, PretrainingData,
     PretrainingPlan, PretrainingResult, PretrainingRun, Schedule, pretrain,
 };
-use vestore_schema::Region;
+use vestore_schema::{Dtype, Region};
 
 use super::machine::MachineArguments;
 use super::progress::Bar;
+use super::shared::one_of;
 use super::{interrupt, say};
 
 #[derive(clap::Args)]
@@ -66,8 +67,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N", default_value_t = 8192)]
     batch_tokens: u32,
     /// Micro-batches per step (gradient accumulation), for less memory
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    parts: u32,
+    #[arg(long, alias = "parts", value_name = "N", default_value_t = 1)]
+    micro_batches: u32,
     /// Fraction of the tokens that is masked
     #[arg(long, value_name = "FRACTION", default_value_t = 0.15)]
     mask_rate: f64,
@@ -81,34 +82,24 @@ pub(super) struct Settings {
     #[arg(long, value_name = "STEPS")]
     warmup: Option<u64>,
     /// Learning-rate decay after the warmup
-    #[arg(long, value_enum, default_value_t = DecayArgument::Cosine)]
-    decay: DecayArgument,
+    #[arg(long, default_value = "cosine", value_parser = one_of(&Decay::ALL, Decay::as_str))]
+    decay: Decay,
     /// Weight decay (`AdamW`)
     #[arg(long, value_name = "X", default_value_t = AdamWOptions::default().weight_decay)]
     weight_decay: f64,
     /// Maximum gradient norm
-    #[arg(long, value_name = "X", default_value_t = AdamWOptions::default().clip)]
-    clip: f64,
+    #[arg(long, alias = "clip", value_name = "X", default_value_t = AdamWOptions::default().clip)]
+    max_gradient_norm: f64,
     /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Precision of matrix products; weights and optimizer are always float32
-    #[arg(long, value_enum, default_value_t = TrainingDtype::F32)]
-    dtype: TrainingDtype,
+    #[arg(long, default_value = "f32", value_parser = one_of(&TRAINING_DTYPES, Dtype::as_str))]
+    dtype: Dtype,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DecayArgument {
-    Cosine,
-    Linear,
-}
-
-/// Arithmetic of a training's products.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum TrainingDtype {
-    F32,
-    Bf16,
-}
+/// Precisions of a training's matrix products.
+pub(super) const TRAINING_DTYPES: [Dtype; 2] = [Dtype::F32, Dtype::Bf16];
 
 impl Settings {
     /// The plan that they make.
@@ -116,7 +107,7 @@ impl Settings {
         PretrainingPlan {
             seed: self.seed,
             batch_tokens: self.batch_tokens,
-            parts: self.parts,
+            parts: self.micro_batches,
             mask_rate: self.mask_rate,
             repeat_weight: self.repeat_weight,
             lengths: LengthWarmup { first: self.first_tokens, last: self.tokens, steps: self.length_warmup },
@@ -125,17 +116,14 @@ impl Settings {
                 warmup: self.warmup.unwrap_or(self.steps / 20),
                 peak: self.learning_rate,
                 floor: 0.0,
-                decay: match self.decay {
-                    DecayArgument::Cosine => Decay::Cosine,
-                    DecayArgument::Linear => Decay::Linear,
-                },
+                decay: self.decay,
             },
             optimizer: AdamWOptions {
                 weight_decay: self.weight_decay,
-                clip: self.clip,
+                clip: self.max_gradient_norm,
                 ..AdamWOptions::default()
             },
-            bf16: self.dtype == TrainingDtype::Bf16,
+            bf16: self.dtype == Dtype::Bf16,
         }
     }
 }
@@ -252,4 +240,28 @@ fn tell_result(result: &PretrainingResult, arguments: &Arguments) {
         last(&result.losses),
         last(&result.held_out)
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn options_have_the_fields_names_and_their_old_ones() {
+        for [micro_batches, norm] in [["--micro-batches", "--max-gradient-norm"], ["--parts", "--clip"]] {
+            let line = ["pretrain", micro_batches, "3", norm, "0.5", "--decay", "linear", "--dtype", "bf16"];
+            let plan = Line::try_parse_from(line).map(|line| line.settings.plan()).expect("options");
+            assert_eq!((plan.parts, plan.optimizer.clip), (3, 0.5));
+            assert_eq!((plan.schedule.decay, plan.bf16), (Decay::Linear, true));
+        }
+        assert!(Line::try_parse_from(["pretrain", "--dtype", "tf32"]).is_err());
+    }
 }

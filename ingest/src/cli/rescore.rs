@@ -8,11 +8,11 @@ use anyhow::{Context, ensure};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float32Type;
 use vestore::{Reference, RowKeys, SegmentReader, Store};
-use vestore_ingest::{CPU_BATCH_TOKENS, Device, EncoderScorer, Random, Scorer, rows as rows_of};
+use vestore_ingest::{CPU_BATCH_TOKENS, Device, Network, Random, Scorer, rows as rows_of};
 use vestore_schema::{Dtype, STATUS_COLUMN, Segment, Status, Table, Track, Variant};
 
+use super::family::{Family, Loading, ModelTask};
 use super::reference::ReferenceArguments;
-use super::scoring::{kind_of, load};
 use super::shared::{Usage, plural, print_finding, say};
 
 #[derive(clap::Args)]
@@ -110,7 +110,7 @@ fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyh
         let batch = batch?;
         let count = batch.num_rows() as u64;
         while let Some(place) = places.next_if(|place| *place < before + count) {
-            let row = (place - before) as usize;
+            let row = usize::try_from(place - before)?;
             let statuses = batch.column_by_name(STATUS_COLUMN).and_then(|array| array.as_string_opt::<i32>());
             let statuses = statuses.with_context(|| format!("{} lacks its statuses", segment.path()))?;
             let values = track.columns.iter().map(|column| {
@@ -129,7 +129,7 @@ fn read(store: &Store, track: &Track, segment: &Segment, places: &[u64]) -> anyh
     Ok(rows)
 }
 
-/// Scores `rows` anew and names what differs; returns the number of mismatches.
+/// Scores `rows` again and names what differs; returns the number of mismatches.
 fn rescore(
     store: &Store,
     track: &Track,
@@ -139,48 +139,76 @@ fn rescore(
     let snapshot = store.snapshot()?;
     let record =
         snapshot.model(&track.model).with_context(|| format!("track {} has no model", track.name))?;
-    let model = load(store, record, Device::Cpu, kind_of(track.recipe.dtype))?;
-    let scorer = EncoderScorer::new(&model, &track.recipe, false, CPU_BATCH_TOKENS)?;
-    ensure!(
-        track.columns == scorer.columns(),
-        "track {} has columns {}, and its recipe makes {}: the store was changed by hand",
-        track.name,
-        track.columns.join(", "),
-        scorer.columns().join(", ")
-    );
-    let (mut windows, mut scored) = (Vec::new(), Vec::new());
-    let mut mismatches = 0;
-    for row in rows.iter().filter(|row| row.status == Status::Scored) {
-        match scorer.cut(&row.variant, reference, store.assembly())? {
-            Ok(window) => {
-                windows.push(window);
-                scored.push(row);
-            }
-            Err(status) => {
-                mismatches += 1;
-                tell(store, track, row, "status", Status::Scored.as_str(), status.as_str())?;
-            }
-        }
-    }
-    let computed = rows_of(&scorer, &model, &windows)?;
-    for (row, computed) in scored.into_iter().zip(computed) {
-        for ((column, stored), new) in track.columns.iter().zip(&row.values).zip(&computed.values) {
-            let near = match (stored, new) {
-                (Some(stored), Some(new)) => {
-                    f64::from(stored - new).abs() <= tolerance(track, f64::from(*stored))
+    let loading = Loading {
+        store,
+        record,
+        recipe: &track.recipe,
+        devices: &[Device::Cpu],
+        embeddings: false,
+        batch_tokens: CPU_BATCH_TOKENS,
+    };
+    Family::of(record)?.run(&loading, Rescoring { store, track, rows, reference })
+}
+
+/// Rows of a track that are to be computed again.
+struct Rescoring<'a> {
+    store: &'a Store,
+    track: &'a Track,
+    rows: &'a [Stored],
+    reference: &'a mut Reference,
+}
+
+impl ModelTask for Rescoring<'_> {
+    type Output = usize;
+
+    fn run<S, N>(self, scorer: &S, networks: Vec<N>) -> anyhow::Result<usize>
+    where
+        S: Scorer,
+        N: Network<Pass = S::Pass, Output = S::Output>,
+    {
+        let Self { store, track, rows, reference } = self;
+        ensure!(
+            track.columns == scorer.columns(),
+            "track {} has columns {}, and its recipe makes {}: the store was changed by hand",
+            track.name,
+            track.columns.join(", "),
+            scorer.columns().join(", ")
+        );
+        let (mut windows, mut scored) = (Vec::new(), Vec::new());
+        let mut mismatches = 0;
+        for row in rows.iter().filter(|row| row.status == Status::Scored) {
+            match scorer.cut(&row.variant, reference, store.assembly())? {
+                Ok(window) => {
+                    windows.push(window);
+                    scored.push(row);
                 }
-                (None, None) => true,
-                _ => false,
-            };
-            if !near {
-                mismatches += 1;
-                let text =
-                    |value: &Option<f32>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
-                tell(store, track, row, column, &text(stored), &text(new))?;
+                Err(status) => {
+                    mismatches += 1;
+                    tell(store, track, row, "status", Status::Scored.as_str(), status.as_str())?;
+                }
             }
         }
+        let computed = rows_of(scorer, &networks[0], &windows)?;
+        for (row, computed) in scored.into_iter().zip(computed) {
+            for ((column, stored), new) in track.columns.iter().zip(&row.values).zip(&computed.values) {
+                let near = match (stored, new) {
+                    (Some(stored), Some(new)) => {
+                        f64::from(stored - new).abs() <= tolerance(track, f64::from(*stored))
+                    }
+                    (None, None) => true,
+                    _ => false,
+                };
+                if !near {
+                    mismatches += 1;
+                    let text = |value: &Option<f32>| {
+                        value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+                    };
+                    tell(store, track, row, column, &text(stored), &text(new))?;
+                }
+            }
+        }
+        Ok(mismatches)
     }
-    Ok(mismatches)
 }
 
 /// How far a recomputed score may lie from `stored`: 1e-5 in float32, as other batches round otherwise, 0.01 in

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::HumanDuration;
-use vestore_ingest::{Estimate, Outcome, Progress as _, estimate, new_run};
+use vestore::{Report, Writer};
+use vestore_ingest::{Estimate, Network, Outcome, Progress as _, Scorer, estimate, new_run};
 use vestore_schema::Track;
 
+use super::family::ModelTask;
 use super::interrupt;
 use super::progress::Bar;
-use super::scoring::{Scoring, Task};
+use super::scoring::{Prepared, Scoring, Task};
 use super::shared::{grouped, plural, say};
 
 #[derive(clap::Args)]
@@ -51,7 +53,7 @@ pub(super) fn execute(
     task: Task<'_>,
 ) -> anyhow::Result<ExitCode> {
     let mut prepared = scoring.prepare(store, model, task)?;
-    let mut writer = prepared.writer.take();
+    let writer = prepared.writer.take();
     let mut report = std::mem::take(&mut prepared.report);
     let (job, track) = (prepared.job(), &prepared.track);
     let pending = job.pending()?;
@@ -79,35 +81,59 @@ pub(super) fn execute(
         say(format_args!("stopped before anything was scored"));
         return Ok(interrupt::code());
     }
-    let models = prepared.load()?;
-    let scorer = prepared.scorer(&models[0])?;
-    let Some(writer) = &mut writer else {
+    let task = ScoreTask { prepared: &prepared, writer, report, stored, pending, quiet: scoring.quiet };
+    prepared.run(task)
+}
+
+/// The pending variants of a track: scored where there is a writer, else their estimate.
+struct ScoreTask<'a> {
+    prepared: &'a Prepared,
+    writer: Option<Writer>,
+    report: Report,
+    /// Variants that have rows already.
+    stored: u64,
+    pending: u64,
+    quiet: bool,
+}
+
+impl ModelTask for ScoreTask<'_> {
+    type Output = ExitCode;
+
+    fn run<S, N>(self, scorer: &S, networks: Vec<N>) -> anyhow::Result<ExitCode>
+    where
+        S: Scorer,
+        N: Network<Pass = S::Pass, Output = S::Output>,
+    {
+        let Self { prepared, writer, mut report, stored, pending, quiet } = self;
+        let (job, track) = (prepared.job(), &prepared.track);
+        let Some(mut writer) = writer else {
+            report.finish()?;
+            tell_estimate(&track.name, &estimate(&job, scorer, &networks[0])?, stored);
+            return Ok(ExitCode::SUCCESS);
+        };
+        let depth = networks[0].depth() as u64;
+        writer.put_track(track)?;
+        let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
+        let progress = Bar::new(quiet);
+        progress.begin("variants", 0, pending);
+        let started = Instant::now();
+        let outcome = job.run(scorer, networks, &mut writer, &mut run, &mut report, &progress);
+        progress.finish();
+        let outcome = outcome?;
         report.finish()?;
-        tell_estimate(&track.name, &estimate(&job, &scorer, &models[0])?, stored);
-        return Ok(ExitCode::SUCCESS);
-    };
-    let depth = models[0].depth() as u64;
-    writer.put_track(track)?;
-    let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
-    let progress = Bar::new(scoring.quiet);
-    progress.begin("variants", 0, pending);
-    let started = Instant::now();
-    let outcome = job.run(&scorer, models, writer, &mut run, &mut report, &progress);
-    progress.finish();
-    let outcome = outcome?;
-    report.finish()?;
-    tell_outcome(&outcome, track, stored, pending, started);
-    for remark in &run.remarks {
-        say(format_args!("remark: {remark}"));
+        tell_outcome(&outcome, track, stored, pending, started);
+        for remark in &run.remarks {
+            say(format_args!("remark: {remark}"));
+        }
+        if outcome.batches > 0 {
+            tell_evaluations(&outcome, depth);
+        }
+        Ok(match (outcome.rows < pending, outcome.interrupted) {
+            (false, _) => ExitCode::SUCCESS,
+            (true, true) => interrupt::code(),
+            (true, false) => ExitCode::FAILURE,
+        })
     }
-    if outcome.batches > 0 {
-        tell_evaluations(&outcome, depth);
-    }
-    Ok(match (outcome.rows < pending, outcome.interrupted) {
-        (false, _) => ExitCode::SUCCESS,
-        (true, true) => interrupt::code(),
-        (true, false) => ExitCode::FAILURE,
-    })
 }
 
 fn tell_estimate(track: &str, found: &Estimate, stored: u64) {

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use vestore::{OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed};
 use vestore_ingest::{
-    CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, GPU_BATCH_TOKENS, Interrupt, Job, Kind, Model,
-    device_name, devices, encoder_cost, encoder_kinds, set_tf32, source_of, unit_size,
+    CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
 };
 use vestore_schema::{AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, Strands, Track};
 
+use super::family::{Family, Loading, ModelTask, score_kinds};
 use super::interrupt;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::{Usage, one_of, say, warn, writer};
@@ -73,7 +73,7 @@ pub(super) struct Scoring {
 /// The score kinds that a command line may name.
 fn kinds() -> PossibleValuesParser {
     PossibleValuesParser::new(
-        encoder_kinds().map(|kind| {
+        score_kinds().map(|kind| {
             PossibleValue::new(kind.name).help(format!("{}; {}", kind.description, kind.direction))
         }),
     )
@@ -135,14 +135,13 @@ impl Scoring {
         if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
             say(format_args!("{remark}"));
         }
-        let defaults = EncoderDefaults::of(&record)
-            .with_context(|| format!("model `{}` is not of a family that can be scored", record.name))?;
-        let mut recipe = recipe(self, defaults, tuned)?;
+        let family = Family::of(&record)?;
+        let mut recipe = recipe(self, &family, tuned)?;
         if let Task::Ablate { part } = task {
-            recipe.part = defaults.part(part).map_err(|error| Usage(error.to_string()))?;
+            recipe.part = family.part(part).map_err(|error| Usage(error.to_string()))?;
         }
         let name = self.track.clone().unwrap_or_else(|| recipe.track_name(&record.name));
-        let columns = defaults.columns(&recipe.scores, recipe.strands)?;
+        let columns = family.columns(&recipe.scores, recipe.strands)?;
         let track = Track::new(&name, &record.name, record.id, recipe, columns)?;
         check_track(&track, &snapshot.tracks)?;
         let devices = devices(&self.device)?;
@@ -157,7 +156,7 @@ impl Scoring {
         );
         let embeddings = matches!(task, Task::Score { embeddings: true, .. });
         let ablation = matches!(task, Task::Ablate { .. });
-        let cost = encoder_cost(&record, &track.recipe, embeddings, ablation)?;
+        let cost = family.cost(&record, &track.recipe, embeddings, ablation)?;
 
         // Told before the variants are read: a second writer need not wait for that.
         let dry_run = matches!(task, Task::Score { dry_run: true, .. });
@@ -217,11 +216,6 @@ impl Prepared {
         }
     }
 
-    /// How the model's windows become rows.
-    pub(super) fn scorer(&self, model: &Model) -> anyhow::Result<EncoderScorer> {
-        Ok(EncoderScorer::new(model, &self.track.recipe, self.embeddings, self.batch_tokens)?)
-    }
-
     /// Whether the user wants to stop already.
     pub(super) fn is_interrupted(&self) -> bool {
         self.interrupted.is_set()
@@ -236,30 +230,29 @@ impl Prepared {
         self.devices.iter().map(|device| device_name(*device)).collect::<Vec<_>>().join(",")
     }
 
-    /// Loads the model onto every device.
-    pub(super) fn load(&self) -> anyhow::Result<Vec<Model>> {
+    /// Loads the model onto every device and runs `task` with it.
+    pub(super) fn run<T: ModelTask>(&self, task: T) -> anyhow::Result<T::Output> {
         vestore_ingest::set_threads(self.threads);
-        let kind = kind_of(self.track.recipe.dtype);
-        self.devices.iter().map(|device| load(&self.store, &self.record, *device, kind)).collect()
-    }
-}
-
-/// The number type that a model runs in.
-pub(super) fn kind_of(dtype: Dtype) -> Kind {
-    match dtype {
-        Dtype::F32 | Dtype::Tf32 => Kind::Float,
-        Dtype::Bf16 => Kind::BFloat16,
+        let loading = Loading {
+            store: &self.store,
+            record: &self.record,
+            recipe: &self.track.recipe,
+            devices: &self.devices,
+            embeddings: self.embeddings,
+            batch_tokens: self.batch_tokens,
+        };
+        Family::of(&self.record)?.run(&loading, task)
     }
 }
 
 fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }
 
-fn recipe(arguments: &Scoring, defaults: EncoderDefaults<'_>, tuned: Tuned) -> anyhow::Result<Recipe> {
+fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Result<Recipe> {
     ensure!(arguments.window != Some(0), Usage("--window must be at least 1".to_owned()));
-    let scores = defaults.scores(&arguments.score).map_err(|error| Usage(error.to_string()))?;
-    let window = defaults.window(arguments.window, tuned.window, &scores)?;
+    let scores = family.scores(&arguments.score).map_err(|error| Usage(error.to_string()))?;
+    let window = family.window(arguments.window, tuned.window, &scores)?;
     if let Some(step) = &arguments.precision {
         let valid = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
         ensure!(valid, Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")));
@@ -297,29 +290,4 @@ fn regions(arguments: &Scoring, assembly: &Assembly, report: &mut Report) -> any
         regions.extend(read_bed(bed, assembly, report)?);
     }
     Ok(regions)
-}
-
-/// Loads the model and checks that its files are still those that were added.
-pub(super) fn load(
-    store: &Store,
-    record: &ModelRecord,
-    device: vestore_ingest::Device,
-    kind: Kind,
-) -> anyhow::Result<Model> {
-    let source = source_of(store, record);
-    let model = Model::load(&source, device, kind).with_context(|| {
-        format!("cannot load model `{}` from {}", record.name, source.checkpoint.display())
-    })?;
-    let id = vestore_schema::Digest::from(model.description().id);
-    if id != record.id {
-        bail!(
-            "the files of model `{}` in {} have changed since it was added (id {} was {}); restore them, or add \
-             them as a new model",
-            record.name,
-            source.checkpoint.display(),
-            id.short(),
-            record.id.short()
-        );
-    }
-    Ok(model)
 }

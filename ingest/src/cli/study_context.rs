@@ -89,6 +89,7 @@ fn write(
             };
             counts.written += 1;
             let Record { contig, one_based, reference, .. } = &record;
+            #[expect(clippy::cast_possible_truncation, reason = "scores are float32")]
             let odds = (shares[new] / shares[old]).ln() as f32;
             writeln!(output, "{contig}\t{one_based}\t{reference}\t{alternate}\t{odds}")
                 .with_context(unwritable)?;

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::check_output_folder;
-use vestore_ingest::{LayerStudy, LayerStudyEvent, LayerStudyOptions, StudyError};
+use vestore_ingest::{LayerStudy, LayerStudyEvent, LayerStudyOptions, StudyError, TuningMethod};
 
 use super::finetune::shown;
 use super::machine::MachineArguments;
 use super::progress::Bar;
-use super::tuning::{DataArguments, MethodArgument, TuningArguments, model};
+use super::tuning::{DataArguments, TuningArguments, methods, model};
 use super::{interrupt, say, writer};
 
 #[derive(clap::Args)]
@@ -30,11 +30,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     tuning: TuningArguments,
     /// Which weights are trained in every copy
-    #[arg(long, value_enum, default_value_t = MethodArgument::Full)]
-    method: MethodArgument,
+    #[arg(long, default_value = "full", value_parser = methods())]
+    method: TuningMethod,
     /// Also tune the whole model by these methods, at their own default learning rates
-    #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',')]
-    compare: Vec<MethodArgument>,
+    #[arg(long, value_name = "METHOD", value_delimiter = ',', value_parser = methods())]
+    compare: Vec<TuningMethod>,
     /// Copies of each, by seeds 1 to N
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
@@ -54,8 +54,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let windows = arguments.data.read(&store, &parent)?;
     let options = LayerStudyOptions {
         name: &arguments.name,
-        plan: arguments.tuning.plan(arguments.method, 1),
-        compared: arguments.compare.iter().map(|method| arguments.tuning.compared(*method, 1)).collect(),
+        plan: arguments.tuning.plan(&arguments.method, 1),
+        compared: arguments.compare.iter().map(|method| arguments.tuning.compared(method, 1)).collect(),
         seeds: arguments.seeds,
         output: &arguments.output,
         device,

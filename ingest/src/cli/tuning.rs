@@ -4,15 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use vestore::{Store, StoreError};
 use vestore_ingest::{
-    AdamWOptions, AdapterKind, Dataset, EncoderDefaults, LabelledWindows, SequenceColumns, TuningInput,
-    TuningMethod, TuningPlan, is_trained,
+    AdamWOptions, AdapterKind, Dataset, LabelledWindows, SequenceColumns, TuningInput, TuningMethod,
+    TuningPlan, is_trained,
 };
-use vestore_schema::{EXTERNAL_MODEL, Model, Strands, check_name};
+use vestore_schema::{Dtype, EXTERNAL_MODEL, Model, Strands, check_name};
 
+use super::family::Family;
 use super::labels::LabelArguments;
-use super::pretrain::TrainingDtype;
+use super::pretrain::TRAINING_DTYPES;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::one_of;
 use super::split::SplitArguments;
@@ -63,9 +65,8 @@ impl DataArguments {
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
-        let defaults = EncoderDefaults::of(model)
-            .with_context(|| format!("model `{}` is not of a family that can be tuned", model.name))?;
-        let window = defaults.window(self.window, None, &[]).map_err(|error| Usage(error.to_string()))?;
+        let window = Family::of(model)?.window(self.window, None, &[]);
+        let window = window.map_err(|error| Usage(error.to_string()))?;
         let leakage = data.leakage(window);
         if !leakage.is_empty() {
             say(format_args!("warning: {leakage}"));
@@ -93,8 +94,8 @@ impl DataArguments {
 pub(super) struct TuningArguments {
     /// Predict from the alternate window, or from the head's output for the alternate minus its output for the
     /// reference, which suits signed effects
-    #[arg(long, value_enum, default_value_t = InputArgument::Alternate)]
-    input: InputArgument,
+    #[arg(long, default_value = "alternate", value_parser = one_of(&TuningInput::ALL, TuningInput::as_str))]
+    input: TuningInput,
     /// Train on both strands in turn and evaluate their mean, or use the forward strand alone
     #[arg(long, default_value = "both", value_parser = one_of(&Strands::ALL, Strands::as_str))]
     strands: Strands,
@@ -108,8 +109,8 @@ pub(super) struct TuningArguments {
     #[arg(long, value_name = "X", default_value_t = 16.0)]
     alpha: f64,
     /// Bottleneck width of a Houlsby adapter
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    latent: u32,
+    #[arg(long, alias = "latent", value_name = "N", default_value_t = 8)]
+    bottleneck_size: u32,
     /// Target-module suffixes: the modules that `LoRA` and IA3 change; query and value, or key, value and the
     /// feed-forward's output by default
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -124,8 +125,8 @@ pub(super) struct TuningArguments {
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch: u32,
     /// Micro-batches per step (gradient accumulation), for less memory
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    parts: u32,
+    #[arg(long, alias = "parts", value_name = "N", default_value_t = 1)]
+    micro_batches: u32,
     /// Peak learning rate; 5e-5 when all weights are trained, else 1e-3
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
@@ -136,8 +137,8 @@ pub(super) struct TuningArguments {
     #[arg(long, value_name = "X", default_value_t = 0.01)]
     weight_decay: f64,
     /// Maximum gradient norm
-    #[arg(long, value_name = "X", default_value_t = AdamWOptions::default().clip)]
-    clip: f64,
+    #[arg(long, alias = "clip", value_name = "X", default_value_t = AdamWOptions::default().clip)]
+    max_gradient_norm: f64,
     /// Evaluate the validation loss every N steps; an epoch by default
     #[arg(long, value_name = "STEPS")]
     evaluate_every: Option<u64>,
@@ -145,72 +146,37 @@ pub(super) struct TuningArguments {
     #[arg(long, value_name = "N", default_value_t = 3)]
     patience: u32,
     /// Arithmetic of the products; weights and optimizer are float32 always
-    #[arg(long, value_enum, default_value_t = TrainingDtype::F32)]
-    dtype: TrainingDtype,
+    #[arg(long, default_value = "f32", value_parser = one_of(&TRAINING_DTYPES, Dtype::as_str))]
+    dtype: Dtype,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum InputArgument {
-    Alternate,
-    Difference,
-}
-
-/// Which weights are trained.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub(super) enum MethodArgument {
-    /// All
-    Full,
-    /// The head alone
-    Linear,
-    /// Low-rank changes
-    Lora,
-    /// Scales of keys, values and feed-forward
-    Ia3,
-    /// Bottlenecks within the layers, and the norms
-    Houlsby,
-}
-
-impl MethodArgument {
-    /// The learning rate where none is given: what is trained alone moves on faster.
-    fn learning_rate(self) -> f64 {
-        if self == Self::Full { 5e-5 } else { 1e-3 }
-    }
+/// Parses the name of a method; the sizes of adapters are filled in by [`TuningArguments::plan`].
+pub(super) fn methods() -> impl TypedValueParser<Value = TuningMethod> {
+    let shown = |method: &TuningMethod| PossibleValue::new(method.as_str()).help(method.description());
+    PossibleValuesParser::new(TuningMethod::ALL.iter().map(shown)).try_map(|name| {
+        let mut all = TuningMethod::ALL.into_iter();
+        all.find(|method| method.as_str() == name).ok_or("a possible value has a meaning; this is a bug")
+    })
 }
 
 impl TuningArguments {
     /// The same plan for a method that is compared with the one that the learning rate was given for.
-    pub(super) fn compared(&self, method: MethodArgument, seed: u64) -> TuningPlan {
+    pub(super) fn compared(&self, method: &TuningMethod, seed: u64) -> TuningPlan {
         TuningPlan { learning_rate: method.learning_rate(), ..self.plan(method, seed) }
     }
 
     /// The plan that they make.
-    pub(super) fn plan(&self, method: MethodArgument, seed: u64) -> TuningPlan {
-        let adapter = |adapter| TuningMethod::Adapter {
-            adapter,
-            targets: (!self.target.is_empty()).then(|| self.target.clone()),
-        };
+    pub(super) fn plan(&self, method: &TuningMethod, seed: u64) -> TuningPlan {
         TuningPlan {
-            method: match method {
-                MethodArgument::Full => TuningMethod::Full,
-                MethodArgument::Linear => TuningMethod::Linear,
-                MethodArgument::Lora => adapter(AdapterKind::Lora { rank: self.rank, alpha: self.alpha }),
-                MethodArgument::Ia3 => adapter(AdapterKind::Ia3),
-                MethodArgument::Houlsby => TuningMethod::Adapter {
-                    adapter: AdapterKind::Houlsby { latent: self.latent },
-                    targets: None,
-                },
-            },
-            input: match self.input {
-                InputArgument::Alternate => TuningInput::Alternate,
-                InputArgument::Difference => TuningInput::Difference,
-            },
+            method: self.sized(method.clone()),
+            input: self.input,
             strands: self.strands,
             balanced: self.balanced,
             seed,
             epochs: self.epochs,
             steps: self.steps,
             batch: self.batch,
-            parts: self.parts,
+            parts: self.micro_batches,
             learning_rate: self.learning_rate.unwrap_or(method.learning_rate()),
             warmup: self.warmup,
             evaluate_every: self.evaluate_every,
@@ -219,11 +185,25 @@ impl TuningArguments {
                 beta2: 0.999,
                 epsilon: 1e-8,
                 weight_decay: self.weight_decay,
-                clip: self.clip,
+                clip: self.max_gradient_norm,
                 ..AdamWOptions::default()
             },
-            bf16: self.dtype == TrainingDtype::Bf16,
+            bf16: self.dtype == Dtype::Bf16,
         }
+    }
+
+    /// The method with the sizes and target modules that were asked for.
+    fn sized(&self, mut method: TuningMethod) -> TuningMethod {
+        if let TuningMethod::Adapter { adapter, targets } = &mut method {
+            match adapter {
+                AdapterKind::Lora { rank, alpha } => (*rank, *alpha) = (self.rank, self.alpha),
+                AdapterKind::Ia3 => {}
+                AdapterKind::Houlsby { latent } => *latent = self.bottleneck_size,
+            }
+            let takes_targets = !matches!(adapter, AdapterKind::Houlsby { .. });
+            *targets = (takes_targets && !self.target.is_empty()).then(|| self.target.clone());
+        }
+        method
     }
 }
 
@@ -248,4 +228,41 @@ pub(super) fn model(store: &Store, name: &str) -> anyhow::Result<Model> {
     let known = || snapshot.models.iter().map(|model| model.name.clone()).collect();
     let found = snapshot.models.iter().find(|model| model.name == name).cloned();
     Ok(found.ok_or_else(|| StoreError::Unknown { kind: "model", name: name.to_owned(), known: known() })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[arg(long, value_parser = methods())]
+        method: TuningMethod,
+        #[command(flatten)]
+        tuning: TuningArguments,
+    }
+
+    #[test]
+    fn methods_have_the_sizes_that_are_asked_for() {
+        let plan = |text: &str| {
+            let line = Line::try_parse_from(text.split(' ')).expect("options");
+            line.tuning.plan(&line.method, 1)
+        };
+        let adapter = |adapter, targets| TuningMethod::Adapter { adapter, targets };
+        let houlsby = adapter(AdapterKind::Houlsby { latent: 5 }, None);
+        for option in ["--bottleneck-size", "--latent"] {
+            let text = format!("tune --method houlsby {option} 5 --target query");
+            assert_eq!(plan(&text).method, houlsby);
+        }
+        let lora = AdapterKind::Lora { rank: 3, alpha: 6.0 };
+        assert_eq!(
+            plan("tune --method lora --rank 3 --alpha 6 --target query").method,
+            adapter(lora, Some(vec!["query".to_owned()]))
+        );
+        let full = plan("tune --method full --input difference");
+        assert_eq!((full.method, full.learning_rate), (TuningMethod::Full, 5e-5));
+        assert_eq!((full.input, plan("tune --method ia3").learning_rate), (TuningInput::Difference, 1e-3));
+    }
 }

@@ -8,6 +8,7 @@ use vestore::Rejection;
 use vestore_schema::Status;
 
 use super::{DatasetError, DatasetInput, Split, Task};
+use crate::convert::class_number;
 
 /// What became of labelled variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl DatasetCounts {
         self.by_split = std::array::from_fn(|_| vec![0; classes.len().max(1)]);
         let mut first: HashMap<&DatasetInput, f64> = HashMap::with_capacity(inputs.len());
         for ((input, label), split) in inputs.iter().zip(labels).zip(splits) {
-            let class = if classes.is_empty() { 0 } else { *label as usize };
+            let class = if classes.is_empty() { 0 } else { class_number(*label) };
             self.by_split[*split as usize][class] += 1;
             match first.get(input) {
                 None => {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vestore::{Reference, ReferenceError};
 
 use super::{Dataset, DatasetInput, Split, Task};
+use crate::convert::narrow;
 use crate::window::{ContigEnd, WindowCutter};
 
 /// A labelled input: windows of upper-case ACGTN.
@@ -102,7 +103,7 @@ impl LabelledWindows {
 
     fn new(data: &Dataset, window: Option<u32>) -> Self {
         let (task, classes) = match &data.task {
-            Task::Classification { classes } => (TuningTask::Classes(classes.len() as u32), classes.clone()),
+            Task::Classification { classes } => (TuningTask::Classes(narrow(classes.len())), classes.clone()),
             Task::Regression => (TuningTask::Number, Vec::new()),
         };
         Self {

@@ -11,6 +11,7 @@ use super::{
     DatasetError, LARGEST, LabelCounts, LabelRules, LabelText, LabelledVariants, Split, SplitOptions,
     SplitRows, number,
 };
+use crate::convert::{class_number, narrow};
 
 /// A column by whose values rows are grouped.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,8 +128,9 @@ impl Labels {
             return Err(DatasetError::NoRows { path: path.into(), counts: found.counts.to_string() });
         }
         if let Some(split) = split {
-            let classes =
-                found.are_classes().then(|| found.labels.iter().map(|label| *label as u32).collect());
+            let classes = found
+                .are_classes()
+                .then(|| found.labels.iter().map(|label| narrow(class_number(*label))).collect());
             let contigs = found.variants.iter().map(|variant| Some(variant.contig)).collect();
             let rows = SplitRows { path, inputs: &found.variants, contigs, classes, told, assembly };
             found.splits = split.assign(&rows)?;

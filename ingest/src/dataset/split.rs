@@ -7,6 +7,7 @@ use std::path::Path;
 use vestore_schema::Assembly;
 
 use super::DatasetError;
+use crate::convert::{as_index, whole};
 use crate::random::Random;
 
 /// What a row is for.
@@ -196,7 +197,7 @@ impl<T: Ord> SplitRows<'_, T> {
             let total = groups.len() as f64;
             let mut groups = groups.into_iter();
             for (split, share) in shares {
-                for at in groups.by_ref().take((share * total).round() as usize).flatten() {
+                for at in groups.by_ref().take(as_index(whole((share * total).round()))).flatten() {
                     splits[at] = split;
                 }
             }

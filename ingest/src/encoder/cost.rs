@@ -4,6 +4,7 @@ use serde_json::Value;
 use vestore_schema::{Model, Recipe, TokenizerKind};
 
 use super::kinds::kinds_of;
+use crate::convert::whole;
 use crate::seam::{Cost, ScoreError};
 
 /// What one variant of `recipe` takes that shares nothing with others.
@@ -38,7 +39,7 @@ pub fn cost(model: &Model, recipe: &Recipe, embeddings: bool, ablation: bool) ->
 
 /// Bytes of what a layer makes of one token in float32: its state, queries, keys, values and the inside of its MLP.
 pub(super) fn token_bytes(config: &Value, hidden: u32) -> u64 {
-    let inner = mlp_weights(config, 1.0) as u64;
+    let inner = whole(mlp_weights(config, 1.0));
     4 * (6 * u64::from(hidden) + inner)
 }
 

@@ -20,10 +20,10 @@ pub struct EncoderDefaults<'a> {
 }
 
 impl<'a> EncoderDefaults<'a> {
-    /// Those of `model`; none where it is not an encoder.
+    /// Those of `model`, whose record has `encoder`.
     #[must_use]
-    pub fn of(model: &'a Model) -> Option<Self> {
-        model.encoder().map(|encoder| Self { model, encoder })
+    pub fn new(model: &'a Model, encoder: &'a EncoderRecord) -> Self {
+        Self { model, encoder }
     }
 
     /// Names of the score kinds that `asked` names, each once, in the order of their columns; without any, the one

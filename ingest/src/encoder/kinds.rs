@@ -8,7 +8,7 @@ mod pll;
 use vestore_schema::Strands;
 
 use super::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
+use crate::encoder::model::Description;
 use crate::seam::{ScoreError, ScoreKind};
 use crate::tokenize::{Tokenizer, Tokens};
 

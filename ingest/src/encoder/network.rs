@@ -4,8 +4,9 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::defaults::PARTS;
 use super::pass::{TokenOutput, TokenPass};
-use crate::model::error::ModelError;
-use crate::model::{Chosen, LayerStep, Model};
+use crate::convert::{dimension, from_dimension};
+use crate::encoder::model::{LayerStep, Model, SelectedTokens};
+use crate::error::ModelError;
 use crate::seam::{Network, Step};
 
 impl Network for Model {
@@ -30,8 +31,12 @@ impl Network for Model {
             Some(passes) => choose(self, passes, length)?,
             None => None,
         };
-        let place = self.place(length)?;
-        self.layer(index, state, LayerStep { place: &place, without: step.without, chosen: chosen.as_ref() })
+        let encoding = self.positional_encoding(length)?;
+        self.layer(
+            index,
+            state,
+            LayerStep { encoding: &encoding, without: step.without, chosen: chosen.as_ref() },
+        )
     }
 
     fn read(&self, state: &Tensor, passes: &[&TokenPass]) -> Result<TokenReading, ModelError> {
@@ -76,7 +81,7 @@ fn ids(model: &Model, passes: &[&TokenPass]) -> Result<Tensor, ModelError> {
                 model.tokenizer().mask_id().expect("scores that mask need a mask token; this is a bug");
         }
     }
-    Ok(to_device(model, &ids)?.f_view([passes.len() as i64, length as i64])?)
+    Ok(to_device(model, &ids)?.f_view([dimension(passes.len()), dimension(length)])?)
 }
 
 /// Moves numbers to the model's device: to a GPU from pinned memory, without waiting for it.
@@ -90,12 +95,12 @@ fn to_device(model: &Model, numbers: &[i64]) -> Result<Tensor, TchError> {
 }
 
 /// The tokens whose last hidden states the passes of `length` tokens want; none when some pass wants all.
-fn choose(model: &Model, passes: &[&TokenPass], length: i64) -> Result<Option<Chosen>, ModelError> {
+fn choose(model: &Model, passes: &[&TokenPass], length: i64) -> Result<Option<SelectedTokens>, ModelError> {
     if passes.iter().any(|pass| pass.pooled) {
         return Ok(None);
     }
     let lists: Vec<Vec<u32>> = passes.iter().map(|pass| pass.tokens()).collect();
-    Ok(Some(Chosen::new(&lists, length, model.device())?))
+    Ok(Some(SelectedTokens::new(&lists, length, model.device())?))
 }
 
 /// What some passes want of their final hidden states, on the model's device.
@@ -115,12 +120,15 @@ impl TokenReading {
         let (count, width, _) = hidden.size3()?;
         let index = |places: &[i64]| to_device(model, places);
         let wanting = |wants: &dyn Fn(&TokenPass) -> bool| -> Vec<i64> {
-            (0..count).filter(|row| wants(passes[*row as usize])).collect()
+            (0..).zip(passes).filter(|(_, pass)| wants(pass)).map(|(row, _)| row).collect()
         };
         // Where a token's state is among those of all passes laid end to end.
         let all = passes.iter().any(|pass| pass.pooled);
         let place = |row: i64, token: u32| {
-            let chosen = || passes[row as usize].tokens().binary_search(&token).unwrap_or_default() as i64;
+            let chosen = || {
+                let tokens = passes[from_dimension(row)].tokens();
+                dimension(tokens.binary_search(&token).unwrap_or_default())
+            };
             row * width + if all { i64::from(token) } else { chosen() }
         };
         let states =
@@ -131,17 +139,17 @@ impl TokenReading {
             None => None,
             Some(first) => {
                 // One tokenizer and one length: the special tokens stand in the same places in all rows.
-                let content = &passes[*first as usize].content;
+                let content = &passes[from_dimension(*first)].content;
                 let all = rows.len() == passes.len();
                 let chosen =
                     if all { hidden.shallow_clone() } else { hidden.f_index_select(0, &index(&rows)?)? };
-                let content = chosen.f_narrow(1, content.start as i64, content.len() as i64)?;
+                let content = chosen.f_narrow(1, dimension(content.start), dimension(content.len()))?;
                 Some(content.f_mean_dim([1i64].as_slice(), false, Kind::Float)?)
             }
         };
 
         let places: Vec<i64> = (0..count)
-            .flat_map(|row| passes[row as usize].at.iter().map(move |token| (row, *token)))
+            .flat_map(|row| passes[from_dimension(row)].at.iter().map(move |token| (row, *token)))
             .map(|(row, token)| place(row, token))
             .collect();
         let at = if places.is_empty() { None } else { Some(states(&places)?) };
@@ -149,15 +157,15 @@ impl TokenReading {
         let (mut logits, mut probabilities) = (None, None);
         let rows = wanting(&TokenPass::reads_mask);
         if !rows.is_empty() {
-            let token = |row: i64| passes[row as usize].mask.unwrap_or_default();
+            let token = |row: i64| passes[from_dimension(row)].mask.unwrap_or_default();
             let places: Vec<i64> = rows.iter().map(|row| place(*row, token(*row))).collect();
             let all = model.masked_logits(&states(&places)?)?;
             // The values of the wanted columns of each row; shorter lists are filled up with column 0.
             let gather = |from: &Tensor, wanted: &dyn Fn(&TokenPass) -> &[i64]| {
-                let lists = || rows.iter().map(|row| wanted(passes[*row as usize]));
+                let lists = || rows.iter().map(|row| wanted(passes[from_dimension(*row)]));
                 let width = lists().map(<[i64]>::len).max().unwrap_or(0);
                 let filled = lists().flat_map(|list| (0..width).map(|at| list.get(at).copied().unwrap_or(0)));
-                let columns = index(&filled.collect::<Vec<i64>>())?.f_view([-1, width as i64])?;
+                let columns = index(&filled.collect::<Vec<i64>>())?.f_view([-1, dimension(width)])?;
                 from.f_gather(1, &columns, false)
             };
             if passes.iter().any(|pass| !pass.logits.is_empty()) {
@@ -214,9 +222,9 @@ fn to_rows(tensor: Option<Tensor>) -> Result<std::vec::IntoIter<Vec<f32>>, Model
     let Some(tensor) = tensor else { return Ok(Vec::new().into_iter()) };
     let (rows, width) = tensor.size2()?;
     let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
-    let mut flat = vec![0f32; (rows * width) as usize];
+    let mut flat = vec![0f32; from_dimension(rows * width)];
     let count = flat.len();
     tensor.f_copy_data(&mut flat, count)?;
-    let rows: Vec<Vec<f32>> = flat.chunks(width.max(1) as usize).map(<[f32]>::to_vec).collect();
+    let rows: Vec<Vec<f32>> = flat.chunks(from_dimension(width.max(1))).map(<[f32]>::to_vec).collect();
     Ok(rows.into_iter())
 }

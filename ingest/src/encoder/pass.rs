@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::convert::narrow;
 use crate::seam::{Output, Pass};
 use crate::tokenize::Tokens;
 
@@ -125,7 +126,7 @@ impl TokenPasses {
         if let Some(number) = self.by_ids.get(tokens.ids.as_slice()) {
             return *number;
         }
-        let (number, ids) = (self.sequences.len() as u32, Arc::<[i64]>::from(tokens.ids.as_slice()));
+        let (number, ids) = (narrow(self.sequences.len()), Arc::<[i64]>::from(tokens.ids.as_slice()));
         self.sequences.push((Arc::clone(&ids), tokens.content()));
         self.by_ids.insert(ids, number);
         number
@@ -145,7 +146,7 @@ impl TokenPasses {
                 probabilities: Vec::new(),
                 classes: false,
             });
-            self.passes.len() as u32 - 1
+            narrow(self.passes.len()) - 1
         });
         (number, &mut self.passes[number as usize])
     }

@@ -9,7 +9,8 @@ use vestore_schema::{Assembly, Recipe, Status, Strands, TokenizerKind, Variant};
 use super::kinds::{EncoderKind, StrandScore, StrandView, embedding, kinds_of, pooled};
 use super::pass::{TokenOutput, TokenPass, TokenPasses};
 use super::window::{EncoderWindow, GridWindow};
-use crate::model::{Description, Model};
+use crate::convert::narrow;
+use crate::encoder::model::{Description, Model};
 use crate::seam::{ScoreError, Scorer};
 use crate::tokenize::{Tokenizer, TokenizerError, Tokens, complement, reverse_complement};
 use crate::window::{ContigEnd, WindowCutter};
@@ -171,7 +172,7 @@ impl EncoderScorer {
         tokens: &'a [Tokens],
         reverse: bool,
     ) -> StrandView<'a> {
-        let mirror = |at: u32, length: usize| if reverse { length as u32 - 1 - at } else { at };
+        let mirror = |at: u32, length: usize| if reverse { narrow(length) - 1 - at } else { at };
         let pair = &window.pair;
         let base = pair.is_snv().then(|| pair.alternate[pair.centre as usize]);
         StrandView {

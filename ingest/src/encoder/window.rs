@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::Variant;
 
+use crate::convert::base;
 use crate::window::{WindowPair, bases};
 
 /// One variant as an encoder sees it.
@@ -54,7 +55,7 @@ impl GridWindow {
         let latest = (contig_length - length) / word * word;
         let start =
             grid_window_start(variant.position.zero_based(), length, word).clamp(0, i64::from(latest));
-        let position = variant.position.zero_based() - start as u32;
+        let position = variant.position.zero_based() - base(start);
         if position >= length {
             return Ok(None);
         }

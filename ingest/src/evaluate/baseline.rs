@@ -3,6 +3,8 @@
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{Region, Variant};
 
+use crate::convert::narrow;
+
 /// A plain rule as a score: 1 where it holds, 0 where not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
@@ -44,7 +46,7 @@ impl Baseline {
                 let behind = old[ahead..].iter().rev().zip(new[ahead..].iter().rev());
                 let behind = behind.take_while(|(old, new)| old == new).count();
                 let position = variant.position.zero_based();
-                let (start, end) = (position + ahead as u32, position + (old.len() - behind) as u32);
+                let (start, end) = (position + narrow(ahead), position + narrow(old.len() - behind));
                 let Some(length) = reference.length(variant.contig) else { return Ok(None) };
                 let around = Region {
                     contig: variant.contig,

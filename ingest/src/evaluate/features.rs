@@ -20,13 +20,24 @@ pub enum FeatureKind {
     Both,
 }
 
-impl fmt::Display for FeatureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl FeatureKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Delta, Self::Reference, Self::Both];
+
+    /// `delta`, `reference` or `both`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Delta => "delta",
             Self::Reference => "reference",
             Self::Both => "both",
-        })
+        }
+    }
+}
+
+impl fmt::Display for FeatureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

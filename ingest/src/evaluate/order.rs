@@ -1,5 +1,7 @@
 //! Values in order, and their ranks, where each value stands as often as a resample says.
 
+use crate::convert::narrow;
+
 /// Numbers sorted once, to serve all resamples.
 pub(crate) struct Order {
     /// Places of the values, by rising value.
@@ -10,12 +12,12 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn new(values: &[f64]) -> Self {
-        let mut places: Vec<u32> = (0..values.len() as u32).collect();
+        let mut places: Vec<u32> = (0..narrow(values.len())).collect();
         places.sort_by(|a, b| values[*a as usize].total_cmp(&values[*b as usize]).then(a.cmp(b)));
         let runs = places.chunk_by(|a, b| values[*a as usize] == values[*b as usize]);
         let mut end = 0;
         let run_ends = runs.map(|run| {
-            end += run.len() as u32;
+            end += narrow(run.len());
             end
         });
         Self { run_ends: run_ends.collect(), places }

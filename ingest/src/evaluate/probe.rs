@@ -9,6 +9,7 @@ use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegress
 use thiserror::Error;
 
 use super::features::Features;
+use crate::convert::{as_index, whole};
 use crate::random::Random;
 
 /// Forests that are grown beside each other, whatever the number of cores, and trees of each: 100 trees.
@@ -27,12 +28,23 @@ pub enum Probe {
     Logistic,
 }
 
-impl fmt::Display for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Probe {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Forest, Self::Logistic];
+
+    /// `forest` or `logistic`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Forest => "forest",
             Self::Logistic => "logistic",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -91,7 +103,7 @@ impl Probe {
             Self::Forest => {
                 let wide = training.width as f64;
                 let tried = if classes { wide.sqrt() } else { wide / 3.0 };
-                forest(&rows, &targets, (tried as usize).max(1), &asked, seed).map_err(failed)?
+                forest(&rows, &targets, as_index(whole(tried)).max(1), &asked, seed).map_err(failed)?
             }
             Self::Logistic if !classes => return Err(ProbeError::NoClasses),
             Self::Logistic => logistic(&rows, &targets, &asked).map_err(failed)?,
@@ -154,7 +166,7 @@ fn logistic(
     let standard = |at: usize, value: f32| (f64::from(value) - mean[at]) * scales[at];
     let values = rows.iter().flat_map(|(row, _)| row.iter().enumerate());
     let seen = matrix(values.map(|(at, value)| standard(at, *value)), rows.len())?;
-    let classes: Vec<i32> = targets.iter().map(|label| *label as i32).collect();
+    let classes: Vec<i32> = targets.iter().map(|label| i32::from(*label == 1.0)).collect();
     let parameters = LogisticRegressionParameters::default().with_alpha(1.0);
     let learned = LogisticRegression::fit(&seen, &classes, parameters)?;
     let weights: Vec<f64> = learned.coefficients().iterator(0).copied().collect();

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::convert::{as_index, whole};
 use crate::random::Random;
 
 /// How often each of `length` rows was drawn. The same seed and length give the same counts, so that columns are
@@ -10,7 +11,7 @@ pub(crate) fn resample(length: usize, seed: u64) -> Vec<u32> {
     let mut counts = vec![0; length];
     let mut random = Random::mixed(seed);
     for _ in 0..length {
-        counts[random.below(length as u64) as usize] += 1;
+        counts[as_index(random.below(length as u64))] += 1;
     }
     counts
 }
@@ -18,7 +19,8 @@ pub(crate) fn resample(length: usize, seed: u64) -> Vec<u32> {
 /// The bounds of the central 95 % of `found`; `None` without any.
 pub(crate) fn central(mut found: Vec<f64>) -> Option<(f64, f64)> {
     found.sort_by(f64::total_cmp);
-    let at = |share: f64| found.get(((found.len().max(1) - 1) as f64 * share).round() as usize).copied();
+    let at =
+        |share: f64| found.get(as_index(whole(((found.len().max(1) - 1) as f64 * share).round()))).copied();
     Some((at(0.025)?, at(0.975)?))
 }
 

@@ -64,8 +64,8 @@ pub(super) fn each_row(
         });
         let found = found.collect::<Result<Vec<ArrayRef>, _>>()?;
         for row in 0..batch.num_rows() {
-            let name = names.value(keys.keys().value(row) as usize);
-            let Some(contig) = contigs.get(name).copied() else { continue };
+            let name = keys.key(row).map(|key| names.value(key));
+            let Some(contig) = name.and_then(|name| contigs.get(name)).copied() else { continue };
             let variant = Variant {
                 contig,
                 position: Position::from_column(positions.value(row)),

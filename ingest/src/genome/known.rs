@@ -3,6 +3,7 @@
 use vestore_schema::Region;
 
 use super::Genome;
+use crate::convert::{as_index, narrow};
 use crate::random::Random;
 
 /// Regions without N: sorted, disjoint, and none touching another.
@@ -13,7 +14,7 @@ impl KnownRegions {
     /// The known bases of `regions` (of all contigs when empty) outside `held_out`.
     #[must_use]
     pub fn new(genome: &Genome, regions: &[Region], held_out: &[Region]) -> Self {
-        let whole = 0..genome.assembly().contigs.len() as u32;
+        let whole = 0..narrow(genome.assembly().contigs.len());
         let wanted = if regions.is_empty() {
             whole.map(|contig| genome.assembly().whole(contig)).collect()
         } else {
@@ -25,7 +26,7 @@ impl KnownRegions {
             for part in without(region, &held_out) {
                 let mut at = part.start;
                 for run in genome.letters(part).chunk_by(|left, right| (*left == b'N') == (*right == b'N')) {
-                    let end = at + run.len() as u32;
+                    let end = at + narrow(run.len());
                     if run[0] != b'N' {
                         known.push(Region { start: at, end, ..part });
                     }
@@ -87,7 +88,7 @@ impl WindowStarts<'_> {
         let number = random.below(self.total);
         let index = self.before.partition_point(|(before, _)| *before <= number) - 1;
         let (before, region) = self.before[index];
-        let start = region.start + (number - before) as u32;
+        let start = region.start + narrow(as_index(number - before));
         Region { contig: region.contig, start, end: start + self.length }
     }
 }

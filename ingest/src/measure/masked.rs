@@ -6,9 +6,10 @@ use vestore_schema::{Region, TokenizerKind};
 
 use super::MeasureError;
 use super::losses::{Loss, Losses};
+use crate::convert::{as_index, dimension, narrow};
 use crate::encoder::CPU_BATCH_TOKENS;
+use crate::encoder::model::{Model, SelectedTokens};
 use crate::genome::{Genome, KnownRegions};
-use crate::model::{Chosen, Model};
 use crate::random::Random;
 use crate::tokenize::Tokens;
 
@@ -64,7 +65,7 @@ fn spread(tiles: Vec<Region>, count: u64) -> Vec<Region> {
     if total <= count {
         return tiles;
     }
-    (0..count).map(|index| tiles[(index * total / count) as usize]).collect()
+    (0..count).map(|index| tiles[as_index(index * total / count)]).collect()
 }
 
 /// A window with hidden tokens.
@@ -89,9 +90,9 @@ impl Hidden {
         let letters = genome.letters(region).to_vec();
         let tokens = model.tokenizer().encode(&letters.to_ascii_uppercase())?;
         let gap = u64::from(options.gap.max(1));
-        let first = Random::of(&[options.seed, number]).below(gap) as usize;
+        let first = Random::of(&[options.seed, number]).below(gap);
         let places: Vec<u32> =
-            tokens.content().skip(first).step_by(gap as usize).map(|place| place as u32).collect();
+            tokens.content().skip(as_index(first)).step_by(as_index(gap)).map(narrow).collect();
         let mut ids = tokens.ids.clone();
         for place in &places {
             ids[*place as usize] = mask;
@@ -103,21 +104,21 @@ impl Hidden {
 fn measure(model: &Model, batch: &[Hidden], losses: &mut Losses) -> Result<(), MeasureError> {
     let batch: Vec<&Hidden> = batch.iter().filter(|hidden| !hidden.places.is_empty()).collect();
     let Some(first) = batch.first() else { return Ok(()) };
-    let length = first.ids.len() as i64;
+    let length = dimension(first.ids.len());
     let ids: Vec<i64> = batch.iter().flat_map(|hidden| hidden.ids.iter().copied()).collect();
     let lists: Vec<Vec<u32>> = batch.iter().map(|hidden| hidden.places.clone()).collect();
     let logits = tch::no_grad(|| -> Result<Tensor, MeasureError> {
         let ids = Tensor::f_from_slice(&ids)?.f_view([-1, length])?.f_to_device(model.device())?;
-        let chosen = Chosen::new(&lists, length, model.device())?;
+        let chosen = SelectedTokens::new(&lists, length, model.device())?;
         let hidden = model.hidden_at(&ids, &chosen)?;
         let (_, count, width) = hidden.size3()?;
         let logits = model.masked_logits(&hidden.f_reshape([-1, width])?)?;
-        Ok(logits.f_view([batch.len() as i64, count, -1])?.f_to_device(Device::Cpu)?)
+        Ok(logits.f_view([dimension(batch.len()), count, -1])?.f_to_device(Device::Cpu)?)
     })?;
     for (row, hidden) in batch.iter().enumerate() {
-        let row = logits.f_get(row as i64)?;
+        let row = logits.f_get(dimension(row))?;
         for (place, token) in hidden.places.iter().enumerate() {
-            let numbers: Vec<f32> = Vec::try_from(row.f_get(place as i64)?)?;
+            let numbers: Vec<f32> = Vec::try_from(row.f_get(dimension(place))?)?;
             let (id, span) = (hidden.tokens.ids[*token as usize], &hidden.tokens.spans[*token as usize]);
             for base in span.clone() {
                 let letter = hidden.letters[base as usize];
@@ -133,7 +134,7 @@ fn measure(model: &Model, batch: &[Hidden], losses: &mut Losses) -> Result<(), M
                     contig: hidden.region.contig,
                     position: hidden.region.start + base,
                     repeat: letter.is_ascii_lowercase(),
-                    window: hidden.number as u32,
+                    window: narrow(as_index(hidden.number)),
                     nats,
                 });
             }
@@ -146,13 +147,14 @@ fn measure(model: &Model, batch: &[Hidden], losses: &mut Losses) -> Result<(), M
 fn surprise(logits: &[f32], id: i64) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
-    logits.get(id as usize).map_or(f64::NAN, |logit| sum.ln() - f64::from(logit - highest))
+    let own = usize::try_from(id).ok().and_then(|id| logits.get(id));
+    own.map_or(f64::NAN, |logit| sum.ln() - f64::from(logit - highest))
 }
 
 /// The same among the four tokens that another base in its place makes; `None` where it is not a known base.
 fn surprise_of_base(logits: &[f32], base: u8, in_place: impl Fn(u8) -> Option<i64>) -> Option<f64> {
-    let logit = |other: u8| logits.get(in_place(other)? as usize).copied();
+    let logit = |other: u8| logits.get(usize::try_from(in_place(other)?).ok()?).copied();
     let four: Vec<f32> = b"ACGT".iter().map(|other| logit(*other)).collect::<Option<_>>()?;
     let own = b"ACGT".iter().position(|other| *other == base)?;
-    Some(surprise(&four, own as i64))
+    Some(surprise(&four, dimension(own)))
 }

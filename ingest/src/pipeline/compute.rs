@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Job, PipelineError, PreparedFor};
 use crate::ablation::{Ablation, LaunchedUnit, launch_ablation};
+use crate::error::ModelError;
 use crate::forward::{self, Launched, Outputs};
-use crate::model::error::ModelError;
 use crate::progress::Progress;
 use crate::seam::Network;
 use crate::work::Work;

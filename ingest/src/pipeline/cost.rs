@@ -1,6 +1,7 @@
 //! How large a unit is: seconds of work, whatever the model and the scores. It follows from what a variant takes and
 //! the kind of device, never from a clock, so that the same plan is always cut at the same places.
 
+use crate::convert::{as_index, whole};
 use crate::seam::Cost;
 
 /// Most variants of a unit: 64 times 18, so that saturation keeps the 18 SNVs of six bases together.
@@ -31,7 +32,7 @@ pub fn unit_size(cost: Cost, ablation: bool, gpu: bool) -> usize {
     let most = if ablation { ABLATION_UNIT } else { UNIT };
     let work = if gpu { GPU_WORK } else { CPU_WORK };
     let variants = (work / cost.operations.max(1.0)).min(MEMORY / cost.bytes.max(1.0));
-    let variants = (variants.min(most as f64) as usize).max(1);
+    let variants = as_index(whole(variants.min(most as f64))).max(1);
     match variants {
         SITE.. => variants / SITE * SITE,
         BASE.. => variants / BASE * BASE,

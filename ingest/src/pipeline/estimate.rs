@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Job, PipelineError};
+use crate::convert::whole;
 use crate::forward;
 use crate::pipeline::unit::Units;
 use crate::seam::{Network, Scorer};
@@ -59,8 +60,8 @@ where
     let tokens_in_all = tokens as f64 * scale;
     Ok(Estimate {
         variants,
-        forwards: (forwards as f64 * scale).round() as u64,
-        tokens: tokens_in_all.round() as u64,
+        forwards: whole((forwards as f64 * scale).round()),
+        tokens: whole(tokens_in_all.round()),
         bytes: variants * (2 + 4 * job.track.columns.len() as u64),
         seconds: tokens_in_all * rate.unwrap_or(0.0),
         exact: planned == variants,

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 
 /// How long a stopped run works on at the unit in hand. Whether a unit is committed may depend on a clock; what is in
 /// it does not.

@@ -3,8 +3,8 @@
 use thiserror::Error;
 use vestore::StoreError;
 
+use crate::error::ModelError;
 use crate::measure::MeasureError;
-use crate::model::error::ModelError;
 use crate::train::TrainError;
 
 /// Why a study cannot begin or continue.

@@ -9,10 +9,10 @@ use serde_json::json;
 use tch::{Device, Kind};
 
 use super::error::StudyError;
+use crate::checkpoint::ModelSource;
+use crate::encoder::model::Model;
 use crate::genome::{Genome, KnownRegions};
 use crate::measure::{BaseSet, MaskedOptions, masked_losses};
-use crate::model::Model;
-use crate::model::source::ModelSource;
 use crate::progress::Progress;
 use crate::train::{Alleles, Pretrained, PretrainingData, PretrainingPlan, PretrainingRun, pretrain};
 

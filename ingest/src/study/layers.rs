@@ -15,10 +15,9 @@ use self::record::{folder_name, model_name, opened};
 use super::error::StudyError;
 use super::ranking::rank_layers;
 use super::verdict::verdicts;
+use crate::checkpoint::{ModelSource, source_of};
 use crate::dataset::LabelledWindows;
-use crate::model::source::ModelSource;
 use crate::progress::Progress;
-use crate::source::source_of;
 use crate::train::{Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, tuned_record};
 
 /// Steps between two states on disk.

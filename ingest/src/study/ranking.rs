@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 
 use tch::Device;
 
+use crate::checkpoint::ModelSource;
 use crate::dataset::{Example, TuningTask};
-use crate::model::source::ModelSource;
 use crate::random::Random;
 use crate::train::{TrainError, TunedModel, TuningInput};
 use vestore_schema::Strands;

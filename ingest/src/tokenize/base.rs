@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{TokenizerError, Tokens, has_file, read_vocabulary};
+use crate::convert::{dimension, narrow};
 
 const SPECIAL: [(&str, &str); 3] = [("<cls>", "[CLS]"), ("<sep>", "[SEP]"), ("<mask>", "[MASK]")];
 
@@ -27,7 +28,7 @@ impl BaseTokenizer {
     pub fn from_vocabulary(file: &Path) -> Result<Self, TokenizerError> {
         let lines = read_vocabulary(file)?;
         let malformed = |reason: String| TokenizerError::Malformed { file: file.to_owned(), reason };
-        let find = |name: &str| lines.iter().position(|line| line == name).map(|id| id as i64);
+        let find = |name: &str| lines.iter().position(|line| line == name).map(dimension);
         let mut bases = [0; 5];
         for (id, base) in bases.iter_mut().zip(["A", "C", "G", "T", "N"]) {
             *id = find(base).ok_or_else(|| malformed(format!("it has no token `{base}`")))?;
@@ -36,7 +37,7 @@ impl BaseTokenizer {
             }
         }
         let [start, end, mask] = SPECIAL.map(|(angled, square)| find(angled).or_else(|| find(square)));
-        Ok(Self { bases, start, end, mask, size: lines.len() as u32 })
+        Ok(Self { bases, start, end, mask, size: narrow(lines.len()) })
     }
 
     /// The tokenizer of a `vocab.txt` that lists one token a base and no longer words; `None` when there is no such
@@ -67,7 +68,7 @@ impl BaseTokenizer {
         tokens.ids.extend(self.start);
         tokens.spans.extend(self.start.map(|_| 0..0));
         tokens.ids.extend(window.iter().map(|base| self.id(*base)));
-        tokens.spans.extend((0..window.len() as u32).map(|base| base..base + 1));
+        tokens.spans.extend((0..narrow(window.len())).map(|base| base..base + 1));
         tokens.ids.extend(self.end);
         tokens.spans.extend(self.end.map(|_| 0..0));
         tokens

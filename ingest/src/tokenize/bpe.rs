@@ -7,7 +7,8 @@ use tokenizers::Tokenizer as Encoder;
 
 use super::guard::guarded;
 use super::{TokenizerError, Tokens, bounds};
-use crate::model::checkpoint::read_text;
+use crate::checkpoint::read_text;
+use crate::convert::{as_index, narrow};
 use crate::random::Random;
 
 /// Windows that every tokenizer is tried on when it is read.
@@ -64,7 +65,7 @@ impl BpeTokenizer {
     fn try_out(&self) -> Result<(), String> {
         let mut random = Random::new(0);
         for length in TRIED {
-            let window: String = (0..length).map(|_| b"ACGT"[random.below(4) as usize] as char).collect();
+            let window: String = (0..length).map(|_| b"ACGT"[as_index(random.below(4))] as char).collect();
             for window in [window, "A".repeat(length)] {
                 let tokens = guarded(|| self.encoder.encode(window.as_str(), true))?.len();
                 if tokens > MOST_TOKENS_PER_BASE * length + bounds::MOST_FRAME {
@@ -89,7 +90,7 @@ impl BpeTokenizer {
                 tokens.spans.push(0..0);
                 continue;
             }
-            let span = offsets.0 as u32..offsets.1 as u32;
+            let span = narrow(offsets.0)..narrow(offsets.1);
             if span.start != covered {
                 return Err(TokenizerError::Uncovered { base: covered });
             }

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{TokenizerError, Tokens, read_vocabulary};
+use crate::convert::{from_dimension, narrow};
 
 /// The bases in the order in which the vocabulary counts them.
 const ORDER: [u8; 4] = *b"ATCG";
@@ -51,8 +52,8 @@ impl KmerTokenizer {
             return None;
         }
         let mut rank = [u8::MAX; 256];
-        for (place, base) in ORDER.into_iter().enumerate() {
-            rank[usize::from(base)] = place as u8;
+        for (place, base) in (0..).zip(ORDER) {
+            rank[usize::from(base)] = place;
         }
         rank[usize::from(b'N')] = 4;
         Some(Self { word_length, words: 4_i64.pow(word_length), order, rank })
@@ -76,14 +77,14 @@ impl KmerTokenizer {
         } else {
             SpecialOrder::Last
         };
-        let length = lines.get(order.first_word() as usize).map_or(0, String::len);
+        let length = lines.get(from_dimension(order.first_word())).map_or(0, String::len);
         let made = u32::try_from(length).ok().and_then(|length| Self::new(length, order));
         let made =
             made.ok_or_else(|| malformed("no words of 1 to 10 bases after the special tokens".to_owned()))?;
         let expected = made.vocabulary();
         let differs = |id: &usize| lines.get(*id) != expected.get(*id);
         // The two trailing tokens have no embedding row and may be left out.
-        let kept = lines.len().max(made.embedded() as usize).min(expected.len().max(lines.len()));
+        let kept = lines.len().max(from_dimension(made.embedded())).min(expected.len().max(lines.len()));
         match (0..kept).find(differs) {
             None => Ok(made),
             Some(id) => {
@@ -106,7 +107,7 @@ impl KmerTokenizer {
             tokens.extend(ends.clone());
         }
         tokens.extend((0..self.words).map(|word| {
-            let digit = |place| ORDER[(word / 4_i64.pow(place) % 4) as usize] as char;
+            let digit = |place| ORDER[from_dimension(word / 4_i64.pow(place) % 4)] as char;
             (0..self.word_length).rev().map(digit).collect()
         }));
         tokens.extend(["A", "T", "C", "G", "N"].map(str::to_owned));
@@ -125,7 +126,7 @@ impl KmerTokenizer {
         tokens.spans.push(0..0);
         let mut push = |id, span: Range<usize>| {
             tokens.ids.push(id);
-            tokens.spans.push(span.start as u32..span.end as u32);
+            tokens.spans.push(narrow(span.start)..narrow(span.end));
         };
         let mut at = 0;
         while at < window.len() {
@@ -183,7 +184,7 @@ impl KmerTokenizer {
 
     /// Tokens that have an embedding row.
     pub(super) fn vocabulary_size(&self) -> u32 {
-        self.embedded() as u32
+        narrow(from_dimension(self.embedded()))
     }
 
     pub(super) fn identity(&self) -> Value {

@@ -29,6 +29,7 @@ use self::pairs::{Pair, Pairs};
 use self::pass::{Batch, Count, Pass};
 use self::spill::Spill;
 use super::layout::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
+use crate::convert::narrow;
 
 /// A token's id. The id of `[UNK]`, which no base has, stands between two words.
 type Token = u32;
@@ -162,7 +163,7 @@ pub fn train_tokenizer(
     while missing > 0 {
         let taken = pairs.next_batch(missing);
         if taken.is_empty() && !pairs.needs_count() {
-            let (found, asked) = (tokens.len() as u32, options.vocabulary);
+            let (found, asked) = (narrow(tokens.len()), options.vocabulary);
             let (bases, longest) = (corpus.bases, options.longest);
             return Err(TrainTokenizerError::TooFew { found, asked, bases, longest });
         }
@@ -193,7 +194,7 @@ pub fn train_tokenizer(
             stopped()?;
         }
         pairs.apply(pass.changes, &lengths);
-        progress(tokens.len() as u32);
+        progress(narrow(tokens.len()));
     }
     Ok(TrainedTokenizer { tokens, merges, encoded: spill.tokens(), corpus, passes })
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::pretrain::WindowsError;
 use super::run_directory::RunDirectoryError;
 use super::state::StateError;
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 use crate::tokenize::TokenizerError;
 
 /// Why a training cannot begin or continue.

@@ -30,11 +30,12 @@ use super::error::TrainError;
 use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
 use super::state::LossPoint;
 use super::trainer::{Saving, Trainer, TrainerOptions};
+use crate::checkpoint::ModelSource;
+use crate::convert::single;
 use crate::dataset::{Example, LabelledWindows, TuningTask};
-use crate::model::describe;
-use crate::model::identity::hexadecimal;
-use crate::model::source::ModelSource;
+use crate::encoder::model::describe;
 use crate::progress::Progress;
+use vestore_schema::hexadecimal;
 
 /// What is learned from.
 pub struct TuningData<'a> {
@@ -227,7 +228,7 @@ fn measured(
     };
     let (validation, tested) = (predicted(data.validation)?, predicted(test)?);
     // Scores are float32.
-    let finite = |row: &Vec<f64>| row.iter().all(|value| (*value as f32).is_finite());
+    let finite = |row: &Vec<f64>| row.iter().all(|value| single(*value).is_finite());
     if !validation.iter().chain(&tested).all(finite) {
         return Err(TrainError::NotFinite { what: "predictions" });
     }

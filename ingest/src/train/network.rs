@@ -6,16 +6,19 @@ use std::path::Path;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::state::StateError;
-use crate::model::encoder::{Encoder, LayerStep};
-use crate::model::error::ModelError;
-use crate::model::linear::Loader;
-use crate::model::source::{ModelSource, Opened};
-use crate::model::{Chosen, to_tensor};
+use crate::checkpoint::ModelSource;
+use crate::checkpoint::to_tensor;
+use crate::convert::dimension;
+use crate::encoder::model::Loader;
+use crate::encoder::model::ModelFiles;
+use crate::encoder::model::SelectedTokens;
+use crate::encoder::model::{Encoder, LayerStep};
+use crate::error::ModelError;
 use crate::tokenize::Tokenizer;
 
 /// A model's weights in float32, and what is needed to compute with them.
 pub(crate) struct Network {
-    opened: Opened,
+    opened: ModelFiles,
     /// All weights by the names that the encoder and the adapter know, without the family's prefix.
     tensors: BTreeMap<String, Tensor>,
     /// Those of them that are trained, each a leaf of its own.
@@ -28,7 +31,7 @@ pub(crate) struct Network {
 impl Network {
     /// Opens a checkpoint to train all of its weights.
     pub(crate) fn open(directory: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
-        let opened = Opened::open(&ModelSource::new(directory))?;
+        let opened = ModelFiles::open(&ModelSource::new(directory))?;
         if !opened.masked_lm {
             return Err(ModelError::NoHead { head: "masked language model" });
         }
@@ -39,7 +42,7 @@ impl Network {
 
     /// A network of weights in float32, of which those are trained whose names are `chosen`.
     pub(crate) fn new(
-        opened: Opened,
+        opened: ModelFiles,
         tensors: BTreeMap<String, Tensor>,
         chosen: impl Fn(&str) -> bool,
         device: Device,
@@ -57,7 +60,7 @@ impl Network {
     }
 
     /// A weight of an opened model as its files hold it, in float32.
-    pub(crate) fn stored(opened: &Opened, name: &str) -> Result<Tensor, ModelError> {
+    pub(crate) fn stored(opened: &ModelFiles, name: &str) -> Result<Tensor, ModelError> {
         let Some(found) = opened.find(name) else {
             panic!("`{name}` was found when the checkpoint was opened; this is a bug")
         };
@@ -65,7 +68,7 @@ impl Network {
     }
 
     /// The model's files.
-    pub(crate) fn opened(&self) -> &Opened {
+    pub(crate) fn opened(&self) -> &ModelFiles {
         &self.opened
     }
 
@@ -183,15 +186,18 @@ impl Forward<'_> {
     ) -> Result<Tensor, ModelError> {
         let device = self.network.device;
         let windows = ids.len() / length.max(1);
-        let length = length as i64;
+        let length = dimension(length);
         let ids = Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view([-1, length])?;
-        let first =
-            if first_token { Some(Chosen::new(&vec![vec![0]; windows], length, device)?) } else { None };
+        let first = if first_token {
+            Some(SelectedTokens::new(&vec![vec![0]; windows], length, device)?)
+        } else {
+            None
+        };
         let mut hidden = self.encoder.embed(&ids)?;
-        let place = self.encoder.place(length)?;
+        let encoding = self.encoder.positional_encoding(length)?;
         for (number, layer) in layers.iter().enumerate() {
             let chosen = first.as_ref().filter(|_| number + 1 == layers.len());
-            let step = LayerStep { chosen, ..LayerStep::whole(&place) };
+            let step = LayerStep { chosen, ..LayerStep::whole(&encoding) };
             let after = self.encoder.layer(*layer, &hidden, step)?;
             each(*layer, &hidden, &after)?;
             hidden = after;

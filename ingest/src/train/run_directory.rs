@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::curve::plot_losses;
 use super::lock::FolderLock;
 use super::state::{LossPoint, StateError, difference, replace};
-use crate::model::error::ModelError;
+use crate::error::ModelError;
 
 /// Files that make a checkpoint besides its weights, as far as they are there.
 pub(super) const COPIED: [&str; 5] =

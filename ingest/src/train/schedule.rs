@@ -12,6 +12,20 @@ pub enum Decay {
     Linear,
 }
 
+impl Decay {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Cosine, Self::Linear];
+
+    /// `cosine` or `linear`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Linear => "linear",
+        }
+    }
+}
+
 /// The learning rate of every step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {

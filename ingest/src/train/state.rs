@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 use thiserror::Error;
 
+use crate::convert::from_dimension;
 use crate::tensor_file::safetensors_bytes;
 
 /// Why the state of a training cannot be saved or read.
@@ -143,7 +144,8 @@ pub(crate) fn read_state(file: &Path, plan: &serde_json::Value) -> Result<Option
         if view.dtype() != Dtype::F32 {
             return Err(malformed(file, &format!("`{name}` is not float32")));
         }
-        let shape: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
+        let shape: Result<Vec<i64>, _> = view.shape().iter().map(|size| i64::try_from(*size)).collect();
+        let shape = shape.map_err(|error| malformed(file, &error))?;
         Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
     };
     for name in tensors.names() {
@@ -167,7 +169,7 @@ pub(crate) fn write_tensors(
     let mut numbers = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
-        let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
+        let shape: Vec<usize> = tensor.size().iter().map(|size| from_dimension(*size)).collect();
         let mut bytes = vec![0; tensor.numel() * 4];
         tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
         numbers.push((name.clone(), shape, bytes));

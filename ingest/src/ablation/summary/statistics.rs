@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::convert::{narrow, whole};
 use crate::evaluate::order::{Order, spearman};
 use crate::evaluate::resample::{central, resample};
 
@@ -50,7 +51,7 @@ struct Sorted<'a> {
 }
 
 fn by_magnitude(values: &[f64]) -> Vec<u32> {
-    let mut variants: Vec<u32> = (0..values.len() as u32).collect();
+    let mut variants: Vec<u32> = (0..narrow(values.len())).collect();
     let magnitude = |variant: u32| values[variant as usize].abs();
     variants.sort_by(|a, b| magnitude(*b).total_cmp(&magnitude(*a)).then(a.cmp(b)));
     variants
@@ -82,8 +83,8 @@ impl<'a> Sorted<'a> {
             spread,
             Some(sum(&f64::abs) / total),
             spearman([&self.by_value[0], &self.by_value[1]], counts),
-            Some(self.overlap(counts, (total * 0.01).ceil() as u64)),
-            Some(self.overlap(counts, (total * 0.05).ceil() as u64)),
+            Some(self.overlap(counts, whole((total * 0.01).ceil()))),
+            Some(self.overlap(counts, whole((total * 0.05).ceil()))),
         ]
     }
 

@@ -5,9 +5,10 @@
 use vestore_schema::Strands;
 
 use super::{EncoderKind, StrandScore, StrandView};
+use crate::convert::single;
+use crate::encoder::model::Description;
+use crate::encoder::model::config::Problem;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
-use crate::model::config::Problem;
 use crate::seam::ScoreKind;
 
 /// Probability and log-odds of class 1.
@@ -115,7 +116,7 @@ fn log_odds(logits: &[f32]) -> f64 {
 fn odds(reference: &TokenOutput, alternate: &TokenOutput) -> [f32; 2] {
     let (reference, alternate) = (odds_of(reference), odds_of(alternate));
     let probability = 1.0 / (1.0 + (-alternate).exp());
-    [probability as f32, (alternate - reference) as f32]
+    [single(probability), single(alternate - reference)]
 }
 
 /// The number of the alternate window, and alternate − reference.

@@ -4,8 +4,9 @@
 use vestore_schema::Strands;
 
 use super::{EncoderKind, StrandScore, StrandView};
+use crate::convert::{narrow, single};
+use crate::encoder::model::Description;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
 use crate::seam::ScoreKind;
 use crate::work::Embedding;
 
@@ -34,8 +35,7 @@ impl EncoderKind for Distance {
 
     fn plan(&self, passes: &mut TokenPasses, view: &StrandView<'_>) -> Option<StrandScore> {
         let tokens = [view.reference, view.alternate];
-        let [reference, alternate] =
-            tokens.map(|tokens| tokens.token_at(view.centre).map(|index| index as u32));
+        let [reference, alternate] = tokens.map(|tokens| tokens.token_at(view.centre).map(narrow));
         let (reference, alternate) = (reference?, alternate?);
         let (first, second) = pooled(passes, view);
         passes.passes[first as usize].want_at(reference);
@@ -78,7 +78,7 @@ fn distances(reference: &[f32], alternate: &[f32]) -> [f32; 4] {
         left += reference * reference;
         right += alternate * alternate;
     }
-    [absolute, square.sqrt(), 1.0 - dot / (left * right).sqrt(), dot].map(|value| value as f32)
+    [absolute, square.sqrt(), 1.0 - dot / (left * right).sqrt(), dot].map(single)
 }
 
 /// The mean over `strands` of the pooled vectors of reference and alternate passes.

@@ -5,8 +5,9 @@
 use vestore_schema::{Strands, TokenizerKind};
 
 use super::{EncoderKind, StrandScore, StrandView, means};
+use crate::convert::narrow;
+use crate::encoder::model::Description;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
 use crate::seam::ScoreKind;
 use crate::tokenize::Tokens;
 
@@ -117,7 +118,7 @@ fn plan(
     let offset = position - tokens.spans[index].start;
     let alternate = view.tokenizer.replaced(reference, offset, view.base?)?;
     let sequence = passes.sequence(tokens);
-    let (number, pass) = passes.pass(sequence, Some(index as u32));
+    let (number, pass) = passes.pass(sequence, Some(narrow(index)));
     pass.want_logit(reference);
     pass.want_logit(alternate);
     Some(Box::new(move |passes: &[TokenPass], outputs: &[TokenOutput]| {

@@ -4,8 +4,9 @@
 use vestore_schema::Strands;
 
 use super::{EncoderKind, StrandScore, StrandView, llr::lacks_masking};
+use crate::convert::{narrow, single};
+use crate::encoder::model::Description;
 use crate::encoder::pass::{TokenOutput, TokenPass, TokenPasses};
-use crate::model::Description;
 use crate::seam::ScoreKind;
 use crate::tokenize::Tokens;
 
@@ -39,7 +40,7 @@ impl EncoderKind for Pll {
             let other = shared.map(|(other, token)| (passes.sequence(other), token));
             let each = |token: usize| {
                 let from = other.filter(|(_, shared)| *shared == token).map_or(sequence, |(other, _)| other);
-                let (number, pass) = passes.pass(from, Some(token as u32));
+                let (number, pass) = passes.pass(from, Some(narrow(token)));
                 pass.want_probability(tokens.ids[token]);
                 (number, tokens.ids[token])
             };
@@ -55,7 +56,7 @@ impl EncoderKind for Pll {
                 f64::from(value.copied().unwrap_or(f32::NAN))
             };
             let sum = |terms: &[(u32, i64)]| -> f64 { terms.iter().map(one).sum() };
-            vec![(sum(&alternate) - sum(&reference)) as f32]
+            vec![single(sum(&alternate) - sum(&reference))]
         }))
     }
 }

@@ -7,7 +7,8 @@ use vestore::{FastaPiece, read_fasta};
 
 use super::super::layout::{BASES, SPECIAL};
 use super::spill::Spill;
-use super::{BREAK, Token, TrainTokenizerError};
+use super::{BREAK, TrainTokenizerError};
+use crate::convert::narrow;
 
 /// What was read of the inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) fn read(
     stopped: impl Fn() -> Result<(), TrainTokenizerError>,
 ) -> Result<CorpusCounts, TrainTokenizerError> {
     let mut token = [BREAK; 256];
-    for (id, base) in (SPECIAL.len() as Token..).zip(BASES) {
+    for (id, base) in (narrow(SPECIAL.len())..).zip(BASES) {
         let base = base.as_bytes()[0];
         token[usize::from(base)] = id;
         token[usize::from(base.to_ascii_lowercase())] = id;

@@ -78,9 +78,12 @@ impl Pairs {
                 if *count < self.floor {
                     self.counts.remove(&pair);
                 }
-            } else if change >= self.floor as i64 && length(pair.0) + length(pair.1) <= self.longest {
-                self.counts.insert(pair, change as u64);
-                self.queue.push((change as u64, Reverse(pair)));
+            } else if let Ok(count) = u64::try_from(change)
+                && count >= self.floor
+                && length(pair.0) + length(pair.1) <= self.longest
+            {
+                self.counts.insert(pair, count);
+                self.queue.push((count, Reverse(pair)));
             }
         }
         if self.counts.len() > self.kept {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::pairs::Pair;
 use super::{BREAK, Token};
+use crate::convert::narrow;
 
 /// By how much the counts of pairs change.
 pub(super) type Changes = HashMap<Pair, i64>;
@@ -27,7 +28,7 @@ impl Batch {
     pub(super) fn new(pairs: &[Pair], tokens: usize) -> Self {
         let first = tokens - pairs.len();
         let mut merges: Vec<(Pair, Token)> =
-            pairs.iter().enumerate().map(|(at, pair)| (*pair, (first + at) as Token)).collect();
+            pairs.iter().enumerate().map(|(at, pair)| (*pair, narrow(first + at))).collect();
         merges.sort_unstable();
         let mut starts = vec![0; tokens + 1];
         for (Pair(left, _), _) in &merges {

@@ -6,10 +6,11 @@ use vestore_schema::Strands;
 
 use super::plan::TuningInput;
 use super::tokens::{Group, tokenize};
+use crate::convert::{class_number, dimension, single};
 use crate::dataset::{Example, TuningTask};
+use crate::encoder::model::head::ClassHead;
 use crate::encoder::{CPU_BATCH_TOKENS, GPU_BATCH_TOKENS};
-use crate::model::error::ModelError;
-use crate::model::head::ClassHead;
+use crate::error::ModelError;
 use crate::train::error::TrainError;
 use crate::train::network::{Forward, Network};
 
@@ -60,13 +61,13 @@ impl<'a> HeadForward<'a> {
         layers: &[usize],
     ) -> Result<Tensor, ModelError> {
         let here = |tensor: Tensor| tensor.f_to_device(self.device);
-        let mut sum = Tensor::f_zeros([examples as i64, outputs as i64], (Kind::Float, self.device))?;
+        let mut sum = Tensor::f_zeros([dimension(examples), dimension(outputs)], (Kind::Float, self.device))?;
         for group in groups {
             for (ids, places) in group.parts(tokens) {
                 // The head reads the first token alone.
                 let hidden = self.forward.hidden(ids, group.length, layers, true, |_, _, _| Ok(()))?;
                 let found = self.head.forward(&hidden)?;
-                let at: Vec<i64> = places.iter().map(|(place, _)| *place as i64).collect();
+                let at: Vec<i64> = places.iter().map(|(place, _)| dimension(*place)).collect();
                 let signs: Vec<f32> = places.iter().map(|(_, sign)| *sign).collect();
                 let at = here(Tensor::f_from_slice(&at)?)?;
                 let signs = here(Tensor::f_from_slice(&signs)?)?.f_view([-1, 1])?;
@@ -109,7 +110,7 @@ impl HeadObjective {
         };
         let weight = |class: u32| {
             let of_class = labels.iter().filter(|label| **label == f64::from(class)).count().max(1) as f64;
-            if balanced { (count / (f64::from(task.outputs() as u32) * of_class)) as f32 } else { 1.0 }
+            if balanced { single(count / (task.outputs() as f64 * of_class)) } else { 1.0 }
         };
         let class_weights = match task {
             TuningTask::Classes(classes) => (0..classes).map(weight).collect(),
@@ -124,7 +125,7 @@ impl HeadObjective {
     }
 
     fn class_weight(&self, label: f64) -> f32 {
-        self.class_weights.get(label as usize).copied().unwrap_or(1.0)
+        self.class_weights.get(class_number(label)).copied().unwrap_or(1.0)
     }
 
     /// The weighted sum of the examples' losses, a scalar with its gradient, and the number of tokens computed; of
@@ -148,7 +149,8 @@ impl HeadObjective {
         let here = |tensor: Tensor| tensor.f_to_device(outputs.device());
         match self.task {
             TuningTask::Classes(_) => {
-                let labels: Vec<i64> = examples.iter().map(|example| example.label as i64).collect();
+                let labels: Vec<i64> =
+                    examples.iter().map(|example| dimension(class_number(example.label))).collect();
                 let weights: Vec<f32> =
                     examples.iter().map(|example| self.class_weight(example.label)).collect();
                 let labels = here(Tensor::f_from_slice(&labels)?)?;
@@ -159,7 +161,7 @@ impl HeadObjective {
             TuningTask::Number => {
                 let Scale { centre, spread } = self.scale;
                 let labels: Vec<f32> =
-                    examples.iter().map(|example| ((example.label - centre) / spread) as f32).collect();
+                    examples.iter().map(|example| single((example.label - centre) / spread)).collect();
                 let labels = here(Tensor::f_from_slice(&labels)?)?;
                 Ok(outputs.f_view([-1])?.f_sub(&labels)?.f_square()?.f_sum(Kind::Float)?)
             }

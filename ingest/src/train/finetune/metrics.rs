@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::convert::class_number;
 use crate::dataset::{Example, TuningTask};
 use crate::evaluate::resample::interval;
 use crate::evaluate::{Bootstrap, Metric, MetricFigure as Figure, Sample};
@@ -78,7 +79,7 @@ pub(super) fn figures(task: TuningTask, predictions: &[Vec<f64>], examples: &[Ex
 /// The figures of more than two classes.
 fn many(classes: usize, predictions: &[Vec<f64>], labels: &[f64]) -> Vec<TuningFigure> {
     let is = |class: usize| -> Vec<f64> {
-        labels.iter().map(|label| if *label as usize == class { 1.0 } else { 0.0 }).collect()
+        labels.iter().map(|label| if class_number(*label) == class { 1.0 } else { 0.0 }).collect()
     };
     let calls: Vec<usize> = predictions.iter().map(|row| highest(row)).collect();
     let called = |class: usize| -> Vec<f64> {
@@ -95,8 +96,10 @@ fn many(classes: usize, predictions: &[Vec<f64>], labels: &[f64]) -> Vec<TuningF
     };
     let right = |counts: &[u32]| -> Option<f64> {
         let rows = calls.iter().zip(labels).zip(counts);
-        let hits: u64 =
-            rows.filter(|((call, label), _)| **call == **label as usize).map(|(_, n)| u64::from(*n)).sum();
+        let hits: u64 = rows
+            .filter(|((call, label), _)| **call == class_number(**label))
+            .map(|(_, n)| u64::from(*n))
+            .sum();
         let all: u64 = counts.iter().map(|count| u64::from(*count)).sum();
         (all > 0).then(|| hits as f64 / all as f64)
     };

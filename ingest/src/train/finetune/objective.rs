@@ -4,6 +4,7 @@
 use super::TuningData;
 use super::head::HeadObjective;
 use super::plan::TuningPlan;
+use crate::convert::as_index;
 use crate::dataset::Example;
 use crate::random::Random;
 use crate::train::error::TrainError;
@@ -42,7 +43,7 @@ impl<'a> TuningObjective<'a> {
         if self.order.as_ref().is_none_or(|(of, _)| *of != epoch) {
             self.order = Some((epoch, Random::of(&[ORDER, self.plan.seed, epoch]).order(count)));
         }
-        let first = (number * u64::from(self.plan.batch)) as usize;
+        let first = as_index(number * u64::from(self.plan.batch));
         let last = (first + self.plan.batch as usize).min(count);
         self.order.as_ref().map(|(_, order)| order[first..last].to_vec()).unwrap_or_default()
     }

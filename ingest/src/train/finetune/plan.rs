@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use vestore_schema::Strands;
 
 use crate::adapter::AdapterKind;
+use crate::convert::whole;
 use crate::train::adamw::AdamWOptions;
 use crate::train::error::TrainError;
 use crate::train::schedule::{Decay, Schedule};
@@ -26,6 +27,15 @@ pub enum TuningMethod {
 }
 
 impl TuningMethod {
+    /// One of each, with the default sizes of its adapter.
+    pub const ALL: [Self; 5] = [
+        Self::Full,
+        Self::Linear,
+        Self::Adapter { adapter: AdapterKind::Lora { rank: 8, alpha: 16.0 }, targets: None },
+        Self::Adapter { adapter: AdapterKind::Ia3, targets: None },
+        Self::Adapter { adapter: AdapterKind::Houlsby { latent: 8 }, targets: None },
+    ];
+
     /// `full`, `linear`, `lora`, `ia3` or `houlsby`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -37,6 +47,26 @@ impl TuningMethod {
             Self::Adapter { adapter: AdapterKind::Houlsby { .. }, .. } => "houlsby",
         }
     }
+
+    /// The weights that it trains, in a line.
+    #[must_use]
+    pub fn description(&self) -> &'static str {
+        match self {
+            Self::Full => "All weights",
+            Self::Linear => "The head alone",
+            Self::Adapter { adapter: AdapterKind::Lora { .. }, .. } => "Low-rank changes",
+            Self::Adapter { adapter: AdapterKind::Ia3, .. } => "Scales of keys, values and feed-forward",
+            Self::Adapter { adapter: AdapterKind::Houlsby { .. }, .. } => {
+                "Bottlenecks within the layers, and the norms"
+            }
+        }
+    }
+
+    /// The peak learning rate that suits it: what is trained beside fixed weights moves on faster.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        if *self == Self::Full { 5e-5 } else { 1e-3 }
+    }
 }
 
 /// What the head is given.
@@ -47,6 +77,20 @@ pub enum TuningInput {
     Alternate,
     /// What it gives for the alternate window less what it gives for the reference window.
     Difference,
+}
+
+impl TuningInput {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Alternate, Self::Difference];
+
+    /// `alternate` or `difference`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alternate => "alternate",
+            Self::Difference => "difference",
+        }
+    }
 }
 
 /// Everything that decides the weights, besides the data and the model.
@@ -125,7 +169,7 @@ impl TuningPlan {
 
     pub(super) fn schedule(&self, examples: usize) -> Schedule {
         let steps = self.steps.unwrap_or(self.per_epoch(examples) * u64::from(self.epochs));
-        let warmup = (steps as f64 * self.warmup).round() as u64;
+        let warmup = whole((steps as f64 * self.warmup).round());
         Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }
     }
 }

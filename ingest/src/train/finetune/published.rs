@@ -10,12 +10,12 @@ use super::head::Scale;
 use super::start::trunk;
 use super::tuned::TunedModel;
 use crate::adapter::counted;
+use crate::checkpoint::ConfigFile;
+use crate::checkpoint::{ModelSource, card_field};
+use crate::checkpoint::{code, plain_file};
 use crate::dataset::TuningTask;
-use crate::model::blueprint::class_output;
-use crate::model::config::ConfigFile;
-use crate::model::error::ModelError;
-use crate::model::files::{code, plain_file};
-use crate::model::source::{ModelSource, card_field};
+use crate::encoder::model::blueprint::class_output;
+use crate::error::ModelError;
 use crate::train::error::TrainError;
 use crate::train::network::Network;
 use crate::train::run_directory::{COPIED, RunDirectory, copy_file, io_error};
@@ -52,7 +52,7 @@ pub(super) fn write(
         }
     }
     let file = source.checkpoint.join("config.json");
-    let config = ConfigFile::read(&file)?;
+    let config = ConfigFile::read(&file).map_err(ModelError::from)?;
     let config: Map<String, Value> =
         config.fields().map(|(key, value)| (key.clone(), value.clone())).collect();
     let config = configuration(config, &tuned.network, tuned.objective.task, classes);

@@ -7,10 +7,10 @@ use vestore::Store;
 use vestore_schema::Model;
 
 use super::plan::{TuningMethod, TuningPlan};
+use crate::checkpoint::{ModelSource, source_of};
 use crate::dataset::LabelledWindows;
-use crate::model::describe;
-use crate::model::source::ModelSource;
-use crate::source::{record_of, source_of};
+use crate::encoder::model::describe;
+use crate::encoder::record_of;
 use crate::train::error::TrainError;
 use crate::train::run_directory::{RunDirectoryError, io_error};
 

@@ -7,11 +7,13 @@ use tch::{Device, Kind, Tensor};
 
 use super::plan::{TuningMethod, TuningPlan};
 use crate::adapter::{AdapterKind, Trunk, write_initial};
+use crate::checkpoint::ModelSource;
+use crate::convert::{dimension, from_dimension, narrow, single};
 use crate::dataset::TuningTask;
-use crate::model::blueprint::{Module, class_dense, class_output, encoder_modules};
-use crate::model::config::Problem;
-use crate::model::error::ModelError;
-use crate::model::source::{ModelSource, Opened};
+use crate::encoder::model::ModelFiles;
+use crate::encoder::model::blueprint::{Module, class_dense, class_output, encoder_modules};
+use crate::encoder::model::config::Problem;
+use crate::error::ModelError;
 use crate::random::Random;
 use crate::tensor_file::NamedWeight;
 use crate::train::error::TrainError;
@@ -35,7 +37,7 @@ pub(super) fn open(
     if source.adapter.is_some() {
         return Err(TrainError::Adapted);
     }
-    let mut opened = Opened::open(source)?;
+    let mut opened = ModelFiles::open(source)?;
     let adapted = matches!(plan.method, TuningMethod::Adapter { .. });
     match opened.problem {
         Problem::Labels if adapted => {
@@ -58,7 +60,7 @@ pub(super) fn open(
             .map_err(io_error(&folder))?;
         let pruned = opened.kept.len() < opened.config.layers as usize;
         let adapter_layers = pruned.then(|| opened.kept.clone());
-        opened = Opened::open(&ModelSource { adapter: Some(folder), adapter_layers, ..source.clone() })?;
+        opened = ModelFiles::open(&ModelSource { adapter: Some(folder), adapter_layers, ..source.clone() })?;
     }
     let mut trained: Vec<String> = head.keys().cloned().collect();
     let mut tensors = head;
@@ -82,9 +84,9 @@ pub(super) fn open(
 }
 
 /// A finished model, of which nothing is trained.
-pub(super) fn finished(opened: Opened, task: TuningTask, device: Device) -> Result<Network, TrainError> {
+pub(super) fn finished(opened: ModelFiles, task: TuningTask, device: Device) -> Result<Network, TrainError> {
     let outputs = task.outputs();
-    if opened.labels != Some(outputs as u32) {
+    if opened.labels != Some(narrow(outputs)) {
         return Err(ModelError::NoHead { head: "classification" }.into());
     }
     let parts =
@@ -100,7 +102,7 @@ pub(super) fn finished(opened: Opened, task: TuningTask, device: Device) -> Resu
 }
 
 /// What an adapter stands on.
-pub(super) fn trunk<'a>(opened: &'a Opened, source: &'a ModelSource) -> Trunk<'a> {
+pub(super) fn trunk<'a>(opened: &'a ModelFiles, source: &'a ModelSource) -> Trunk<'a> {
     let name = source.checkpoint.to_str().unwrap_or_default();
     Trunk { dialect: opened.dialect, config: &opened.config, kept: &opened.kept, name }
 }
@@ -128,7 +130,7 @@ fn chosen_targets(
 }
 
 /// Names of the encoder's weights, of kept layers alone.
-fn encoder_weights(opened: &Opened) -> Vec<String> {
+fn encoder_weights(opened: &ModelFiles) -> Vec<String> {
     let modules = encoder_modules(opened.dialect, &opened.config);
     let kept = |name: &str| {
         let layer = name.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next()?.parse().ok());
@@ -139,7 +141,7 @@ fn encoder_weights(opened: &Opened) -> Vec<String> {
 }
 
 /// The weights of the norms of the encoder's kept layers, and of those outside of layers.
-fn norms(opened: &Opened) -> Result<Vec<NamedWeight>, ModelError> {
+fn norms(opened: &ModelFiles) -> Result<Vec<NamedWeight>, ModelError> {
     let modules = encoder_modules(opened.dialect, &opened.config);
     let is_norm = |name: &String| {
         let module = name.rsplit_once('.').map_or("", |(module, _)| module);
@@ -155,7 +157,7 @@ fn norms(opened: &Opened) -> Result<Vec<NamedWeight>, ModelError> {
 
 fn numbers(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<NamedWeight>, ModelError> {
     let one = |(name, tensor): (&String, &Tensor)| -> Result<NamedWeight, ModelError> {
-        let shape = tensor.size().iter().map(|size| *size as usize).collect();
+        let shape = tensor.size().iter().map(|size| from_dimension(*size)).collect();
         Ok((name.clone(), shape, Vec::<f32>::try_from(tensor.f_view([-1])?)?))
     };
     tensors.iter().map(one).collect()
@@ -163,11 +165,11 @@ fn numbers(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<NamedWeight>, Model
 
 /// The weights of the head: the checkpoint's, where it has a head of as many outputs, else random ones. What a
 /// pooler was pretrained to is kept.
-fn head(opened: &Opened, task: TuningTask, seed: u64) -> Result<BTreeMap<String, Tensor>, ModelError> {
+fn head(opened: &ModelFiles, task: TuningTask, seed: u64) -> Result<BTreeMap<String, Tensor>, ModelError> {
     let outputs = task.outputs();
     // Numbers are learnt in units of the training labels, which a finished head is not written in.
     let classes = matches!(opened.problem, Problem::Unsaid | Problem::OneClass);
-    let same = classes && task != TuningTask::Number && opened.labels == Some(outputs as u32);
+    let same = classes && task != TuningTask::Number && opened.labels == Some(narrow(outputs));
     let (dense, dense_module) = class_dense(opened.dialect, &opened.config);
     let (output, output_module) = class_output(opened.dialect, &opened.config, outputs);
     let has_dense = opened.stored(&format!("{dense}.weight")).is_some();
@@ -178,12 +180,12 @@ fn head(opened: &Opened, task: TuningTask, seed: u64) -> Result<BTreeMap<String,
             let tensor = if stored {
                 Network::stored(opened, &name)?
             } else if shape.len() == 1 {
-                Tensor::f_zeros([shape[0] as i64], (Kind::Float, Device::Cpu))?
+                Tensor::f_zeros([dimension(shape[0])], (Kind::Float, Device::Cpu))?
             } else {
                 let mut random = Random::of(&[HEAD, seed, number]);
                 let drawn: Vec<f32> =
-                    (0..shape.iter().product()).map(|_| (random.normal() * SPREAD) as f32).collect();
-                let shape: Vec<i64> = shape.iter().map(|size| *size as i64).collect();
+                    (0..shape.iter().product()).map(|_| single(random.normal() * SPREAD)).collect();
+                let shape: Vec<i64> = shape.iter().map(|size| dimension(*size)).collect();
                 Tensor::f_from_slice(&drawn)?.f_view(shape.as_slice())?
             };
             head.insert(name, tensor);

@@ -7,9 +7,10 @@ use super::head::{HeadObjective, Predictions};
 use super::plan::TuningInput;
 use super::start;
 use super::tokens::tokenize;
+use crate::checkpoint::ModelSource;
 use crate::dataset::{Example, TuningTask};
+use crate::encoder::model::ModelFiles;
 use crate::encoder::token_movement;
-use crate::model::source::{ModelSource, Opened};
 use crate::train::error::TrainError;
 use crate::train::network::Network;
 
@@ -31,7 +32,7 @@ impl TunedModel {
         strands: Strands,
         device: Device,
     ) -> Result<Self, TrainError> {
-        let network = start::finished(Opened::open(source)?, task, device)?;
+        let network = start::finished(ModelFiles::open(source)?, task, device)?;
         // A written head returns numbers in the labels' unit.
         let objective = HeadObjective::new(task, strands, input, false, &[]);
         Ok(Self { network, objective })

@@ -8,9 +8,10 @@ use thiserror::Error;
 use vestore::{ImportError, KeyColumns, LabelledRow, LabelledRows};
 use vestore_schema::Region;
 
+use crate::convert::narrow;
 use crate::genome::Genome;
-use crate::model::identity::hexadecimal;
 use crate::random::Random;
+use vestore_schema::hexadecimal;
 
 /// Why alleles cannot be used.
 #[derive(Debug, Error)]
@@ -113,7 +114,7 @@ impl Alleles {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for site in &self.sites {
-            for number in [site.contig, site.position, site.reference_length, site.alternates.len() as u32] {
+            for number in [site.contig, site.position, site.reference_length, narrow(site.alternates.len())] {
                 hash.update(number.to_le_bytes());
             }
             for (below, bases) in &site.alternates {
@@ -138,19 +139,17 @@ impl Alleles {
             self.counts.unknown_contig += 1;
             return Ok(());
         };
-        let end = record.one_based.saturating_sub(1) + record.reference.len() as u64;
-        let inside = record.one_based > 0 && end <= u64::from(genome.assembly().contig(contig).length);
-        let start = record.one_based.saturating_sub(1) as u32;
-        let matches = inside
-            && record.reference.as_bytes().eq_ignore_ascii_case(genome.letters(Region {
-                contig,
-                start,
-                end: end as u32,
-            }));
-        if !matches {
+        let inside = || {
+            let start = u32::try_from(record.one_based.checked_sub(1)?).ok()?;
+            let end = start.checked_add(u32::try_from(record.reference.len()).ok()?)?;
+            (end <= genome.assembly().contig(contig).length).then_some(Region { contig, start, end })
+        };
+        let matches =
+            |region: &Region| record.reference.as_bytes().eq_ignore_ascii_case(genome.letters(*region));
+        let Some(region) = inside().filter(matches) else {
             self.counts.ref_mismatch += 1;
             return Ok(());
-        }
+        };
         let frequencies = frequencies(alleles).ok_or_else(|| AllelesError::Frequency {
             file: file.to_owned(),
             line: record.line,
@@ -170,8 +169,8 @@ impl Alleles {
         }
         if !alternates.is_empty() {
             self.counts.used += alternates.len() as u64;
-            let reference_length = record.reference.len() as u32;
-            self.sites.push(Site { contig, position: start, reference_length, alternates });
+            let Region { start: position, end, .. } = region;
+            self.sites.push(Site { contig, position, reference_length: end - position, alternates });
         }
         Ok(())
     }
@@ -209,7 +208,7 @@ impl Alleles {
             letters.extend(bases.iter().map(|base| if masked { base.to_ascii_lowercase() } else { *base }));
             at = here.end;
         }
-        let rest = length.saturating_sub(letters.len()) as u32;
+        let rest = narrow(length.saturating_sub(letters.len()));
         if rest > limit.saturating_sub(at) {
             return None;
         }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::blueprint::{Module, decoder_parameters, encoder_modules, masked_modules};
-use crate::model::checkpoint::Checkpoint;
-use crate::model::config::{ConfigFile, EncoderConfig};
-use crate::model::dialect::Dialect;
-use crate::model::error::ModelError;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::ConfigFile;
+use crate::convert::single;
+use crate::encoder::model::blueprint::{Module, decoder_parameters, encoder_modules, masked_modules};
+use crate::encoder::model::config::EncoderConfig;
+use crate::encoder::model::dialect::Dialect;
+use crate::error::ModelError;
 use crate::random::Random;
 use crate::tensor_file::NamedWeight;
 
@@ -45,7 +47,7 @@ pub(crate) fn initial_weights(directory: &Path, seed: u64) -> Result<Vec<NamedWe
         let mut random = Random::of(&[seed, number]);
         let numbers = match start {
             Start::Constant(number) => vec![number; count],
-            Start::Random => (0..count).map(|_| (random.normal() * spread) as f32).collect(),
+            Start::Random => (0..count).map(|_| single(random.normal() * spread)).collect(),
         };
         (name, shape, numbers)
     });

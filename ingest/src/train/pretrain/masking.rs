@@ -2,6 +2,7 @@
 //! the chosen tokens 80 % become the mask, 10 % another word, 10 % stay.
 
 use super::windows::Window;
+use crate::convert::{as_index, narrow};
 use crate::random::Random;
 
 /// A window as the model sees it, and what it has to find.
@@ -33,11 +34,11 @@ impl Masking {
     pub(crate) fn apply(&self, window: Window, random: &mut Random) -> Masked {
         let Window { mut ids, weights } = window;
         let counting: Vec<u32> =
-            (0..ids.len() as u32).filter(|place| weights[*place as usize] > 0.0).collect();
+            (0..narrow(ids.len())).filter(|place| weights[*place as usize] > 0.0).collect();
         let mut places: Vec<u32> =
             counting.iter().copied().filter(|_| random.uniform() < self.rate).collect();
         if places.is_empty() && !counting.is_empty() {
-            places.push(counting[random.below(counting.len() as u64) as usize]);
+            places.push(counting[as_index(random.below(counting.len() as u64))]);
         }
         let mut masked = Masked { places, ..Masked::default() };
         for place in &masked.places {
@@ -46,7 +47,7 @@ impl Masking {
             masked.weights.push(weights[*place as usize]);
             match random.uniform() {
                 drawn if drawn < 0.8 => *token = self.mask,
-                drawn if drawn < 0.9 => *token = self.words[random.below(self.words.len() as u64) as usize],
+                drawn if drawn < 0.9 => *token = self.words[as_index(random.below(self.words.len() as u64))],
                 _ => {}
             }
         }

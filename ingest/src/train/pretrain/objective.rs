@@ -8,9 +8,10 @@ use super::PretrainingData;
 use super::masking::{Masked, Masking};
 use super::plan::PretrainingPlan;
 use super::windows::{Windows, WindowsError};
+use crate::convert::dimension;
+use crate::encoder::model::head::MaskedHead;
+use crate::error::ModelError;
 use crate::genome::KnownRegions;
-use crate::model::error::ModelError;
-use crate::model::head::MaskedHead;
 use crate::random::Random;
 use crate::tokenize::Tokenizer;
 use crate::train::error::TrainError;
@@ -163,7 +164,7 @@ fn masked_loss(network: &Network, windows: &[Masked]) -> Result<Tensor, ModelErr
     let length = windows.first().map_or(0, |window| window.ids.len());
     let ids: Vec<i64> = windows.iter().flat_map(|window| window.ids.iter().copied()).collect();
     let hidden_tokens = (0..).zip(windows).flat_map(|(index, window)| {
-        window.places.iter().map(move |place| index * length as i64 + i64::from(*place))
+        window.places.iter().map(move |place| index * dimension(length) + i64::from(*place))
     });
     let hidden_tokens: Vec<i64> = hidden_tokens.collect();
     let labels: Vec<i64> = windows.iter().flat_map(|window| window.labels.iter().copied()).collect();

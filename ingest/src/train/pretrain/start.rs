@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::initial::initial_weights;
-use crate::model::checkpoint::{Checkpoint, CheckpointError};
-use crate::model::describe;
-use crate::model::error::ModelError;
-use crate::model::files::plain_file;
-use crate::model::identity::hexadecimal;
-use crate::model::source::ModelSource;
+use crate::checkpoint::ModelSource;
+use crate::checkpoint::plain_file;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::encoder::model::describe;
+use crate::error::ModelError;
 use crate::tensor_file::write_safetensors;
 use crate::train::run_directory::{COPIED, RunDirectoryError, copy_file, exists, io_error};
 use crate::train::state::replace;
+use vestore_schema::hexadecimal;
 
 /// The folder that a pretraining starts from.
 pub(super) struct Start<'a> {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use thiserror::Error;
 
 use super::archive::Archive;
-use super::checkpoint::{Dtype, StoredTensor};
+use super::tensor::{StoredTensor, TensorDtype};
 
 /// Why a `.bin` file is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -126,7 +126,7 @@ enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
-    Storage(Dtype),
+    Storage(TensorDtype),
 }
 
 impl Global {
@@ -135,10 +135,10 @@ impl Global {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
-            ("torch", "FloatStorage") => Self::Storage(Dtype::F32),
-            ("torch", "HalfStorage") => Self::Storage(Dtype::F16),
-            ("torch", "BFloat16Storage") => Self::Storage(Dtype::Bf16),
-            ("torch", "LongStorage") => Self::Storage(Dtype::I64),
+            ("torch", "FloatStorage") => Self::Storage(TensorDtype::F32),
+            ("torch", "HalfStorage") => Self::Storage(TensorDtype::F16),
+            ("torch", "BFloat16Storage") => Self::Storage(TensorDtype::Bf16),
+            ("torch", "LongStorage") => Self::Storage(TensorDtype::I64),
             _ => return None,
         })
     }
@@ -162,7 +162,7 @@ enum Value {
 }
 
 struct Storage {
-    dtype: Dtype,
+    dtype: TensorDtype,
     key: Rc<str>,
 }
 
@@ -331,7 +331,10 @@ impl Machine<'_> {
                     let slot = u32::from_le_bytes(self.array()?);
                     self.remember(slot)?;
                 }
-                0x94 => self.remember(self.memo.len() as u32)?,
+                0x94 => {
+                    let slot = u32::try_from(self.memo.len());
+                    self.remember(slot.map_err(|_| self.damaged("fewer remembered values"))?)?;
+                }
                 b'h' => {
                     let [slot] = self.array()?;
                     self.recall(slot.into())?;

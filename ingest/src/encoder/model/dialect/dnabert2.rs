@@ -2,9 +2,9 @@
 //! value. Source: the published config and the state dict of its `bert_layers.py`.
 
 use super::{Dialect, LayerPart, Part, auto_map_names, has_rows_for};
-use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
-use crate::model::error::ModelError;
-use crate::model::keys::{Keys, Only};
+use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::encoder::model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
+use crate::encoder::model::keys::{Keys, Only};
 use crate::tokenize::{BpeTokenizer, Tokenizer, TokenizerError};
 
 pub(super) static DIALECT: Dialect = Dialect {
@@ -49,7 +49,7 @@ const KEYS: Keys = Keys {
     only: &[("hidden_act", Only::Text("gelu"))],
 };
 
-fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+fn config(file: &ConfigFile) -> Result<EncoderConfig, CheckpointError> {
     let sizes = file.sizes()?;
     Ok(EncoderConfig {
         vocabulary: sizes.vocabulary,

@@ -4,12 +4,13 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::config::Positions;
+use crate::convert::{dimension, from_dimension, single};
 
 /// Numbers that one block's bias may hold (64 MiB in float32). A window short enough is one block.
 const BLOCK_NUMBERS: i64 = 1 << 24;
 
 /// What attention needs besides queries, keys and values: for one length, shared by all layers.
-pub(crate) enum Place {
+pub(crate) enum PositionalEncoding {
     /// Nothing: positions were added to the embeddings.
     None,
     /// Cosines and sines [length, head length].
@@ -18,7 +19,7 @@ pub(crate) enum Place {
     Alibi { slopes: Tensor, whole: Option<Tensor> },
 }
 
-impl Place {
+impl PositionalEncoding {
     /// What `positions` asks for at `length` tokens.
     pub(crate) fn new(
         positions: Positions,
@@ -63,21 +64,23 @@ impl Place {
 fn alibi_slopes(heads: i64) -> Vec<f32> {
     let powers = |count: i64| {
         let start = (-8.0 / count as f64).exp2();
-        (1..=count).map(move |place| start.powi(place as i32) as f32)
+        (1..=count).map(move |place| {
+            single(start.powi(i32::try_from(place).expect("there are at most 1,024 heads; this is a bug")))
+        })
     };
     let whole = 1 << heads.ilog2();
-    powers(whole).chain(powers(2 * whole).step_by(2).take((heads - whole) as usize)).collect()
+    powers(whole).chain(powers(2 * whole).step_by(2).take(from_dimension(heads - whole))).collect()
 }
 
 /// The tokens whose hidden states are wanted, where not all are: as many of every window.
-pub(crate) struct Chosen {
+pub(crate) struct SelectedTokens {
     /// Their places in each window [batch, count], int64.
     places: Tensor,
     /// The same in the windows laid end to end [batch × count].
     flat: Tensor,
 }
 
-impl Chosen {
+impl SelectedTokens {
     /// `lists` holds the tokens of each window of `length` tokens; none is empty, and the longest sets
     /// how many are computed of each.
     pub(crate) fn new(lists: &[Vec<u32>], length: i64, device: Device) -> Result<Self, TchError> {
@@ -91,7 +94,7 @@ impl Chosen {
             }
         }
         Ok(Self {
-            places: Tensor::f_from_slice(&places)?.f_to_device(device)?.f_view([-1, count as i64])?,
+            places: Tensor::f_from_slice(&places)?.f_to_device(device)?.f_view([-1, dimension(count)])?,
             flat: Tensor::f_from_slice(&flat)?.f_to_device(device)?,
         })
     }
@@ -136,25 +139,25 @@ pub(crate) fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
-    place: &Place,
-    chosen: Option<&Chosen>,
+    encoding: &PositionalEncoding,
+    chosen: Option<&SelectedTokens>,
 ) -> Result<Tensor, TchError> {
-    match (place, chosen) {
-        (Place::None, _) => product(query, key, value, None),
-        (Place::Rotary { cosine, sine }, chosen) => {
+    match (encoding, chosen) {
+        (PositionalEncoding::None, _) => product(query, key, value, None),
+        (PositionalEncoding::Rotary { cosine, sine }, chosen) => {
             let query = match chosen {
                 None => rotate(query, cosine, sine)?,
                 Some(chosen) => rotate(query, &chosen.rows(cosine)?, &chosen.rows(sine)?)?,
             };
             product(&query, &rotate(key, cosine, sine)?, value, None)
         }
-        (Place::Alibi { slopes, .. }, Some(chosen)) => {
+        (PositionalEncoding::Alibi { slopes, .. }, Some(chosen)) => {
             let queries = chosen.places.f_to_kind(Kind::Float)?.f_unsqueeze(1)?.f_unsqueeze(-1)?;
             let bias = alibi_bias(slopes, &queries, key.size4()?.2, key.f_kind()?)?;
             product(query, key, value, Some(&bias))
         }
-        (Place::Alibi { whole: Some(bias), .. }, None) => product(query, key, value, Some(bias)),
-        (Place::Alibi { slopes, whole: None }, None) => {
+        (PositionalEncoding::Alibi { whole: Some(bias), .. }, None) => product(query, key, value, Some(bias)),
+        (PositionalEncoding::Alibi { slopes, whole: None }, None) => {
             let (_, heads, length, _) = query.size4()?;
             in_blocks([query, key, value], slopes, block_rows(heads, length))
         }
@@ -169,7 +172,7 @@ fn in_blocks(inputs: [&Tensor; 3], slopes: &Tensor, rows: i64) -> Result<Tensor,
     let (_, _, length, _) = query.size4()?;
     let places = (Kind::Float, query.device());
     let all = query.f_empty_like()?;
-    for first in (0..length).step_by(rows as usize) {
+    for first in (0..length).step_by(from_dimension(rows)) {
         let rows = rows.min(length - first);
         let queries = Tensor::f_arange_start(first, first + rows, places)?.f_view([1, 1, rows, 1])?;
         let bias = alibi_bias(slopes, &queries, length, query.f_kind()?)?;
@@ -210,23 +213,24 @@ mod tests {
         let (heads, length) = (3, 53);
         let [query, key, value] =
             [(); 3].map(|()| Tensor::f_randn([2, heads, length, 8], like).expect("noise"));
-        let Ok(Place::Alibi { slopes, whole: Some(bias) }) =
-            Place::new(Positions::Alibi, heads, 8, length, like)
+        let Ok(PositionalEncoding::Alibi { slopes, whole: Some(bias) }) =
+            PositionalEncoding::new(Positions::Alibi, heads, 8, length, like)
         else {
             panic!("a bias");
         };
         let scores = query.matmul(&key.transpose(-2, -1)) / 8f64.sqrt() + &bias;
         let expected = scores.softmax(-1, Kind::Float).matmul(&value);
-        let place = Place::Alibi { slopes: slopes.shallow_clone(), whole: Some(bias.shallow_clone()) };
-        let whole = attend(&query, &key, &value, &place, None).expect("attention");
+        let encoding =
+            PositionalEncoding::Alibi { slopes: slopes.shallow_clone(), whole: Some(bias.shallow_clone()) };
+        let whole = attend(&query, &key, &value, &encoding, None).expect("attention");
         assert!((&whole - &expected).abs().max().double_value(&[]) < 2e-6);
         let lists = [vec![0, 17], vec![52]];
-        let chosen = Chosen::new(&lists, length, Device::Cpu).expect("places");
+        let chosen = SelectedTokens::new(&lists, length, Device::Cpu).expect("places");
         let rows = |states: &Tensor| {
             let states = states.transpose(1, 2).reshape([2, length, heads * 8]);
             chosen.of(&states).expect("rows").view([2, -1, heads, 8]).transpose(1, 2)
         };
-        let some = attend(&rows(&query), &key, &value, &place, Some(&chosen)).expect("attention");
+        let some = attend(&rows(&query), &key, &value, &encoding, Some(&chosen)).expect("attention");
         assert!((some - rows(&expected)).abs().max().double_value(&[]) < 2e-6);
         for rows in [1, 7, 52, 53] {
             let blocks = in_blocks([&query, &key, &value], &slopes, rows).expect("attention");

@@ -4,9 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
-use super::error::ModelError;
+use super::error::CheckpointError;
 use super::source::ModelSource;
+use super::weights::Checkpoint;
 
 /// Files of a checkpoint or adapter besides its weights, as far as they are there.
 const NAMES: [&str; 16] = [
@@ -32,7 +32,7 @@ const NAMES: [&str; 16] = [
 ///
 /// # Errors
 /// When weights cannot be opened, or a file is a link to another place or not a plain file.
-pub fn model_files(source: &ModelSource) -> Result<Vec<(PathBuf, String)>, ModelError> {
+pub fn model_files(source: &ModelSource) -> Result<Vec<(PathBuf, String)>, CheckpointError> {
     let mut files = part(&source.checkpoint, "checkpoint", ["model", "pytorch_model"])?;
     if let Some(adapter) = &source.adapter {
         files.extend(part(adapter, "adapter", ["adapter_model", "adapter_model"])?);
@@ -44,7 +44,7 @@ fn part(
     folder: &Path,
     place: &str,
     [stem, bin_stem]: [&str; 2],
-) -> Result<Vec<(PathBuf, String)>, ModelError> {
+) -> Result<Vec<(PathBuf, String)>, CheckpointError> {
     let mut names: Vec<String> = NAMES.map(str::to_owned).to_vec();
     names.extend(code(folder)?);
     names.extend(Checkpoint::open(folder, stem, bin_stem)?.file_names());

@@ -4,8 +4,8 @@ use tch::{Kind, TchError, Tensor};
 
 use super::blueprint::{class_dense, class_output, decoder_parameters};
 use super::dialect::Part;
-use super::error::ModelError;
 use super::linear::{Linear, Loader, Norm};
+use crate::error::ModelError;
 
 /// Dense, GELU, norm, decoder.
 pub(crate) struct MaskedHead {

@@ -1,13 +1,10 @@
 //! What kind of transformer encoder a checkpoint holds: the options of the one encoder, read from a
 //! published `config.json` by a dialect.
 
-use std::path::{Path, PathBuf};
-
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::checkpoint::{CheckpointError, read_json};
-use super::error::ModelError;
+use crate::checkpoint::{CheckpointError, ConfigFile};
 
 /// How tokens learn where they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -123,46 +120,10 @@ pub enum Problem {
     Numbers,
 }
 
-/// A `config.json` while it is read, so that messages name file and key.
-pub(crate) struct ConfigFile {
-    path: PathBuf,
-    fields: Map<String, Value>,
-}
-
 impl ConfigFile {
-    pub(crate) fn read(path: &Path) -> Result<Self, ModelError> {
-        match read_json(path)? {
-            Value::Object(fields) => Ok(Self { path: path.to_owned(), fields }),
-            _ => Err(CheckpointError::Json { file: path.to_owned(), reason: "no object".to_owned() }.into()),
-        }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
-        self.fields.get(key).filter(|value| !value.is_null())
-    }
-
-    pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        self.get(key)?.as_str()
-    }
-
-    /// An error about `key` as it stands.
-    pub(crate) fn unsupported(&self, key: &str, expected: impl Into<String>) -> ModelError {
-        let found = self.fields.get(key).map_or("missing".to_owned(), Value::to_string);
-        ModelError::Config { file: self.path.clone(), key: key.to_owned(), found, expected: expected.into() }
-    }
-
-    /// All keys with their values.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.fields.iter()
-    }
-
     /// Base of the wavelengths of rotary positions: 10,000, or what newer configurations say under `rope_theta` or
     /// in `rope_parameters`. Stretched wavelengths are refused.
-    pub(crate) fn rotary_base(&self) -> Result<f64, ModelError> {
+    pub(crate) fn rotary_base(&self) -> Result<f64, CheckpointError> {
         let mut base = None;
         for key in ["rope_parameters", "rope_scaling"] {
             let Some(value) = self.get(key) else { continue };
@@ -197,7 +158,7 @@ impl ConfigFile {
     }
 
     /// What the outputs of a classification head are.
-    pub(crate) fn problem(&self) -> Result<Problem, ModelError> {
+    pub(crate) fn problem(&self) -> Result<Problem, CheckpointError> {
         match self.get("problem_type") {
             None => Ok(Problem::Unsaid),
             Some(Value::String(text)) if text == "single_label_classification" => Ok(Problem::OneClass),
@@ -210,23 +171,8 @@ impl ConfigFile {
         }
     }
 
-    /// A count from 1 to `most`.
-    pub(crate) fn count(&self, key: &'static str, most: u32) -> Result<u32, ModelError> {
-        let value = self.get(key).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok());
-        value
-            .filter(|value| (1..=most).contains(value))
-            .ok_or_else(|| self.unsupported(key, format!("a whole number from 1 to {most}")))
-    }
-
-    pub(crate) fn flag(&self, key: &'static str, default: bool) -> Result<bool, ModelError> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| self.unsupported(key, "true or false")),
-        }
-    }
-
     /// The sizes that every family states under the same names.
-    pub(crate) fn sizes(&self) -> Result<Sizes, ModelError> {
+    pub(crate) fn sizes(&self) -> Result<Sizes, CheckpointError> {
         let eps = match self.get("layer_norm_eps") {
             None => 1e-12,
             Some(value) => value
@@ -247,14 +193,6 @@ impl ConfigFile {
             return Err(self.unsupported("num_attention_heads", expected));
         }
         Ok(sizes)
-    }
-
-    /// Refuses another value of `key` than `only`; a missing key is as good as `only`.
-    pub(crate) fn only(&self, key: &'static str, only: &Value) -> Result<(), ModelError> {
-        match self.get(key) {
-            Some(value) if value != only => Err(self.unsupported(key, only.to_string())),
-            _ => Ok(()),
-        }
     }
 }
 

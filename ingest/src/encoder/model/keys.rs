@@ -7,8 +7,7 @@
 
 use serde_json::Value;
 
-use super::config::ConfigFile;
-use super::error::ModelError;
+use crate::checkpoint::{CheckpointError, ConfigFile};
 
 /// The only value of a key that is supported, beside a missing one.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +142,7 @@ const IDLE: &[&str] = &["dropout", "flash", "implementation", "initializer", "ke
 
 impl Keys {
     /// Checks every key of a configuration.
-    pub(crate) fn check(&self, file: &ConfigFile) -> Result<(), ModelError> {
+    pub(crate) fn check(&self, file: &ConfigFile) -> Result<(), CheckpointError> {
         for (key, value) in file.fields() {
             let key = key.as_str();
             let only = self.only.iter().chain(COMMON_ONLY).find(|(name, _)| *name == key);

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -13,184 +11,12 @@ use safetensors::SafeTensors;
 use safetensors::tensor::SafeTensorError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
+use tch::{Kind, TchError, Tensor};
 
-use super::pickle::{self, PickleError};
-
-/// Why a checkpoint's files cannot be read.
-#[derive(Debug, Error)]
-pub enum CheckpointError {
-    /// No file of a known name.
-    #[error("`{}` holds no weights; expected one of {}", directory.display(), expected.join(", "))]
-    NoWeights {
-        /// Where they were looked for.
-        directory: PathBuf,
-        /// File names that would do.
-        expected: Vec<String>,
-    },
-    /// The operating system refused.
-    #[error("cannot read `{}`", file.display())]
-    Io {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The safetensors header lies or the file is cut.
-    #[error("`{}` is not a whole safetensors file; copy it again", file.display())]
-    Safetensors {
-        /// The file.
-        file: PathBuf,
-        /// What the format's reader said.
-        #[source]
-        source: SafeTensorError,
-    },
-    /// The `.bin` file is damaged or holds more than weights.
-    #[error("`{}` is refused", file.display())]
-    Pickle {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        source: PickleError,
-    },
-    /// A link that leads out of the folder.
-    #[error(
-        "`{}` is a link to another place: `{}`; put a copy of the file in its place if it belongs to the model",
-        file.display(), target.display()
-    )]
-    Link {
-        /// The link.
-        file: PathBuf,
-        /// Where it leads.
-        target: PathBuf,
-    },
-    /// A folder, pipe or device where a file is expected.
-    #[error("not a plain file: `{}`; remove it, or replace it with the file that it stands for", file.display())]
-    NotPlain {
-        /// Its path.
-        file: PathBuf,
-    },
-    /// A JSON file that is none.
-    #[error("`{}` is not valid JSON of the expected form ({reason})", file.display())]
-    Json {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A shard lacks what the index says it holds.
-    #[error("the index `{}` places `{key}` in `{shard}`, which does not hold it; copy the shards again", file.display())]
-    Shard {
-        /// The index file.
-        file: PathBuf,
-        /// Name of the weight.
-        key: String,
-        /// File name of the shard.
-        shard: String,
-    },
-    /// One name stands in two places.
-    #[error("`{}` holds `{key}` twice (also as `{other}`); remove one", file.display())]
-    Duplicate {
-        /// The file.
-        file: PathBuf,
-        /// Name of the weight.
-        key: String,
-        /// The other spelling or place.
-        other: String,
-    },
-}
-
-/// The number type of a stored tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// IEEE single precision.
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// The upper half of single precision.
-    Bf16,
-    /// 64-bit integers: buffers such as position numbers, never weights.
-    I64,
-    /// Anything else; such a tensor can be ignored but not used.
-    Other,
-}
-
-impl Dtype {
-    /// Bytes of one number; 0 when the type is not one of ours.
-    #[must_use]
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::I64 => 8,
-            Self::Other => 0,
-        }
-    }
-
-    /// The name that digests and messages use.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-            Self::I64 => "I64",
-            Self::Other => "another type",
-        }
-    }
-}
-
-/// Where one tensor lies.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredTensor {
-    file: usize,
-    /// Bytes of the tensor when `strides` is `None`, else of its whole storage.
-    bytes: Range<usize>,
-    /// Number type.
-    pub(crate) dtype: Dtype,
-    /// Size of each dimension.
-    pub(crate) shape: Vec<usize>,
-    /// Offset and strides in numbers, when the numbers do not lie in row-major order.
-    strides: Option<(usize, Vec<usize>)>,
-}
-
-impl StoredTensor {
-    /// A tensor inside a storage; `None` when it reaches beyond it or makes more numbers of it than it holds,
-    /// as steps of zero would.
-    pub(crate) fn strided(
-        file: usize,
-        storage: Range<usize>,
-        dtype: Dtype,
-        offset: usize,
-        shape: &[usize],
-        strides: &[usize],
-    ) -> Option<Self> {
-        let count = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size))?;
-        let mut last = offset;
-        for (size, stride) in shape.iter().zip(strides) {
-            last = last.checked_add(size.saturating_sub(1).checked_mul(*stride)?)?;
-        }
-        let reach = if count == 0 { offset } else { last.checked_add(1)?.max(count) };
-        if reach.checked_mul(dtype.size())? > storage.len() {
-            return None;
-        }
-        let mut expected = 1usize;
-        let contiguous = shape.iter().zip(strides).rev().all(|(size, stride)| {
-            let fits = *size == 1 || *stride == expected;
-            expected = expected.wrapping_mul(*size);
-            fits
-        });
-        let shape = shape.to_vec();
-        if contiguous || count == 0 {
-            let start = storage.start + offset * dtype.size();
-            let bytes = start..start + count * dtype.size();
-            return Some(Self { file, bytes, dtype, shape, strides: None });
-        }
-        Some(Self { file, bytes: storage, dtype, shape, strides: Some((offset, strides.to_vec())) })
-    }
-}
+use super::error::CheckpointError;
+use super::pickle;
+use super::tensor::{StoredTensor, TensorDtype};
+use super::text::{has_file, open_plain, read_json};
 
 struct Mapped {
     path: PathBuf,
@@ -443,11 +269,11 @@ fn safetensors(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTensor)>,
     let tensors = metadata.tensors();
     let tensor = |(name, info): (&String, &&safetensors::tensor::TensorInfo)| {
         let dtype = match info.dtype {
-            safetensors::Dtype::F32 => Dtype::F32,
-            safetensors::Dtype::F16 => Dtype::F16,
-            safetensors::Dtype::BF16 => Dtype::Bf16,
-            safetensors::Dtype::I64 => Dtype::I64,
-            _ => Dtype::Other,
+            safetensors::Dtype::F32 => TensorDtype::F32,
+            safetensors::Dtype::F16 => TensorDtype::F16,
+            safetensors::Dtype::BF16 => TensorDtype::Bf16,
+            safetensors::Dtype::I64 => TensorDtype::I64,
+            _ => TensorDtype::Other,
         };
         let bytes = data + info.data_offsets.0..data + info.data_offsets.1;
         (name.clone(), StoredTensor { file, bytes, dtype, shape: info.shape.clone(), strides: None })
@@ -455,54 +281,51 @@ fn safetensors(bytes: &[u8], file: usize) -> Result<Vec<(String, StoredTensor)>,
     Ok(tensors.iter().map(tensor).collect())
 }
 
-/// Most bytes of a JSON file of a model directory: the largest are indexes of shards, with a line a weight.
-const MOST_JSON: u64 = 64 << 20;
+/// A weight in the files that hold it.
+pub(crate) struct Found<'a> {
+    checkpoint: &'a Checkpoint,
+    tensor: &'a StoredTensor,
+    pub(crate) dtype: TensorDtype,
+    pub(crate) shape: &'a [usize],
+}
 
-/// Opens a file that must be a plain one: a named pipe would be waited for without end.
-fn open_plain(file: &Path) -> io::Result<File> {
-    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
-    if opened.metadata()?.is_file() {
-        return Ok(opened);
+impl<'a> Found<'a> {
+    pub(crate) fn new(checkpoint: &'a Checkpoint, tensor: &'a StoredTensor) -> Self {
+        Self { checkpoint, tensor, dtype: tensor.dtype, shape: &tensor.shape }
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
-}
 
-/// Whether there is a plain file of that name, also at the end of a link. What cannot be looked at is an error: taken
-/// for absent, it would be passed over for another file.
-pub(crate) fn has_file(file: &Path) -> io::Result<bool> {
-    match file.metadata() {
-        Ok(found) => Ok(found.is_file()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
+    /// The SHA-256 of its numbers.
+    pub(crate) fn digest(&self) -> Result<[u8; 32], CheckpointError> {
+        self.checkpoint.digest(self.tensor)
+    }
+
+    /// Its numbers, row-major and little-endian.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        self.checkpoint.bytes(self.tensor)
     }
 }
 
-/// The bytes of a plain file of at most `most` bytes.
-fn read_bounded(file: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open_plain(file)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let reason = format!("it is larger than {} MB, the most that such a file may have", most >> 20);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+/// Copies a stored tensor into libtorch's memory.
+pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
+    let kind = match found.dtype {
+        TensorDtype::F16 => Kind::Half,
+        TensorDtype::Bf16 => Kind::BFloat16,
+        TensorDtype::F32 | TensorDtype::I64 | TensorDtype::Other => Kind::Float,
+    };
+    // libtorch would read beyond the bytes if they were fewer than the shape says.
+    let bytes = found.bytes().map_err(|error| TchError::Io(std::io::Error::other(error)))?;
+    if bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
+        return Err(TchError::Shape(format!(
+            "{} bytes of {} for {:?}",
+            bytes.len(),
+            found.dtype.name(),
+            found.shape
+        )));
     }
-    Ok(bytes)
-}
-
-/// The text of a plain file of at most `most` bytes, without a byte order mark; UTF-16 is refused by name.
-pub(crate) fn read_text(file: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let bytes = read_bounded(file, most)?;
-    let text = vestore::plain_text(&bytes);
-    text.map(<[u8]>::to_vec).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
-}
-
-/// Reads a JSON file of a model directory.
-pub(crate) fn read_json(file: &Path) -> Result<Value, CheckpointError> {
-    let io = |source| CheckpointError::Io { file: file.to_owned(), source };
-    let text = read_text(file, MOST_JSON).map_err(io)?;
-    serde_json::from_slice(&text)
-        .map_err(|error| CheckpointError::Json { file: file.to_owned(), reason: error.to_string() })
+    let shape: Result<Vec<i64>, _> = found.shape.iter().map(|size| i64::try_from(*size)).collect();
+    let shape =
+        shape.map_err(|_| TchError::Shape(format!("{:?} is larger than libtorch can count", found.shape)))?;
+    Tensor::f_from_data_size(&bytes, &shape, kind)
 }
 
 #[cfg(test)]
@@ -510,16 +333,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tensor_beyond_its_storage_is_refused() {
-        let place = |offset, shape: &[usize], strides: &[usize]| {
-            StoredTensor::strided(0, 100..124, Dtype::F32, offset, shape, strides)
-        };
-        assert_eq!(place(0, &[2, 3], &[3, 1]).expect("whole").bytes, 100..124);
-        assert_eq!(place(2, &[2], &[1]).expect("part").bytes, 108..116);
-        assert!(place(0, &[3, 2], &[1, 3]).expect("transposed").strides.is_some());
-        assert!(place(1, &[2, 3], &[3, 1]).is_none());
-        assert!(place(0, &[7], &[1]).is_none());
-        assert!(place(0, &[usize::MAX, 2], &[1, 1]).is_none());
-        assert!(place(usize::MAX, &[2], &[usize::MAX]).is_none());
+    fn a_shape_beyond_63_bits_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let header = r#"{"a":{"dtype":"F32","shape":[9223372036854775808,0],"data_offsets":[0,0]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        std::fs::write(folder.path().join("model.safetensors"), bytes).expect("written");
+        let checkpoint = Checkpoint::open(folder.path(), "model", "pytorch_model").expect("a checkpoint");
+        let tensor = checkpoint.get("a").expect("a tensor");
+        let found = Found::new(&checkpoint, tensor);
+        assert!(matches!(to_tensor(&found), Err(TchError::Shape(_))));
     }
 }

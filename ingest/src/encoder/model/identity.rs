@@ -3,15 +3,10 @@
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use vestore_schema::canonical_json;
-pub(crate) use vestore_schema::hexadecimal;
+use vestore_schema::{canonical_json, hexadecimal};
 
-use super::checkpoint::CheckpointError;
-use super::source::{Found, Opened};
-
-/// SHA-256.
-pub(crate) type Hash = [u8; 32];
+use super::files::ModelFiles;
+use crate::checkpoint::{CheckpointError, Hash, digest, tensor_line};
 
 /// The digests of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +22,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn of(opened: &Opened, config: &Value) -> Result<Self, CheckpointError> {
+    pub(crate) fn of(opened: &ModelFiles, config: &Value) -> Result<Self, CheckpointError> {
         let names: Vec<&String> = opened.used.keys().collect();
         let lines: Vec<String> = names
             .into_par_iter()
@@ -53,14 +48,4 @@ impl Identity {
         );
         Ok(Self { weights, tokenizer, adapter, model })
     }
-}
-
-/// One tensor in a digest: name, number type, shape, and the digest of its numbers in row-major order.
-pub(crate) fn tensor_line(name: &str, found: &Found<'_>) -> Result<String, CheckpointError> {
-    let bytes = hexadecimal(&found.digest()?);
-    Ok(format!("{name} {} {:?} {bytes}\n", found.dtype.name(), found.shape))
-}
-
-pub(crate) fn digest(bytes: &[u8]) -> Hash {
-    Sha256::digest(bytes).into()
 }

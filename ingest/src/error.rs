@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use tch::TchError;
 use thiserror::Error;
 
-use super::checkpoint::CheckpointError;
-use super::layers::LayersError;
 use crate::adapter::AdapterError;
+use crate::checkpoint::CheckpointError;
+use crate::layers::LayersError;
 use crate::tokenize::TokenizerError;
 
 /// Why a model cannot be described, loaded or run.
@@ -47,18 +47,6 @@ pub enum ModelError {
         /// The families that can be read.
         known: Vec<&'static str>,
     },
-    /// A value of the configuration is missing or not supported.
-    #[error("`{}`: `{key}` is {found}; expected {expected}", file.display())]
-    Config {
-        /// The configuration.
-        file: PathBuf,
-        /// The key.
-        key: String,
-        /// The value, or `missing`.
-        found: String,
-        /// What would do.
-        expected: String,
-    },
     /// An adapter's folder where a model's is expected.
     #[error(
         "`{}` is an adapter, not a whole model (it has adapter_config.json and no config.json); \
@@ -77,19 +65,6 @@ pub enum ModelError {
     HoldsAdapter {
         /// The folder.
         folder: PathBuf,
-    },
-    /// Weights under names that begin with something else.
-    #[error(
-        "`{}` names its weights with the prefix `{prefix}` (`{prefix}{key}` for `{key}`); \
-         save the state dict of the model inside its wrapper", file.display()
-    )]
-    Wrapped {
-        /// The file.
-        file: PathBuf,
-        /// What the names begin with.
-        prefix: String,
-        /// A weight's name without it.
-        key: String,
     },
     /// Rotary frequencies that are not those of the configuration.
     #[error(

@@ -10,9 +10,9 @@
 //! tokenizer is `tokenizer.json` (byte pairs) or `vocab.txt` (one token a base).
 
 use super::{Dialect, dnabert2, has_rows_for};
-use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
-use crate::model::error::ModelError;
-use crate::model::keys::{Keys, Only};
+use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::encoder::model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
+use crate::encoder::model::keys::{Keys, Only};
 use crate::tokenize::{BaseTokenizer, Tokenizer, TokenizerError, has_file};
 
 pub(super) static DIALECT: Dialect = Dialect {
@@ -49,7 +49,7 @@ const KEYS: Keys = Keys {
     only: &[("add_cross_attention", Only::Off), ("is_decoder", Only::Off)],
 };
 
-fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+fn config(file: &ConfigFile) -> Result<EncoderConfig, CheckpointError> {
     let sizes = file.sizes()?;
     let positions = match file.text("positions") {
         None | Some("alibi") => Positions::Alibi,

@@ -1,24 +1,8 @@
-//! A model in the catalog: what is recorded of it, and where its files lie.
+//! What the catalog records of an encoder.
 
-use std::path::PathBuf;
-
-use vestore::Store;
 use vestore_schema::{Architecture, Digest, EncoderRecord, Model as ModelRecord};
 
-use crate::model::Description;
-use crate::model::source::ModelSource;
-
-/// The files and layers that the catalog records for a model.
-#[must_use]
-pub fn source_of(store: &Store, record: &ModelRecord) -> ModelSource {
-    let place = |path: &String| -> PathBuf { store.model_path(record, path) };
-    ModelSource {
-        checkpoint: place(&record.checkpoint),
-        kept_layers: Some(record.kept_layers.clone()),
-        adapter: record.adapter.as_ref().map(place),
-        adapter_layers: record.adapter_layers.clone(),
-    }
-}
+use super::model::Description;
 
 /// What the catalog records of a model called `name`, whose files lie in the folders `checkpoint` and
 /// `adapter`: absolute paths. It has no parent.

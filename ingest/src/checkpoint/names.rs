@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::checkpoint::Checkpoint;
-use super::config::ConfigFile;
-use super::error::ModelError;
+use super::config_file::ConfigFile;
+use super::error::CheckpointError;
+use super::weights::Checkpoint;
 
 /// What training programs put before every name when they save their own object instead of the model in it:
 /// `DataParallel`, `torch.compile`, Lightning.
 const WRAPPERS: [&str; 2] = ["module.", "model."];
 
 /// Takes away the prefixes that every name has from a wrapper around the model, and gives them.
-pub(super) fn unwrap(checkpoint: &mut Checkpoint) -> Result<Option<String>, ModelError> {
+pub(crate) fn unwrap(checkpoint: &mut Checkpoint) -> Result<Option<String>, CheckpointError> {
     let mut prefix = String::new();
     while checkpoint.tensors().next().is_some()
         && checkpoint.tensors().all(|(name, _)| name.starts_with(&format!("{prefix}_orig_mod.")))
@@ -46,14 +46,14 @@ pub(crate) fn current(name: &str) -> String {
 }
 
 /// Says so when the weight `key` is missing because all names begin with something that is not known.
-pub(super) fn check_prefix(checkpoint: &Checkpoint, key: &str) -> Result<(), ModelError> {
+pub(crate) fn check_prefix(checkpoint: &Checkpoint, key: &str) -> Result<(), CheckpointError> {
     let wrapped = checkpoint.tensors().find_map(|(name, tensor)| {
         let prefix = name.strip_suffix(key).filter(|prefix| prefix.ends_with('.'))?;
         Some((prefix.to_owned(), checkpoint.path_of(tensor).to_owned()))
     });
     match wrapped {
         None => Ok(()),
-        Some((prefix, file)) => Err(ModelError::Wrapped { file, prefix, key: key.to_owned() }),
+        Some((prefix, file)) => Err(CheckpointError::Wrapped { file, prefix, key: key.to_owned() }),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn check_prefix(checkpoint: &Checkpoint, key: &str) -> Result<(), Mod
 pub(crate) struct BaseNames(Vec<String>);
 
 impl BaseNames {
-    pub(super) fn of(folder: &Path, config: &ConfigFile) -> Self {
+    pub(crate) fn of(folder: &Path, config: &ConfigFile) -> Self {
         let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let parts = [folder, &whole].map(|folder| folder.components().collect::<Vec<_>>()).concat();
         let mut names: Vec<String> = [folder, &whole]

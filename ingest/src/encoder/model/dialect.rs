@@ -7,10 +7,10 @@ mod nucleotide_transformer;
 
 use std::path::Path;
 
-use super::checkpoint::Checkpoint;
-use super::config::{ConfigFile, EncoderConfig};
-use super::error::ModelError;
+use super::config::EncoderConfig;
 use super::keys::Keys;
+use crate::checkpoint::{Checkpoint, CheckpointError, ConfigFile};
+use crate::error::ModelError;
 use crate::tokenize::{Tokenizer, TokenizerError};
 
 /// A part of the encoder that has weights. `Layer` parts exist once in each layer.
@@ -57,7 +57,7 @@ pub(crate) struct Dialect {
     /// Whether this config.json, with these weights, is of the family.
     pub(crate) recognises: fn(&ConfigFile, &Checkpoint) -> bool,
     /// The options of the encoder.
-    pub(crate) config: fn(&ConfigFile) -> Result<EncoderConfig, ModelError>,
+    pub(crate) config: fn(&ConfigFile) -> Result<EncoderConfig, CheckpointError>,
     /// Reads the tokenizer of a checkpoint's directory.
     pub(crate) tokenizer: fn(&Path, &EncoderConfig) -> Result<Tokenizer, TokenizerError>,
     /// What transformers calls the model with a classification head.
@@ -84,7 +84,7 @@ impl Dialect {
     }
 
     /// The options of the encoder, once every key of the configuration is known not to change another number.
-    pub(crate) fn encoder(&self, file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+    pub(crate) fn encoder(&self, file: &ConfigFile) -> Result<EncoderConfig, CheckpointError> {
         self.keys.check(file)?;
         (self.config)(file)
     }

@@ -7,11 +7,11 @@ use std::cell::{Ref, RefCell};
 use tch::{Kind, TchError, Tensor};
 use vestore_schema::AblatedPart;
 
-use super::attention::{Chosen, Place, attend};
+use super::attention::{PositionalEncoding, SelectedTokens, attend};
 use super::config::{Activation, EncoderConfig, NormPlacement, Positions};
 use super::dialect::{Dialect, LayerPart, Part};
-use super::error::ModelError;
 use super::linear::{Bottleneck, Linear, Loader, Norm};
+use crate::error::ModelError;
 
 /// The weights of the encoder's kept layers, ready to run.
 pub(crate) struct Encoder {
@@ -23,24 +23,24 @@ pub(crate) struct Encoder {
     layers: Vec<Layer>,
     final_norm: Option<Norm>,
     /// What attention needs at the length that was run last: batches come sorted by length.
-    place: RefCell<Option<(i64, Place)>>,
+    encoding: RefCell<Option<(i64, PositionalEncoding)>>,
 }
 
 /// How a layer is run.
 #[derive(Clone, Copy)]
 pub(crate) struct LayerStep<'a> {
     /// What attention needs at the windows' length.
-    pub(crate) place: &'a Place,
+    pub(crate) encoding: &'a PositionalEncoding,
     /// The part of the layer that is left out.
     pub(crate) without: Option<&'a AblatedPart>,
     /// The tokens whose states are computed, where not all are wanted: the last layer's affair.
-    pub(crate) chosen: Option<&'a Chosen>,
+    pub(crate) chosen: Option<&'a SelectedTokens>,
 }
 
 impl<'a> LayerStep<'a> {
     /// The whole layer, for every token.
-    pub(crate) fn whole(place: &'a Place) -> Self {
-        Self { place, without: None, chosen: None }
+    pub(crate) fn whole(encoding: &'a PositionalEncoding) -> Self {
+        Self { encoding, without: None, chosen: None }
     }
 }
 
@@ -78,7 +78,7 @@ impl Encoder {
             embedding_norm: norm(Part::EmbeddingNorm, config.embedding_norm)?,
             layers: layers.collect::<Result<_, _>>()?,
             final_norm: norm(Part::FinalNorm, config.final_norm)?,
-            place: RefCell::new(None),
+            encoding: RefCell::new(None),
             config: config.clone(),
         })
     }
@@ -93,17 +93,18 @@ impl Encoder {
     }
 
     /// What attention needs at `length` tokens.
-    pub(crate) fn place(&self, length: i64) -> Result<Ref<'_, Place>, ModelError> {
-        let known = self.place.borrow().as_ref().is_some_and(|(known, _)| *known == length);
+    pub(crate) fn positional_encoding(&self, length: i64) -> Result<Ref<'_, PositionalEncoding>, ModelError> {
+        let known = self.encoding.borrow().as_ref().is_some_and(|(known, _)| *known == length);
         if !known {
             let heads = i64::from(self.config.heads);
             let head_length = i64::from(self.config.hidden) / heads;
             let like = (self.words.f_kind()?, self.words.device());
-            let place = Place::new(self.config.positions, heads, head_length, length, like)?;
-            self.place.replace(Some((length, place)));
+            let encoding = PositionalEncoding::new(self.config.positions, heads, head_length, length, like)?;
+            self.encoding.replace(Some((length, encoding)));
         }
-        let place = Ref::filter_map(self.place.borrow(), |place| place.as_ref().map(|(_, place)| place));
-        Ok(place.unwrap_or_else(|_| panic!("the place was just set; this is a bug")))
+        let encoding =
+            Ref::filter_map(self.encoding.borrow(), |known| known.as_ref().map(|(_, encoding)| encoding));
+        Ok(encoding.unwrap_or_else(|_| panic!("the encoding was just set; this is a bug")))
     }
 
     /// Token ids [batch, tokens] to embeddings [batch, tokens, hidden].
@@ -237,7 +238,7 @@ impl Layer {
         } else {
             parts.extend(split(self.attention.forward(input)?, 3)?);
         }
-        let mixed = attend(&parts[0], &parts[1], &parts[2], step.place, step.chosen)?;
+        let mixed = attend(&parts[0], &parts[1], &parts[2], step.encoding, step.chosen)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, -1, hidden])?;
         adapted(self.attention_output.forward(&mixed)?, self.attention_adapter.as_ref())
     }

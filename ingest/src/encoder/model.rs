@@ -1,23 +1,16 @@
 //! Models: a checkpoint as published, an optional adapter, a list of kept layers; described without
 //! computing anything, or loaded and run.
 
-mod archive;
 mod attention;
 pub(crate) mod blueprint;
-pub(crate) mod checkpoint;
 pub(crate) mod config;
 pub(crate) mod dialect;
-pub(crate) mod encoder;
-pub(crate) mod error;
-pub(crate) mod files;
+mod encoder;
+mod files;
 pub(crate) mod head;
-pub(crate) mod identity;
+mod identity;
 pub(crate) mod keys;
-pub(crate) mod layers;
-pub(crate) mod linear;
-pub(crate) mod names;
-pub(crate) mod pickle;
-pub(crate) mod source;
+mod linear;
 
 use std::cell::Ref;
 
@@ -25,18 +18,18 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use vestore_schema::TokenizerKind;
 
-pub(crate) use attention::{Chosen, Place};
+pub(crate) use attention::{PositionalEncoding, SelectedTokens};
 pub(crate) use blueprint::{Module, Modules};
 pub(crate) use encoder::{Encoder, LayerStep};
-pub(crate) use linear::to_tensor;
+pub(crate) use files::ModelFiles;
+pub(crate) use linear::Loader;
 
 use config::Problem;
-use error::ModelError;
 use head::{ClassHead, MaskedHead};
-use identity::{Hash, Identity};
-use linear::Loader;
-use source::{ModelSource, Opened, card_field};
+use identity::Identity;
 
+use crate::checkpoint::{Hash, ModelSource, card_field};
+use crate::error::ModelError;
 use crate::tokenize::Tokenizer;
 
 /// What a model is, without its weights in memory.
@@ -95,11 +88,11 @@ pub struct Description {
 /// # Errors
 /// Whatever would stop [`Model::load`], except a lack of memory.
 pub fn describe(source: &ModelSource) -> Result<Description, ModelError> {
-    let opened = Opened::open(source)?;
+    let opened = ModelFiles::open(source)?;
     describe_opened(&opened, source)
 }
 
-fn describe_opened(opened: &Opened, source: &ModelSource) -> Result<Description, ModelError> {
+fn describe_opened(opened: &ModelFiles, source: &ModelSource) -> Result<Description, ModelError> {
     let config = serde_json::to_value(&opened.config).expect("plain numbers and words; this is a bug");
     let identity = Identity::of(opened, &config)?;
     let (mut parameters, mut weight_bytes) = (0, 0);
@@ -156,7 +149,7 @@ impl Model {
     /// # Errors
     /// When the files do not fit together (see [`describe`]) or memory runs out.
     pub fn load(source: &ModelSource, device: Device, kind: Kind) -> Result<Self, ModelError> {
-        let opened = Opened::open(source)?;
+        let opened = ModelFiles::open(source)?;
         let description = describe_opened(&opened, source)?;
         let loader = Loader { opened: &opened, trained: None, kind, device };
         tch::no_grad(|| {
@@ -226,14 +219,14 @@ impl Model {
     /// When memory runs out.
     pub fn layers(&self, hidden: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor, ModelError> {
         tch::no_grad(|| {
-            let place = self.encoder.place(hidden.size3()?.1)?;
-            self.run(hidden, range, &place, |_| Ok(()))
+            let encoding = self.encoder.positional_encoding(hidden.size3()?.1)?;
+            self.run(hidden, range, &encoding, |_| Ok(()))
         })
     }
 
     /// What attention needs at `length` tokens, for [`Model::layer`].
-    pub(crate) fn place(&self, length: i64) -> Result<Ref<'_, Place>, ModelError> {
-        self.encoder.place(length)
+    pub(crate) fn positional_encoding(&self, length: i64) -> Result<Ref<'_, PositionalEncoding>, ModelError> {
+        self.encoder.positional_encoding(length)
     }
 
     /// The hidden state after the `index`-th kept layer.
@@ -248,14 +241,14 @@ impl Model {
 
     /// Final hidden states [batch, chosen, hidden] of token ids [batch, tokens]: the last layer runs for
     /// the chosen tokens alone.
-    pub(crate) fn hidden_at(&self, ids: &Tensor, chosen: &Chosen) -> Result<Tensor, ModelError> {
-        let place = self.place(ids.size2()?.1)?;
+    pub(crate) fn hidden_at(&self, ids: &Tensor, chosen: &SelectedTokens) -> Result<Tensor, ModelError> {
+        let encoding = self.positional_encoding(ids.size2()?.1)?;
         let embedded = self.encoder.embed(ids)?;
         let last = match self.depth().checked_sub(1) {
             None => chosen.of(&embedded)?,
             Some(last) => {
-                let below = self.run(&embedded, 0..last, &place, |_| Ok(()))?;
-                self.layer(last, &below, LayerStep { chosen: Some(chosen), ..LayerStep::whole(&place) })?
+                let below = self.run(&embedded, 0..last, &encoding, |_| Ok(()))?;
+                self.layer(last, &below, LayerStep { chosen: Some(chosen), ..LayerStep::whole(&encoding) })?
             }
         };
         Ok(self.encoder.finish(&last)?)
@@ -289,8 +282,8 @@ impl Model {
         let embedded = self.embed(ids)?;
         let mut states = vec![embedded.shallow_clone()];
         let last = tch::no_grad(|| {
-            let place = self.encoder.place(embedded.size3()?.1)?;
-            self.run(&embedded, 0..self.depth(), &place, |state| {
+            let encoding = self.encoder.positional_encoding(embedded.size3()?.1)?;
+            self.run(&embedded, 0..self.depth(), &encoding, |state| {
                 states.push(state.shallow_clone());
                 Ok(())
             })
@@ -304,12 +297,12 @@ impl Model {
         &self,
         hidden: &Tensor,
         range: std::ops::Range<usize>,
-        place: &Place,
+        encoding: &PositionalEncoding,
         mut each: impl FnMut(&Tensor) -> Result<(), ModelError>,
     ) -> Result<Tensor, ModelError> {
         let mut hidden = hidden.shallow_clone();
         for index in range {
-            hidden = self.encoder.layer(index, &hidden, LayerStep::whole(place))?;
+            hidden = self.encoder.layer(index, &hidden, LayerStep::whole(encoding))?;
             each(&hidden)?;
         }
         Ok(hidden)

@@ -2,45 +2,24 @@
 //! configuration, weights, tokenizer, adapter, kept layers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::blueprint::{
     Modules, class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
 };
-use super::checkpoint::{Checkpoint, CheckpointError, Dtype, StoredTensor, has_file, read_text};
-use super::config::{ConfigFile, EncoderConfig, Positions, Problem};
+use super::config::{EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
-use super::error::ModelError;
-use super::layers::kept_layers;
-use super::linear::to_tensor;
-use super::names::{self, BaseNames};
-use crate::adapter::{Adapter, AdapterError, Base};
+use crate::adapter::{Adapter, Base};
+use crate::checkpoint::{
+    BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor, TensorDtype,
+    check_prefix, current, has_file, to_tensor, unwrap,
+};
+use crate::error::ModelError;
+use crate::layers::kept_layers;
 use crate::tokenize::Tokenizer;
 
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSource {
-    /// Directory with config.json, weights and tokenizer, as Hugging Face publishes them.
-    pub checkpoint: PathBuf,
-    /// Original numbers of the layers to keep, ascending; all when `None`.
-    pub kept_layers: Option<Vec<u32>>,
-    /// Directory with `adapter_config.json` and `adapter_model`, as PEFT writes them.
-    pub adapter: Option<PathBuf>,
-    /// The layers of the pruned model that the adapter was trained on, which its layer numbers count;
-    /// `None` when they are the checkpoint's.
-    pub adapter_layers: Option<Vec<u32>>,
-}
-
-impl ModelSource {
-    /// A whole checkpoint, without adapter.
-    #[must_use]
-    pub fn new(checkpoint: impl Into<PathBuf>) -> Self {
-        Self { checkpoint: checkpoint.into(), kept_layers: None, adapter: None, adapter_layers: None }
-    }
-}
-
 /// A model's files, opened and found to fit together.
-pub(crate) struct Opened {
+pub(crate) struct ModelFiles {
     pub(crate) dialect: &'static Dialect,
     pub(crate) config: EncoderConfig,
     pub(crate) tokenizer: Tokenizer,
@@ -58,31 +37,7 @@ pub(crate) struct Opened {
     checkpoint: Checkpoint,
 }
 
-/// A weight in the files that hold it.
-pub(crate) struct Found<'a> {
-    checkpoint: &'a Checkpoint,
-    tensor: &'a StoredTensor,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: &'a [usize],
-}
-
-impl<'a> Found<'a> {
-    pub(crate) fn new(checkpoint: &'a Checkpoint, tensor: &'a StoredTensor) -> Self {
-        Self { checkpoint, tensor, dtype: tensor.dtype, shape: &tensor.shape }
-    }
-
-    /// The SHA-256 of its numbers.
-    pub(crate) fn digest(&self) -> Result<[u8; 32], CheckpointError> {
-        self.checkpoint.digest(self.tensor)
-    }
-
-    /// Its numbers, row-major and little-endian.
-    pub(crate) fn bytes(&self) -> Result<Vec<u8>, CheckpointError> {
-        self.checkpoint.bytes(self.tensor)
-    }
-}
-
-impl Opened {
+impl ModelFiles {
     pub(crate) fn open(source: &ModelSource) -> Result<Self, ModelError> {
         let directory = &source.checkpoint;
         let has = |name: &str| {
@@ -98,10 +53,10 @@ impl Opened {
         }
         let file = ConfigFile::read(&directory.join("config.json"))?;
         let mut checkpoint = Checkpoint::open(directory, "model", "pytorch_model")?;
-        let wrapper = names::unwrap(&mut checkpoint)?;
+        let wrapper = unwrap(&mut checkpoint)?;
         let dialect = Dialect::find(&file, &checkpoint)?;
         let config = dialect.encoder(&file)?;
-        checkpoint.rename(|name| names::current(dialect.bare(name)))?;
+        checkpoint.rename(|name| current(dialect.bare(name)))?;
         let kept = kept_layers(source.kept_layers.as_deref(), config.layers)?;
         let mut modules = encoder_modules(dialect, &config);
         let heads = Heads::find(dialect, &config, &checkpoint, &mut modules)?;
@@ -148,6 +103,12 @@ impl Opened {
         else {
             return Ok(None);
         };
+        let outputs = u32::try_from(labels).map_err(|_| ModelError::WrongShape {
+            file: self.path_of(&format!("{name}.weight")),
+            key: format!("{name}.weight"),
+            expected: vec![u32::MAX as usize, self.config.hidden as usize],
+            found: vec![labels, self.config.hidden as usize],
+        })?;
         let (dense, module) = class_dense(self.dialect, &self.config);
         let (output, classes) = class_output(self.dialect, &self.config, labels);
         for (key, expected) in module.parameters(&dense).into_iter().chain(classes.parameters(&output)) {
@@ -164,11 +125,11 @@ impl Opened {
                 Some(_) => {}
             }
         }
-        Ok(Some(labels as u32))
+        Ok(Some(outputs))
     }
 
     /// Refuses a head of more or fewer outputs than its `problem_type` can have.
-    fn check_problem(&self, file: &ConfigFile) -> Result<(), ModelError> {
+    fn check_problem(&self, file: &ConfigFile) -> Result<(), CheckpointError> {
         let (output, _) = class_output(self.dialect, &self.config, 0);
         let own = self.stored(&format!("{output}.weight")).and_then(|found| found.shape.first().copied());
         let expected = match (self.problem, self.labels, own) {
@@ -282,7 +243,7 @@ fn check_weights(
 ) -> Result<(), ModelError> {
     let missing: Vec<&String> = used.keys().filter(|name| checkpoint.get(name).is_none()).collect();
     if let Some(first) = missing.first() {
-        names::check_prefix(checkpoint, first)?;
+        check_prefix(checkpoint, first)?;
         let (file, key) = (checkpoint.path().to_owned(), (*first).clone());
         return Err(ModelError::MissingWeight { file, key, count: missing.len() });
     }
@@ -305,7 +266,7 @@ fn check_weights(
             let (expected, found) = (expected.clone(), tensor.shape.clone());
             return Err(ModelError::WrongShape { file: file(), key: name.clone(), expected, found });
         }
-        if matches!(tensor.dtype, Dtype::I64 | Dtype::Other) {
+        if matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other) {
             let found = tensor.dtype.name();
             return Err(ModelError::WrongType { file: file(), key: name.clone(), found });
         }
@@ -324,7 +285,7 @@ fn check_frequencies(
     if file.get("rope_theta").is_some() || file.get("rope_parameters").is_some() {
         return Ok(());
     }
-    let length = f64::from(config.hidden / config.heads);
+    let length = config.hidden / config.heads;
     for (key, tensor) in checkpoint.tensors().filter(|(name, _)| name.ends_with("rotary_embeddings.inv_freq"))
     {
         let numbers = tch::no_grad(|| {
@@ -333,39 +294,13 @@ fn check_frequencies(
         let numbers = Vec::<f32>::try_from(numbers?)?;
         // Half-precision files hold the same table, rounded.
         let near = |(at, number): (usize, &f32)| {
-            let expected = base.powf(-2.0 * at as f64 / length);
+            let expected = base.powf(-2.0 * at as f64 / f64::from(length));
             (f64::from(*number) - expected).abs() <= 1e-2 * expected
         };
-        if numbers.len() != (length / 2.0) as usize || !numbers.iter().enumerate().all(near) {
+        if numbers.len() != (length / 2) as usize || !numbers.iter().enumerate().all(near) {
             let file = checkpoint.path_of(tensor).to_owned();
             return Err(ModelError::Frequencies { file, key: key.to_owned(), base });
         }
     }
     Ok(())
-}
-
-/// A line such as `license:` of a model card's front matter, if the directory has a README.md with one. A card that
-/// cannot be read is an error: the licence of its weights would be lost.
-pub(crate) fn card_field(directory: &Path, field: &str) -> Result<Option<String>, CheckpointError> {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound};
-    let file = directory.join("README.md");
-    let card = match read_text(&file, 1 << 20) {
-        Ok(card) => card,
-        // Absent, or not a card: too large, or not a plain file.
-        Err(error) if matches!(error.kind(), NotFound | InvalidData | InvalidInput) => return Ok(None),
-        Err(source) => return Err(CheckpointError::Io { file, source }),
-    };
-    let find = |card: &str| {
-        let front = card.strip_prefix("---")?.split("\n---").next()?;
-        let line = front.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-        let name = line.trim().trim_matches(['"', '\'']);
-        (!name.is_empty()).then(|| name.to_owned())
-    };
-    Ok(String::from_utf8(card).ok().and_then(|card| find(&card)))
-}
-
-impl From<CheckpointError> for AdapterError {
-    fn from(error: CheckpointError) -> Self {
-        Self::Files(Box::new(error))
-    }
 }

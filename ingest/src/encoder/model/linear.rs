@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::checkpoint::Dtype;
-use super::error::ModelError;
-use super::source::{Found, Opened};
+use super::files::ModelFiles;
+use crate::checkpoint::to_tensor;
+use crate::error::ModelError;
 
 /// y = x·Wᵀ + b.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Norm {
 
 /// Reads weights out of their files, merges the adapter's changes in float32, and casts.
 pub(crate) struct Loader<'a> {
-    pub(crate) opened: &'a Opened,
+    pub(crate) opened: &'a ModelFiles,
     /// Weights to take instead of the files', by name: those that are being trained. What is made of them keeps
     /// its gradient.
     pub(crate) trained: Option<&'a BTreeMap<String, Tensor>>,
@@ -159,25 +159,4 @@ impl Loader<'_> {
         let weight = self.tensor(&format!("{module}.weight"))?;
         Ok(Norm { weight, bias: self.tensor(&format!("{module}.bias"))?, eps })
     }
-}
-
-/// Copies a stored tensor into libtorch's memory.
-pub(crate) fn to_tensor(found: &Found<'_>) -> Result<Tensor, TchError> {
-    let kind = match found.dtype {
-        Dtype::F16 => Kind::Half,
-        Dtype::Bf16 => Kind::BFloat16,
-        Dtype::F32 | Dtype::I64 | Dtype::Other => Kind::Float,
-    };
-    // libtorch would read beyond the bytes if they were fewer than the shape says.
-    let bytes = found.bytes().map_err(|error| TchError::Io(std::io::Error::other(error)))?;
-    if bytes.len() != found.shape.iter().product::<usize>() * kind.elt_size_in_bytes() {
-        return Err(TchError::Shape(format!(
-            "{} bytes of {} for {:?}",
-            bytes.len(),
-            found.dtype.name(),
-            found.shape
-        )));
-    }
-    let shape: Vec<i64> = found.shape.iter().map(|size| *size as i64).collect();
-    Tensor::f_from_data_size(&bytes, &shape, kind)
 }

@@ -2,9 +2,9 @@
 //! `SwiGLU` without bias). Source: the published configs and the state dicts of transformers' ESM.
 
 use super::{Dialect, LayerPart, Part, auto_map_names, has_rows_for};
-use crate::model::config::{Activation, ConfigFile, EncoderConfig, NormPlacement, Positions, Problem};
-use crate::model::error::ModelError;
-use crate::model::keys::{Keys, Only};
+use crate::checkpoint::{CheckpointError, ConfigFile};
+use crate::encoder::model::config::{Activation, EncoderConfig, NormPlacement, Positions, Problem};
+use crate::encoder::model::keys::{Keys, Only};
 use crate::tokenize::{BaseTokenizer, KmerTokenizer, SpecialOrder, Tokenizer, TokenizerError, has_file};
 
 pub(super) static DIALECT: Dialect = Dialect {
@@ -63,7 +63,7 @@ const KEYS: Keys = Keys {
     ],
 };
 
-fn config(file: &ConfigFile) -> Result<EncoderConfig, ModelError> {
+fn config(file: &ConfigFile) -> Result<EncoderConfig, CheckpointError> {
     let sizes = file.sizes()?;
     // Only v2's own code has the key, and all of it is gated.
     let gated = file.get("add_bias_fnn").is_some() || auto_map_names(file, "modeling_esm.");
