@@ -68,6 +68,9 @@ enum Verb {
     Evaluate(engine::Arguments),
     /// Learn tokenizers from genomes
     #[command(disable_help_flag = true)]
+    /// Tell whether a faster recipe's scores may stand for the exact ones
+    #[command(disable_help_flag = true)]
+    Fidelity(engine::Arguments),
     Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
@@ -122,6 +125,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
+        Verb::Fidelity(arguments) => engine::run(&["fidelity".into()], arguments.rest),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),

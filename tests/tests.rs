@@ -10,6 +10,7 @@ mod damage;
 mod evaluate;
 mod faults;
 mod finetuning;
+mod fidelity;
 mod forged;
 mod format1;
 mod golden;

@@ -3,6 +3,7 @@
 mod ablate;
 mod evaluate;
 mod finetune;
+mod fidelity;
 mod interrupt;
 mod labels;
 mod machine;
@@ -64,6 +65,11 @@ enum Verb {
     /// track on the rows that both score. Undefined figures are reported with the reason.
     Evaluate(Box<evaluate::Arguments>),
     /// Learn tokenizers
+    /// Tell whether a faster recipe's scores may stand for the exact ones
+    ///
+    /// Compares a track with one that counts as exact on the rows of both, prints figures with their limits and a
+    /// verdict, and keeps them with the track: `vestore track list` shows the verdict.
+    Fidelity(Box<fidelity::Arguments>),
     #[command(subcommand)]
     Tokenizer(Tokenizer),
     /// Describe all verbs as JSON
@@ -124,6 +130,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Verbs => verbs::run(&Arguments::command()),
     };
     let is_setting = |cause: &(dyn std::error::Error + 'static)| {
+        Verb::Fidelity(arguments) => fidelity::run(&arguments),
         matches!(cause.downcast_ref(), Some(TrainError::Setting { .. }))
     };
     done.unwrap_or_else(|error| report(&error, is_setting))

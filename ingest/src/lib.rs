@@ -35,6 +35,7 @@ mod dataset;
 mod device;
 mod encoder;
 mod evaluate;
+mod fidelity;
 mod forward;
 mod genome;
 mod measure;
@@ -72,6 +73,7 @@ pub use evaluate::{
     Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, Metric, MetricFigure,
     Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
 };
+pub use fidelity::{FidelityError, fidelity};
 pub use forward::{Launched, Outputs, launch, rows, run};
 pub use genome::{Genome, GenomeError, KnownRegions};
 pub use measure::{
