@@ -15,6 +15,7 @@ mod libtorch;
 mod man;
 mod model;
 mod output;
+mod openmp;
 mod places;
 mod query;
 mod reference;

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::libtorch;
+use super::{libtorch, openmp};
 
 /// The engine's program, found beside this one.
 const ENGINE: &str = "vestore-ingest";
@@ -58,6 +58,6 @@ fn place() -> anyhow::Result<PathBuf> {
 fn command(engine: &Path) -> anyhow::Result<Command> {
     let libraries = libtorch::library_path(engine.parent().unwrap_or(engine))?;
     let mut command = Command::new(engine);
-    command.env(libtorch::VARIABLE, libraries);
+    command.env(libtorch::VARIABLE, libraries).envs(openmp::settings());
     Ok(command)
 }
