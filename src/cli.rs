@@ -4,6 +4,7 @@ mod annotate;
 mod compact;
 mod completions;
 mod diff;
+mod doctor;
 mod engine;
 mod explain;
 mod export;
@@ -14,8 +15,8 @@ mod interrupt;
 mod libtorch;
 mod man;
 mod model;
-mod output;
 mod openmp;
+mod output;
 mod places;
 mod query;
 mod reference;
@@ -67,11 +68,11 @@ enum Verb {
     /// Compare stored scores with labels: metrics with intervals, by group
     #[command(disable_help_flag = true)]
     Evaluate(engine::Arguments),
-    /// Learn tokenizers from genomes
-    #[command(disable_help_flag = true)]
     /// Tell whether a faster recipe's scores may stand for the exact ones
     #[command(disable_help_flag = true)]
     Fidelity(engine::Arguments),
+    /// Learn tokenizers from genomes
+    #[command(disable_help_flag = true)]
     Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
@@ -100,6 +101,10 @@ enum Verb {
     /// Record where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
+    /// Show what scoring finds on this machine: libtorch, GPUs, threads, caches
+    ///
+    /// Prints a remedy for everything that is missing. Exit code 1: no model can be run.
+    Doctor(doctor::Arguments),
     /// Print a script that completes commands in a shell
     Completions(completions::Arguments),
     /// Write the manual pages, one for each verb
@@ -120,13 +125,13 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(arguments) => engine::run(&["train".into()], arguments.rest),
         Verb::Study(verb) => study::run(verb),
         Verb::Evaluate(arguments) => engine::run(&["evaluate".into()], arguments.rest),
+        Verb::Fidelity(arguments) => engine::run(&["fidelity".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
-        Verb::Fidelity(arguments) => engine::run(&["fidelity".into()], arguments.rest),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
@@ -134,6 +139,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
         Verb::Reference(verb) => reference::run(&verb),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
     };

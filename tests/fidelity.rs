@@ -1,4 +1,4 @@
-//! `vestore fidelity`: figures as SciPy and scikit-learn compute them, the verdict, and how it stays with the track.
+//! `vestore fidelity`: figures as `SciPy` and scikit-learn compute them, the verdict, and how it stays with the track.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -63,7 +63,7 @@ fn close(found: &Value, expected: f64) {
     assert!((found - expected).abs() < TOLERANCE, "{found} is not {expected}");
 }
 
-/// Expected values: `scipy.stats.spearmanr`, `numpy.percentile`, `numpy.std` (SciPy 1.17, NumPy 2), and
+/// Expected values: `scipy.stats.spearmanr`, `numpy.percentile`, `numpy.std` (`SciPy` 1.17, `NumPy` 2), and
 /// `roc_auc_score` and `average_precision_score` of scikit-learn 1.9, over float32 scores.
 #[test]
 fn figures_equal_those_of_scipy_and_scikit_learn() {

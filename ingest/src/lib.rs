@@ -64,7 +64,7 @@ pub use dataset::{
     LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,
     TaskKind, TuningTask,
 };
-pub use device::{DeviceError, device_name, devices, set_tf32, set_threads, threads};
+pub use device::{DeviceError, device_name, devices, no_gpu, set_tf32, set_threads, threads};
 pub use encoder::{
     CPU_BATCH_TOKENS, EncoderDefaults, EncoderScorer, EncoderWindow, GPU_BATCH_TOKENS, GridWindow,
     TokenOutput, TokenPass, cost as encoder_cost, encoder_kinds, grid_window_start,

@@ -143,7 +143,7 @@ fn column_table(column: &ColumnFidelity) -> anyhow::Result<()> {
         {
             let [low, high] = [low, high].map(|bound| number(*bound));
             print(format_args!(
-                "    {figure}: {track:.4}, reference {reference:.4}, difference {difference:+.4} ({low} to {high})"
+                "    {figure}: {track:.4}, reference {reference:.4}, difference {difference:+.6} ({low} to {high})"
             ))?;
         }
     }

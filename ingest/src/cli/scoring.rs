@@ -13,6 +13,7 @@ use vestore_ingest::{
 use vestore_schema::{AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, Strands, Track};
 
 use super::interrupt;
+use super::machine::tell_auto;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::{Usage, one_of, say, warn, writer};
 use super::tuned::Tuned;
@@ -109,6 +110,9 @@ pub(super) struct Prepared {
     pub(super) batch_tokens: u32,
     devices: Vec<vestore_ingest::Device>,
     pub(super) threads: u32,
+    /// As typed, and whether nothing is said about it.
+    device: String,
+    quiet: bool,
     interrupted: Arc<Interrupt>,
 }
 
@@ -150,7 +154,7 @@ impl Scoring {
         let on_cpu = devices.contains(&vestore_ingest::Device::Cpu);
         let batch_tokens =
             self.batch_tokens.unwrap_or(if on_cpu { CPU_BATCH_TOKENS } else { GPU_BATCH_TOKENS });
-        let threads = self.threads.unwrap_or_else(cores);
+        let threads = self.threads.unwrap_or_else(vestore_ingest::threads);
         ensure!(
             threads > 0 && batch_tokens > 0,
             Usage("--threads and --batch-tokens must be at least 1".to_owned())
@@ -197,6 +201,8 @@ impl Scoring {
             batch_tokens,
             devices,
             threads,
+            device: self.device.clone(),
+            quiet: self.quiet,
             interrupted,
         })
     }
@@ -238,6 +244,7 @@ impl Prepared {
 
     /// Loads the model onto every device.
     pub(super) fn load(&self) -> anyhow::Result<Vec<Model>> {
+        tell_auto(&self.device, &self.devices, self.quiet);
         vestore_ingest::set_threads(self.threads);
         let kind = kind_of(self.track.recipe.dtype);
         self.devices.iter().map(|device| load(&self.store, &self.record, *device, kind)).collect()
@@ -250,10 +257,6 @@ pub(super) fn kind_of(dtype: Dtype) -> Kind {
         Dtype::F32 | Dtype::Tf32 => Kind::Float,
         Dtype::Bf16 => Kind::BFloat16,
     }
-}
-
-fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
 fn recipe(arguments: &Scoring, defaults: EncoderDefaults<'_>, tuned: Tuned) -> anyhow::Result<Recipe> {
