@@ -210,7 +210,12 @@ impl ColumnFidelity {
         let signs = (self.compared > 0).then_some(self.sign_change_fraction);
         let mut criteria = vec![
             Criterion::new("Spearman", self.spearman, [0.999, 0.99], true),
-            Criterion::new("overlap of the top 1 %", self.top_1_percent_overlap, [0.95, 0.8], true),
+            Criterion::new(
+                "overlap of the top 1 % by magnitude",
+                self.top_1_percent_overlap,
+                [0.95, 0.8],
+                true,
+            ),
             Criterion::new("99.9th percentile / deviation", relative, [0.1, 0.5], false),
             Criterion::new("fraction of sign changes", signs, [0.01, 0.05], false),
         ];

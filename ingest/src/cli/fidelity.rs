@@ -115,22 +115,22 @@ fn table(found: &Fidelity) -> anyhow::Result<()> {
 
 fn column_table(column: &ColumnFidelity) -> anyhow::Result<()> {
     let name = format!("{} ({})", column.column, plural(column.compared, "variant"));
-    print(format_args!("{name:<36}{:>10}  {:>9}  {:>9}  verdict", "value", "faithful", "close"))?;
+    print(format_args!("{name:<38}{:>10}  {:>9}  {:>9}  verdict", "value", "faithful", "close"))?;
     for criterion in column.criteria() {
         let sign = if criterion.is_least { "≥" } else { "≤" };
         let [faithful, close] = criterion.limits.map(|limit| format!("{sign} {limit}"));
         let verdict = criterion.verdict.as_str();
         let value = number(criterion.value);
-        print(format_args!("  {:<34}{value:>10}  {faithful:>9}  {close:>9}  {verdict}", criterion.figure))?;
+        print(format_args!("  {:<36}{value:>10}  {faithful:>9}  {close:>9}  {verdict}", criterion.figure))?;
     }
     for (figure, value) in [
         ("largest difference", column.largest_difference),
         ("99.9th percentile", column.percentile_99_9_difference),
         ("standard deviation", column.standard_deviation),
     ] {
-        print(format_args!("  {figure:<34}{:>10}", number(Some(value))))?;
+        print(format_args!("  {figure:<36}{:>10}", number(Some(value))))?;
     }
-    print(format_args!("  {:<34}{:>10}", "sign changes", grouped(column.sign_changes)))?;
+    print(format_args!("  {:<36}{:>10}", "sign changes", grouped(column.sign_changes)))?;
     if let Some(LabelledFidelity { rows, positives, negated, auroc, auprc }) = &column.labelled {
         let sign = if *negated { ", scores negated" } else { "" };
         print(format_args!(
