@@ -4,8 +4,9 @@
 CARGO ?= cargo
 comma := ,
 
+# CUDA=1 also fetches the libraries that the engine loads on a machine with a GPU (5 GB).
 setup:
-	@python3 scripts/libtorch.py
+	@python3 scripts/libtorch.py $(if $(filter 1,$(CUDA)),--cuda)
 
 # Leaves target/release/vestore and target/release/vestore-ingest, and what demo and tests feed them with.
 build: setup

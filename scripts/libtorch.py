@@ -2,12 +2,14 @@
 """Fetches the libtorch that the engine links against, once per user, and points this checkout at it.
 
 The libraries come out of the PyPI wheels of torch and of the two CUDA libraries that libtorch_cpu needs to
-load. Only the CPU view is unpacked: headers, libtorch_cpu, libc10, libgomp. A LIBTORCH that is already set
-is respected. Everything lands in one cache ($VESTORE_CACHE, else $XDG_CACHE_HOME/vestore, else
+load. Only the CPU view is unpacked: headers, libtorch_cpu, libc10, libgomp. A LIBTORCH that is already set is
+respected. With --cuda, a second folder gets everything that the engine loads on a machine with a GPU, from the wheels
+that torch depends on; the build always uses the CPU view, so that the same programs run on both. Everything lands in one cache ($VESTORE_CACHE, else $XDG_CACHE_HOME/vestore, else
 ~/.cache/vestore) that all checkouts share; a wheel that is already there and whole is not fetched again. What is
 there already is used only if nobody else could have put it there and every file is the wheels' own.
 """
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -39,9 +41,54 @@ LIBRARIES = {  # wheel member -> file in lib/
     "nvidia/cu13/lib/libcudart.so.13": "libcudart.so.13",
     "nvidia/cu13/lib/libcupti.so.13": "libcupti.so.13",
 }
+# What torch's libraries for GPUs load besides. Found with `pip install --dry-run --report`; triton and the Python
+# packages that torch imports are not libtorch's.
+CUDA_WHEELS = WHEELS + [
+    ("nvidia-cublas==13.1.0.3", "manylinux_2_27_x86_64",
+     "nvidia_cublas-13.1.0.3-py3-none-manylinux_2_27_x86_64.whl",
+     "ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171"),
+    ("nvidia-cuda-nvrtc==13.0.88", "manylinux2010_x86_64",
+     "nvidia_cuda_nvrtc-13.0.88-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl",
+     "ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575"),
+    ("nvidia-cudnn-cu13==9.19.0.56", "manylinux_2_27_x86_64",
+     "nvidia_cudnn_cu13-9.19.0.56-py3-none-manylinux_2_27_x86_64.whl",
+     "d20e1734305e9d68889a96e3f35094d733ff1f83932ebe462753973e53a572bf"),
+    ("nvidia-cufft==12.0.0.61", "manylinux2014_x86_64",
+     "nvidia_cufft-12.0.0.61-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+     "6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3"),
+    ("nvidia-cufile==1.15.1.6", "manylinux2014_x86_64",
+     "nvidia_cufile-1.15.1.6-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+     "08a3ecefae5a01c7f5117351c64f17c7c62efa5fffdbe24fc7d298da19cd0b44"),
+    ("nvidia-curand==10.4.0.35", "manylinux_2_27_x86_64",
+     "nvidia_curand-10.4.0.35-py3-none-manylinux_2_27_x86_64.whl",
+     "1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc"),
+    ("nvidia-cusolver==12.0.4.66", "manylinux_2_27_x86_64",
+     "nvidia_cusolver-12.0.4.66-py3-none-manylinux_2_27_x86_64.whl",
+     "0a759da5dea5c0ea10fd307de75cdeb59e7ea4fcb8add0924859b944babf1112"),
+    ("nvidia-cusparse==12.6.3.3", "manylinux2014_x86_64",
+     "nvidia_cusparse-12.6.3.3-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+     "2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b"),
+    ("nvidia-cusparselt-cu13==0.8.0", "manylinux2014_x86_64",
+     "nvidia_cusparselt_cu13-0.8.0-py3-none-manylinux2014_x86_64.whl",
+     "25e30a8a7323935d4ad0340b95a0b69926eee755767e8e0b1cf8dd85b197d3fd"),
+    ("nvidia-nccl-cu13==2.28.9", "manylinux_2_18_x86_64",
+     "nvidia_nccl_cu13-2.28.9-py3-none-manylinux_2_18_x86_64.whl",
+     "e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42"),
+    ("nvidia-nvjitlink==13.0.88", "manylinux2010_x86_64",
+     "nvidia_nvjitlink-13.0.88-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl",
+     "13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b"),
+    ("nvidia-nvshmem-cu13==3.4.5", "manylinux2014_x86_64",
+     "nvidia_nvshmem_cu13-3.4.5-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+     "290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80"),
+    ("nvidia-nvtx==13.0.85", "manylinux1_x86_64",
+     "nvidia_nvtx-13.0.85-py3-none-manylinux1_x86_64.manylinux_2_5_x86_64.whl",
+     "4936d1d6780fbe68db454f5e72a42ff64d1fd6397df9f363ae786930fd5c1cd4"),
+]
+CUDA_LIBRARIES = ["libtorch.so", "libtorch_cpu.so", "libtorch_cuda.so", "libc10.so", "libc10_cuda.so"]
 # SHA-256 over a line `path SHA-256` (links: `path -> target`) of every file of the unpacked folder, sorted.
 MANIFEST = "920c3103377a103b071e2cd2163be41cc431c95695cbe5e1b9ed884abe4838bf"
 NEEDED_BYTES = 1_400_000_000  # wheels 0.55 GB, unpacked 0.53 GB, headers, some room
+CUDA_NEEDED_BYTES = 9_000_000_000  # wheels 2 to 3 GB, unpacked about 5 GB, some room
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -69,6 +116,27 @@ def check_owner(path):
 
 def verify(target):
     """Stops unless `target` holds what the wheels hold and nothing else."""
+    lines = "".join(listing(target, sha256))
+    found = hashlib.sha256(lines.encode()).hexdigest()
+    if found != MANIFEST:
+        stop(f"{target} is not libtorch {VERSION} as the wheels hold it (SHA-256 of its files {found}, expected "
+             f"{MANIFEST}); remove it and run this again")
+
+
+def verify_cuda(target):
+    """Stops unless `target` holds what was unpacked, by names and sizes: reading 5 GB would take every build long."""
+    manifest = target / "manifest"
+    want = manifest.read_text() if manifest.is_file() and not manifest.is_symlink() else ""
+    if "".join(line for line in listing(target, size) if not line.startswith("manifest ")) != want:
+        stop(f"{target} is not libtorch {VERSION} as it was unpacked; remove it and run this again")
+
+
+def size(path):
+    return path.stat().st_size
+
+
+def listing(target, describe):
+    """A line for every file below `target`, sorted; stops at one that others could have written."""
     lines = []
     for folder, folders, files in os.walk(target):
         for name in [".", *folders, *files]:
@@ -79,13 +147,10 @@ def verify(target):
             if path.is_symlink():
                 lines.append(f"{place} -> {os.readlink(path)}\n")
             elif path.is_file():
-                lines.append(f"{place} {sha256(path)}\n")
+                lines.append(f"{place} {describe(path)}\n")
             else:
                 stop(f"{path} is not a regular file; remove {target} and run this again")
-    found = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
-    if found != MANIFEST:
-        stop(f"{target} is not libtorch {VERSION} as the wheels hold it (SHA-256 of its files {found}, expected "
-             f"{MANIFEST}); remove it and run this again")
+    return sorted(lines)
 
 
 def open_lock(path):
@@ -135,23 +200,52 @@ def fetch(downloads, requirement, tag, name, want):
     return path
 
 
-def unpack(wheels, target):
-    """Unpacks into a temporary name and renames, so that a killed set-up never leaves half a libtorch."""
-    partial = target.with_name(target.name + ".partial")
+def extract(wheels, partial, place_of):
+    """Unpacks the members for which `place_of` has a path."""
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / "lib").mkdir(parents=True)
+    partial.mkdir(parents=True)
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             for member in archive.namelist():
-                if member in LIBRARIES:
-                    place = partial / "lib" / LIBRARIES[member]
-                elif member.startswith("torch/include/") and not member.endswith("/"):
-                    place = partial / member.removeprefix("torch/")
-                else:
+                if member.endswith("/") or (path := place_of(member)) is None:
                     continue
+                place = partial / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, open(place, "wb") as out:  # checks the archive's CRC
                     shutil.copyfileobj(source, out, 1 << 20)
+
+
+def cpu_place(member):
+    if member in LIBRARIES:
+        return f"lib/{LIBRARIES[member]}"
+    return member.removeprefix("torch/") if member.startswith("torch/include/") else None
+
+
+def cuda_place(member):
+    """Where the wheels have it: libraries of torch find those of NVIDIA relative to themselves."""
+    parts = member.split("/")
+    if ".." in parts:
+        return None
+    is_library = ".so" in parts[-1] and "lib" in parts[:-1] and parts[0] in ("torch", "nvidia")
+    return member if is_library else None
+
+
+def unpack_cuda(wheels, target):
+    """As `unpack`, of everything that a GPU needs."""
+    partial = target.with_name(target.name + ".partial")
+    extract(wheels, partial, cuda_place)
+    missing = [name for name in CUDA_LIBRARIES if not (partial / "torch/lib" / name).exists()]
+    if missing:
+        stop(f"the wheels hold no {', '.join(missing)}")
+    (partial / "torch/build-version").write_text(f"{VERSION}+cu130\n")
+    (partial / "manifest").write_text("".join(listing(partial, size)))
+    partial.rename(target)
+
+
+def unpack(wheels, target):
+    """Unpacks into a temporary name and renames, so that a killed set-up never leaves half a libtorch."""
+    partial = target.with_name(target.name + ".partial")
+    extract(wheels, partial, cpu_place)
     missing = [name for name in LIBRARIES.values() if not (partial / "lib" / name).exists()]
     if missing:
         stop(f"the wheels hold no {', '.join(missing)}")
@@ -181,14 +275,25 @@ def check_tools():
 
 
 def main():
+    parser = argparse.ArgumentParser(description="Fetch libtorch.")
+    parser.add_argument("--cuda", action="store_true", help="also fetch everything that a GPU needs (about 5 GB)")
+    cuda = parser.parse_args().cuda
     if given := os.environ.get("LIBTORCH"):
         if not (pathlib.Path(given) / "lib").is_dir():
             stop(f"LIBTORCH is set to {given}, which has no lib folder; correct it or unset it")
         print(f"libtorch: using LIBTORCH={given}")
         return
     os.umask(0o022)
+    cpu = set_up("cpu", WHEELS, NEEDED_BYTES, unpack, verify)
+    point_checkout_at(cpu)
+    if cuda:
+        set_up("cuda", CUDA_WHEELS, CUDA_NEEDED_BYTES, unpack_cuda, verify_cuda)
+
+
+def set_up(view, wheels, needed, unpack, verify):
+    """Fetches and unpacks a view of libtorch unless it is there, and verifies it; returns its folder."""
     cache = cache_folder()
-    target = cache / f"libtorch-{VERSION}-cpu"
+    target = cache / f"libtorch-{VERSION}-{view}"
     if not os.path.lexists(target):
         check_tools()
         downloads = cache / "downloads"
@@ -200,17 +305,17 @@ def main():
             if not os.path.lexists(target):
                 free = shutil.disk_usage(cache).free
                 have = sum(file.stat().st_size for file in downloads.iterdir() if file.is_file())
-                if free + have < NEEDED_BYTES:
-                    stop(f"{cache} has {free / 1e9:.1f} GB free and {NEEDED_BYTES / 1e9:.1f} GB are needed; "
+                if free + have < needed:
+                    stop(f"{cache} has {free / 1e9:.1f} GB free and {needed / 1e9:.1f} GB are needed; "
                          "make room or set VESTORE_CACHE to a folder on another disk")
-                unpack([fetch(downloads, *wheel) for wheel in WHEELS], target)
-                for wheel in WHEELS:
+                unpack([fetch(downloads, *wheel) for wheel in wheels], target)
+                for wheel in wheels:
                     (downloads / wheel[2]).unlink(missing_ok=True)
     check_owner(cache)
     check_owner(target)
     verify(target)
-    point_checkout_at(target)
     print(f"libtorch: {target}")
+    return target
 
 
 if __name__ == "__main__":

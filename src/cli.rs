@@ -4,6 +4,7 @@ mod annotate;
 mod compact;
 mod completions;
 mod diff;
+mod doctor;
 mod engine;
 mod explain;
 mod export;
@@ -14,6 +15,7 @@ mod interrupt;
 mod libtorch;
 mod man;
 mod model;
+mod openmp;
 mod output;
 mod places;
 mod query;
@@ -66,6 +68,9 @@ enum Verb {
     /// Compare stored scores with labels: metrics with intervals, by group
     #[command(disable_help_flag = true)]
     Evaluate(engine::Arguments),
+    /// Tell whether a faster recipe's scores may stand for the exact ones
+    #[command(disable_help_flag = true)]
+    Fidelity(engine::Arguments),
     /// Learn tokenizers from genomes
     #[command(disable_help_flag = true)]
     Tokenizer(engine::Arguments),
@@ -96,6 +101,10 @@ enum Verb {
     /// Record where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
+    /// Show what scoring finds on this machine: libtorch, GPUs, threads, caches
+    ///
+    /// Prints a remedy for everything that is missing. Exit code 1: no model can be run.
+    Doctor(doctor::Arguments),
     /// Print a script that completes commands in a shell
     Completions(completions::Arguments),
     /// Write the manual pages, one for each verb
@@ -116,6 +125,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(arguments) => engine::run(&["train".into()], arguments.rest),
         Verb::Study(verb) => study::run(verb),
         Verb::Evaluate(arguments) => engine::run(&["evaluate".into()], arguments.rest),
+        Verb::Fidelity(arguments) => engine::run(&["fidelity".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
@@ -129,6 +139,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
         Verb::Reference(verb) => reference::run(&verb),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
     };

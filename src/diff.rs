@@ -24,7 +24,7 @@ const MOVERS: usize = 10;
 const CELLS: usize = 160;
 
 /// How one score of two tracks compares. Differences are second minus first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Diff {
     /// Names of the tracks.
     pub tracks: [String; 2],
@@ -46,6 +46,12 @@ pub struct Diff {
     pub mean_absolute_difference: f64,
     /// Largest absolute difference.
     pub largest_difference: f32,
+    /// 99.9th percentile of the absolute differences, interpolated between two of them.
+    pub percentile_99_9_difference: f64,
+    /// Standard deviation of the scores of each track.
+    pub standard_deviations: [f64; 2],
+    /// Variants whose score is above 0 in one track and below 0 in the other.
+    pub sign_changes: u64,
     /// Of the 1 % of variants with the largest absolute scores in one track, the share that is among those of
     /// the other; values tied with the last of them count too.
     pub top_1_percent_overlap: Option<f64>,
@@ -162,6 +168,7 @@ struct Joined {
     products: f64,
     differences: f64,
     absolute: f64,
+    sign_changes: u64,
     ranges: [(f32, f32); 2],
     movers: BinaryHeap<Ranking>,
 }
@@ -182,6 +189,7 @@ impl Joined {
             products: 0.0,
             differences: 0.0,
             absolute: 0.0,
+            sign_changes: 0,
             ranges: [(f32::INFINITY, f32::NEG_INFINITY); 2],
             movers: BinaryHeap::with_capacity(MOVERS + 1),
         }
@@ -238,6 +246,7 @@ impl Joined {
         self.products += from_x * (y - self.means[1]);
         self.differences += y - x;
         self.absolute += (y - x).abs();
+        self.sign_changes += u64::from(x.min(y) < 0.0 && x.max(y) > 0.0);
         for (range, score) in self.ranges.iter_mut().zip(scores) {
             *range = (range.0.min(score), range.1.max(score));
         }
@@ -258,13 +267,14 @@ impl Joined {
         }
     }
 
-    fn finish(self, tracks: [String; 2], column: &str) -> Diff {
+    fn finish(mut self, tracks: [String; 2], column: &str) -> Diff {
         let count = self.pairs.len();
         let mean = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
         let spread = (self.squares[0] * self.squares[1]).sqrt();
         let mut movers = self.movers.into_vec();
         movers.sort_by(|a, b| b.size.total_cmp(&a.size));
         let cells = Cells::of(&self.pairs, self.ranges);
+        let percentile_99_9_difference = percentile(&mut self.pairs, 999);
         let ranked = Ranked::of(self.pairs);
         Diff {
             tracks,
@@ -277,12 +287,28 @@ impl Joined {
             mean_difference: mean(self.differences),
             mean_absolute_difference: mean(self.absolute),
             largest_difference: movers.first().map_or(0.0, |first| to_score(first.size)),
+            percentile_99_9_difference,
+            standard_deviations: self.squares.map(|sum| mean(sum).sqrt()),
+            sign_changes: self.sign_changes,
             top_1_percent_overlap: ranked.overlaps[0],
             top_5_percent_overlap: ranked.overlaps[1],
             movers: movers.into_iter().map(|ranking| ranking.mover).collect(),
             cells,
         }
     }
+}
+
+/// The absolute difference below which `thousandths` of all lie, interpolated linearly; 0 without any. Reorders the
+/// pairs instead of copying their differences.
+fn percentile(pairs: &mut [[u32; 2]], thousandths: usize) -> f64 {
+    let difference = |pair: &[u32; 2]| (f64::from(value(pair[1])) - f64::from(value(pair[0]))).abs();
+    let Some(last) = pairs.len().checked_sub(1) else { return 0.0 };
+    let (place, rest) = (last * thousandths / 1000, last * thousandths % 1000);
+    let (_, here, above) =
+        pairs.select_nth_unstable_by(place, |a, b| difference(a).total_cmp(&difference(b)));
+    let here = difference(here);
+    let next = above.iter().map(difference).min_by(f64::total_cmp).unwrap_or(here);
+    here + (next - here) * (rest as f64 / 1000.0)
 }
 
 /// A mover by the size of its difference, the least greatest, so that a heap gives up the least.

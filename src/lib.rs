@@ -48,6 +48,7 @@ mod annotate;
 mod date;
 mod diff;
 mod export;
+mod fidelity;
 #[cfg(test)]
 mod fixture;
 mod import;
@@ -68,6 +69,9 @@ pub use export::{
     ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents,
     index_ending, visible, visible_lines, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
     write_rows, write_text, write_vcf,
+};
+pub use fidelity::{
+    ColumnFidelity, Criterion, Fidelity, KeptFidelity, LabelledFidelity, PairedFigure, Verdict,
 };
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,

@@ -39,6 +39,7 @@ pub use disk::Disk;
 pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
+pub(crate) use reports::FIDELITY;
 pub use row_keys::RowKeys;
 pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
 pub use verify::Damage;

@@ -8,13 +8,13 @@ use std::process::{Command, Output};
 use crate::programs::{vestore, workspace};
 
 /// The libraries that this workspace was built against.
-fn libraries() -> PathBuf {
+pub(crate) fn libraries() -> PathBuf {
     let built = std::env::var_os("LIBTORCH").map_or_else(|| workspace().join(".libtorch"), PathBuf::from);
     built.join("lib").canonicalize().unwrap()
 }
 
 /// Both programs in a folder of their own, as they are handed to somebody else.
-fn installed(folder: &Path) -> PathBuf {
+pub(crate) fn installed(folder: &Path) -> PathBuf {
     let programs = folder.join("bin");
     fs::create_dir(&programs).unwrap();
     let vestore = vestore();
@@ -133,4 +133,69 @@ fn a_set_up_trusts_nothing_that_is_there_already() {
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
     let told = set_up(folder.path(), &cache);
     assert!(told.contains("can be written by others"), "{told}");
+}
+
+/// Unpacks wheels that hold a few bytes in the place of each library, in Python.
+const UNPACK: &str = r#"
+import importlib.util, pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[2])
+spec = importlib.util.spec_from_file_location("libtorch", sys.argv[1])
+libtorch = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(libtorch)
+def wheel(name, members):
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for member in members:
+            archive.writestr(member, member)
+    return folder / name
+torch = ["torch/lib/" + name for name in libtorch.CUDA_LIBRARIES]
+others = ["torch/__init__.py", "torch/bin/protoc", "torch-2.11.0.dist-info/RECORD", "../../outside/lib/libx.so"]
+nvidia = ["nvidia/cu13/lib/libcublas.so.13", "nvidia/cudnn/lib/libcudnn.so.9", "nvidia/cudnn/include/cudnn.h"]
+wheels = [wheel("torch.whl", torch + others), wheel("nvidia.whl", nvidia)]
+target = folder / "libtorch-2.11.0-cuda"
+libtorch.unpack_cuda(wheels, target)
+libtorch.verify_cuda(target)
+print(*sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()), sep="\n")
+def refused(change):
+    change()
+    try:
+        libtorch.verify_cuda(target)
+    except SystemExit as stopped:
+        print(stopped)
+refused(lambda: (target / "torch/lib/libmore.so").write_text("x"))
+(target / "torch/lib/libmore.so").unlink()
+refused(lambda: (target / "torch/lib/libtorch_cuda.so").write_text(""))
+try:
+    libtorch.unpack_cuda(wheels[1:], folder / "half")
+except SystemExit as stopped:
+    print(stopped)
+print((folder / "half").exists())
+"#;
+
+#[test]
+fn everything_for_gpus_is_unpacked_where_its_libraries_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = workspace().join("scripts/libtorch.py");
+    let mut command = Command::new("python3");
+    let output = command.args(["-c", UNPACK]).arg(script).arg(folder.path()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = told.lines().collect();
+    let files = [
+        "manifest",
+        "nvidia/cu13/lib/libcublas.so.13",
+        "nvidia/cudnn/lib/libcudnn.so.9",
+        "torch/build-version",
+        "torch/lib/libc10.so",
+        "torch/lib/libc10_cuda.so",
+        "torch/lib/libtorch.so",
+        "torch/lib/libtorch_cpu.so",
+        "torch/lib/libtorch_cuda.so",
+    ];
+    assert_eq!(lines[..files.len()], files);
+    let [more, emptied, half, left] = lines[files.len()..] else { panic!("{told}") };
+    for refused in [more, emptied] {
+        assert!(refused.contains("is not libtorch 2.11.0 as it was unpacked; remove it"), "{refused}");
+    }
+    assert!(half.contains("the wheels hold no libtorch.so, libtorch_cpu.so, libtorch_cuda.so"), "{half}");
+    assert_eq!(left, "False");
 }

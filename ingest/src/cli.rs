@@ -1,8 +1,10 @@
 //! The verbs that need a model. Exit codes as those of `vestore`: 0 done, 1 failed, 2 usage, 130 interrupted.
 
 mod ablate;
+mod doctor;
 mod evaluate;
 mod family;
+mod fidelity;
 mod finetune;
 mod interrupt;
 mod labels;
@@ -64,9 +66,17 @@ enum Verb {
     /// Prints metrics with 95 % percentile-bootstrap intervals for every track, and its difference to the first
     /// track on the rows that both score. Undefined figures are reported with the reason.
     Evaluate(Box<evaluate::Arguments>),
+    /// Tell whether a faster recipe's scores may stand for the exact ones
+    ///
+    /// Compares a track with one that counts as exact on the rows of both, prints figures with their limits and a
+    /// verdict, and keeps them with the track: `vestore track list` shows the verdict.
+    Fidelity(Box<fidelity::Arguments>),
     /// Learn tokenizers
     #[command(subcommand)]
     Tokenizer(Tokenizer),
+    /// Print what libtorch finds on this machine, as JSON
+    #[command(hide = true)]
+    Doctor,
     /// Describe all verbs as JSON
     #[command(hide = true)]
     Verbs,
@@ -121,7 +131,9 @@ pub(crate) fn main() -> ExitCode {
         Verb::Study(Study::Context(arguments)) => study_context::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
+        Verb::Fidelity(arguments) => fidelity::run(&arguments),
         Verb::Tokenizer(Tokenizer::Train(arguments)) => tokenizer::run(&arguments),
+        Verb::Doctor => doctor::run(),
         Verb::Verbs => verbs::run(&Arguments::command()),
     };
     let is_setting = |cause: &(dyn std::error::Error + 'static)| {

@@ -70,6 +70,15 @@ pub fn devices(text: &str) -> Result<Vec<Device>, DeviceError> {
     }
 }
 
+/// Why `auto` takes the CPU, in a short phrase; `None` where there is a GPU.
+#[must_use]
+pub fn no_gpu() -> Option<String> {
+    match cuda(0) {
+        Err(DeviceError::NoCuda { reason, .. }) => Some(reason),
+        _ => None,
+    }
+}
+
 /// Sees to it that float32 products are rounded to TF32 on GPUs when `wanted`, and never otherwise: where the
 /// environment says something else, the program starts itself again in its own place, with the same
 /// arguments. To be called before anything is read or locked.
@@ -131,7 +140,7 @@ fn load() -> Result<(), String> {
     let directory = library_directory().ok_or("libtorch_cpu.so is not among this process's libraries")?;
     let library = directory.join("libtorch_cuda.so");
     if !library.is_file() {
-        return Err(format!("`{}` is not installed", library.display()));
+        return Err(format!("libtorch in `{}` is for CPUs alone", directory.display()));
     }
     let path = CString::new(library.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
     #[expect(unsafe_code, reason = "libtorch finds its CUDA half only among loaded libraries")]
@@ -164,6 +173,12 @@ mod tests {
     fn tf32_is_for_gpus() {
         assert_eq!(set_tf32(true, &[Device::Cpu]), Err(DeviceError::NoTf32));
         assert_eq!(set_tf32(false, &[Device::Cpu]), Ok(()));
+    }
+
+    #[test]
+    fn auto_takes_the_cpu_exactly_when_there_is_a_reason() {
+        let chosen = devices("auto").expect("there is always a CPU");
+        assert_eq!(no_gpu().is_some(), chosen == [Device::Cpu], "{chosen:?}: {:?}", no_gpu());
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod device;
 mod encoder;
 mod error;
 mod evaluate;
+mod fidelity;
 mod forward;
 mod genome;
 mod layers;
@@ -77,7 +78,7 @@ pub use dataset::{
     LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,
     TaskKind, TuningTask,
 };
-pub use device::{DeviceError, device_name, devices, set_tf32, set_threads, threads};
+pub use device::{DeviceError, device_name, devices, no_gpu, set_tf32, set_threads, threads};
 pub use encoder::{
     Activation, CPU_BATCH_TOKENS, Description, EncoderConfig, EncoderDefaults, EncoderScorer, EncoderWindow,
     GPU_BATCH_TOKENS, GridWindow, Model, NormPlacement, Positions, Problem, TokenOutput, TokenPass,
@@ -88,6 +89,7 @@ pub use evaluate::{
     Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, Metric, MetricFigure,
     Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
 };
+pub use fidelity::{FidelityError, fidelity};
 pub use forward::{Launched, Outputs, launch, rows, run};
 pub use genome::{Genome, GenomeError, KnownRegions};
 pub use layers::LayersError;

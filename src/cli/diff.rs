@@ -83,6 +83,8 @@ fn table(diff: &Diff) -> anyhow::Result<()> {
         ("mean difference", number(Some(diff.mean_difference))),
         ("mean absolute difference", number(Some(diff.mean_absolute_difference))),
         ("largest difference", number(Some(f64::from(diff.largest_difference)))),
+        ("99.9th percentile", number(Some(diff.percentile_99_9_difference))),
+        ("sign changes", diff.sign_changes.to_string()),
         ("overlap of the top 1 %", number(diff.top_1_percent_overlap)),
         ("overlap of the top 5 %", number(diff.top_5_percent_overlap)),
     ];

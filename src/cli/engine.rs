@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::libtorch;
+use super::{libtorch, openmp};
 
 /// The engine's program, found beside this one.
 const ENGINE: &str = "vestore-ingest";
@@ -38,10 +38,10 @@ pub(super) fn is_installed() -> anyhow::Result<bool> {
     Ok(place()?.is_file())
 }
 
-/// The verbs of the engine, as `ingest/src/cli/verbs.rs` describes them.
-pub(super) fn verbs() -> anyhow::Result<Value> {
+/// The JSON that a hidden verb of the engine prints: `verbs` (its command line) or `doctor` (what it finds).
+pub(super) fn asked(verb: &str) -> anyhow::Result<Value> {
     let engine = place()?;
-    let output = command(&engine)?.arg("verbs").output();
+    let output = command(&engine)?.arg(verb).output();
     let output = output.with_context(|| format!("cannot start {}", engine.display()))?;
     if !output.status.success() {
         bail!("{} failed: {}", engine.display(), String::from_utf8_lossy(&output.stderr).trim_end());
@@ -50,7 +50,8 @@ pub(super) fn verbs() -> anyhow::Result<Value> {
         .with_context(|| format!("{} is of another version than this program", engine.display()))
 }
 
-fn place() -> anyhow::Result<PathBuf> {
+/// Where the engine's program is expected.
+pub(super) fn place() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("cannot find out where this program lies")?;
     Ok(program.with_file_name(ENGINE))
 }
@@ -58,6 +59,6 @@ fn place() -> anyhow::Result<PathBuf> {
 fn command(engine: &Path) -> anyhow::Result<Command> {
     let libraries = libtorch::library_path(engine.parent().unwrap_or(engine))?;
     let mut command = Command::new(engine);
-    command.env(libtorch::VARIABLE, libraries);
+    command.env(libtorch::VARIABLE, libraries).envs(openmp::settings());
     Ok(command)
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::shared::{ListFormat, one_of, print, say, writer};
-use vestore::Store;
-use vestore_schema::{Status, Table};
+use vestore::{KeptFidelity, Store};
+use vestore_schema::{Status, Table, Track};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -38,6 +38,21 @@ pub(super) struct Arguments {
     format: ListFormat,
 }
 
+/// A track, and what was found when it was compared.
+#[derive(serde::Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    track: &'a Track,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fidelity: Option<&'a KeptFidelity>,
+}
+
+fn verdict(kept: &KeptFidelity) -> String {
+    let KeptFidelity { fidelity, stale } = kept;
+    let stale = if *stale { " (stale)" } else { "" };
+    format!("{} to {}{stale}", fidelity.verdict.as_str(), fidelity.reference)
+}
+
 pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let arguments = match verb {
         Verb::List(arguments) => arguments,
@@ -64,12 +79,24 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     };
     let store = Store::open(&arguments.store)?;
     let tracks = store.snapshot()?.tracks;
+    let fidelities = store.fidelities()?;
     if arguments.format == ListFormat::Json {
-        print(format_args!("{}", serde_json::to_string_pretty(&tracks)?))?;
+        let listed = tracks.iter().map(|track| Listed { track, fidelity: fidelities.get(&track.name) });
+        let listed: Vec<Listed<'_>> = listed.collect();
+        print(format_args!("{}", serde_json::to_string_pretty(&listed)?))?;
         return Ok(ExitCode::SUCCESS);
     }
     let segments = store.all_segments()?;
-    print(format_args!("{:<40}  {:<20}  {:>12}  {:<14}  columns", "name", "model", "rows", "id"))?;
+    // The column is there when a track was compared.
+    let fidelity = |text: &str| if fidelities.is_empty() { String::new() } else { format!("{text:<40}  ") };
+    print(format_args!(
+        "{:<40}  {:<20}  {:>12}  {:<14}  {}columns",
+        "name",
+        "model",
+        "rows",
+        "id",
+        fidelity("fidelity")
+    ))?;
     for track in &tracks {
         let rows: u64 = segments
             .iter()
@@ -77,10 +104,11 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
             .map(|segment| segment.rows)
             .sum();
         print(format_args!(
-            "{:<40}  {:<20}  {rows:>12}  {:<14}  {}",
+            "{:<40}  {:<20}  {rows:>12}  {:<14}  {}{}",
             track.name,
             track.model,
             track.id.short(),
+            fidelity(&fidelities.get(&track.name).map(verdict).unwrap_or_default()),
             track.columns.join(",")
         ))?;
     }

@@ -14,7 +14,7 @@ pub(super) fn all() -> anyhow::Result<Command> {
         say(format_args!("vestore-ingest is not beside vestore; the flags of its verbs are left out"));
         return Ok(own);
     }
-    Ok(merged(own, &engine::verbs()?))
+    Ok(merged(own, &engine::asked("verbs")?))
 }
 
 /// `own` with the verbs that it hands over (those that leave `--help` to the engine) replaced by the engine's.

@@ -4,18 +4,24 @@ use vestore_schema::{Run, Segment, Status, Track, UNRECORDED_RUN};
 
 use super::Writer;
 use super::error::StoreError;
+use super::reports::FIDELITY;
 use crate::query::Filter;
 
 impl Writer {
     /// Takes a track and its segments out of the store; gives the number of rows. Its files stay for a grace
-    /// period, for readers of older snapshots. The records of its runs stay.
+    /// period, for readers of older snapshots. Its fidelity goes too; the records of its runs stay.
     ///
     /// # Errors
     /// When there is no such track, or the system refuses.
     pub fn remove_track(&mut self, name: &str) -> Result<u64, StoreError> {
         self.track(name)?;
         let segments = self.segments_of(name)?;
-        self.replace(&[], &segments, |catalog| catalog.remove_track(name))?;
+        let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
+        self.replace(&[], &segments, |catalog| {
+            catalog.remove_track(name)?;
+            catalog.move_older_reports(&older)?;
+            catalog.remove_report(FIDELITY, name)
+        })?;
         Ok(segments.iter().map(|segment| segment.rows).sum())
     }
 

@@ -4,6 +4,9 @@ use vestore_schema::{ReportRecord, check_name};
 
 use super::{Store, StoreError, Writer};
 
+/// Kind of the reports that have the name of a track and go with it.
+pub(crate) const FIDELITY: &str = "fidelity";
+
 impl Store {
     /// Every document of the reports of a kind, by name and part; a head, whose part is empty, comes first.
     ///

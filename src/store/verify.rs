@@ -116,6 +116,7 @@ impl Store {
         self.catalog.read(|catalog| catalog.next_segment())?;
         self.all_reports()?;
         self.check_studies()?;
+        self.fidelities()?;
         let segments = self.all_segments()?;
         let mut read = 0;
         for segment in &segments {

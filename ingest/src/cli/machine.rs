@@ -1,9 +1,9 @@
 //! Where a training runs, on the command line.
 
 use anyhow::{Context, ensure};
-use vestore_ingest::{Device, devices, set_tf32, set_threads};
+use vestore_ingest::{Device, device_name, devices, no_gpu, set_tf32, set_threads};
 
-use super::Usage;
+use super::{Usage, say};
 
 /// One device, and how loud it is.
 #[derive(clap::Args)]
@@ -23,12 +23,23 @@ impl MachineArguments {
     /// The device, set up.
     pub(super) fn device(&self) -> anyhow::Result<Device> {
         let device = one_device(&self.device)?;
+        tell_auto(&self.device, &[device], self.quiet);
         if let Some(threads) = self.threads {
             ensure!(threads > 0, Usage("--threads is 1 or more".to_owned()));
             set_threads(threads);
         }
         Ok(device)
     }
+}
+
+/// Says which devices `auto` took, and why not a GPU.
+pub(super) fn tell_auto(text: &str, taken: &[Device], quiet: bool) {
+    if quiet || text != "auto" {
+        return;
+    }
+    let names: Vec<String> = taken.iter().map(|device| device_name(*device)).collect();
+    let reason = no_gpu().map(|reason| format!("; no GPU: {reason}")).unwrap_or_default();
+    say(format_args!("device: {}{reason}", names.join(", ")));
 }
 
 /// The device that a text names: one alone, in exact float32.

@@ -13,6 +13,7 @@ use vestore_schema::{AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe,
 
 use super::family::{Family, Loading, ModelTask, score_kinds};
 use super::interrupt;
+use super::machine::tell_auto;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::{Usage, one_of, say, warn, writer};
 use super::tuned::Tuned;
@@ -109,6 +110,9 @@ pub(super) struct Prepared {
     pub(super) batch_tokens: u32,
     devices: Vec<vestore_ingest::Device>,
     pub(super) threads: u32,
+    /// As typed, and whether nothing is said about it.
+    device: String,
+    quiet: bool,
     interrupted: Arc<Interrupt>,
 }
 
@@ -149,7 +153,7 @@ impl Scoring {
         let on_cpu = devices.contains(&vestore_ingest::Device::Cpu);
         let batch_tokens =
             self.batch_tokens.unwrap_or(if on_cpu { CPU_BATCH_TOKENS } else { GPU_BATCH_TOKENS });
-        let threads = self.threads.unwrap_or_else(cores);
+        let threads = self.threads.unwrap_or_else(vestore_ingest::threads);
         ensure!(
             threads > 0 && batch_tokens > 0,
             Usage("--threads and --batch-tokens must be at least 1".to_owned())
@@ -196,6 +200,8 @@ impl Scoring {
             batch_tokens,
             devices,
             threads,
+            device: self.device.clone(),
+            quiet: self.quiet,
             interrupted,
         })
     }
@@ -232,6 +238,7 @@ impl Prepared {
 
     /// Loads the model onto every device and runs `task` with it.
     pub(super) fn run<T: ModelTask>(&self, task: T) -> anyhow::Result<T::Output> {
+        tell_auto(&self.device, &self.devices, self.quiet);
         vestore_ingest::set_threads(self.threads);
         let loading = Loading {
             store: &self.store,
@@ -243,10 +250,6 @@ impl Prepared {
         };
         Family::of(&self.record)?.run(&loading, task)
     }
-}
-
-fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }
 
 fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Result<Recipe> {
