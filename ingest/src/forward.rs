@@ -1,8 +1,6 @@
 //! Runs one batch of forward passes: with the ablation, the only stage of scoring that calls libtorch. A batch is first
 //! launched, then read: between the two a GPU computes while the next batch is being launched.
 
-use tch::Tensor;
-
 use crate::error::ModelError;
 use crate::pipeline::Interrupt;
 use crate::seam::{Network, Output, ScoreError, Scorer, Step};
@@ -80,7 +78,7 @@ fn through<N: Network>(
     network: &N,
     passes: &[&N::Pass],
     interrupt: &Interrupt,
-) -> Result<Tensor, ModelError> {
+) -> Result<N::State, ModelError> {
     let mut state = network.begin(passes)?;
     for index in 0..network.depth() {
         interrupt.check()?;

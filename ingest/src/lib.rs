@@ -58,6 +58,7 @@ mod pipeline;
 mod progress;
 mod random;
 mod seam;
+mod splice;
 mod study;
 #[doc(hidden)]
 pub mod synthetic;

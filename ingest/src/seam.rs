@@ -80,36 +80,69 @@ pub trait Scorer: Send + Sync {
     ) -> Result<Work<Self::Pass, Self::Output>, ScoreError>;
 }
 
+/// What lies between two blocks of a network: of a transformer, the hidden states; of others, several tensors.
+pub trait State: Sized {
+    /// States as one, which goes through a block together.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn stack(states: &[Self]) -> Result<Self, TchError>;
+
+    /// The `count` states of one that was stacked.
+    ///
+    /// # Errors
+    /// As [`State::stack`].
+    fn unstack(self, count: usize) -> Result<Vec<Self>, TchError>;
+}
+
+/// One row a pass.
+impl State for Tensor {
+    fn stack(states: &[Self]) -> Result<Self, TchError> {
+        Self::f_cat(states, 0)
+    }
+
+    fn unstack(self, count: usize) -> Result<Vec<Self>, TchError> {
+        self.f_chunk(dimension(count), 0)
+    }
+}
+
 /// A model version on a device: blocks on top of each other, which an ablation leaves out one at a time.
 pub trait Network: Send {
     /// What one forward pass reads.
     type Pass: Pass;
     /// What one forward pass gives.
     type Output: Output;
+    /// What lies between two blocks, for some passes in a row.
+    type State: State;
     /// What was read of a batch: small tensors on the device, perhaps not computed yet.
     type Reading: Send;
 
     /// Blocks that are run.
     fn depth(&self) -> usize;
 
-    /// What lies below the first block: its input, one row a pass.
+    /// What lies below the first block: its input.
     ///
     /// # Errors
     /// When memory runs out, or libtorch fails otherwise.
-    fn begin(&self, passes: &[&Self::Pass]) -> Result<Tensor, ModelError>;
+    fn begin(&self, passes: &[&Self::Pass]) -> Result<Self::State, ModelError>;
 
-    /// The state after the block `index`, 0-based among those that are run: one row a pass, also of several copies of
-    /// the passes that are run together.
+    /// The state after the block `index`, 0-based among those that are run, also of several copies of the passes that
+    /// are run together.
     ///
     /// # Errors
     /// As [`Network::begin`].
-    fn block(&self, index: usize, state: &Tensor, step: &Step<'_, Self::Pass>) -> Result<Tensor, ModelError>;
+    fn block(
+        &self,
+        index: usize,
+        state: &Self::State,
+        step: &Step<'_, Self::Pass>,
+    ) -> Result<Self::State, ModelError>;
 
     /// What lies above the last block, as far as the passes want it: the same as its [`Step::wanted`].
     ///
     /// # Errors
     /// As [`Network::begin`].
-    fn read(&self, state: &Tensor, passes: &[&Self::Pass]) -> Result<Self::Reading, ModelError>;
+    fn read(&self, state: &Self::State, passes: &[&Self::Pass]) -> Result<Self::Reading, ModelError>;
 
     /// Waits for what was read of `passes`, in their order. May be called on any thread.
     ///
@@ -122,7 +155,7 @@ pub trait Network: Send {
     ///
     /// # Errors
     /// As [`Network::begin`].
-    fn movement(&self, before: &Tensor, after: &Tensor) -> Result<Option<Tensor>, TchError> {
+    fn movement(&self, before: &Self::State, after: &Self::State) -> Result<Option<Tensor>, TchError> {
         let _ = (before, after);
         Ok(None)
     }

@@ -10,7 +10,7 @@ use crate::convert::dimension;
 use crate::error::ModelError;
 use crate::forward::{Launched, Outputs, Part, split_on_out_of_memory};
 use crate::pipeline::Interrupt;
-use crate::seam::{Network, Step};
+use crate::seam::{Network, State, Step};
 use crate::work::Work;
 
 /// What [`ablate`] gave for one batch.
@@ -133,7 +133,7 @@ fn ablate_piece<N: Network>(
     let passes = work.passes_of(numbers);
     let depth = network.depth();
     let mut full = network.begin(&passes)?;
-    let mut branches: Vec<Tensor> = Vec::with_capacity(depth);
+    let mut branches: Vec<N::State> = Vec::with_capacity(depth);
     let (mut moved, mut evaluations) = (Vec::with_capacity(depth), 0);
     for index in 0..depth {
         interrupt.check()?;
@@ -150,7 +150,7 @@ fn ablate_piece<N: Network>(
             Some(_) => network.block(index, &full, &Step { without: None, wanted })?,
         };
     }
-    let read = |state: &Tensor| -> Result<Part<N>, ModelError> {
+    let read = |state: &N::State| -> Result<Part<N>, ModelError> {
         Ok(Part { passes: numbers.to_vec(), reading: network.read(state, &passes)? })
     };
     let without = branches.iter().map(read).collect::<Result<_, _>>()?;
@@ -161,10 +161,10 @@ fn ablate_piece<N: Network>(
 fn advance<N: Network>(
     network: &N,
     index: usize,
-    branches: &[Tensor],
+    branches: &[N::State],
     together: usize,
     wanted: Option<&[&N::Pass]>,
-) -> Result<Vec<Tensor>, ModelError> {
+) -> Result<Vec<N::State>, ModelError> {
     let mut advanced = Vec::with_capacity(branches.len() + 1);
     for group in branches.chunks(together) {
         let wanted = wanted.map(|passes| passes.repeat(group.len()));
@@ -172,8 +172,8 @@ fn advance<N: Network>(
         if let [branch] = group {
             advanced.push(network.block(index, branch, &step)?);
         } else {
-            let stacked = network.block(index, &Tensor::f_cat(group, 0)?, &step)?;
-            advanced.extend(stacked.f_chunk(dimension(group.len()), 0)?);
+            let stacked = network.block(index, &State::stack(group)?, &step)?;
+            advanced.extend(stacked.unstack(group.len())?);
         }
     }
     Ok(advanced)

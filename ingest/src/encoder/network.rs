@@ -12,6 +12,7 @@ use crate::seam::{Network, Step};
 impl Network for Model {
     type Pass = TokenPass;
     type Output = TokenOutput;
+    type State = Tensor;
     type Reading = TokenReading;
 
     fn depth(&self) -> usize {

@@ -110,6 +110,7 @@ impl Convolutions {
 impl Network for Convolutions {
     type Pass = Bases;
     type Output = Vec<f32>;
+    type State = Tensor;
     type Reading = Tensor;
 
     fn depth(&self) -> usize {

@@ -1,0 +1,127 @@
+//! A splice model on a device, as the engine runs it.
+
+use tch::{Device, Kind, Tensor};
+
+use super::pass::{Sites, SpliceOutput, SplicePass};
+use super::state::{PassState, SpliceState};
+use super::weights::SpliceNetwork;
+use crate::error::ModelError;
+use crate::seam::{Network, Step};
+
+/// A splice model on a device.
+pub struct SpliceModel {
+    pub(crate) networks: Vec<SpliceNetwork>,
+    /// Blocks that are run, in order; those that are left out pass the stream on.
+    pub(crate) kept: Vec<usize>,
+    /// Blocks of the checkpoint.
+    pub(crate) blocks: usize,
+    /// Bases that an output sees on either side.
+    pub(crate) reach: i64,
+    pub(crate) device: Device,
+}
+
+/// The probabilities of a batch, on the device.
+pub struct SpliceReading {
+    /// By pass: of the reference, then of each group of alternates.
+    sites: Vec<Vec<Tensor>>,
+    /// By pass and alternate: its group, and its row there.
+    places: Vec<Vec<(usize, usize)>>,
+    reach: i64,
+}
+
+impl SpliceModel {
+    /// Blocks of the checkpoint from the one after the kept block before `index` up to this one: those that are left
+    /// out in between, then the block itself.
+    fn run_to(&self, index: usize) -> std::ops::Range<usize> {
+        let first = index.checked_sub(1).map_or(0, |before| self.kept[before] + 1);
+        first..self.kept[index] + 1
+    }
+}
+
+impl Network for SpliceModel {
+    type Pass = SplicePass;
+    type Output = SpliceOutput;
+    type State = SpliceState;
+    type Reading = SpliceReading;
+
+    fn depth(&self) -> usize {
+        self.kept.len()
+    }
+
+    fn begin(&self, passes: &[&SplicePass]) -> Result<SpliceState, ModelError> {
+        let new = |pass: &&SplicePass| PassState::new(&self.networks, pass, self.reach, self.device);
+        Ok(SpliceState(passes.iter().map(new).collect::<Result<_, _>>()?))
+    }
+
+    fn block(
+        &self,
+        index: usize,
+        state: &SpliceState,
+        step: &Step<'_, SplicePass>,
+    ) -> Result<SpliceState, ModelError> {
+        if let Some(part) = step.without.filter(|part| !part.is_block()) {
+            return Err(ModelError::UnknownPart { part: part.as_str().to_owned() });
+        }
+        let kept = self.kept[index];
+        let through = |state: &PassState| -> Result<PassState, ModelError> {
+            let mut blocks = self.run_to(index);
+            let first = blocks.next().expect("a block has a number; this is a bug");
+            let without = |block: usize| block != kept || step.without.is_some();
+            let mut state = state.block(&self.networks, first, without(first))?;
+            for block in blocks {
+                state = state.block(&self.networks, block, without(block))?;
+            }
+            Ok(state)
+        };
+        Ok(SpliceState(state.0.iter().map(through).collect::<Result<_, _>>()?))
+    }
+
+    fn read(&self, state: &SpliceState, _: &[&SplicePass]) -> Result<SpliceReading, ModelError> {
+        let after = self.kept.last().map_or(0, |last| last + 1);
+        let (mut sites, mut places) = (Vec::new(), Vec::new());
+        for state in &state.0 {
+            let mut last = None;
+            for block in after..self.blocks {
+                last = Some(last.as_ref().unwrap_or(state).block(&self.networks, block, true)?);
+            }
+            let state = last.as_ref().unwrap_or(state);
+            sites.push(state.read(&self.networks)?);
+            places.push(state.places());
+        }
+        Ok(SpliceReading { sites, places, reach: self.reach })
+    }
+
+    fn outputs(reading: SpliceReading, passes: &[&SplicePass]) -> Result<Vec<SpliceOutput>, ModelError> {
+        let mut outputs = Vec::with_capacity(passes.len());
+        for ((pass, sites), places) in passes.iter().zip(&reading.sites).zip(&reading.places) {
+            let mut groups = Vec::with_capacity(sites.len());
+            for sites in sites {
+                groups.push(rows(sites)?);
+            }
+            let alternate = |(alternate, (group, row)): (&super::pass::Alternate, &(usize, usize))| {
+                let from = alternate.start + alternate.outputs.0 - reading.reach;
+                let first = usize::try_from(from).expect("windows hold their outputs; this is a bug");
+                let count = usize::try_from(alternate.outputs.1 - alternate.outputs.0).unwrap_or(0);
+                [groups[0][0][first..first + count].to_vec(), groups[group + 1][*row].clone()]
+            };
+            outputs.push(SpliceOutput(pass.alternates.iter().zip(places).map(alternate).collect()));
+        }
+        Ok(outputs)
+    }
+}
+
+/// Probabilities [rows, 2, places] as rows of places.
+fn rows(sites: &Tensor) -> Result<Vec<Sites>, ModelError> {
+    let sites = sites.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_transpose(1, 2)?.f_contiguous()?;
+    let (count, places, _) = sites.size3()?;
+    let mut flat = vec![0f32; sites.numel()];
+    let length = flat.len();
+    sites.f_copy_data(&mut flat, length)?;
+    let places = usize::try_from(places).unwrap_or(0);
+    let pairs: Vec<[f32; 2]> = flat.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
+    let row = |row: i64| {
+        let first = usize::try_from(row).unwrap_or(0) * places;
+        pairs[first..first + places].to_vec()
+    };
+    Ok((0..count).map(row).collect())
+}

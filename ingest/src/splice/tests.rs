@@ -1,0 +1,99 @@
+//! Networks against another implementation's float64 outputs, and cones against whole windows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tch::{Device, Tensor};
+
+use super::config::SpliceConfig;
+use super::pass::{Alternate, SplicePass};
+use super::state::PassState;
+use super::weights::{SpliceNetwork, load};
+use crate::checkpoint::ConfigFile;
+use crate::random::Random;
+
+/// How far float32 may lie from float64.
+const NEAR: f64 = 5e-6;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/splice").join(name)
+}
+
+fn model() -> (SpliceConfig, Vec<SpliceNetwork>) {
+    let config = SpliceConfig::read(&ConfigFile::read(&fixture("config.json")).unwrap()).unwrap();
+    let networks = load(&fixture(""), &config, Device::Cpu).unwrap();
+    (config, networks)
+}
+
+/// The probabilities of the reference, then of each alternate, without some blocks.
+fn probabilities(pass: &SplicePass, without: &[usize]) -> Vec<Tensor> {
+    let (config, networks) = model();
+    let reach = i64::from(config.reach);
+    tch::no_grad(|| {
+        let mut state = PassState::new(&networks, pass, reach, Device::Cpu).unwrap();
+        for block in 0..config.blocks.len() {
+            state = state.block(&networks, block, without.contains(&block)).unwrap();
+        }
+        let found = state.read(&networks).unwrap();
+        let places = state.places();
+        let alternate = |(group, row): (usize, usize)| found[group + 1].get(row as i64);
+        let reference = found[0].get(0);
+        std::iter::once(reference).chain(places.into_iter().map(alternate)).collect()
+    })
+}
+
+fn pass(bases: &[u8], alternates: Vec<Alternate>) -> SplicePass {
+    SplicePass { number: 0, bases: Arc::from(bases), alternates }
+}
+
+#[test]
+fn outputs_are_those_of_another_implementation() {
+    let expected: Value = serde_json::from_slice(&std::fs::read(fixture("expected.json")).unwrap()).unwrap();
+    let mut count = 0;
+    for case in expected.as_array().unwrap() {
+        let found = &probabilities(&pass(case["sequence"].as_str().unwrap().as_bytes(), Vec::new()), &[])[0];
+        for (place, row) in case["probabilities"].as_array().unwrap().iter().enumerate() {
+            for site in 0..2 {
+                let value = found.double_value(&[site, place as i64]);
+                let expected = row[1 + site as usize].as_f64().unwrap();
+                assert!((value - expected).abs() < NEAR, "{value} {expected}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 200, "{count}");
+}
+
+/// A sequence with its allele replaced.
+fn replaced(bases: &[u8], alternate: &Alternate) -> Vec<u8> {
+    let start = alternate.start as usize;
+    [&bases[..start], &alternate.bases, &bases[start + alternate.reference as usize..]].concat()
+}
+
+#[test]
+fn alternates_equal_whole_windows() {
+    let mut random = Random::new(11);
+    let bases: Vec<u8> = (0..160).map(|_| b"ACGTN"[random.below(41) as usize % 5]).collect();
+    let (reach, distance) = (24, 7);
+    let mut alternates = Vec::new();
+    for _ in 0..60 {
+        let start = reach + distance + random.below(80) as i64;
+        let reference = 1 + random.below(3) as i64 * random.below(2) as i64 * 3;
+        let length = 1 + random.below(2) * random.below(20);
+        let allele: Vec<u8> = (0..length).map(|_| b"ACGT"[random.below(4) as usize]).collect();
+        let outputs = (-distance, distance + reference);
+        alternates.push(Alternate { start, reference, bases: Arc::from(allele), outputs });
+    }
+    for without in [vec![], vec![0], vec![1, 3], vec![0, 1, 2, 3]] {
+        let found = probabilities(&pass(&bases, alternates.clone()), &without);
+        for (alternate, found) in alternates.iter().zip(&found[1..]) {
+            let whole = &probabilities(&pass(&replaced(&bases, alternate), Vec::new()), &without)[0];
+            let from = alternate.start + alternate.outputs.0 - reach;
+            let expected = whole.narrow(1, from, found.size()[1]);
+            assert_eq!(found.size()[1], alternate.outputs.1 - alternate.outputs.0 + alternate.shift());
+            let apart = (found - expected).abs().max().double_value(&[]);
+            assert!(apart < NEAR, "{alternate:?} without {without:?}: {apart}");
+        }
+    }
+}

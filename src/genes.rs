@@ -1,0 +1,132 @@
+//! Tables of genes: where they lie, on which strand, and the borders of their exons.
+
+mod read;
+
+use std::fmt::Write as _;
+
+use vestore_schema::{Assembly, Digest};
+
+pub use read::read_genes;
+
+/// A gene. Coordinates are 0-based.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gene {
+    /// As the table names it.
+    pub id: String,
+    /// Number of its contig.
+    pub contig: u32,
+    /// Whether it lies on the forward strand.
+    pub forward: bool,
+    /// Its first base.
+    pub start: u32,
+    /// The base after its last one.
+    pub end: u32,
+    /// First bases of exons that follow an intron, on the forward strand; sorted, distinct.
+    pub exon_starts: Vec<u32>,
+    /// Last bases of exons before an intron, on the forward strand; sorted, distinct.
+    pub exon_ends: Vec<u32>,
+    /// First and last bases of all exons, those at the ends of transcripts too where the table has them; sorted.
+    pub borders: Vec<u32>,
+}
+
+impl Gene {
+    /// Acceptors (first bases of exons in the direction of the gene) and donors (last bases).
+    #[must_use]
+    pub fn sites(&self) -> [&[u32]; 2] {
+        if self.forward { [&self.exon_starts, &self.exon_ends] } else { [&self.exon_ends, &self.exon_starts] }
+    }
+}
+
+/// Genes of an assembly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeneTable {
+    /// By contig, start, end, id.
+    genes: Vec<Gene>,
+    /// The largest end of a gene of the same contig up to each one.
+    reaches: Vec<u32>,
+    digest: Digest,
+}
+
+impl GeneTable {
+    /// A table of these genes.
+    #[must_use]
+    pub fn new(mut genes: Vec<Gene>, assembly: &Assembly) -> Self {
+        genes.sort_by(|a, b| (a.contig, a.start, a.end, &a.id).cmp(&(b.contig, b.start, b.end, &b.id)));
+        let mut reaches: Vec<u32> = Vec::with_capacity(genes.len());
+        for (number, gene) in genes.iter().enumerate() {
+            let before = number.checked_sub(1).filter(|before| genes[*before].contig == gene.contig);
+            reaches.push(before.map_or(gene.end, |before| reaches[before].max(gene.end)));
+        }
+        // What decides scores, in one spelling whatever the file's format.
+        let mut text = String::new();
+        for gene in &genes {
+            let name = &assembly.contig(gene.contig).name;
+            let Gene { id, forward, start, end, exon_starts, exon_ends, borders, .. } = gene;
+            writeln!(text, "{id}\t{name}\t{forward}\t{start}\t{end}\t{exon_starts:?}\t{exon_ends:?}\t{borders:?}")
+                .expect("writing to a string does not fail; this is a bug");
+        }
+        Self { genes, reaches, digest: Digest::of(text.as_bytes()) }
+    }
+
+    /// SHA-256 of what it holds.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// All of them, by contig and start.
+    #[must_use]
+    pub fn genes(&self) -> &[Gene] {
+        &self.genes
+    }
+
+    /// Genes that the 0-based `position` lies in, in the order of their starts.
+    #[must_use]
+    pub fn at(&self, contig: u32, position: u32) -> Vec<&Gene> {
+        let after = self.genes.partition_point(|gene| (gene.contig, gene.start) <= (contig, position));
+        let mut found: Vec<&Gene> = (0..after)
+            .rev()
+            .take_while(|number| self.genes[*number].contig == contig && self.reaches[*number] > position)
+            .map(|number| &self.genes[number])
+            .filter(|gene| gene.end > position)
+            .collect();
+        found.reverse();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn genes_at_a_position_are_those_that_hold_it() {
+        let gene = |contig, start, end| Gene {
+            id: format!("{contig}:{start}-{end}"),
+            contig,
+            forward: true,
+            start,
+            end,
+            exon_starts: Vec::new(),
+            exon_ends: Vec::new(),
+            borders: Vec::new(),
+        };
+        let contigs = ["1", "2"].map(|name| vestore_schema::Contig {
+            name: name.to_owned(),
+            length: 1000,
+            digest: "x".to_owned(),
+        });
+        let assembly = Assembly { name: None, contigs: contigs.to_vec() };
+        let genes = vec![gene(0, 0, 900), gene(0, 10, 20), gene(0, 15, 30), gene(1, 0, 5), gene(0, 950, 1000)];
+        let table = GeneTable::new(genes.clone(), &assembly);
+        for contig in 0..2 {
+            for position in 0..1000 {
+                let found: Vec<&str> = table.at(contig, position).iter().map(|gene| gene.id.as_str()).collect();
+                let holds = |gene: &&Gene| gene.contig == contig && (gene.start..gene.end).contains(&position);
+                let mut expected: Vec<&Gene> = genes.iter().filter(holds).collect();
+                expected.sort_by_key(|gene| gene.start);
+                assert_eq!(found, expected.iter().map(|gene| gene.id.as_str()).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Files with genes: GTF, and the tables of splice models.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use vestore_schema::Assembly;
+
+use super::{Gene, GeneTable};
+use crate::variants::{Contigs, Input, InputError, PlanError};
+
+/// What a file begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Gene transfer format: exons with `gene_id` and `transcript_id`, 1-based inclusive.
+    Gtf,
+    /// `gene_id,chr,strand,start,end,jn_start,jn_end`, 1-based inclusive; exon ends, then exon starts at introns.
+    Junctions,
+    /// `#NAME CHROM STRAND TX_START TX_END EXON_START EXON_END`, 0-based half-open; exons of one transcript.
+    Transcripts,
+}
+
+/// A gene while its lines are read, 0-based.
+struct Found {
+    contig: u32,
+    forward: bool,
+    start: u32,
+    end: u32,
+    /// First and last base of exons, by transcript.
+    transcripts: BTreeMap<String, Vec<(u32, u32)>>,
+}
+
+/// Reads a table of genes (GTF, or the annotation tables of SpliceAI and CI-SpliceAI; plain, BGZF or gzip). Genes on
+/// contigs that the assembly lacks are left out.
+///
+/// # Errors
+/// When the file cannot be read, a line is malformed, a gene lies beyond its contig, or none is on a known contig.
+pub fn read_genes(path: &Path, assembly: &Assembly) -> Result<GeneTable, PlanError> {
+    let mut input = Input::open(path)?;
+    let mut contigs = Contigs::new(assembly);
+    let (mut line, mut form) = (Vec::new(), None);
+    let (mut genes, mut by_id) = (Vec::new(), BTreeMap::new());
+    while input.read_line(&mut line, usize::MAX)? {
+        let Ok(text) = std::str::from_utf8(&line) else {
+            return Err(input.malformed("text", &line, "is not UTF-8").into());
+        };
+        let begun = form.is_some();
+        let form = *form.get_or_insert_with(|| Form::of(text));
+        if text.trim().is_empty() || (!begun && form != Form::Gtf) || text.starts_with('#') {
+            continue;
+        }
+        let reader = Line { input: &input, text };
+        match form {
+            Form::Gtf => reader.exon(&mut contigs, assembly, &mut by_id)?,
+            Form::Junctions => genes.extend(reader.junctions(&mut contigs, assembly)?),
+            Form::Transcripts => genes.extend(reader.transcript(&mut contigs, assembly)?),
+        }
+    }
+    contigs.check_any_known(path)?;
+    genes.extend(by_id.into_iter().map(|((id, _), found)| found.gene(id)));
+    if genes.is_empty() {
+        return Err(input.malformed("file", b"", "holds no gene; expected GTF with exons, or a table of genes").into());
+    }
+    Ok(GeneTable::new(genes, assembly))
+}
+
+impl Form {
+    fn of(first: &str) -> Self {
+        if first.starts_with("gene_id,") {
+            Self::Junctions
+        } else if first.starts_with("#NAME\t") {
+            Self::Transcripts
+        } else {
+            Self::Gtf
+        }
+    }
+}
+
+impl Found {
+    fn gene(self, id: String) -> Gene {
+        let (mut exon_starts, mut exon_ends, mut borders) = (Vec::new(), Vec::new(), Vec::new());
+        for mut exons in self.transcripts.into_values() {
+            exons.sort_unstable();
+            exon_starts.extend(exons.iter().skip(1).map(|exon| exon.0));
+            exon_ends.extend(exons.iter().rev().skip(1).map(|exon| exon.1));
+            borders.extend(exons.iter().flat_map(|exon| [exon.0, exon.1]));
+        }
+        for list in [&mut exon_starts, &mut exon_ends, &mut borders] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let Self { contig, forward, start, end, .. } = self;
+        Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders }
+    }
+}
+
+/// A line in hand.
+struct Line<'a> {
+    input: &'a Input,
+    text: &'a str,
+}
+
+impl Line<'_> {
+    fn refuse(&self, field: &'static str, value: &str, problem: &'static str) -> PlanError {
+        let error: InputError = self.input.malformed(field, value.as_bytes(), problem);
+        error.into()
+    }
+
+    fn strand(&self, text: &str) -> Result<bool, PlanError> {
+        match text {
+            "+" => Ok(true),
+            "-" => Ok(false),
+            _ => Err(self.refuse("strand", text, "is not a strand; expected + or -")),
+        }
+    }
+
+    fn number(&self, field: &'static str, text: &str) -> Result<u32, PlanError> {
+        let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| decimal);
+        number.ok_or_else(|| self.refuse(field, text, "is not a position; expected a whole number"))
+    }
+
+    /// 0-based first and after-last base of 1-based inclusive `start` and `end` on a contig.
+    fn range(&self, start: &str, end: &str, length: u32) -> Result<(u32, u32), PlanError> {
+        let first = self.number("start", start)?;
+        let last = self.number("end", end)?;
+        if first == 0 || first > last {
+            return Err(self.refuse("start", start, "is not before the end; expected 1-based positions"));
+        }
+        if last > length {
+            let problem = "lies beyond the end of its contig; use the table of the reference's assembly";
+            return Err(self.refuse("end", end, problem));
+        }
+        Ok((first - 1, last))
+    }
+
+    /// 0-based positions of a comma-separated list of 1-based ones.
+    fn list(&self, field: &'static str, text: &str, offset: u32) -> Result<Vec<u32>, PlanError> {
+        let items = text.trim_matches('"').split(',').filter(|item| !item.is_empty());
+        let position = |item: &str| {
+            let number = self.number(field, item)?;
+            number.checked_sub(offset).ok_or_else(|| self.refuse(field, item, "is not a 1-based position"))
+        };
+        items.map(position).collect()
+    }
+
+    /// An exon of a GTF file; other features are not read.
+    fn exon(
+        &self,
+        contigs: &mut Contigs<'_>,
+        assembly: &Assembly,
+        genes: &mut BTreeMap<(String, u32), Found>,
+    ) -> Result<(), PlanError> {
+        let columns: Vec<&str> = self.text.split('\t').collect();
+        let &[name, _, feature, start, end, _, strand, _, attributes, ..] = columns.as_slice() else {
+            let problem = "is not a GTF line; expected nine columns separated by tabs";
+            return Err(self.refuse("text", self.text, problem));
+        };
+        if feature != "exon" {
+            return Ok(());
+        }
+        let Some(contig) = contigs.resolve(name) else { return Ok(()) };
+        let attribute = |key: &'static str| {
+            let found = attributes.split(';').find_map(|part| part.trim().strip_prefix(key)?.strip_prefix(' '));
+            found.map(|value| value.trim().trim_matches('"').to_owned())
+        };
+        let missing = |problem| self.refuse("attributes", attributes, problem);
+        let id = attribute("gene_id").ok_or_else(|| missing("lack gene_id"))?;
+        let transcript = attribute("transcript_id").ok_or_else(|| missing("lack transcript_id"))?;
+        let (start, end) = self.range(start, end, assembly.contig(contig).length)?;
+        let forward = self.strand(strand)?;
+        let found = genes.entry((id.clone(), contig)).or_insert_with(|| Found {
+            contig,
+            forward,
+            start,
+            end,
+            transcripts: BTreeMap::new(),
+        });
+        if found.forward != forward {
+            return Err(self.refuse("gene_id", &id, "lies on both strands"));
+        }
+        (found.start, found.end) = (found.start.min(start), found.end.max(end));
+        found.transcripts.entry(transcript).or_default().push((start, end - 1));
+        Ok(())
+    }
+
+    fn junctions(&self, contigs: &mut Contigs<'_>, assembly: &Assembly) -> Result<Option<Gene>, PlanError> {
+        let cells = quoted(self.text);
+        let [id, name, strand, start, end, ends, starts] = cells.as_slice() else {
+            return Err(self.refuse("text", self.text, "is not a row of seven columns"));
+        };
+        let Some(contig) = contigs.resolve(name) else { return Ok(None) };
+        let (start, end) = self.range(start, end, assembly.contig(contig).length)?;
+        let sorted = |mut list: Vec<u32>| {
+            list.sort_unstable();
+            list.dedup();
+            list
+        };
+        let exon_ends = sorted(self.list("jn_start", ends, 1)?);
+        let exon_starts = sorted(self.list("jn_end", starts, 1)?);
+        let borders = sorted(exon_ends.iter().chain(&exon_starts).copied().collect());
+        let (id, forward) = ((*id).to_owned(), self.strand(strand)?);
+        Ok(Some(Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders }))
+    }
+
+    fn transcript(&self, contigs: &mut Contigs<'_>, assembly: &Assembly) -> Result<Option<Gene>, PlanError> {
+        let columns: Vec<&str> = self.text.split('\t').collect();
+        let &[id, name, strand, start, end, starts, ends] = columns.as_slice() else {
+            return Err(self.refuse("text", self.text, "is not a row of seven columns separated by tabs"));
+        };
+        let Some(contig) = contigs.resolve(name) else { return Ok(None) };
+        let first = self.number("TX_START", start)?.saturating_add(1).to_string();
+        let (start, end) = self.range(&first, end, assembly.contig(contig).length)?;
+        let starts = self.list("EXON_START", starts, 0)?;
+        let ends_of = self.list("EXON_END", ends, 1)?;
+        if starts.len() != ends_of.len() {
+            return Err(self.refuse("EXON_END", ends, "has another number of exons than EXON_START"));
+        }
+        let transcripts = BTreeMap::from([(String::new(), starts.into_iter().zip(ends_of).collect())]);
+        let found = Found { contig, forward: self.strand(strand)?, start, end, transcripts };
+        Ok(Some(found.gene(id.to_owned())))
+    }
+}
+
+/// The cells of a line of CSV, some of which are quoted and hold commas.
+fn quoted(text: &str) -> Vec<&str> {
+    let (mut cells, mut start, mut inside) = (Vec::new(), 0, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => inside = !inside,
+            b',' if !inside => {
+                cells.push(text[start..at].trim_matches('"'));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    cells.push(text[start..].trim_matches('"'));
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vestore_schema::Contig;
+
+    fn read(text: &str) -> Result<GeneTable, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("genes");
+        std::fs::write(&path, text).unwrap();
+        let contig = Contig { name: "chr1".to_owned(), length: 1000, digest: "x".to_owned() };
+        let assembly = Assembly { name: None, contigs: vec![contig] };
+        read_genes(&path, &assembly).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_same_gene_in_three_formats() {
+        let gtf = "# by hand\n\
+            1\tx\tgene\t101\t400\t.\t-\t.\tgene_id \"G\";\n\
+            1\tx\texon\t101\t150\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n\
+            1\tx\texon\t301\t400\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n\
+            9\tx\texon\t301\t400\t.\t-\t.\tgene_id \"H\"; transcript_id \"U\";\n";
+        let transcripts = "#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\n\
+            G\t1\t-\t100\t400\t100,300,\t150,400,\n";
+        let junctions = "gene_id,chr,strand,start,end,jn_start,jn_end\nG,chr1,-,101,400,\"150\",\"301\"\n";
+        let found = read(gtf).unwrap();
+        let gene = &found.genes()[0];
+        assert_eq!((gene.start, gene.end, gene.forward), (100, 400, false));
+        assert_eq!(gene.sites(), [&[149][..], &[300]]);
+        assert_eq!(gene.borders, [100, 149, 300, 399]);
+        assert_eq!(read(transcripts).unwrap(), found);
+        let other = read(junctions).unwrap();
+        assert_eq!(other.genes()[0].sites(), gene.sites());
+        assert_ne!(other.digest(), found.digest());
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        for (text, part) in [
+            ("1\tx\texon\t901\t1001\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n", "beyond the end of its contig"),
+            ("1\tx\texon\t0\t10\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n", "1-based"),
+            ("1\tx\texon\t1\t10\t.\t.\t.\tgene_id \"G\"; transcript_id \"T\";\n", "expected + or -"),
+            ("1\tx\texon\t1\t10\t.\t+\t.\tgene_id \"G\"\n", "transcript_id"),
+            ("7\tx\texon\t1\t10\t.\t+\t.\tgene_id \"G\"; transcript_id \"T\"\n", "no record is on a contig"),
+            ("hello\n", "nine columns"),
+            ("", "holds no gene"),
+            ("gene_id,chr,strand,start,end,jn_start,jn_end\nG,1,+,5,9,\"x\",\"\"\n", "whole number"),
+            ("#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\nG\t1\t+\t4\t9\t4,\t\n", "other number"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(part) || error.contains(&part.replace("other", "another")), "{text}: {error}");
+        }
+    }
+}
