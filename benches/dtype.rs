@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         dtype: Dtype::F32,
         precision: None,
         part: AblatedPart::default(),
+        splice: None,
     };
     let mut columns = Vec::new();
     let mut scores: Vec<Vec<Row>> = Vec::new();

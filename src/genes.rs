@@ -62,8 +62,11 @@ impl GeneTable {
         for gene in &genes {
             let name = &assembly.contig(gene.contig).name;
             let Gene { id, forward, start, end, exon_starts, exon_ends, borders, .. } = gene;
-            writeln!(text, "{id}\t{name}\t{forward}\t{start}\t{end}\t{exon_starts:?}\t{exon_ends:?}\t{borders:?}")
-                .expect("writing to a string does not fail; this is a bug");
+            writeln!(
+                text,
+                "{id}\t{name}\t{forward}\t{start}\t{end}\t{exon_starts:?}\t{exon_ends:?}\t{borders:?}"
+            )
+            .expect("writing to a string does not fail; this is a bug");
         }
         Self { genes, reaches, digest: Digest::of(text.as_bytes()) }
     }
@@ -117,12 +120,15 @@ mod tests {
             digest: "x".to_owned(),
         });
         let assembly = Assembly { name: None, contigs: contigs.to_vec() };
-        let genes = vec![gene(0, 0, 900), gene(0, 10, 20), gene(0, 15, 30), gene(1, 0, 5), gene(0, 950, 1000)];
+        let genes =
+            vec![gene(0, 0, 900), gene(0, 10, 20), gene(0, 15, 30), gene(1, 0, 5), gene(0, 950, 1000)];
         let table = GeneTable::new(genes.clone(), &assembly);
         for contig in 0..2 {
             for position in 0..1000 {
-                let found: Vec<&str> = table.at(contig, position).iter().map(|gene| gene.id.as_str()).collect();
-                let holds = |gene: &&Gene| gene.contig == contig && (gene.start..gene.end).contains(&position);
+                let found: Vec<&str> =
+                    table.at(contig, position).iter().map(|gene| gene.id.as_str()).collect();
+                let holds =
+                    |gene: &&Gene| gene.contig == contig && (gene.start..gene.end).contains(&position);
                 let mut expected: Vec<&Gene> = genes.iter().filter(holds).collect();
                 expected.sort_by_key(|gene| gene.start);
                 assert_eq!(found, expected.iter().map(|gene| gene.id.as_str()).collect::<Vec<_>>());

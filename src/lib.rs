@@ -51,6 +51,7 @@ mod export;
 mod fidelity;
 #[cfg(test)]
 mod fixture;
+mod genes;
 mod import;
 mod interrupt;
 mod markup;
@@ -73,6 +74,7 @@ pub use export::{
 pub use fidelity::{
     ColumnFidelity, Criterion, Fidelity, KeptFidelity, LabelledFidelity, PairedFigure, Verdict,
 };
+pub use genes::{Gene, GeneTable, read_genes};
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
     TableRows, import,
@@ -92,9 +94,9 @@ pub use report::{
     Variation, mean_and_deviation, study_report,
 };
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, Guard, Held, Lock, Medium,
-    MediumFile, ModelCopy, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch,
-    check_model, check_track, embedding_batch, remedy_of, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, GeneEffectRow, Guard, Held, Lock,
+    Medium, MediumFile, ModelCopy, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch,
+    check_model, check_track, embedding_batch, gene_effect_batch, remedy_of, score_batch,
 };
 pub use variants::{
     Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,

@@ -22,7 +22,9 @@ pub use wide::{WideRows, wide_schema};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
-use vestore_schema::{EMBEDDING_COLUMNS, KEY_COLUMNS, LAYER_COLUMN, STATUS_COLUMN, Track, embedding_type};
+use vestore_schema::{
+    EMBEDDING_COLUMNS, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, STATUS_COLUMN, Table, Track, embedding_type,
+};
 
 pub(crate) const CONTIG_COLUMN: &str = "contig";
 pub(crate) const TRACK_COLUMN: &str = "track";
@@ -38,20 +40,29 @@ pub const TRACKS_KEY: &str = "vestore.tracks";
 /// one of the tracks has, in the order in which they first come.
 #[must_use]
 pub fn answer_schema(tracks: &[Track]) -> SchemaRef {
-    with_answer_columns(score_fields(tracks), tracks)
+    with_answer_columns(number_fields(tracks, Table::Scores), tracks)
 }
 
 /// The schema of an answer over the ablations of `tracks`: as over scores, with the layer before them.
 #[must_use]
 pub(crate) fn ablation_answer_schema(tracks: &[Track]) -> SchemaRef {
-    let mut fields = score_fields(tracks);
+    let mut fields = number_fields(tracks, Table::Ablation);
     fields.insert(0, Field::new(LAYER_COLUMN, DataType::Int32, false));
     with_answer_columns(fields, tracks)
 }
 
-fn score_fields(tracks: &[Track]) -> Vec<Field> {
+/// The schema of an answer over the gene effects of `tracks`: as over scores, with the gene after the variant.
+#[must_use]
+pub(crate) fn gene_effects_answer_schema(tracks: &[Track]) -> SchemaRef {
+    let schema = with_answer_columns(number_fields(tracks, Table::GeneEffects), tracks);
+    let mut fields = schema.fields().to_vec();
+    fields.insert(1 + KEY_COLUMNS.len(), Arc::new(Field::new(GENE_COLUMN, DataType::Utf8, false)));
+    Arc::new(Schema::new(fields).with_metadata(schema.metadata().clone()))
+}
+
+fn number_fields(tracks: &[Track], table: Table) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
-    for column in tracks.iter().flat_map(|track| &track.columns) {
+    for column in tracks.iter().flat_map(|track| track.columns_of(table)) {
         if !fields.iter().any(|field| field.name() == column) {
             fields.push(Field::new(column, DataType::Float32, true));
         }

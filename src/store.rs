@@ -41,7 +41,10 @@ pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
 pub(crate) use reports::FIDELITY;
 pub use row_keys::RowKeys;
-pub use rows::{AblationRow, EmbeddingRow, ScoreRow, ablation_batch, embedding_batch, score_batch};
+pub use rows::{
+    AblationRow, EmbeddingRow, GeneEffectRow, ScoreRow, ablation_batch, embedding_batch, gene_effect_batch,
+    score_batch,
+};
 pub use verify::Damage;
 
 pub(crate) use blocks::Blocks;

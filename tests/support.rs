@@ -77,6 +77,7 @@ pub(crate) fn track(name: &str, kind: ScoreKind) -> Track {
         dtype: Dtype::F32,
         precision: None,
         part: AblatedPart::default(),
+        splice: None,
     };
     Track::new(
         name,

@@ -19,6 +19,7 @@ mod score;
 mod scoring;
 #[path = "../../src/cli/shared.rs"]
 mod shared;
+mod splice;
 mod split;
 mod study_context;
 mod study_layers;

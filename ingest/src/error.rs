@@ -25,6 +25,12 @@ pub enum ModelError {
     /// The list of kept layers does not fit the checkpoint.
     #[error(transparent)]
     Layers(#[from] LayersError),
+    /// An adapter for a family that takes none.
+    #[error("models of the family {family} take no adapters; leave out --adapter")]
+    NoAdapters {
+        /// The family.
+        family: &'static str,
+    },
     /// Layers have no such part.
     #[error("unknown part `{part}` of a layer; expected one of block, attention, mlp")]
     UnknownPart {

@@ -18,6 +18,7 @@
 //!     dtype: Dtype::F32,
 //!     precision: None,
 //!     part: AblatedPart::default(),
+//!     splice: None,
 //! };
 //! let scorer = EncoderScorer::new(&model, &recipe, false, 1536)?;
 //! let position = Position::new(43_044_294);
@@ -103,7 +104,12 @@ pub use pipeline::{
 };
 pub use progress::Progress;
 pub use random::Random;
-pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, Step};
+pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, State, Step};
+pub use splice::{
+    Alternate, PassState, SPLICE, Sites, SpliceModel, SpliceOptions, SpliceOutput, SplicePass, SpliceReading,
+    SpliceScorer, SpliceState, is_splice_model, load_splice_model, splice_columns, splice_cost,
+    splice_gene_columns, splice_record,
+};
 pub use study::{
     IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent, LayerStudyOptions,
     SeedInterval, StudyError, rank_layers,

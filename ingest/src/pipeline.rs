@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use vestore::{
-    AblationRow, EmbeddingRow, Plan, PlanError, Reference, ReferenceError, Report, ReportError, ScoreRow,
-    Store, StoreError, Writer, ablation_batch, embedding_batch, score_batch,
+    AblationRow, EmbeddingRow, GeneEffectRow, Plan, PlanError, Reference, ReferenceError, Report,
+    ReportError, ScoreRow, Store, StoreError, Writer, ablation_batch, embedding_batch, gene_effect_batch,
+    score_batch,
 };
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
 
@@ -24,7 +25,7 @@ use crate::ablation;
 use crate::error::ModelError;
 use crate::progress::Progress;
 use crate::seam::{Network, ScoreError, Scorer};
-use crate::work::{Row, Work};
+use crate::work::{GeneRow, Row, Work};
 
 #[cfg(test)]
 pub(crate) use cost::ABLATION_UNIT;
@@ -137,6 +138,7 @@ struct Rows {
     scores: Vec<ScoreRow>,
     embeddings: Vec<EmbeddingRow>,
     ablation: Vec<AblationRow>,
+    genes: Vec<GeneEffectRow>,
     statuses: Vec<Status>,
 }
 
@@ -179,6 +181,7 @@ impl Job<'_> {
         N: Network<Pass = S::Pass, Output = S::Output>,
     {
         assert_eq!(self.track.columns, scorer.columns(), "a track has its scorer's columns; this is a bug");
+        assert_eq!(self.track.gene_columns, scorer.gene_columns(), "and its gene columns; this is a bug");
         assert!(!models.is_empty(), "a run has a model; this is a bug");
         writer.put_run(run)?;
         let outcome = thread::scope(|scope| {
@@ -354,6 +357,9 @@ impl Job<'_> {
             if !rows.embeddings.is_empty() {
                 write(Table::Embeddings, embedding_batch(self.record.hidden, &rows.embeddings))?;
             }
+            if !rows.genes.is_empty() {
+                write(Table::GeneEffects, gene_effect_batch(self.track, &rows.genes))?;
+            }
             if !rows.ablation.is_empty() {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
@@ -376,7 +382,7 @@ impl Job<'_> {
         for (pending, status) in unit.rows.into_iter().zip(statuses) {
             let (place, row) = if let Some(status) = status {
                 let values = vec![None; self.track.columns.len()];
-                (None, Row { values, status, embedding: None })
+                (None, Row { values, status, embedding: None, genes: Vec::new() })
             } else {
                 let (place, row) = computed.next().expect("a row for every window; this is a bug");
                 (Some(place), row)
@@ -392,12 +398,33 @@ impl Job<'_> {
                 let embedding = row.embedding.map(|embedding| [embedding.reference, embedding.delta]);
                 rows.embeddings.push(EmbeddingRow { variant: variant.clone(), embedding, status });
             }
+            if pending.scores && !self.track.gene_columns.is_empty() {
+                rows.genes.extend(gene_effects(&variant, row.genes, row.status));
+            }
             if pending.scores {
                 rows.scores.push(ScoreRow { variant, values: row.values, status: row.status });
             }
         }
         rows
     }
+}
+
+/// The rows of a variant's genes, in the order of their table; one row with its status where it has none.
+fn gene_effects(variant: &Variant, mut genes: Vec<GeneRow>, status: Status) -> Vec<GeneEffectRow> {
+    if genes.is_empty() {
+        return vec![GeneEffectRow {
+            variant: variant.clone(),
+            gene: String::new(),
+            values: Vec::new(),
+            status,
+        }];
+    }
+    genes.sort_by(|a, b| a.gene.cmp(&b.gene));
+    let row = |gene: GeneRow| {
+        let status = gene.status();
+        GeneEffectRow { variant: variant.clone(), gene: gene.gene, values: gene.values, status }
+    };
+    genes.into_iter().map(row).collect()
 }
 
 /// The record of a run that starts now; `batch_tokens` are the most tokens of one batch, of a model that reads tokens.

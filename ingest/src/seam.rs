@@ -6,6 +6,7 @@ use thiserror::Error;
 use vestore::{Reference, ReferenceError};
 use vestore_schema::{AblatedPart, Assembly, Status, Variant};
 
+use crate::convert::dimension;
 use crate::error::ModelError;
 use crate::tokenize::TokenizerError;
 use crate::work::Work;
@@ -56,6 +57,11 @@ pub trait Scorer: Send + Sync {
 
     /// The score columns of a row, in order.
     fn columns(&self) -> Vec<String>;
+
+    /// The columns of a row's gene effects, in order; none where the family has none.
+    fn gene_columns(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The window of a variant in normal form whose reference allele was checked, or why it has none.
     ///

@@ -17,6 +17,17 @@ pub struct Row {
     pub status: Status,
     /// Where it is asked for and all its numbers are finite.
     pub embedding: Option<Embedding>,
+    /// Of each gene that the variant lies in, where the family looks at genes.
+    pub genes: Vec<GeneRow>,
+}
+
+/// What a variant does in one gene.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneRow {
+    /// The gene, or the strand where there is none.
+    pub gene: String,
+    /// In the order of the track's gene columns; `None` where a number is not defined or not finite.
+    pub values: Vec<Option<f32>>,
 }
 
 /// The pooled final hidden states of a variant, means over the strands that were read.
@@ -45,7 +56,24 @@ impl Row {
         } else {
             otherwise
         };
-        Self { values, status, embedding }
+        Self { values, status, embedding, genes: Vec::new() }
+    }
+}
+
+impl GeneRow {
+    /// What was computed in a gene: values that are not finite become `None`.
+    #[must_use]
+    pub fn new(gene: String, values: Vec<Option<f32>>) -> Self {
+        Self {
+            gene,
+            values: values.into_iter().map(|value| value.filter(|value| value.is_finite())).collect(),
+        }
+    }
+
+    /// `scored`, or why no number is defined.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.values.iter().any(Option::is_some) { Status::Scored } else { Status::NonFinite }
     }
 }
 

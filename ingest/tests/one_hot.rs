@@ -50,6 +50,7 @@ fn store(folder: &Path, scorer: &Outcomes) -> (Store, Track) {
         dtype: Dtype::F32,
         precision: None,
         part: AblatedPart::default(),
+        splice: None,
     };
     let model = record(BLOCKS as u32);
     let track = Track::new("t", &model.name, model.id, recipe, scorer.columns()).expect("a track");

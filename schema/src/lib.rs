@@ -19,19 +19,19 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use locus::{LocusError, Region};
-pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, TokenizerKind};
+pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, SpliceRecord, TokenizerKind};
 pub use position::Position;
 pub use record::{RecordError, ancestors};
 pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use table::{
-    BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
+    BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
     STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema,
-    is_reserved_column, row_schema, scores_schema, segment_format, segment_metadata,
+    gene_effects_schema, is_reserved_column, row_schema, scores_schema, segment_format, segment_metadata,
 };
 pub use track::{
-    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe, Strands,
-    Track, check_name,
+    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe,
+    SpliceConvention, SpliceRecipe, Strands, Track, check_name,
 };
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

@@ -85,6 +85,8 @@ pub enum Architecture {
     Encoder(EncoderRecord),
     /// A network over one-hot bases.
     OneHot(OneHotRecord),
+    /// Residual networks that predict splice sites.
+    Splice(SpliceRecord),
 }
 
 impl<'de> Deserialize<'de> for Architecture {
@@ -95,6 +97,7 @@ impl<'de> Deserialize<'de> for Architecture {
         let read = match name.as_ref().map(serde_json::Value::as_str) {
             None => serde_json::from_value(fields).map(Self::Encoder),
             Some(Some("one-hot")) => serde_json::from_value(fields).map(Self::OneHot),
+            Some(Some("splice")) => serde_json::from_value(fields).map(Self::Splice),
             Some(_) => {
                 let name = name.unwrap_or_default();
                 return Err(D::Error::custom(format!("unknown architecture {name}; use a newer vestore")));
@@ -127,6 +130,18 @@ pub struct OneHotRecord {
     pub input_length: u32,
 }
 
+/// What the record of a splice model has. Its layers are residual blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename = "splice")]
+pub struct SpliceRecord {
+    /// Networks of the checkpoint.
+    pub networks: u32,
+    /// Networks whose probabilities are averaged, numbered from 0 as in the checkpoint.
+    pub kept_networks: Vec<u32>,
+    /// Bases that an output depends on, on both sides together.
+    pub context: u32,
+}
+
 /// How sequence is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -157,7 +172,7 @@ impl Model {
     pub fn encoder(&self) -> Option<&EncoderRecord> {
         match &self.architecture {
             Architecture::Encoder(record) => Some(record),
-            Architecture::OneHot(_) => None,
+            Architecture::OneHot(_) | Architecture::Splice(_) => None,
         }
     }
 }
@@ -202,7 +217,10 @@ mod tests {
             "max_tokens": 100
         });
         let one_hot = json!({ "architecture": "one-hot", "input_length": 40 });
-        for fields in [&encoder, &one_hot] {
+        let splice = json!({
+            "architecture": "splice", "networks": 2, "kept_networks": [0, 1], "context": 48
+        });
+        for fields in [&encoder, &one_hot, &splice] {
             let model: Model = serde_json::from_value(record(fields)).expect("a model");
             let written = json!(model);
             for (key, value) in fields.as_object().expect("an object") {
@@ -216,7 +234,7 @@ mod tests {
         lost["input_length"] = json!(40);
         lost.as_object_mut().expect("an object").remove("tokenizer");
         assert!(refusal(&lost).contains("`tokenizer`"), "{}", refusal(&lost));
-        let unknown = json!({ "architecture": "splice", "input_length": 40 });
-        assert!(refusal(&unknown).contains("unknown architecture \"splice\""), "{}", refusal(&unknown));
+        let unknown = json!({ "architecture": "other", "input_length": 40 });
+        assert!(refusal(&unknown).contains("unknown architecture \"other\""), "{}", refusal(&unknown));
     }
 }

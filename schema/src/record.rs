@@ -10,7 +10,7 @@ use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
 use crate::model::{Architecture, Model, TokenizerKind};
 use crate::segment::Segment;
-use crate::table::is_reserved_column;
+use crate::table::{GENE_COLUMN, is_reserved_column};
 use crate::track::{EXTERNAL_MODEL, Track, check_name};
 
 /// Numbers of runs and segments are below this: far beyond use, and far from where counting ends.
@@ -85,6 +85,17 @@ impl Model {
                 let length = network.input_length;
                 must(length > 0, "input_length", &length.to_string(), "no room for a base")?;
             }
+            Architecture::Splice(splice) => {
+                let kept = &splice.kept_networks;
+                let within = kept.last().is_some_and(|last| *last < splice.networks);
+                let ascend = kept.is_sorted_by(|a, b| a < b);
+                must(
+                    within && ascend,
+                    "kept_networks",
+                    &format!("{kept:?}"),
+                    "not ascending networks of the checkpoint",
+                )?;
+            }
         }
         for (field, count) in [("parameters", self.parameters), ("weight_bytes", self.weight_bytes)] {
             must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
@@ -149,6 +160,16 @@ impl Track {
             must(fit && !kinds.is_empty(), "scores", &kinds, "not names of score kinds")?;
             must(self.recipe.window > 0, "window", "0", "no room for a base")?;
         }
+        let genes = format!("{:?}", self.gene_columns);
+        let mut seen = HashSet::new();
+        let fit = self.gene_columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
+        let own = |name: &String| is_reserved_column(name) || name == GENE_COLUMN;
+        must(
+            fit && !self.gene_columns.iter().any(own),
+            "gene_columns",
+            &genes,
+            "not distinct names of effects",
+        )?;
         let part = self.recipe.part.as_str();
         must(check_name(part).is_ok(), "part", part, "not the name of a part of a layer")?;
         let step = self.recipe.precision.as_deref().unwrap_or("1");

@@ -20,11 +20,13 @@ pub enum Table {
     Embeddings,
     /// One row per variant and layer, each score's change without the layer.
     Ablation,
+    /// One row per variant and gene.
+    GeneEffects,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 3] = [Self::Scores, Self::Embeddings, Self::Ablation];
+    pub const ALL: [Self; 4] = [Self::Scores, Self::Embeddings, Self::Ablation, Self::GeneEffects];
 
     /// Its folder in the store, and its name in the catalog.
     #[must_use]
@@ -33,6 +35,7 @@ impl Table {
             Self::Scores => "scores",
             Self::Embeddings => "embeddings",
             Self::Ablation => "ablation",
+            Self::GeneEffects => "gene-effects",
         }
     }
 

@@ -82,6 +82,17 @@ pub fn ablation_schema(columns: &[String]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// Column of a gene-effects table: the gene, or the strand where there is none.
+pub const GENE_COLUMN: &str = "gene";
+
+/// The schema of a gene-effects segment: the key, the gene, one nullable float32 per column, the status.
+#[must_use]
+pub fn gene_effects_schema(columns: &[String]) -> SchemaRef {
+    let mut fields = scores_schema(columns).fields().to_vec();
+    fields.insert(KEY_COLUMNS.len(), Arc::new(Field::new(GENE_COLUMN, DataType::Utf8, false)));
+    Arc::new(Schema::new(fields))
+}
+
 /// The schema of a segment's rows as they are handed on, from that of its file: the integers of version 1 are
 /// unsigned, later ones signed, as rows are.
 ///
@@ -92,6 +103,7 @@ pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<Schema
     let mut keys = vec![(KEY_COLUMNS[0], &integer)];
     keys.extend([KEY_COLUMNS[1], KEY_COLUMNS[2]].map(|name| (name, &DataType::Utf8)));
     keys.extend((table == Table::Ablation).then_some((LAYER_COLUMN, &integer)));
+    keys.extend((table == Table::GeneEffects).then_some((GENE_COLUMN, &DataType::Utf8)));
     let status = (STATUS_COLUMN, &DataType::Utf8);
     let values = keys.len()..file.fields().len().max(keys.len() + 1) - 1;
     let is_number = |kind: &DataType| match (table, kind) {

@@ -5,6 +5,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::digest::Digest;
+use crate::segment::Table;
 
 /// Revision of the engine's arithmetic. It grows when the same model and recipe would give other
 /// numbers, and with it every track id, so that old and new scores never share a table.
@@ -121,6 +122,80 @@ pub struct Recipe {
     /// of the identity of those tracks alone that say otherwise.
     #[serde(default, skip_serializing_if = "AblatedPart::is_block")]
     pub part: AblatedPart,
+    /// What only splice models have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splice: Option<SpliceRecipe>,
+}
+
+/// How a splice model is turned into scores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpliceRecipe {
+    /// Positions on either side of a variant that are compared.
+    pub distance: u32,
+    /// Whose windows and alignment of indels.
+    pub convention: SpliceConvention,
+    /// Whether gains of annotated sites and losses of others are 0.
+    pub mask: bool,
+    /// Digest of the table of genes, if there is one.
+    pub genes: Option<Digest>,
+}
+
+/// How windows are cut, and alternates of another length laid against the reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpliceConvention {
+    /// As `SpliceAI`: as many positions on either side; the bases that a deletion lacks stand after its anchor; both
+    /// ends of a gene belong to it.
+    #[default]
+    SpliceAi,
+    /// As `CI-SpliceAI`: the number of positions is rounded up to an even one; the bases that a deletion lacks stand
+    /// before its anchor; the last base of a gene does not belong to it.
+    CiSpliceAi,
+}
+
+impl SpliceConvention {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::SpliceAi, Self::CiSpliceAi];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SpliceAi => "spliceai",
+            Self::CiSpliceAi => "cispliceai",
+        }
+    }
+}
+
+impl SpliceRecipe {
+    /// The distance of most published scores.
+    pub const DISTANCE: u32 = 50;
+
+    /// All of it, as people read it after the rest of a recipe.
+    fn text(&self) -> String {
+        let mask = if self.mask { ", masked" } else { "" };
+        let genes =
+            self.genes.as_ref().map_or("no genes".to_owned(), |genes| format!("genes {}", genes.short()));
+        format!(", distance {}, convention {}{mask}, {genes}", self.distance, self.convention.as_str())
+    }
+
+    /// What is not default, as a part of a track's name.
+    fn name(&self) -> String {
+        let mut name = String::new();
+        if self.distance != Self::DISTANCE {
+            name.push_str(&format!(".d{}", self.distance));
+        }
+        if self.convention != SpliceConvention::default() {
+            name.push_str(&format!(".{}", self.convention.as_str()));
+        }
+        if self.mask {
+            name.push_str(".masked");
+        }
+        if let Some(genes) = &self.genes {
+            name.push_str(&format!(".g{}", &genes.to_string()[..8]));
+        }
+        name
+    }
 }
 
 impl Recipe {
@@ -144,6 +219,9 @@ impl Recipe {
             name.push_str(".no-");
             name.push_str(self.part.as_str());
         }
+        if let Some(splice) = &self.splice {
+            name.push_str(&splice.name());
+        }
         name
     }
 }
@@ -163,6 +241,9 @@ pub struct Track {
     pub recipe: Recipe,
     /// The score columns of its table, in order.
     pub columns: Vec<String>,
+    /// The columns of its gene effects, if it has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gene_columns: Vec<String>,
     /// Where its scores come from when somebody else computed them. Model and recipe are placeholders then:
     /// model [`EXTERNAL_MODEL`], whose id is the source's digest, and a recipe without score kinds, of which
     /// only the precision counts.
@@ -234,6 +315,7 @@ impl Track {
             model: model.to_owned(),
             model_id,
             columns,
+            gene_columns: Vec::new(),
             recipe,
             external: None,
         })
@@ -268,6 +350,7 @@ impl Track {
             dtype: Dtype::F32,
             precision,
             part: AblatedPart::default(),
+            splice: None,
         };
         Ok(Self {
             name: name.to_owned(),
@@ -276,8 +359,19 @@ impl Track {
             model_id: external.source,
             recipe,
             columns,
+            gene_columns: Vec::new(),
             external: Some(external),
         })
+    }
+
+    /// The columns of numbers that its rows of `table` have.
+    #[must_use]
+    pub fn columns_of(&self, table: Table) -> &[String] {
+        match table {
+            Table::Scores | Table::Ablation => &self.columns,
+            Table::GeneEffects => &self.gene_columns,
+            Table::Embeddings => &[],
+        }
     }
 
     /// The recipe as people read it.
@@ -292,11 +386,13 @@ impl Track {
             Strands::Both => "both strands",
             Strands::Forward => "forward strand",
         };
+        let splice = self.recipe.splice.as_ref().map(SpliceRecipe::text);
         format!(
-            "{}, window {} bp, {strands}, {}{precision}",
+            "{}, window {} bp, {strands}, {}{precision}{}",
             self.recipe.scores.join("+"),
             self.recipe.window,
-            self.recipe.dtype.as_str()
+            self.recipe.dtype.as_str(),
+            splice.unwrap_or_default()
         )
     }
 }
@@ -313,6 +409,7 @@ mod tests {
             dtype: Dtype::F32,
             precision: None,
             part: AblatedPart::default(),
+            splice: None,
         }
     }
 

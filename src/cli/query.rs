@@ -65,6 +65,9 @@ pub(super) struct Arguments {
     /// Print the change of each score without each layer, instead of scores
     #[arg(long, conflicts_with = "embeddings")]
     ablation: bool,
+    /// Print what each variant does in each gene, instead of scores
+    #[arg(long, conflicts_with_all = ["embeddings", "ablation"])]
+    gene_effects: bool,
     /// Write in this format; by default the extension of -o decides, else a table
     #[arg(long, value_enum)]
     format: Option<QueryFormat>,
@@ -138,6 +141,18 @@ fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
     }
 }
 
+impl Arguments {
+    /// Whose rows are printed.
+    fn table(&self) -> Table {
+        match (self.embeddings, self.ablation, self.gene_effects) {
+            (true, _, _) => Table::Embeddings,
+            (_, true, _) => Table::Ablation,
+            (_, _, true) => Table::GeneEffects,
+            _ => Table::Scores,
+        }
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (format, compressed) = form(arguments)?;
     let store = arguments.reference.apply(arguments.reading.open(&arguments.store)?);
@@ -158,11 +173,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         variants: places.variants,
         models: arguments.model.clone(),
         tracks: arguments.track.clone(),
-        table: match (arguments.embeddings, arguments.ablation) {
-            (true, _) => Table::Embeddings,
-            (_, true) => Table::Ablation,
-            _ => Table::Scores,
-        },
+        table: arguments.table(),
     };
     let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
     let mut plan = QueryPlan::new(&store, &request)?;
@@ -173,9 +184,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return describe(&plan);
     }
     let wide = arguments.wide || matches!(format, QueryFormat::Vcf);
-    if wide && (arguments.embeddings || arguments.ablation) {
-        let what = if arguments.embeddings { "embeddings have" } else { "an ablation has" };
-        return Err(Usage(format!("{what} no wide form; leave --wide and --format vcf")).into());
+    if wide && request.table != Table::Scores {
+        let what =
+            format!("rows of {} have no wide form; leave --wide and --format vcf", request.table.as_str());
+        return Err(Usage(what).into());
     }
     let filter = arguments.condition.as_deref().map(Filter::parse).transpose()?;
     let mut left = arguments.limit.unwrap_or(usize::MAX);

@@ -106,6 +106,7 @@ mod tests {
             dtype: Dtype::F32,
             precision: None,
             part: vestore_schema::AblatedPart::default(),
+            splice: None,
         };
         Track::new(name, "m", Digest::of(b"m"), recipe, vec!["llr_grid".to_owned()]).unwrap()
     }

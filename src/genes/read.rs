@@ -58,7 +58,9 @@ pub fn read_genes(path: &Path, assembly: &Assembly) -> Result<GeneTable, PlanErr
     contigs.check_any_known(path)?;
     genes.extend(by_id.into_iter().map(|((id, _), found)| found.gene(id)));
     if genes.is_empty() {
-        return Err(input.malformed("file", b"", "holds no gene; expected GTF with exons, or a table of genes").into());
+        return Err(input
+            .malformed("file", b"", "holds no gene; expected GTF with exons, or a table of genes")
+            .into());
     }
     Ok(GeneTable::new(genes, assembly))
 }
@@ -160,7 +162,8 @@ impl Line<'_> {
         }
         let Some(contig) = contigs.resolve(name) else { return Ok(()) };
         let attribute = |key: &'static str| {
-            let found = attributes.split(';').find_map(|part| part.trim().strip_prefix(key)?.strip_prefix(' '));
+            let found =
+                attributes.split(';').find_map(|part| part.trim().strip_prefix(key)?.strip_prefix(' '));
             found.map(|value| value.trim().trim_matches('"').to_owned())
         };
         let missing = |problem| self.refuse("attributes", attributes, problem);
@@ -276,7 +279,10 @@ mod tests {
     #[test]
     fn what_is_no_table_is_refused() {
         for (text, part) in [
-            ("1\tx\texon\t901\t1001\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n", "beyond the end of its contig"),
+            (
+                "1\tx\texon\t901\t1001\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n",
+                "beyond the end of its contig",
+            ),
             ("1\tx\texon\t0\t10\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n", "1-based"),
             ("1\tx\texon\t1\t10\t.\t.\t.\tgene_id \"G\"; transcript_id \"T\";\n", "expected + or -"),
             ("1\tx\texon\t1\t10\t.\t+\t.\tgene_id \"G\"\n", "transcript_id"),
@@ -284,10 +290,16 @@ mod tests {
             ("hello\n", "nine columns"),
             ("", "holds no gene"),
             ("gene_id,chr,strand,start,end,jn_start,jn_end\nG,1,+,5,9,\"x\",\"\"\n", "whole number"),
-            ("#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\nG\t1\t+\t4\t9\t4,\t\n", "other number"),
+            (
+                "#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\nG\t1\t+\t4\t9\t4,\t\n",
+                "other number",
+            ),
         ] {
             let error = read(text).unwrap_err();
-            assert!(error.contains(part) || error.contains(&part.replace("other", "another")), "{text}: {error}");
+            assert!(
+                error.contains(part) || error.contains(&part.replace("other", "another")),
+                "{text}: {error}"
+            );
         }
     }
 }

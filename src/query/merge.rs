@@ -242,7 +242,8 @@ impl<'a> Rows<'a> {
 
     fn read(&self, track: usize, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
         let plan = self.plan;
-        let reader = SegmentReader::open(plan.store(), segment)?.has_columns(&plan.tracks[track].columns)?;
+        let reader = SegmentReader::open(plan.store(), segment)?
+            .has_columns(plan.tracks[track].columns_of(segment.table))?;
         let names = plan.schema().fields().iter().map(|field| field.name().as_str());
         let columns: Option<Vec<usize>> =
             plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());

@@ -10,7 +10,8 @@ use vestore_schema::{Region, Segment, Table, Track, Variant};
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
 use super::{
-    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema, with_answer_columns,
+    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema,
+    gene_effects_answer_schema, with_answer_columns,
 };
 use crate::narrow::to_u32;
 use crate::store::{Snapshot, Store, StoreError};
@@ -93,6 +94,7 @@ impl QueryPlan {
                     Table::Scores => answer_schema(&tracks),
                     Table::Embeddings => embeddings_answer_schema(&tracks, common_width(snapshot, &tracks)?),
                     Table::Ablation => ablation_answer_schema(&tracks),
+                    Table::GeneEffects => gene_effects_answer_schema(&tracks),
                 };
                 let mut parts: Vec<Part> = Vec::new();
                 for region in &regions {

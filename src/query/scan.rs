@@ -11,7 +11,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
-use vestore_schema::{BLOCKS_KEY, Format, Position, Segment, Table, row_schema, segment_format};
+use vestore_schema::{BLOCKS_KEY, Format, Position, Segment, row_schema, segment_format};
 
 use super::ANSWER_COLUMNS;
 use super::ahead::{Decoded, guarded};
@@ -63,10 +63,9 @@ impl SegmentReader {
         &self.format
     }
 
-    /// Refuses a segment that lacks one of the score columns of its track.
+    /// Refuses a segment that lacks one of the columns of numbers of its track.
     pub(crate) fn has_columns(self, columns: &[String]) -> Result<Self, StoreError> {
-        let values = self.segment.table != Table::Embeddings;
-        match columns.iter().find(|name| values && self.column(name).is_none()) {
+        match columns.iter().find(|name| self.column(name).is_none()) {
             Some(name) => Err(damaged(&self.segment, &format!("it has no column `{name}`"))),
             None => Ok(self),
         }

@@ -2,18 +2,19 @@
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
-use vestore_schema::{KEY_COLUMNS, LAYER_COLUMN, Position, Variant};
+use vestore_schema::{GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, Position, Variant};
 
 use crate::narrow::to_index;
 
 /// What the rows of a segment, and of an answer within a contig, are sorted by: position, reference, alternate, and
-/// the layer of an ablation.
+/// the layer of an ablation, the gene of a gene effect.
 #[derive(Clone, Copy)]
 pub struct RowKeys<'a> {
     one_based: &'a [i32],
     references: &'a StringArray,
     alternates: &'a StringArray,
     layers: Option<&'a [i32]>,
+    genes: Option<&'a StringArray>,
 }
 
 impl<'a> RowKeys<'a> {
@@ -33,6 +34,7 @@ impl<'a> RowKeys<'a> {
             references: reference.as_string(),
             alternates: alternate.as_string(),
             layers: layers.map(|layers| &layers.values()[..]),
+            genes: batch.column_by_name(GENE_COLUMN).and_then(|column| column.as_string_opt()),
         }
     }
 
@@ -70,11 +72,17 @@ impl<'a> RowKeys<'a> {
         self.layers.map_or(0, |layers| layers[row].cast_unsigned())
     }
 
+    /// The gene of a row of gene effects, else nothing.
+    #[must_use]
+    pub fn gene(&self, row: usize) -> &'a str {
+        self.genes.map_or("", |genes| genes.value(row))
+    }
+
     /// What the rows of a segment are sorted by.
     #[must_use]
-    pub fn key(&self, row: usize) -> (Position, &'a str, &'a str, u32) {
+    pub fn key(&self, row: usize) -> (Position, &'a str, &'a str, u32, &'a str) {
         let (reference, alternate) = self.alleles(row);
-        (self.position(row), reference, alternate, self.layer(row))
+        (self.position(row), reference, alternate, self.layer(row), self.gene(row))
     }
 
     /// Whether two rows are of one variant.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use vestore_schema::{
-    Status, Track, Variant, ablation_schema, embedding_type, embeddings_schema, scores_schema,
+    Status, Track, Variant, ablation_schema, embedding_type, embeddings_schema, gene_effects_schema,
+    scores_schema,
 };
 
 use super::error::StoreError;
@@ -28,7 +29,7 @@ pub struct ScoreRow {
 /// When Arrow refuses the columns, which would be a bug.
 pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
-    columns.extend(value_columns(track, &rows.iter().map(|row| row.values.as_slice())));
+    columns.extend(value_columns(track, track.columns.len(), &rows.iter().map(|row| row.values.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(scores_schema(&track.columns), columns)?)
 }
@@ -45,9 +46,10 @@ fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(statuses.map(Status::as_str)))
 }
 
-/// A column per score of the track, rounded where the recipe says so.
+/// `count` columns of numbers, rounded where the recipe says so.
 fn value_columns<'a>(
     track: &Track,
+    count: usize,
     rows: &(impl Iterator<Item = &'a [Option<f32>]> + Clone),
 ) -> Vec<ArrayRef> {
     let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
@@ -56,7 +58,7 @@ fn value_columns<'a>(
         let values = rows.clone().map(|row| row.get(column).copied().flatten().map(rounded));
         Arc::new(values.collect::<Float32Array>())
     };
-    (0..track.columns.len()).map(column).collect()
+    (0..count).map(column).collect()
 }
 
 /// One row of an ablation table.
@@ -79,9 +81,35 @@ pub struct AblationRow {
 pub fn ablation_batch(track: &Track, rows: &[AblationRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
     columns.push(Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.layer.cast_signed()))));
-    columns.extend(value_columns(track, &rows.iter().map(|row| row.changes.as_slice())));
+    columns.extend(value_columns(track, track.columns.len(), &rows.iter().map(|row| row.changes.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(ablation_schema(&track.columns), columns)?)
+}
+
+/// One row of a gene-effects table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneEffectRow {
+    /// What was scored.
+    pub variant: Variant,
+    /// The gene, or the strand where there is none; empty where the variant has no scores.
+    pub gene: String,
+    /// Per gene column of the track, in order.
+    pub values: Vec<Option<f32>>,
+    /// Why it has effects or none.
+    pub status: Status,
+}
+
+/// The rows of one contig as a batch of a track's gene-effects table, rounded where the recipe says so.
+///
+/// # Errors
+/// When Arrow refuses the columns, which would be a bug.
+pub fn gene_effect_batch(track: &Track, rows: &[GeneEffectRow]) -> Result<RecordBatch, StoreError> {
+    let mut columns = key_columns(rows.iter().map(|row| &row.variant));
+    columns.push(Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.gene))));
+    let count = track.gene_columns.len();
+    columns.extend(value_columns(track, count, &rows.iter().map(|row| row.values.as_slice())));
+    columns.push(status_column(rows.iter().map(|row| row.status)));
+    Ok(RecordBatch::try_new(gene_effects_schema(&track.gene_columns), columns)?)
 }
 
 /// One row of an embeddings table: reference and delta, or why there is none.

@@ -45,7 +45,7 @@ pub(super) struct SegmentWriter {
     place: PathBuf,
     writer: ArrowWriter<HashedFile>,
     segment: Segment,
-    previous: Option<(Position, String, String, u32)>,
+    previous: Option<(Position, String, String, u32, String)>,
 }
 
 impl SegmentWriter {
@@ -95,7 +95,7 @@ impl SegmentWriter {
     }
 
     /// Appends rows. They must follow those before in strictly ascending order of position, reference and
-    /// alternate, and layer where there is one.
+    /// alternate, and layer or gene where there is one.
     ///
     /// # Errors
     /// When the system refuses a write or the batch has another schema.
@@ -107,8 +107,8 @@ impl SegmentWriter {
             return Ok(());
         }
         let keys = RowKeys::of(batch);
-        let before = self.previous.as_ref().map(|(position, reference, alternate, layer)| {
-            (*position, reference.as_str(), alternate.as_str(), *layer)
+        let before = self.previous.as_ref().map(|(position, reference, alternate, layer, gene)| {
+            (*position, reference.as_str(), alternate.as_str(), *layer, gene.as_str())
         });
         let sorted = before.is_none_or(|before| before < keys.key(0))
             && (1..batch.num_rows()).all(|row| keys.key(row - 1) < keys.key(row));
@@ -118,7 +118,7 @@ impl SegmentWriter {
         }
         let last = keys.key(batch.num_rows() - 1);
         self.segment.last = last.0;
-        self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned(), last.3));
+        self.previous = Some((last.0, last.1.to_owned(), last.2.to_owned(), last.3, last.4.to_owned()));
         self.segment.rows += batch.num_rows() as u64;
         let statuses = batch.column(batch.num_columns() - 1).as_string::<i32>();
         for status in statuses.iter().flatten().filter_map(Status::parse) {

@@ -121,7 +121,7 @@ impl Store {
         let mut read = 0;
         for segment in &segments {
             let checked = match tracks.iter().find(|track| track.name == segment.track) {
-                Some(track) => self.verify_segment(segment, &track.columns),
+                Some(track) => self.verify_segment(segment, track.columns_of(segment.table)),
                 None => Err("the catalog has no such track".to_owned()),
             };
             if let Err(reason) = checked {
@@ -200,8 +200,8 @@ impl Store {
             let batch = batch.map_err(|error| error.to_string())?;
             let keys = RowKeys::of(&batch);
             for row in 0..batch.num_rows() {
-                let (position, reference, alternate, layer) = keys.key(row);
-                let key = (position, reference.to_owned(), alternate.to_owned(), layer);
+                let (position, reference, alternate, layer, gene) = keys.key(row);
+                let key = (position, reference.to_owned(), alternate.to_owned(), layer, gene.to_owned());
                 if previous.as_ref().is_some_and(|previous| *previous >= key) {
                     return Err(format!("rows out of order at position {}", position.one_based()));
                 }

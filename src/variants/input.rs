@@ -350,7 +350,7 @@ impl Input {
     }
 
     /// The error of a part of the line or record in hand.
-    pub(super) fn malformed(&self, field: &'static str, value: &[u8], problem: &'static str) -> InputError {
+    pub(crate) fn malformed(&self, field: &'static str, value: &[u8], problem: &'static str) -> InputError {
         InputError::Malformed {
             path: self.path.clone(),
             unit: self.unit,

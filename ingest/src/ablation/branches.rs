@@ -6,7 +6,6 @@
 use tch::Tensor;
 use vestore_schema::AblatedPart;
 
-use crate::convert::dimension;
 use crate::error::ModelError;
 use crate::forward::{Launched, Outputs, Part, split_on_out_of_memory};
 use crate::pipeline::Interrupt;

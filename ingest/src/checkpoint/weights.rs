@@ -294,6 +294,11 @@ impl<'a> Found<'a> {
         Self { checkpoint, tensor, dtype: tensor.dtype, shape: &tensor.shape }
     }
 
+    /// Bytes of its numbers.
+    pub(crate) fn byte_count(&self) -> u64 {
+        self.shape.iter().map(|size| *size as u64).product::<u64>() * self.dtype.size() as u64
+    }
+
     /// The SHA-256 of its numbers.
     pub(crate) fn digest(&self) -> Result<[u8; 32], CheckpointError> {
         self.checkpoint.digest(self.tensor)

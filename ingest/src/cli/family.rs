@@ -1,17 +1,24 @@
 //! The families of models that this program runs. A family is chosen here alone: another one is a variant of
 //! [`Family`] with an arm in each function.
 
-use anyhow::{Context, bail};
-use vestore::Store;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use vestore::{GeneTable, Store};
 use vestore_ingest::{
-    Cost, Device, EncoderDefaults, EncoderScorer, Kind, Model, Network, ScoreError, ScoreKind, Scorer,
-    encoder_cost, encoder_kinds, source_of,
+    Cost, Device, EncoderDefaults, EncoderScorer, Kind, Model, ModelSource, Network, SPLICE, ScoreError,
+    ScoreKind, Scorer, SpliceModel, SpliceOptions, SpliceScorer, describe, encoder_cost, encoder_kinds,
+    is_splice_model, load_splice_model, record_of, source_of, splice_columns, splice_cost,
+    splice_gene_columns, splice_record,
 };
-use vestore_schema::{AblatedPart, Architecture, Digest, Dtype, Model as ModelRecord, Recipe, Strands};
+use vestore_schema::{
+    AblatedPart, Architecture, Digest, Dtype, Model as ModelRecord, Recipe, SpliceRecord, Strands,
+};
 
 /// The family of a model of the catalog, with the choices that it leaves to a command line.
 pub(super) enum Family<'a> {
     Encoder(EncoderDefaults<'a>),
+    Splice(&'a ModelRecord, &'a SpliceRecord),
 }
 
 /// What is done with a model of any family once it is loaded.
@@ -33,11 +40,13 @@ pub(super) struct Loading<'a> {
     pub(super) devices: &'a [Device],
     pub(super) embeddings: bool,
     pub(super) batch_tokens: u32,
+    /// The table of genes that the recipe names, if it names one.
+    pub(super) genes: Option<Arc<GeneTable>>,
 }
 
 /// The score kinds of all families.
 pub(super) fn score_kinds() -> impl Iterator<Item = &'static ScoreKind> {
-    encoder_kinds()
+    encoder_kinds().chain([&SPLICE])
 }
 
 impl<'a> Family<'a> {
@@ -48,6 +57,7 @@ impl<'a> Family<'a> {
     pub(super) fn of(record: &'a ModelRecord) -> anyhow::Result<Self> {
         match &record.architecture {
             Architecture::Encoder(encoder) => Ok(Self::Encoder(EncoderDefaults::new(record, encoder))),
+            Architecture::Splice(splice) => Ok(Self::Splice(record, splice)),
             Architecture::OneHot(_) => {
                 bail!("this program does not run models of this architecture: `{}`", record.name)
             }
@@ -56,14 +66,29 @@ impl<'a> Family<'a> {
 
     /// The score kinds that `asked` names, or those that suit the model.
     pub(super) fn scores(&self, asked: &[String]) -> Result<Vec<String>, ScoreError> {
-        let Self::Encoder(defaults) = self;
-        defaults.scores(asked)
+        match self {
+            Self::Encoder(defaults) => defaults.scores(asked),
+            Self::Splice(..) => match asked.iter().find(|kind| *kind != SPLICE.name) {
+                None => Ok(vec![SPLICE.name.to_owned()]),
+                Some(kind) => Err(ScoreError::UnknownKind { kind: kind.clone(), known: vec![SPLICE.name] }),
+            },
+        }
     }
 
     /// The columns of these score kinds, in order.
     pub(super) fn columns(&self, scores: &[String], strands: Strands) -> Result<Vec<String>, ScoreError> {
-        let Self::Encoder(defaults) = self;
-        defaults.columns(scores, strands)
+        match self {
+            Self::Encoder(defaults) => defaults.columns(scores, strands),
+            Self::Splice(..) => Ok(splice_columns()),
+        }
+    }
+
+    /// The columns of gene effects, in order; none where the family has none.
+    pub(super) fn gene_columns(&self) -> Vec<String> {
+        match self {
+            Self::Encoder(_) => Vec::new(),
+            Self::Splice(..) => splice_gene_columns(),
+        }
     }
 
     /// The window that `asked` asks for, else `tuned`, else the family's.
@@ -73,14 +98,28 @@ impl<'a> Family<'a> {
         tuned: Option<u32>,
         scores: &[String],
     ) -> Result<u32, ScoreError> {
-        let Self::Encoder(defaults) = self;
-        defaults.window(asked, tuned, scores)
+        match self {
+            Self::Encoder(defaults) => defaults.window(asked, tuned, scores),
+            Self::Splice(record, splice) => match asked {
+                None => Ok(splice.context),
+                Some(found) => Err(ScoreError::Window {
+                    model: record.name.clone(),
+                    found,
+                    expected:
+                        "leave out --window: outputs see a fixed context; --distance says how many there are"
+                            .to_owned(),
+                }),
+            },
+        }
     }
 
     /// The part of a block called `name`.
     pub(super) fn part(&self, name: &str) -> Result<AblatedPart, ScoreError> {
-        let Self::Encoder(defaults) = self;
-        defaults.part(name)
+        match self {
+            Self::Encoder(defaults) => defaults.part(name),
+            Self::Splice(..) if AblatedPart::new(name).is_block() => Ok(AblatedPart::default()),
+            Self::Splice(..) => Err(ScoreError::UnknownPart { part: name.to_owned(), known: vec!["block"] }),
+        }
     }
 
     /// What one variant of `recipe` takes.
@@ -91,13 +130,27 @@ impl<'a> Family<'a> {
         embeddings: bool,
         ablation: bool,
     ) -> Result<Cost, ScoreError> {
-        let Self::Encoder(_) = self;
-        encoder_cost(record, recipe, embeddings, ablation)
+        match (self, &recipe.splice) {
+            (Self::Splice(_, splice), Some(options)) => Ok(splice_cost(record, splice, options)),
+            _ => encoder_cost(record, recipe, embeddings, ablation),
+        }
     }
 
     /// Loads the model onto every device and runs `task` with it.
     pub(super) fn run<T: ModelTask>(&self, loading: &Loading<'_>, task: T) -> anyhow::Result<T::Output> {
-        let Self::Encoder(_) = self;
+        if let Self::Splice(_, splice) = self {
+            let load = |device: &Device| load_splice(loading, *device);
+            let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<SpliceModel>>>()?;
+            let recipe =
+                loading.recipe.splice.as_ref().context("a recipe of a splice model lacks its options")?;
+            let genes = loading.genes.clone();
+            ensure!(
+                genes.as_ref().map(|genes| genes.digest()) == recipe.genes,
+                "the table of genes is not the one that the track was scored with; give it with --genes"
+            );
+            let options = SpliceOptions::new(recipe, genes);
+            return task.run(&SpliceScorer::new(options, splice.context), models);
+        }
         let load = |device: &Device| load_encoder(loading, *device);
         let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<Model>>>()?;
         let first = models.first().context("no device was named; this is a bug")?;
@@ -117,6 +170,35 @@ fn load_encoder(loading: &Loading<'_>, device: Device) -> anyhow::Result<Model> 
     })?;
     check_unchanged(loading, Digest::from(model.description().id))?;
     Ok(model)
+}
+
+fn load_splice(loading: &Loading<'_>, device: Device) -> anyhow::Result<SpliceModel> {
+    let source = source_of(loading.store, loading.record);
+    let model = load_splice_model(&source, device).and_then(|model| {
+        let record = splice_record(&loading.record.name, &source, loading.record.checkpoint.clone())?;
+        Ok((model, record))
+    });
+    let (model, record) = model.with_context(|| {
+        format!("cannot load model `{}` from {}", loading.record.name, source.checkpoint.display())
+    })?;
+    check_unchanged(loading, record.id)?;
+    Ok(model)
+}
+
+/// What the catalog records of the model `name` in these files, whose folders are `checkpoint` and `adapter`; and the
+/// prefix that a wrapper around the model left on all weights.
+pub(super) fn describe_model(
+    name: &str,
+    source: &ModelSource,
+    checkpoint: String,
+    adapter: Option<String>,
+) -> anyhow::Result<(ModelRecord, Option<String>)> {
+    if is_splice_model(source)? {
+        return Ok((splice_record(name, source, checkpoint)?, None));
+    }
+    let description = describe(source)?;
+    let wrapper = description.wrapper.clone();
+    Ok((record_of(name, description, checkpoint, adapter), wrapper))
 }
 
 /// Refuses files that are no longer those that were added.

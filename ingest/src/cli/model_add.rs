@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, Writer, check_model};
-use vestore_ingest::{ModelSource, ablated_tracks, describe, model_files, record_of, source_of, summarize};
-use vestore_schema::{Digest, Model, Track, check_name};
+use vestore_ingest::{ModelSource, ablated_tracks, model_files, source_of, summarize};
+use vestore_schema::{Model, Track, check_name};
 
+use super::family::describe_model;
 use super::{Usage, say, writer};
 
 #[derive(clap::Args)]
@@ -65,12 +66,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         _ => None,
     };
-    let description = describe(&source)?;
-    if let Some(prefix) = &description.wrapper {
-        say(format_args!(
-            "the prefix `{prefix}` of all weights, left by a wrapper around the model, is left out"
-        ));
-    }
     let text = |path: &Path| -> anyhow::Result<String> {
         let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
         path.to_str()
@@ -78,12 +73,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
     };
     let adapter = source.adapter.as_deref().map(text).transpose()?;
-    let mut model = Model {
-        adapter_layers: source.adapter_layers.clone(),
-        parent,
-        pruned_by,
-        ..record_of(&arguments.name, description, text(&source.checkpoint)?, adapter)
-    };
+    let (record, wrapper) = describe_model(&arguments.name, &source, text(&source.checkpoint)?, adapter)?;
+    if let Some(prefix) = wrapper {
+        say(format_args!(
+            "the prefix `{prefix}` of all weights, left by a wrapper around the model, is left out"
+        ));
+    }
+    let mut model = Model { adapter_layers: source.adapter_layers.clone(), parent, pruned_by, ..record };
     if let (Some(base), Some(adapter)) = (&model.adapter_base, &source.adapter) {
         say(format_args!(
             "warning: the adapter {} was trained on `{base}`, by its adapter_config.json, and is added to {}; \
@@ -145,7 +141,7 @@ fn source(
     // The layers that a derived model can keep or drop, and that a pruned adapter counts.
     let candidates = match parent {
         Some(parent) => parent.kept_layers.clone(),
-        None => (0..describe(&source)?.layers_in_checkpoint).collect(),
+        None => (0..layers_of(&source)?).collect(),
     };
     let listed = |text: &str| -> anyhow::Result<Vec<u32>> {
         let layers = parse_layers(text)
@@ -176,6 +172,11 @@ fn source(
         }
     }
     Ok((source, parent.map(|parent| parent.name.clone())))
+}
+
+/// Layers of a checkpoint.
+fn layers_of(source: &ModelSource) -> anyhow::Result<u32> {
+    Ok(describe_model("", source, String::new(), None)?.0.layers)
 }
 
 /// The track that is the evidence, and what stays of the model `parent` without its `count` layers that
@@ -245,9 +246,10 @@ fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow:
     model.checkpoint = place("checkpoint");
     model.adapter = model.adapter.as_ref().map(|_| place("adapter"));
     model.files.clone_from(&copied.files);
-    let found = describe(&source_of(writer.store(), model))?;
+    let (name, places) = (&model.name, (model.checkpoint.clone(), model.adapter.clone()));
+    let (found, _) = describe_model(name, &source_of(writer.store(), model), places.0, places.1)?;
     ensure!(
-        Digest::from(found.id) == model.id,
+        found.id == model.id,
         "the copy of model `{}` is another model than its source: the files changed while they were copied; \
          rerun the same command",
         model.name

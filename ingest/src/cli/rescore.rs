@@ -146,6 +146,7 @@ fn rescore(
         devices: &[Device::Cpu],
         embeddings: false,
         batch_tokens: CPU_BATCH_TOKENS,
+        genes: None,
     };
     Family::of(record)?.run(&loading, Rescoring { store, track, rows, reference })
 }

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use vestore::{OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed};
+use vestore::{
+    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed,
+};
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
 };
@@ -16,6 +18,7 @@ use super::interrupt;
 use super::machine::tell_auto;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::{Usage, one_of, say, warn, writer};
+use super::splice::SpliceArguments;
 use super::tuned::Tuned;
 
 #[derive(clap::Args)]
@@ -47,6 +50,8 @@ pub(super) struct Scoring {
     /// Round scores to multiples of this step, for smaller files; lossless by default
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
+    #[command(flatten)]
+    splice: SpliceArguments,
     /// Run at most this many tokens per batch
     #[arg(long, value_name = "N")]
     batch_tokens: Option<u32>,
@@ -108,6 +113,7 @@ pub(super) struct Prepared {
     ablation: bool,
     unit: usize,
     pub(super) batch_tokens: u32,
+    genes: Option<Arc<GeneTable>>,
     devices: Vec<vestore_ingest::Device>,
     pub(super) threads: u32,
     /// As typed, and whether nothing is said about it.
@@ -141,12 +147,17 @@ impl Scoring {
         }
         let family = Family::of(&record)?;
         let mut recipe = recipe(self, &family, tuned)?;
+        let genes = self.splice.complete(&mut recipe, &family, self.strands, store.assembly())?;
+        if matches!((&family, task), (Family::Splice(..), Task::Score { embeddings: true, .. })) {
+            bail!(Usage("splice models have no embeddings; leave out --embeddings".to_owned()));
+        }
         if let Task::Ablate { part } = task {
             recipe.part = family.part(part).map_err(|error| Usage(error.to_string()))?;
         }
         let name = self.track.clone().unwrap_or_else(|| recipe.track_name(&record.name));
         let columns = family.columns(&recipe.scores, recipe.strands)?;
         let track = Track::new(&name, &record.name, record.id, recipe, columns)?;
+        let track = Track { gene_columns: family.gene_columns(), ..track };
         check_track(&track, &snapshot.tracks)?;
         let devices = devices(&self.device)?;
         set_tf32(track.recipe.dtype == Dtype::Tf32, &devices)?;
@@ -198,6 +209,7 @@ impl Scoring {
             ablation,
             unit: unit_size(cost, ablation, !on_cpu),
             batch_tokens,
+            genes,
             devices,
             threads,
             device: self.device.clone(),
@@ -247,6 +259,7 @@ impl Prepared {
             devices: &self.devices,
             embeddings: self.embeddings,
             batch_tokens: self.batch_tokens,
+            genes: self.genes.clone(),
         };
         Family::of(&self.record)?.run(&loading, task)
     }
@@ -267,6 +280,7 @@ fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Res
         dtype: arguments.dtype,
         precision: arguments.precision.clone(),
         part: AblatedPart::default(),
+        splice: None,
     })
 }
 

@@ -101,6 +101,7 @@ mod tests {
             dtype: Dtype::F32,
             precision: None,
             part: AblatedPart::default(),
+            splice: None,
         }
     }
 

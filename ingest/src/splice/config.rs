@@ -38,15 +38,18 @@ impl SpliceConfig {
         config.only("outputs", &json!(["neither", "acceptor", "donor"]))?;
         config.only("ensemble", &json!("mean of probabilities"))?;
         config.only("outside_gene", &json!("N"))?;
-        let kernels = numbers(config, "kernel_sizes", |size| size % 2 == 1 && size < 10_000, "odd whole numbers")?;
-        let dilations = numbers(config, "dilations", |size| (1..10_000).contains(&size), "whole numbers from 1")?;
+        let kernels =
+            numbers(config, "kernel_sizes", |size| size % 2 == 1 && size < 10_000, "odd whole numbers")?;
+        let dilations =
+            numbers(config, "dilations", |size| (1..10_000).contains(&size), "whole numbers from 1")?;
         if kernels.len() != dilations.len() {
             let expected = format!("as many numbers as kernel_sizes has ({})", kernels.len());
             return Err(config.unsupported("dilations", expected));
         }
         let blocks: Vec<(u32, u32)> = kernels.into_iter().zip(dilations).collect();
         // Two convolutions a block, each half of dilation × (kernel − 1) on either side.
-        let reach: u64 = blocks.iter().map(|(kernel, dilation)| u64::from(*dilation) * u64::from(kernel - 1)).sum();
+        let reach: u64 =
+            blocks.iter().map(|(kernel, dilation)| u64::from(*dilation) * u64::from(kernel - 1)).sum();
         let context = config.count("context", MOST_CONTEXT)?;
         if u64::from(context) != 2 * reach {
             return Err(config.unsupported("context", format!("{}, as the convolutions reach", 2 * reach)));
@@ -75,6 +78,26 @@ impl SpliceConfig {
         self.eps_parts as f64 / 1e9
     }
 
+    /// The fields that decide numbers, as the catalog records them.
+    pub(crate) fn identity(&self) -> serde_json::Value {
+        let (kernels, dilations): (Vec<u32>, Vec<u32>) = self.blocks.iter().copied().unzip();
+        json!({
+            "models": self.models, "channels": self.channels, "kernel_sizes": kernels, "dilations": dilations,
+            "skip_every": self.skip_every, "batch_norm_eps": self.eps(),
+        })
+    }
+
+    /// Parameters of the networks with only these blocks.
+    pub(crate) fn parameters(&self, kept: &[u32]) -> u64 {
+        let dropped = |name: &str| {
+            let mut parts = name.split('.').skip_while(|part| *part != "blocks").skip(1);
+            parts.next().and_then(|block| block.parse().ok()).is_some_and(|block: u32| !kept.contains(&block))
+        };
+        let count = |shape: &[usize]| shape.iter().map(|size| *size as u64).product::<u64>();
+        let weights = self.weights();
+        weights.iter().filter(|(name, _)| !dropped(name)).map(|(_, shape)| count(shape)).sum()
+    }
+
     /// Names and shapes of all weights.
     pub(crate) fn weights(&self) -> Vec<(String, Vec<usize>)> {
         let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
@@ -90,7 +113,12 @@ impl SpliceConfig {
             convolution(name("stem"), channels, 4, 1);
             for (block, (kernel, _)) in self.blocks.iter().enumerate() {
                 for number in [1, 2] {
-                    convolution(name(&format!("blocks.{block}.conv{number}")), channels, channels, size(*kernel));
+                    convolution(
+                        name(&format!("blocks.{block}.conv{number}")),
+                        channels,
+                        channels,
+                        size(*kernel),
+                    );
                     for part in ["weight", "bias", "running_mean", "running_var"] {
                         norms.push((name(&format!("blocks.{block}.norm{number}.{part}")), vec![channels]));
                     }

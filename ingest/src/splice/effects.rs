@@ -1,32 +1,19 @@
 //! From the probabilities along reference and alternate to what a variant does to splice sites, in the conventions of
 //! the two programs that people compare with.
 
+use vestore_schema::SpliceConvention;
+
 use super::pass::Sites;
+use crate::convert::dimension;
 
-/// How windows are cut and alternates of another length are laid against the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Convention {
-    /// As `SpliceAI`: as many outputs on either side; the bases that a deletion lacks stand after its anchor; both ends
-    /// of a gene belong to it.
-    SpliceAi,
-    /// As `CI-SpliceAI`: the number of outputs is rounded up to an even one; the bases that a deletion lacks stand
-    /// before its anchor; the last base of a gene does not belong to it.
-    CiSpliceAi,
-}
-
-impl Convention {
-    /// All of them, by name.
-    pub(crate) const NAMES: [(&str, Self); 2] = [("spliceai", Self::SpliceAi), ("cispliceai", Self::CiSpliceAi)];
-
-    /// Outputs of the reference on the forward strand relative to the variant's first base, for a reference allele of so
-    /// many bases.
-    pub(crate) fn outputs(self, distance: i64, reference: i64) -> (i64, i64) {
-        match self {
-            Self::SpliceAi => (-distance, distance + 1),
-            Self::CiSpliceAi => {
-                let count = 2 * distance + reference;
-                (-distance, count + count % 2 - distance)
-            }
+/// Outputs of the reference on the forward strand relative to the variant's first base, for a reference allele of so many
+/// bases.
+pub(crate) fn outputs(convention: SpliceConvention, distance: i64, reference: i64) -> (i64, i64) {
+    match convention {
+        SpliceConvention::SpliceAi => (-distance, distance + 1),
+        SpliceConvention::CiSpliceAi => {
+            let count = 2 * distance + reference;
+            (-distance, count + count % 2 - distance)
         }
     }
 }
@@ -62,7 +49,7 @@ pub(crate) struct KnownSites {
 
 /// How the changes of one variant in one gene are computed.
 pub(crate) struct Comparison<'a> {
-    pub(crate) convention: Convention,
+    pub(crate) convention: SpliceConvention,
     pub(crate) distance: usize,
     /// Bases of the reference allele, and of the alternate one.
     pub(crate) alleles: (usize, usize),
@@ -86,7 +73,7 @@ impl Comparison<'_> {
             aligned.push(largest);
             aligned.extend_from_slice(&alternate[end..]);
         } else {
-            let lacking = at + usize::from(self.convention == Convention::SpliceAi);
+            let lacking = at + usize::from(self.convention == SpliceConvention::SpliceAi);
             aligned = alternate[..lacking].to_vec();
             aligned.extend(std::iter::repeat_n([0.0; 2], reference - bases));
             aligned.extend_from_slice(&alternate[lacking..]);
@@ -107,14 +94,13 @@ impl Comparison<'_> {
     }
 
     fn change(&self, reference: &[[f32; 2]], alternate: &[[f32; 2]], site: usize, gain: bool) -> Change {
-        let relative = |place: usize| place as i64 - self.distance as i64;
-        let each_place = self.mask.filter(|_| self.convention == Convention::CiSpliceAi);
+        let relative = |place: usize| dimension(place) - dimension(self.distance);
+        let each_place = self.mask.filter(|_| self.convention == SpliceConvention::CiSpliceAi);
         let value = |place: usize| {
             let change = alternate[place][site] - reference[place][site];
             let change = if gain { change } else { -change };
-            let hidden = each_place.is_some_and(|known| {
-                known.sites[site].binary_search(&relative(place)).is_ok() == gain
-            });
+            let hidden = each_place
+                .is_some_and(|known| known.sites[site].binary_search(&relative(place)).is_ok() == gain);
             if hidden { 0.0 } else { change + 0.0 }
         };
         let (mut best, mut largest, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
@@ -132,7 +118,7 @@ impl Comparison<'_> {
             reference: reference[best][site],
             alternate: alternate[best][site],
         };
-        if let Some(known) = self.mask.filter(|_| self.convention == Convention::SpliceAi)
+        if let Some(known) = self.mask.filter(|_| self.convention == SpliceConvention::SpliceAi)
             && let Some(nearest) = known.nearest
             && (relative(best) == nearest) == gain
         {
@@ -157,9 +143,9 @@ mod tests {
 
     #[test]
     fn outputs_are_counted_as_the_programs_do() {
-        assert_eq!(Convention::SpliceAi.outputs(50, 3), (-50, 51));
-        assert_eq!(Convention::CiSpliceAi.outputs(50, 1), (-50, 52));
-        assert_eq!(Convention::CiSpliceAi.outputs(50, 2), (-50, 52));
+        assert_eq!(outputs(SpliceConvention::SpliceAi, 50, 3), (-50, 51));
+        assert_eq!(outputs(SpliceConvention::CiSpliceAi, 50, 1), (-50, 52));
+        assert_eq!(outputs(SpliceConvention::CiSpliceAi, 50, 2), (-50, 52));
     }
 
     #[test]
@@ -170,20 +156,20 @@ mod tests {
             let alternate = sites(length - 1, &[(5, 0.8)]);
             Comparison { convention, distance: 5, alleles: (2, 1), mask }.changes(&reference, &alternate)
         };
-        let [.., gain, loss] = compare(Convention::SpliceAi, 11, None);
+        let [.., gain, loss] = compare(SpliceConvention::SpliceAi, 11, None);
         assert!((loss.value - 0.1).abs() < 1e-6 && loss.position == Some(0));
         assert_eq!((gain.value, gain.position), (0.0, None));
-        let [.., gain, loss] = compare(Convention::CiSpliceAi, 12, None);
+        let [.., gain, loss] = compare(SpliceConvention::CiSpliceAi, 12, None);
         assert_eq!((loss.value, loss.position), (0.9, Some(0)));
         assert_eq!((gain.value, gain.position), (0.8, Some(1)));
         // The loss of an annotated site stays; the gain of one is hidden.
         let known = KnownSites { sites: [vec![], vec![0, 1]], nearest: Some(0) };
-        let [.., gain, loss] = compare(Convention::CiSpliceAi, 12, Some(&known));
+        let [.., gain, loss] = compare(SpliceConvention::CiSpliceAi, 12, Some(&known));
         assert_eq!((gain.value, loss.value), (0.0, 0.9));
-        let [.., loss] = compare(Convention::SpliceAi, 11, Some(&known));
+        let [.., loss] = compare(SpliceConvention::SpliceAi, 11, Some(&known));
         assert!((loss.value - 0.1).abs() < 1e-6);
         let elsewhere = KnownSites { sites: [vec![], vec![]], nearest: Some(3) };
-        for (convention, length) in [(Convention::SpliceAi, 11), (Convention::CiSpliceAi, 12)] {
+        for (convention, length) in [(SpliceConvention::SpliceAi, 11), (SpliceConvention::CiSpliceAi, 12)] {
             let [.., loss] = compare(convention, length, Some(&elsewhere));
             assert_eq!(loss.value, 0.0);
         }
@@ -191,7 +177,8 @@ mod tests {
 
     #[test]
     fn inserted_bases_count_by_their_largest() {
-        let comparison = Comparison { convention: Convention::SpliceAi, distance: 2, alleles: (1, 3), mask: None };
+        let comparison =
+            Comparison { convention: SpliceConvention::SpliceAi, distance: 2, alleles: (1, 3), mask: None };
         let changes = comparison.changes(&sites(5, &[(4, 0.5)]), &sites(7, &[(3, 0.7), (6, 0.5)]));
         assert_eq!((changes[2].value, changes[2].position), (0.7, Some(0)));
         assert_eq!(changes[3].value, 0.0);

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use vestore::{Gene, GeneTable};
+use vestore_schema::{SpliceConvention, SpliceRecipe};
 
-use super::effects::{Convention, KnownSites};
+use super::effects::KnownSites;
 
 /// How variants are scored for splicing.
 #[derive(Clone, Debug)]
 pub struct SpliceOptions {
     /// Outputs on either side of a variant that are looked at.
     pub(crate) distance: u32,
-    pub(crate) convention: Convention,
+    pub(crate) convention: SpliceConvention,
     /// Whether gains of annotated sites and losses elsewhere are 0.
     pub(crate) mask: bool,
     /// Genes; without them both strands are scored everywhere.
@@ -31,6 +32,12 @@ pub(crate) struct Area {
 }
 
 impl SpliceOptions {
+    /// Those of a recipe; `genes` is the table that it names, if it names one.
+    #[must_use]
+    pub fn new(recipe: &SpliceRecipe, genes: Option<Arc<GeneTable>>) -> Self {
+        Self { distance: recipe.distance, convention: recipe.convention, mask: recipe.mask, genes }
+    }
+
     /// The areas of a variant at the 0-based `position`.
     pub(crate) fn areas(&self, contig: u32, position: u32) -> Vec<Area> {
         let genes = self.genes.as_ref().map(|table| table.at(contig, position)).unwrap_or_default();
@@ -48,7 +55,7 @@ impl SpliceOptions {
     }
 
     fn area(&self, gene: &Gene, position: u32) -> Option<Area> {
-        let end = gene.end - u32::from(self.convention == Convention::CiSpliceAi);
+        let end = gene.end - u32::from(self.convention == SpliceConvention::CiSpliceAi);
         if position >= end {
             return None;
         }

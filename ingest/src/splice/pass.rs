@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::convert::dimension;
 use crate::seam::{Output, Pass};
 
 /// A stretch of DNA on the strand that is read, and the variants to compute in it.
@@ -31,7 +32,7 @@ pub struct Alternate {
 impl Alternate {
     /// How much longer the alternate sequence is.
     pub(crate) fn shift(&self) -> i64 {
-        i64::try_from(self.bases.len()).expect("alleles are short; this is a bug") - self.reference
+        dimension(self.bases.len()) - self.reference
     }
 
     /// Alternates of one shape are computed together.

@@ -4,25 +4,43 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vestore::Reference;
-use vestore_schema::{Assembly, Status, Variant};
+use vestore_schema::{Assembly, SpliceConvention, Status, Variant};
 
-use super::effects::{CHANGES, Change, Comparison, Convention};
+use super::effects::{CHANGES, Change, Comparison, outputs};
 use super::options::{Area, SpliceOptions};
 use super::pass::{Alternate, SpliceOutput, SplicePass};
-use crate::seam::{ScoreError, Scorer};
+use crate::convert::{as_index, dimension, from_dimension};
+use crate::seam::{ScoreError, ScoreKind, Scorer};
 use crate::tokenize::reverse_complement;
 use crate::window::bases;
 use crate::work::{GeneRow, Row, RowPlan, Work};
 
+/// The score kind of the family.
+pub const SPLICE: ScoreKind = ScoreKind {
+    name: "splice",
+    description: "what a variant does to splice sites: gain and loss of acceptors and donors",
+    direction: "higher: splicing changes more",
+};
+
 /// A splice model under a recipe.
 pub struct SpliceScorer {
-    pub(crate) options: SpliceOptions,
+    options: SpliceOptions,
     /// Bases that an output sees on either side.
-    pub(crate) reach: u32,
-    /// Bytes of a batch.
-    pub(crate) memory: u64,
-    /// Channels of all networks together.
-    pub(crate) channels: u64,
+    reach: u32,
+}
+
+impl SpliceScorer {
+    /// A model whose outputs see `context` bases on both sides together.
+    #[must_use]
+    pub fn new(options: SpliceOptions, context: u32) -> Self {
+        Self { options, reach: context / 2 }
+    }
+}
+
+/// The score columns.
+#[must_use]
+pub fn splice_columns() -> Vec<String> {
+    vec!["splice_max".to_owned()]
 }
 
 /// A variant and the bases that its outputs see.
@@ -42,7 +60,7 @@ pub struct SpliceWindow {
 
 impl SpliceWindow {
     fn end(&self) -> i64 {
-        self.start + i64::try_from(self.bases.len()).expect("windows are short; this is a bug")
+        self.start + dimension(self.bases.len())
     }
 }
 
@@ -52,7 +70,11 @@ impl Scorer for SpliceScorer {
     type Output = SpliceOutput;
 
     fn columns(&self) -> Vec<String> {
-        vec!["splice_max".to_owned()]
+        splice_columns()
+    }
+
+    fn gene_columns(&self) -> Vec<String> {
+        splice_gene_columns()
     }
 
     fn cut(
@@ -64,19 +86,21 @@ impl Scorer for SpliceScorer {
         let Variant { contig, position, reference: before, alternate: after } = variant;
         let length = assembly.contig(*contig).length;
         let (distance, reach) = (i64::from(self.options.distance), i64::from(self.reach));
-        let (bases_before, bases_after) = (before.len() as i64, after.len() as i64);
-        let place = i64::from(*position);
-        let (from, mut to) = self.options.convention.outputs(distance, bases_before);
+        let (bases_before, bases_after) = (dimension(before.len()), dimension(after.len()));
+        let place = i64::from(position.zero_based());
+        let (from, mut to) = outputs(self.options.convention, distance, bases_before);
         match self.options.convention {
-            Convention::SpliceAi if bases_before > 1 && bases_after > 1 || bases_before > 2 * distance => {
+            SpliceConvention::SpliceAi
+                if bases_before > 1 && bases_after > 1 || bases_before > 2 * distance =>
+            {
                 return Ok(Err(Status::UnsupportedAllele));
             }
-            Convention::SpliceAi => {
+            SpliceConvention::SpliceAi => {
                 if place + from < reach || place + to + reach > i64::from(length) {
                     return Ok(Err(Status::ContigEdge));
                 }
             }
-            Convention::CiSpliceAi => {
+            SpliceConvention::CiSpliceAi => {
                 // Its windows end with the contig.
                 to = to.min(i64::from(length) - reach - place);
                 if to <= bases_before {
@@ -94,15 +118,11 @@ impl Scorer for SpliceScorer {
             outputs: (from, to),
             start,
             bases: bases(reference, *contig, length, start, count)?,
-            areas: self.options.areas(*contig, *position),
+            areas: self.options.areas(*contig, position.zero_based()),
         }))
     }
 
-    fn plan(
-        &self,
-        windows: &[SpliceWindow],
-        _: bool,
-    ) -> Result<Work<SplicePass, SpliceOutput>, ScoreError> {
+    fn plan(&self, windows: &[SpliceWindow], _: bool) -> Result<Work<SplicePass, SpliceOutput>, ScoreError> {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut open: HashMap<(String, bool, u32), usize> = HashMap::new();
         let mut places = vec![Vec::new(); windows.len()];
@@ -121,10 +141,8 @@ impl Scorer for SpliceScorer {
         }
         let passes = (0..).zip(&stretches).map(|(number, stretch)| stretch.pass(number, windows)).collect();
         let rows = windows.iter().zip(places).map(|(window, places)| self.row(window, places)).collect();
-        // The stream, what it becomes inside a block, and the sums of skips, of the reference and of its alternates.
-        let channels = self.channels;
-        let bytes = move |pass: &SplicePass| 16 * channels * pass.bases.len() as u64;
-        Ok(Work::new(passes, rows, self.memory, bytes))
+        // Passes are run one at a time: each has batches of alternates of its own.
+        Ok(Work::new(passes, rows, 1, |_| 1))
     }
 }
 
@@ -143,7 +161,7 @@ impl Stretch {
     }
 
     fn end(&self) -> i64 {
-        self.start + self.bases.len() as i64
+        self.start + dimension(self.bases.len())
     }
 
     /// Whether a window, which begins no earlier than the ones before, overlaps.
@@ -154,7 +172,7 @@ impl Stretch {
     fn add(&mut self, window: &SpliceWindow, number: usize, area: usize) {
         let known = self.end() - window.start;
         if window.end() > self.end() {
-            let known = usize::try_from(known).expect("windows of a stretch overlap; this is a bug");
+            let known = from_dimension(known);
             self.bases.extend_from_slice(&window.bases[known..]);
         }
         self.members.push((number, area));
@@ -192,7 +210,11 @@ impl Stretch {
                 outputs: (window.reference - to, window.reference - from),
             }
         };
-        SplicePass { number, bases: Arc::from(bases), alternates: self.members.iter().map(alternate).collect() }
+        SplicePass {
+            number,
+            bases: Arc::from(bases),
+            alternates: self.members.iter().map(alternate).collect(),
+        }
     }
 }
 
@@ -201,8 +223,8 @@ impl SpliceScorer {
     fn row(&self, window: &SpliceWindow, places: Vec<(usize, usize)>) -> RowPlan<SplicePass, SpliceOutput> {
         let areas = window.areas.clone();
         let (convention, mask) = (self.options.convention, self.options.mask);
-        let distance = self.options.distance as usize;
-        let alleles = (window.reference as usize, window.alternate.len());
+        let distance = as_index(self.options.distance.into());
+        let alleles = (from_dimension(window.reference), window.alternate.len());
         Box::new(move |_, outputs| {
             let mut genes = Vec::with_capacity(areas.len());
             for (area, (pass, alternate)) in areas.iter().zip(&places) {
@@ -214,12 +236,12 @@ impl SpliceScorer {
                     alternate.reverse();
                 }
                 let changes = comparison.changes(&reference, &alternate);
-                genes.push(GeneRow { gene: area.name.clone(), values: values(&changes) });
+                genes.push(GeneRow::new(area.name.clone(), values(&changes)));
             }
             let largest = genes.iter().flat_map(|gene| gene.values.iter().take(CHANGES.len()).flatten());
-            let largest = largest.copied().fold(None, |most: Option<f32>, value| {
-                Some(most.map_or(value, |most| most.max(value)))
-            });
+            let largest = largest
+                .copied()
+                .fold(None, |most: Option<f32>, value| Some(most.map_or(value, |most| most.max(value))));
             let mut row = Row::new(vec![largest], None, Status::NonFinite);
             row.genes = genes;
             row
@@ -228,7 +250,8 @@ impl SpliceScorer {
 }
 
 /// The columns of the gene effects: the four changes, their positions, and the probabilities there.
-pub(crate) fn gene_columns() -> Vec<String> {
+#[must_use]
+pub fn splice_gene_columns() -> Vec<String> {
     let of = |ending: &'static str| CHANGES.map(|change| format!("{change}{ending}"));
     [of(""), of("_position"), of("_ref"), of("_alt")].concat()
 }

@@ -115,8 +115,10 @@ impl Group {
 
 /// Bases as one-hot vectors [1, 4, length] in the order A, C, G, T; all zero for N.
 fn one_hot(bases: &[u8], device: Device) -> Result<Tensor, TchError> {
-    let rows: Vec<f32> =
-        b"ACGT".iter().flat_map(|letter| bases.iter().map(move |base| f32::from(u8::from(base == letter)))).collect();
+    let rows: Vec<f32> = b"ACGT"
+        .iter()
+        .flat_map(|letter| bases.iter().map(move |base| f32::from(u8::from(base == letter))))
+        .collect();
     Tensor::f_from_slice(&rows)?.f_to_device(device)?.f_view([1, 4, -1])
 }
 
@@ -140,7 +142,8 @@ impl PassState {
             let skip = network.first_skip.apply(&crop(&stream, reach)?)?;
             let reference = Reference { values: &stream, origin: 0 };
             let of_group = |group: &Group| -> Result<GroupState, TchError> {
-                let (from, to) = (0.max(group.outputs.0 - reach), group.bases.size()[2].min(group.outputs.1 + reach));
+                let (from, to) =
+                    (0.max(group.outputs.0 - reach), group.bases.size()[2].min(group.outputs.1 + reach));
                 let part = network.stem.apply(&group.bases)?.f_narrow(2, from, to - from)?;
                 let outputs = group.view(&reference, &part, (from, to), group.outputs)?;
                 Ok(GroupState { stream: part, range: (from, to), skip: network.first_skip.apply(&outputs)? })
@@ -264,7 +267,8 @@ impl NetworkState {
                 let middle = Reference { values: middle, origin: self.origin + each };
                 let around = |(from, to): (i64, i64)| (from - each, to + each);
                 let first = grown(state.range, each, needed + each);
-                let input = group.view(&normal, &block.normalize(&state.stream)?, state.range, around(first))?;
+                let input =
+                    group.view(&normal, &block.normalize(&state.stream)?, state.range, around(first))?;
                 let inner = block.first.apply(&input)?.f_relu_()?;
                 let second = grown(first, each, needed);
                 let inner = group.view(&middle, &inner, first, around(second))?;
@@ -276,7 +280,9 @@ impl NetworkState {
             };
             let skip = match &block.skip {
                 None => state.skip.shallow_clone(),
-                Some(skip) => skip.apply(&group.view(&after, &part, range, group.outputs)?)?.f_add_(&state.skip)?,
+                Some(skip) => {
+                    skip.apply(&group.view(&after, &part, range, group.outputs)?)?.f_add_(&state.skip)?
+                }
             };
             of_groups.push(GroupState { stream: part, range, skip });
         }
@@ -301,8 +307,10 @@ fn groups(alternates: &[Alternate], device: Device) -> Result<Vec<Group>, TchErr
     let group = |(_, numbers): (_, Vec<usize>)| -> Result<Group, TchError> {
         let first = &alternates[numbers[0]];
         let starts: Vec<i64> = numbers.iter().map(|number| alternates[*number].start).collect();
-        let bases: Vec<Tensor> =
-            numbers.iter().map(|number| one_hot(&alternates[*number].bases, device)).collect::<Result<_, _>>()?;
+        let bases: Vec<Tensor> = numbers
+            .iter()
+            .map(|number| one_hot(&alternates[*number].bases, device))
+            .collect::<Result<_, _>>()?;
         let (from, to) = first.outputs;
         Ok(Group {
             starts: Tensor::f_from_slice(&starts)?.f_to_device(device)?,

@@ -58,13 +58,8 @@ pub(crate) struct SpliceNetwork {
     pub(crate) head: Convolution,
 }
 
-/// Reads the networks of a checkpoint, all of them in float32.
-pub(crate) fn load(
-    folder: &Path,
-    config: &SpliceConfig,
-    device: Device,
-) -> Result<Vec<SpliceNetwork>, ModelError> {
-    let checkpoint = Checkpoint::open(folder, "model", "pytorch_model")?;
+/// Checks that a checkpoint has the weights that its configuration asks for, and nothing of another shape.
+pub(crate) fn check(checkpoint: &Checkpoint, config: &SpliceConfig) -> Result<(), ModelError> {
     let expected = config.weights();
     let missing: Vec<&String> =
         expected.iter().map(|(name, _)| name).filter(|name| checkpoint.get(name).is_none()).collect();
@@ -81,6 +76,17 @@ pub(crate) fn load(
             found: found.shape.clone(),
         });
     }
+    Ok(())
+}
+
+/// Reads the networks of a checkpoint, all of them in float32.
+pub(crate) fn load(
+    folder: &Path,
+    config: &SpliceConfig,
+    device: Device,
+) -> Result<Vec<SpliceNetwork>, ModelError> {
+    let checkpoint = Checkpoint::open(folder, "model", "pytorch_model")?;
+    check(&checkpoint, config)?;
     let tensor = |name: String| -> Result<Tensor, ModelError> {
         let stored = checkpoint.get(&name).expect("weights were checked; this is a bug");
         Ok(to_tensor(&Found::new(&checkpoint, stored))?.f_to_kind(Kind::Double)?)
@@ -114,7 +120,11 @@ pub(crate) fn load(
             Ok(Block {
                 scale: place(scale.f_view([-1, 1])?)?,
                 shift: place(shift.f_view([-1, 1])?)?,
-                first: Convolution { weight: place(weight)?, bias: place(bias)?, dilation: i64::from(*dilation) },
+                first: Convolution {
+                    weight: place(weight)?,
+                    bias: place(bias)?,
+                    dilation: i64::from(*dilation),
+                },
                 second: convolution(name(format!("blocks.{number}.conv2")), *dilation)?,
                 skip: skip.transpose()?,
             })

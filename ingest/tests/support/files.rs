@@ -94,6 +94,7 @@ impl Scoring {
             dtype: Dtype::F32,
             precision: None,
             part: AblatedPart::default(),
+            splice: None,
         }
     }
 
