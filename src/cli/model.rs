@@ -190,6 +190,10 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
     match &model.architecture {
         Architecture::Encoder(encoder) => show_encoder(model, encoder)?,
         Architecture::OneHot(network) => line("input", format!("{} bp, one-hot", network.input_length))?,
+        Architecture::Splice(splice) => {
+            line("input", format!("one-hot, {} bp of context", splice.context))?;
+            line("networks", format!("{} of {}", splice.kept_networks.len(), splice.networks))?;
+        }
     }
     if let (Some(kind), Some(digest)) = (&model.adapter_kind, &model.adapter_digest) {
         line("adapter", format!("{kind}, sha256 {digest}"))?;

@@ -33,7 +33,7 @@ struct Found {
 /// contigs that the assembly lacks are left out.
 ///
 /// # Errors
-/// When the file cannot be read, a line is malformed, a gene lies beyond its contig, or none is on a known contig.
+/// When the file cannot be read, a line is malformed, or none is on a known contig.
 pub fn read_genes(path: &Path, assembly: &Assembly) -> Result<GeneTable, PlanError> {
     let mut input = Input::open(path)?;
     let mut contigs = Contigs::new(assembly);
@@ -50,9 +50,9 @@ pub fn read_genes(path: &Path, assembly: &Assembly) -> Result<GeneTable, PlanErr
         }
         let reader = Line { input: &input, text };
         match form {
-            Form::Gtf => reader.exon(&mut contigs, assembly, &mut by_id)?,
-            Form::Junctions => genes.extend(reader.junctions(&mut contigs, assembly)?),
-            Form::Transcripts => genes.extend(reader.transcript(&mut contigs, assembly)?),
+            Form::Gtf => reader.exon(&mut contigs, &mut by_id)?,
+            Form::Junctions => genes.extend(reader.junctions(&mut contigs)?),
+            Form::Transcripts => genes.extend(reader.transcript(&mut contigs)?),
         }
     }
     contigs.check_any_known(path)?;
@@ -121,16 +121,13 @@ impl Line<'_> {
         number.ok_or_else(|| self.refuse(field, text, "is not a position; expected a whole number"))
     }
 
-    /// 0-based first and after-last base of 1-based inclusive `start` and `end` on a contig.
-    fn range(&self, start: &str, end: &str, length: u32) -> Result<(u32, u32), PlanError> {
+    /// 0-based first and after-last base of 1-based inclusive `start` and `end`. They may lie beyond the contig, since
+    /// references may be slices.
+    fn range(&self, start: &str, end: &str) -> Result<(u32, u32), PlanError> {
         let first = self.number("start", start)?;
         let last = self.number("end", end)?;
         if first == 0 || first > last {
             return Err(self.refuse("start", start, "is not before the end; expected 1-based positions"));
-        }
-        if last > length {
-            let problem = "lies beyond the end of its contig; use the table of the reference's assembly";
-            return Err(self.refuse("end", end, problem));
         }
         Ok((first - 1, last))
     }
@@ -149,7 +146,6 @@ impl Line<'_> {
     fn exon(
         &self,
         contigs: &mut Contigs<'_>,
-        assembly: &Assembly,
         genes: &mut BTreeMap<(String, u32), Found>,
     ) -> Result<(), PlanError> {
         let columns: Vec<&str> = self.text.split('\t').collect();
@@ -169,7 +165,7 @@ impl Line<'_> {
         let missing = |problem| self.refuse("attributes", attributes, problem);
         let id = attribute("gene_id").ok_or_else(|| missing("lack gene_id"))?;
         let transcript = attribute("transcript_id").ok_or_else(|| missing("lack transcript_id"))?;
-        let (start, end) = self.range(start, end, assembly.contig(contig).length)?;
+        let (start, end) = self.range(start, end)?;
         let forward = self.strand(strand)?;
         let found = genes.entry((id.clone(), contig)).or_insert_with(|| Found {
             contig,
@@ -186,13 +182,13 @@ impl Line<'_> {
         Ok(())
     }
 
-    fn junctions(&self, contigs: &mut Contigs<'_>, assembly: &Assembly) -> Result<Option<Gene>, PlanError> {
+    fn junctions(&self, contigs: &mut Contigs<'_>) -> Result<Option<Gene>, PlanError> {
         let cells = quoted(self.text);
         let [id, name, strand, start, end, ends, starts] = cells.as_slice() else {
             return Err(self.refuse("text", self.text, "is not a row of seven columns"));
         };
         let Some(contig) = contigs.resolve(name) else { return Ok(None) };
-        let (start, end) = self.range(start, end, assembly.contig(contig).length)?;
+        let (start, end) = self.range(start, end)?;
         let sorted = |mut list: Vec<u32>| {
             list.sort_unstable();
             list.dedup();
@@ -205,14 +201,14 @@ impl Line<'_> {
         Ok(Some(Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders }))
     }
 
-    fn transcript(&self, contigs: &mut Contigs<'_>, assembly: &Assembly) -> Result<Option<Gene>, PlanError> {
+    fn transcript(&self, contigs: &mut Contigs<'_>) -> Result<Option<Gene>, PlanError> {
         let columns: Vec<&str> = self.text.split('\t').collect();
         let &[id, name, strand, start, end, starts, ends] = columns.as_slice() else {
             return Err(self.refuse("text", self.text, "is not a row of seven columns separated by tabs"));
         };
         let Some(contig) = contigs.resolve(name) else { return Ok(None) };
         let first = self.number("TX_START", start)?.saturating_add(1).to_string();
-        let (start, end) = self.range(&first, end, assembly.contig(contig).length)?;
+        let (start, end) = self.range(&first, end)?;
         let starts = self.list("EXON_START", starts, 0)?;
         let ends_of = self.list("EXON_END", ends, 1)?;
         if starts.len() != ends_of.len() {
