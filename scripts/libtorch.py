@@ -90,10 +90,11 @@ MANIFEST = "920c3103377a103b071e2cd2163be41cc431c95695cbe5e1b9ed884abe4838bf"
 NEEDED_BYTES = 1_400_000_000  # wheels 0.55 GB, unpacked 0.53 GB, headers, some room
 CUDA_NEEDED_BYTES = 9_000_000_000  # wheels 2 to 3 GB, unpacked about 5 GB, some room
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+NAME = pathlib.Path(sys.argv[0]).stem  # `splice-model` imports this file
 
 
 def stop(message):
-    sys.exit(f"libtorch: {message}")
+    sys.exit(f"{NAME}: {message}")
 
 
 def cache_folder():
@@ -181,9 +182,9 @@ def fetch(downloads, requirement, tag, name, want):
     if path.exists():
         if sha256(path) == want:
             return path
-        print(f"libtorch: {name} is damaged, fetching it again", flush=True)
+        print(f"{NAME}: {name} is damaged, fetching it again", flush=True)
         path.unlink()
-    print(f"libtorch: fetching {requirement}", flush=True)
+    print(f"{NAME}: fetching {requirement}", flush=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
                "--disable-pip-version-check", *PYTHON, "--platform", tag, "--dest", str(downloads), requirement]
     try:
