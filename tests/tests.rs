@@ -40,6 +40,7 @@ mod recipes;
 mod ref_mismatch;
 mod reference;
 mod rescore;
+mod splice;
 mod store;
 mod store_annotate;
 mod store_compact;

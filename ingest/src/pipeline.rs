@@ -106,7 +106,9 @@ pub struct Stages {
     pub planning: Duration,
     /// Running the model, summed over devices; on a GPU, giving it work.
     pub model: Duration,
-    /// Reading results back, writing and committing.
+    /// Waiting for results: on a GPU, for the model.
+    pub reading: Duration,
+    /// Writing and committing.
     pub writing: Duration,
 }
 
@@ -319,6 +321,7 @@ impl Job<'_> {
             let read = Instant::now();
             let Numbers { outputs, mut ablation } = launched.read(&work)?;
             reading = read.elapsed();
+            outcome.stages.reading += reading;
             if outputs.iter().any(|output| output.divided) && run.remarks.is_empty() {
                 run.remarks.push(DIVIDED.to_owned());
             }
@@ -364,7 +367,7 @@ impl Job<'_> {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
             group.push(segments, writer, run)?;
-            outcome.stages.writing += started.elapsed();
+            outcome.stages.writing += started.elapsed().saturating_sub(reading);
         }
         Ok(outcome)
     }

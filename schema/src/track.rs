@@ -181,20 +181,14 @@ impl SpliceRecipe {
 
     /// What is not default, as a part of a track's name.
     fn name(&self) -> String {
-        let mut name = String::new();
-        if self.distance != Self::DISTANCE {
-            name.push_str(&format!(".d{}", self.distance));
-        }
-        if self.convention != SpliceConvention::default() {
-            name.push_str(&format!(".{}", self.convention.as_str()));
-        }
-        if self.mask {
-            name.push_str(".masked");
-        }
-        if let Some(genes) = &self.genes {
-            name.push_str(&format!(".g{}", &genes.to_string()[..8]));
-        }
-        name
+        let parts = [
+            (self.distance != Self::DISTANCE).then(|| format!(".d{}", self.distance)),
+            (self.convention != SpliceConvention::default())
+                .then(|| format!(".{}", self.convention.as_str())),
+            self.mask.then(|| ".masked".to_owned()),
+            self.genes.as_ref().map(|genes| format!(".g{}", genes.short())),
+        ];
+        parts.into_iter().flatten().collect()
     }
 }
 

@@ -101,7 +101,7 @@ def variants(name, dtype, bases):
         rate = re.search(r"([\d,.]+) variants/s", said)
         require(rate, f"no rate in `{said}`")
         figures["variants_per_second"] = float(rate[1].replace(",", ""))
-        for stage, share in re.findall(r"(\w+) (\d+) %", said):
+        for stage, share in re.findall(r"(model|writing) (\d+) %", said):
             figures[f"{stage}_percent"] = int(share)
 
     return step

@@ -29,7 +29,7 @@ struct Found {
     transcripts: BTreeMap<String, Vec<(u32, u32)>>,
 }
 
-/// Reads a table of genes (GTF, or the annotation tables of SpliceAI and CI-SpliceAI; plain, BGZF or gzip). Genes on
+/// Reads a table of genes (GTF, or the annotation tables of `SpliceAI` and `CI-SpliceAI`; plain, BGZF or gzip). Genes on
 /// contigs that the assembly lacks are left out.
 ///
 /// # Errors

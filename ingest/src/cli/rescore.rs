@@ -41,9 +41,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     let mut reference = store.open_reference()?;
     let tracks = store.snapshot()?.tracks;
+    let (with_genes, tracks): (Vec<Track>, Vec<Track>) =
+        tracks.into_iter().filter(|track| track.external.is_none()).partition(needs_genes);
+    for track in with_genes {
+        say(format_args!("track {}: not rescored: the store does not keep its table of genes", track.name));
+    }
     let picked = pick(&store, &tracks, arguments.rescore)?;
     let (mut compared, mut mismatches) = (0, 0);
-    for track in tracks.iter().filter(|track| track.external.is_none()) {
+    for track in &tracks {
         let mut rows = Vec::new();
         for (segment, places) in picked.iter().filter(|(segment, _)| segment.track == track.name) {
             rows.extend(read(&store, track, segment, places)?);
@@ -73,10 +78,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `count` rows of all tracks that a model scored, or all where there are no more: the places of rows in their
+/// Whether a track was scored with a table of genes.
+fn needs_genes(track: &Track) -> bool {
+    track.recipe.splice.as_ref().is_some_and(|splice| splice.genes.is_some())
+}
+
+/// `count` rows of these tracks, or all where there are no more: the places of rows in their
 /// segments. The same store and count give the same rows.
 fn pick(store: &Store, tracks: &[Track], count: u64) -> anyhow::Result<Vec<(Segment, Vec<u64>)>> {
-    let scored = |name: &str| tracks.iter().any(|track| track.name == name && track.external.is_none());
+    let scored = |name: &str| tracks.iter().any(|track| track.name == name);
     let mut segments = store.all_segments()?;
     segments.retain(|segment| segment.table == Table::Scores && scored(&segment.track));
     let total: u64 = segments.iter().map(|segment| segment.rows).sum();

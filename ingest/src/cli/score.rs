@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
 use vestore::{Report, Writer};
@@ -161,13 +161,22 @@ fn tell_evaluations(outcome: &Outcome, depth: u64) {
 
 fn tell_outcome(outcome: &Outcome, track: &Track, stored: u64, pending: u64, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
+    // Stages overlap, and several devices add up.
+    let share = |busy: Duration| (100.0 * busy.as_secs_f64() / seconds.max(1e-9)).min(100.0);
+    let (model, writing) =
+        (share(outcome.stages.model + outcome.stages.reading), share(outcome.stages.writing));
     let statuses: Vec<String> =
         outcome.statuses.iter().map(|(status, count)| format!("{} {status}", grouped(*count))).collect();
     say(format_args!(
-        "track {}: {} written in {seconds:.1} s ({:.0} variants/s): {}{}",
+        "track {}: {} written in {seconds:.1} s ({:.0} variants/s{}): {}{}",
         track.name,
         plural(outcome.rows, "row"),
         outcome.rows as f64 / seconds.max(1e-9),
+        if outcome.rows > 0 {
+            format!(", model {model:.0} % and writing {writing:.0} % of the time")
+        } else {
+            String::new()
+        },
         if statuses.is_empty() { "none".to_owned() } else { statuses.join(", ") },
         if stored > 0 {
             format!(

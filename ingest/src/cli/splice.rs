@@ -10,12 +10,9 @@ use vestore_schema::{Assembly, Dtype, Recipe, SpliceConvention, SpliceRecipe, St
 use super::family::Family;
 use super::shared::{Usage, one_of};
 
-/// The longest distance: beyond it an output sees nothing of the variant.
-const MOST_DISTANCE: u32 = 4999;
-
 #[derive(clap::Args)]
 pub(super) struct SpliceArguments {
-    /// Score splicing in the genes of this table: GTF, or the annotation of SpliceAI or CI-SpliceAI
+    /// Score splicing in the genes of this file: GTF, or a table of a splice program; without it, on both strands
     #[arg(long, value_name = "FILE", help_heading = "Splice models")]
     genes: Option<PathBuf>,
     /// Compare this many positions on either side of a variant; 50 by default
@@ -40,7 +37,7 @@ impl SpliceArguments {
         assembly: &Assembly,
     ) -> anyhow::Result<Option<Arc<GeneTable>>> {
         let usage = |message: &str| Usage(message.to_owned());
-        let Family::Splice(..) = family else {
+        let Family::Splice(_, splice) = family else {
             let given = self.genes.is_some() || self.distance.is_some() || self.convention.is_some();
             ensure!(!given, usage("--genes, --distance, --convention and --mask are for splice models"));
             return Ok(None);
@@ -51,8 +48,10 @@ impl SpliceArguments {
             usage("splice models are computed in float32; leave out --dtype")
         );
         let distance = self.distance.unwrap_or(SpliceRecipe::DISTANCE);
-        let expected = format!("invalid distance {distance}; expected 1 to {MOST_DISTANCE}");
-        ensure!((1..=MOST_DISTANCE).contains(&distance), Usage(expected));
+        // Beyond that an output sees nothing of the variant.
+        let most = (splice.context / 2).saturating_sub(1);
+        let expected = format!("invalid distance {distance}; expected 1 to {most}");
+        ensure!((1..=most).contains(&distance), Usage(expected));
         let genes = self.genes.as_deref().map(|path| read_genes(path, assembly)).transpose()?.map(Arc::new);
         recipe.splice = Some(SpliceRecipe {
             distance,

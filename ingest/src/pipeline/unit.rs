@@ -38,21 +38,19 @@ pub(super) struct Units<'a> {
     variants: Box<dyn Iterator<Item = Result<Planned, vestore::PlanError>> + 'a>,
     /// First variant of the next unit.
     ahead: Option<Planned>,
-    /// Segments of the track by contig: scores, embeddings, ablation. What this run commits lies in other units,
-    /// so they are listed once.
-    segments: HashMap<u32, [Vec<Segment>; 3]>,
+    /// Segments of the track by contig and table. What this run commits lies in other units, so they are listed once.
+    segments: HashMap<(u32, Table), Vec<Segment>>,
 }
 
 impl<'a> Units<'a> {
     pub(super) fn new(job: &Job<'a>) -> Result<Self, PipelineError> {
         let mut variants: Box<dyn Iterator<Item = _> + 'a> = Box::new(job.plan.rows()?);
         let ahead = variants.next().transpose()?;
-        let mut segments: HashMap<u32, [Vec<Segment>; 3]> = HashMap::new();
+        let mut segments: HashMap<(u32, Table), Vec<Segment>> = HashMap::new();
         for segment in job.store.all_segments()?.into_iter().filter(|segment| segment.track == job.track.name)
         {
             if let Some(contig) = job.store.contig_index(&segment.contig) {
-                let table = Table::ALL.iter().position(|table| *table == segment.table).unwrap_or_default();
-                segments.entry(contig).or_default()[table].push(segment);
+                segments.entry((contig, segment.table)).or_default().push(segment);
             }
         }
         Ok(Self {
@@ -84,19 +82,17 @@ impl<'a> Units<'a> {
 
     /// Leaves out what the track has rows for.
     fn without_stored(&self, contig: u32, rows: Vec<Planned>) -> Result<Unit, PipelineError> {
-        let tables = self.segments.get(&contig).map(|tables| tables.each_ref().map(Vec::as_slice));
-        let [scores, embeddings, ablation] = tables.unwrap_or_default();
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             return Ok(Unit { contig, rows: Vec::new() });
         };
         let (start, end) = (first.variant.position.zero_based(), last.variant.position.zero_based() + 1);
-        let scored = self.store.stored_variants(scores, contig, start, end)?;
-        let stored = |wanted: bool, segments: &[Segment]| {
-            let segments = if wanted { segments } else { &[] };
-            self.store.stored_variants(segments, contig, start, end)
+        let stored = |wanted: bool, table| {
+            let segments = self.segments.get(&(contig, table)).filter(|_| wanted);
+            self.store.stored_variants(segments.map_or(&[], Vec::as_slice), contig, start, end)
         };
-        let embedded = stored(self.embeddings, embeddings)?;
-        let ablated = stored(self.ablation, ablation)?;
+        let scored = stored(true, Table::Scores)?;
+        let embedded = stored(self.embeddings, Table::Embeddings)?;
+        let ablated = stored(self.ablation, Table::Ablation)?;
         let pending = rows.into_iter().map(|planned| Pending {
             scores: !scored.contains(&planned.variant),
             embedding: self.embeddings && !embedded.contains(&planned.variant),

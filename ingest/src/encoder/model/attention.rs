@@ -6,8 +6,11 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::config::Positions;
 use crate::convert::{dimension, from_dimension, single};
 
-/// Numbers that one block's bias may hold (64 MiB in float32). A window short enough is one block.
+/// Numbers that one block's bias may hold on a CPU (64 MiB in float32). A window short enough is one block.
 const BLOCK_NUMBERS: i64 = 1 << 24;
+
+/// The same on a GPU (512 MiB in bfloat16): smaller blocks would leave it idle.
+const GPU_BLOCK_NUMBERS: i64 = 1 << 28;
 
 /// What attention needs besides queries, keys and values: for one length, shared by all layers.
 pub(crate) enum PositionalEncoding {
@@ -46,7 +49,7 @@ impl PositionalEncoding {
             Positions::Alibi => {
                 let slopes = Tensor::f_from_slice(&alibi_slopes(heads))?.f_to_device(device)?;
                 let slopes = slopes.f_view([heads, 1, 1])?;
-                let small = heads * length * length <= BLOCK_NUMBERS;
+                let small = heads * length * length <= block_numbers(device);
                 let whole = if small {
                     let queries = Tensor::f_arange(length, (Kind::Float, device))?.f_view([1, 1, -1, 1])?;
                     Some(alibi_bias(&slopes, &queries, length, kind)?)
@@ -159,7 +162,8 @@ pub(crate) fn attend(
         (PositionalEncoding::Alibi { whole: Some(bias), .. }, None) => product(query, key, value, Some(bias)),
         (PositionalEncoding::Alibi { slopes, whole: None }, None) => {
             let (_, heads, length, _) = query.size4()?;
-            in_blocks([query, key, value], slopes, block_rows(heads, length))
+            let most = block_numbers(query.device());
+            in_blocks([query, key, value], slopes, block_rows(heads, length, most))
         }
     }
 }
@@ -187,8 +191,12 @@ fn product(query: &Tensor, key: &Tensor, value: &Tensor, bias: Option<&Tensor>) 
 }
 
 /// Queries of one block.
-fn block_rows(heads: i64, length: i64) -> i64 {
-    (BLOCK_NUMBERS / (heads * length)).max(1)
+fn block_rows(heads: i64, length: i64, most: i64) -> i64 {
+    (most / (heads * length)).max(1)
+}
+
+fn block_numbers(device: Device) -> i64 {
+    if device.is_cuda() { GPU_BLOCK_NUMBERS } else { BLOCK_NUMBERS }
 }
 
 #[cfg(test)]
@@ -241,8 +249,10 @@ mod tests {
     #[test]
     fn a_block_never_holds_more_than_its_share() {
         for (heads, length) in [(12, 1_000), (12, 20_000), (20, 140_000), (1, 1 << 25)] {
-            let rows = block_rows(heads, length);
-            assert!(rows == 1 || heads * length * rows <= BLOCK_NUMBERS);
+            for most in [BLOCK_NUMBERS, GPU_BLOCK_NUMBERS] {
+                let rows = block_rows(heads, length, most);
+                assert!(rows == 1 || heads * length * rows <= most);
+            }
         }
     }
 }
