@@ -12,6 +12,7 @@ setup:
 build: setup
 	$(CARGO) build --release --workspace --bins --examples --locked
 
+# Fetches a splice model once; without it, the demo scores the mitochondrial genome with a test model instead.
 demo: build
 	examples/demo.sh
 
