@@ -275,10 +275,6 @@ mod tests {
     #[test]
     fn what_is_no_table_is_refused() {
         for (text, part) in [
-            (
-                "1\tx\texon\t901\t1001\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n",
-                "beyond the end of its contig",
-            ),
             ("1\tx\texon\t0\t10\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n", "1-based"),
             ("1\tx\texon\t1\t10\t.\t.\t.\tgene_id \"G\"; transcript_id \"T\";\n", "expected + or -"),
             ("1\tx\texon\t1\t10\t.\t+\t.\tgene_id \"G\"\n", "transcript_id"),
