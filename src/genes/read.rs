@@ -275,10 +275,6 @@ mod tests {
     #[test]
     fn what_is_no_table_is_refused() {
         for (text, part) in [
-            (
-                "1\tx\texon\t901\t1001\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n",
-                "beyond the end of its contig",
-            ),
             ("1\tx\texon\t0\t10\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n", "1-based"),
             ("1\tx\texon\t1\t10\t.\t.\t.\tgene_id \"G\"; transcript_id \"T\";\n", "expected + or -"),
             ("1\tx\texon\t1\t10\t.\t+\t.\tgene_id \"G\"\n", "transcript_id"),
@@ -288,14 +284,11 @@ mod tests {
             ("gene_id,chr,strand,start,end,jn_start,jn_end\nG,1,+,5,9,\"x\",\"\"\n", "whole number"),
             (
                 "#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\nG\t1\t+\t4\t9\t4,\t\n",
-                "other number",
+                "another number of exons",
             ),
         ] {
             let error = read(text).unwrap_err();
-            assert!(
-                error.contains(part) || error.contains(&part.replace("other", "another")),
-                "{text}: {error}"
-            );
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 }

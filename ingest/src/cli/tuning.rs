@@ -65,7 +65,14 @@ impl DataArguments {
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
-        let window = Family::of(model)?.window(self.window, None, &[]);
+        let family = Family::of(model)?;
+        ensure!(
+            matches!(family, Family::Encoder(_)),
+            "model `{}` cannot be fine-tuned: it is of the family {}; expected a transformer encoder",
+            model.name,
+            model.family
+        );
+        let window = family.window(self.window, None, &[]);
         let window = window.map_err(|error| Usage(error.to_string()))?;
         let leakage = data.leakage(window);
         if !leakage.is_empty() {
