@@ -131,7 +131,7 @@ impl<'a> Family<'a> {
         ablation: bool,
     ) -> Result<Cost, ScoreError> {
         match (self, &recipe.splice) {
-            (Self::Splice(_, splice), Some(options)) => Ok(splice_cost(record, splice, options)),
+            (Self::Splice(_, splice), Some(options)) => Ok(splice_cost(record, splice, options, ablation)),
             _ => encoder_cost(record, recipe, embeddings, ablation),
         }
     }

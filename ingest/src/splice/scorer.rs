@@ -146,6 +146,9 @@ impl Scorer for SpliceScorer {
     }
 }
 
+/// Bases of a stretch: its activations are held in memory, in an ablation several times.
+const LONGEST_STRETCH: i64 = 1 << 16;
+
 /// Neighbouring variants of one area, and the bases that they see together.
 struct Stretch {
     area: Area,
@@ -164,9 +167,9 @@ impl Stretch {
         self.start + dimension(self.bases.len())
     }
 
-    /// Whether a window, which begins no earlier than the ones before, overlaps.
+    /// Whether a window, which begins no earlier than the ones before, overlaps, and the stretch stays short enough.
     fn takes(&self, window: &SpliceWindow) -> bool {
-        (self.start..self.end()).contains(&window.start)
+        (self.start..self.end()).contains(&window.start) && window.end() - self.start <= LONGEST_STRETCH
     }
 
     fn add(&mut self, window: &SpliceWindow, number: usize, area: usize) {
