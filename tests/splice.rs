@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::programs::{fails, genome, ok, rows, said, vcf, workspace};
 
-/// How far two ways of computing the same may lie apart.
-const NEAR: f32 = 1e-5;
+/// How far two ways of computing the same may lie apart: the miniature's random weights amplify rounding.
+const NEAR: f32 = 1e-4;
 const CHANGES: [&str; 4] = ["acceptor_gain", "acceptor_loss", "donor_gain", "donor_loss"];
 
 /// A store over the genome of the tests with the miniature as model `mini`, a table of two overlapping genes, and the
