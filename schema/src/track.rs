@@ -171,12 +171,12 @@ impl SpliceRecipe {
     /// The distance of most published scores.
     pub const DISTANCE: u32 = 50;
 
-    /// All of it, as people read it after the rest of a recipe.
+    /// All of it, as people read it.
     fn text(&self) -> String {
         let mask = if self.mask { ", masked" } else { "" };
         let genes =
             self.genes.as_ref().map_or("no genes".to_owned(), |genes| format!("genes {}", genes.short()));
-        format!(", distance {}, convention {}{mask}, {genes}", self.distance, self.convention.as_str())
+        format!("distance {}, convention {}{mask}, {genes}", self.distance, self.convention.as_str())
     }
 
     /// What is not default, as a part of a track's name.
@@ -380,14 +380,11 @@ impl Track {
             Strands::Both => "both strands",
             Strands::Forward => "forward strand",
         };
-        let splice = self.recipe.splice.as_ref().map(SpliceRecipe::text);
-        format!(
-            "{}, window {} bp, {strands}, {}{precision}{}",
-            self.recipe.scores.join("+"),
-            self.recipe.window,
-            self.recipe.dtype.as_str(),
-            splice.unwrap_or_default()
-        )
+        let (scores, dtype) = (self.recipe.scores.join("+"), self.recipe.dtype.as_str());
+        if let Some(splice) = &self.recipe.splice {
+            return format!("{scores}, {}, {dtype}{precision}", splice.text());
+        }
+        format!("{scores}, window {} bp, {strands}, {dtype}{precision}", self.recipe.window)
     }
 }
 
