@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 
 use vestore::Store;
 
+use crate::interrupt::signal;
 use crate::programs::{command, fails, ok, said, store};
 use crate::support::{Random, rounds};
 
@@ -79,8 +80,11 @@ fn kill_and_resume(rounds: u64, seed: u64) {
 fn a_killed_writer_leaves_the_lock_free_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = store(folder.path());
-    let mut child = start(&store);
+    // Long enough to be still going when its first rows are there; then it is held.
+    let words = SCORE.replace("chr1:1-2900", "chr1:1-6000");
+    let mut child = command(&words, &[&store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while stored(&store) == 0 && child.try_wait().unwrap().is_none() {}
+    signal(&child, "-STOP");
     let killed = format!("process {}", child.id());
     let told = fails(1, "compact {}", &[&store]);
     assert!(told.contains(&killed), "{told}");
