@@ -150,6 +150,18 @@ def other_device(check, figures):
             require(difference <= 10 * NEAR, f"{name}: {table} differ by {difference:.2g}")
 
 
+def splice(check, figures):
+    """A miniature of a splice network gives the same gene effects as on a CPU."""
+    tables = []
+    for side, device in [("here", check.device), ("cpu", "cpu")]:
+        store = check.store(f"splice-{side}")
+        store.add("m", check.kit / "splice")
+        store.score("m", "t", "--region", REGION, "--distance", "10", device=device)
+        tables.append(store.rows("t", "--gene-effects"))
+    figures["largest_difference"], figures["numbers"] = largest_difference(*tables)
+    require(figures["largest_difference"] <= NEAR, "gene effects differ")
+
+
 def resume(check, figures):
     """A run that is killed and started again ends as one that was not."""
     checkpoint, tables = check.checkpoint("NT-v2 50M"), []
@@ -232,6 +244,7 @@ STEPS = [
     ("programs", 60, programs),
     ("golden float32", 100, golden_sets("f32")),
     ("kinds, embeddings and ablation beside a CPU", 60, other_device),
+    ("splice network beside a CPU", 15, splice),
     ("golden bfloat16", 30, golden_sets("bf16")),
     ("golden TF32", 30, golden_sets("tf32")),
     ("other batches", 30, batches),

@@ -157,7 +157,7 @@ class Store:
     def rows(self, track, *options):
         """The rows of a track: {(variant, further keys): {column: number}}."""
         text = self.check.run("vestore", "query", self.path, "--track", track, "--format", "tsv", *options)
-        keys = ["contig", "position", "reference", "alternate", "layer", "part"]
+        keys = ["contig", "position", "reference", "alternate", "layer", "gene"]
         rows = {}
         for row in csv.DictReader(text.splitlines(), delimiter="\t"):
             key = tuple(row.pop(name) for name in keys if name in row)
