@@ -13,7 +13,7 @@ show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 
 say "The weights of CI-SpliceAI (Strauch et al. 2022, CC BY 4.0), fetched once"
 if ! weights=$(scripts/splice-model); then
-    say "Without the splice model (see above) there is no splice part; every SNV of the mitochondrial genome instead"
+    say "The splice model is missing (see above): scoring every SNV of the mitochondrial genome instead"
     exec examples/mitochondrion.sh
 fi
 printf '%s\n' "$weights"
@@ -53,8 +53,8 @@ awk '/^#/ || /SITE=other/' "$labels" > "$work/other.vcf"
 evaluate "$work/other.vcf"
 cat <<'END'
 One gene, and rows near each other are not independent. ClinVar's curators use scores of such models as evidence, so the
-labels are not blind. The blocks were chosen without labels. Without
-them pathogenic and benign stay apart, but the scores are other ones: compare below.
+labels are not blind. The blocks were chosen without labels. Half the blocks still separate pathogenic from benign, but
+scores change: compare below.
 END
 
 say "Three known variants: pathogenic (a new donor 6 bp from the lost one), pathogenic (a new acceptor 2 bp from the lost one), likely benign (yet more than 0.2)"

@@ -82,14 +82,21 @@ fn every_variant_is_scored_in_every_gene_that_it_lies_in() {
     let variants = folder.path().join("v.vcf");
     let letter = |position: u32| char::from(bases[position as usize - 1]).to_string();
     let other = |position: u32| if letter(position) == "A" { "G" } else { "A" }.to_owned();
-    vcf(&variants, &[("chr1", 700, letter(700), other(700)), ("chr1", 800, letter(800), "N".to_owned())]);
+    vcf(
+        &variants,
+        &[
+            ("chr1", 700, letter(700), other(700)),
+            ("chr1", 800, letter(800), "N".to_owned()),
+            ("chr1", 900, letter(900), letter(900) + &"AC".repeat(30)),
+        ],
+    );
     ok(
         "score {} --model mini --variants {} --distance 10 --track u --device cpu --quiet",
         &[&store, &variants],
     );
     let found = effects(&store, "u");
     let genes: Vec<_> = found.iter().map(|row| (row["gene"].as_str(), row["status"].as_str())).collect();
-    assert_eq!(genes, [("+", "scored"), ("-", "scored"), ("", "non_acgt")]);
+    assert_eq!(genes, [("+", "scored"), ("-", "scored"), ("", "non_acgt"), ("", "unsupported_allele")]);
     assert!(ok("verify {}", &[&store]).is_empty());
 }
 

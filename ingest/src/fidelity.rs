@@ -17,7 +17,7 @@ pub enum FidelityError {
         /// The track.
         track: String,
     },
-    /// There is no column that both have.
+    /// The tracks share no score column.
     #[error("tracks `{track}` and `{reference}` have no score column in common; they have {} and {}", columns[0].join(", "), columns[1].join(", "))]
     NothingInCommon {
         /// The track.

@@ -86,7 +86,7 @@ pub trait Scorer: Send + Sync {
     ) -> Result<Work<Self::Pass, Self::Output>, ScoreError>;
 }
 
-/// What lies between two blocks of a network: of a transformer, the hidden states; of others, several tensors.
+/// What lies between two blocks of a network: the hidden states of a transformer, or several tensors.
 pub trait State: Sized {
     /// States as one, which goes through a block together.
     ///

@@ -134,7 +134,7 @@ pub struct SpliceRecipe {
     pub distance: u32,
     /// Whose windows and alignment of indels.
     pub convention: SpliceConvention,
-    /// Whether gains of annotated sites and losses of others are 0.
+    /// Whether gains at annotated sites and losses elsewhere are 0.
     pub mask: bool,
     /// Digest of the table of genes, if there is one.
     pub genes: Option<Digest>,

@@ -90,7 +90,7 @@ fn findings() -> anyhow::Result<Findings> {
             None
         }
     };
-    let mut told = Value::Null;
+    let mut reported = Value::Null;
     if !engine.path.is_file() {
         remedies.push(
             "the engine is missing: build both programs with `make build`, keep them in one folder"
@@ -98,17 +98,17 @@ fn findings() -> anyhow::Result<Findings> {
         );
     } else if libtorch.is_some() {
         match engine::asked("doctor") {
-            Ok(answer) => told = answer,
+            Ok(answer) => reported = answer,
             Err(error) => remedies.push(format!("the engine does not run: {error:#}")),
         }
     }
-    engine.version = told["version"].as_str().map(str::to_owned);
+    engine.version = reported["version"].as_str().map(str::to_owned);
     if engine.version.is_some() && engine.version != vestore.version {
         remedies.push("the programs are of different versions: build both with `make build`".to_owned());
     }
     let driver = Driver::find();
-    let usable_gpus = told["gpus"].as_u64().unwrap_or(0);
-    if let Some(remedy) = driver.remedy(libtorch.as_ref().map(|found| found.cuda), usable_gpus, &told) {
+    let usable_gpus = reported["gpus"].as_u64().unwrap_or(0);
+    if let Some(remedy) = driver.remedy(libtorch.as_ref().map(|found| found.cuda), usable_gpus, &reported) {
         remedies.push(remedy);
     }
     Ok(Findings {

@@ -18,7 +18,7 @@ pub enum TensorDtype {
 }
 
 impl TensorDtype {
-    /// Bytes of one number; 0 when the type is not one of ours.
+    /// Bytes of one number; 0 for an unsupported type.
     #[must_use]
     pub fn size(self) -> usize {
         match self {

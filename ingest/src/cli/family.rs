@@ -145,6 +145,12 @@ impl<'a> Family<'a> {
                 loading.recipe.splice.as_ref().context("a recipe of a splice model lacks its options")?;
             let genes = loading.genes.clone();
             ensure!(
+                recipe.distance < splice.context / 2,
+                "a recipe compares {} positions on either side; expected fewer than {}",
+                recipe.distance,
+                splice.context / 2
+            );
+            ensure!(
                 genes.as_ref().map(|genes| genes.digest()) == recipe.genes,
                 "the table of genes is not the one that the track was scored with; give it with --genes"
             );
@@ -182,6 +188,11 @@ fn load_splice(loading: &Loading<'_>, device: Device) -> anyhow::Result<SpliceMo
         format!("cannot load model `{}` from {}", loading.record.name, source.checkpoint.display())
     })?;
     check_unchanged(loading, record.id)?;
+    ensure!(
+        record.architecture == loading.record.architecture,
+        "the record of model `{}` is not that of its files; add them as a new model",
+        record.name
+    );
     Ok(model)
 }
 

@@ -22,7 +22,7 @@ pub(super) struct SpliceArguments {
     #[arg(long, value_parser = one_of(&SpliceConvention::ALL, SpliceConvention::as_str),
           help_heading = "Splice models")]
     convention: Option<SpliceConvention>,
-    /// Set gains of annotated sites and losses of others to 0
+    /// Set gains at annotated sites and losses elsewhere to 0
     #[arg(long, requires = "genes", help_heading = "Splice models")]
     mask: bool,
 }

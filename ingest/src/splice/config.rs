@@ -63,7 +63,7 @@ impl SpliceConfig {
         let eps = eps.filter(|eps| (1e-9..=1.0).contains(eps));
         let eps = eps.ok_or_else(|| config.unsupported("batch_norm_eps", "a number from 1e-9 to 1"))?;
         Ok(Self {
-            models: config.count("models", 1000)?,
+            models: config.count("models", 100)?,
             channels: config.count("channels", 4096)?,
             blocks,
             skip_every,
@@ -143,6 +143,6 @@ fn numbers(
     let list = config.get(key).and_then(serde_json::Value::as_array);
     let number = |value: &serde_json::Value| value.as_u64().and_then(|value| u32::try_from(value).ok());
     let list: Option<Vec<u32>> = list.and_then(|list| list.iter().map(number).collect());
-    list.filter(|list| (1..=1000).contains(&list.len()) && list.iter().all(|value| valid(*value)))
-        .ok_or_else(|| config.unsupported(key, format!("a list of 1 to 1,000 {expected}")))
+    list.filter(|list| (1..=100).contains(&list.len()) && list.iter().all(|value| valid(*value)))
+        .ok_or_else(|| config.unsupported(key, format!("a list of 1 to 100 {expected}")))
 }

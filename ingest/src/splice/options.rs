@@ -25,7 +25,7 @@ pub(crate) struct Area {
     /// The gene's id, or the strand.
     pub(crate) name: String,
     pub(crate) forward: bool,
-    /// Bases that are read, 0-based half-open; all where there is no gene.
+    /// Bases that are read, 0-based half-open; without a gene, all.
     pub(crate) inside: Option<(u32, u32)>,
     /// What a mask knows.
     pub(crate) known: KnownSites,

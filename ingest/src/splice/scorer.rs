@@ -108,6 +108,10 @@ impl Scorer for SpliceScorer {
                 }
             }
         }
+        // Everything up to the end of the longer allele would be held in memory.
+        if bases_before.max(bases_after) > 2 * reach {
+            return Ok(Err(Status::UnsupportedAllele));
+        }
         let start = place + from - reach;
         let count = u32::try_from(to - from + 2 * reach).expect("windows are short; this is a bug");
         Ok(Ok(SpliceWindow {

@@ -63,8 +63,8 @@ impl Driver {
 
     /// Why no GPU can be used and what to do, given whether libtorch has its libraries for GPUs (none without
     /// libtorch), how many GPUs the engine can use, and what it said.
-    pub(super) fn remedy(&self, cuda: Option<bool>, usable: u64, told: &Value) -> Option<String> {
-        let reason = told["no_gpu"].as_str().unwrap_or("it gave no reason");
+    pub(super) fn remedy(&self, cuda: Option<bool>, usable: u64, reported: &Value) -> Option<String> {
+        let reason = reported["no_gpu"].as_str().unwrap_or("it gave no reason");
         match (cuda?, self.library.is_some(), self.devices.is_empty()) {
             _ if usable > 0 => None,
             (_, false, true) => Some(
