@@ -165,7 +165,7 @@ def splice(check, figures):
 def resume(check, figures):
     """A run that is killed and started again ends as one that was not."""
     checkpoint, tables = check.checkpoint("NT-v2 50M"), []
-    region = f"{CONTIG}:1000-{9000 if check.on_gpu else 1900}"
+    region = f"{CONTIG}:1000-{4500 if check.on_gpu else 1900}"
     for name in ["whole", "killed"]:
         store = check.store(f"resume-{name}")
         store.add("m", checkpoint)
@@ -188,7 +188,7 @@ def resume(check, figures):
 def two_processes(check, figures):
     """Two runs side by side on one device give the same rows as one alone."""
     checkpoint, stores = check.checkpoint("NT-v2 50M"), []
-    region, kind = f"{CONTIG}:3000-{5000 if check.on_gpu else 3200}", "distance"
+    region, kind = f"{CONTIG}:3000-{4000 if check.on_gpu else 3200}", "distance"
     for name in ["alone", "left", "right"]:
         store = check.store(f"two-{name}")
         store.add("m", checkpoint)

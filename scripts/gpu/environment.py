@@ -16,6 +16,9 @@ SHAPES = {
     "NT-v2 50M": ("nucleotide-transformer-v2", 12, 512, 16, 2048),
     "NT-v2 500M": ("nucleotide-transformer-v2", 29, 1024, 16, 4096),
     "DNABERT-2 117M": ("dnabert2", 12, 768, 12, 3072),
+    # The same widths, for profiles.
+    "NT-v2 500M, 2 layers": ("nucleotide-transformer-v2", 2, 1024, 16, 4096),
+    "DNABERT-2, 2 layers": ("dnabert2", 2, 768, 12, 3072),
     # dnaGrinder's widths are not published; these have about its number of parameters.
     "dnaGrinder shape": ("dnagrinder", 12, 640, 10, 1760),
 }

@@ -16,7 +16,7 @@ const GPU_BLOCK_NUMBERS: i64 = 1 << 28;
 pub(crate) enum PositionalEncoding {
     /// Nothing: positions were added to the embeddings.
     None,
-    /// Cosines and sines [length, head length].
+    /// Cosines [length, 1, 1, head length], and sines of the half that is paired with the other.
     Rotary { cosine: Tensor, sine: Tensor },
     /// The slopes of the heads [heads, 1, 1], and the bias [1, heads, length, length] when it is small.
     Alibi { slopes: Tensor, whole: Option<Tensor> },
@@ -40,9 +40,10 @@ impl PositionalEncoding {
                 let steps = steps.f_div_scalar(head_length as f64)?;
                 let powers = Tensor::f_pow_scalar(base, &steps)?.f_reciprocal()?;
                 let angles = Tensor::f_arange(length, (Kind::Float, device))?.f_outer(&powers)?;
-                let angles = Tensor::f_cat(&[&angles, &angles], -1)?;
+                let angles = angles.f_unsqueeze(1)?.f_unsqueeze(1)?;
+                let cosine = angles.f_cos()?.f_to_kind(kind)?;
                 Ok(Self::Rotary {
-                    cosine: angles.f_cos()?.f_to_kind(kind)?,
+                    cosine: Tensor::f_cat(&[&cosine, &cosine], -1)?,
                     sine: angles.f_sin()?.f_to_kind(kind)?,
                 })
             }
@@ -109,10 +110,10 @@ impl SelectedTokens {
         rows.f_view([batch, -1, hidden])
     }
 
-    /// The chosen rows [batch, 1, count, width] of a table [length, width].
+    /// The chosen rows [batch, count, 1, 1, width] of a table [length, 1, 1, width].
     fn rows(&self, table: &Tensor) -> Result<Tensor, TchError> {
         let (batch, count) = self.places.size2()?;
-        table.f_index_select(0, &self.places.f_view([-1])?)?.f_view([batch, 1, count, -1])
+        table.f_index_select(0, &self.places.f_view([-1])?)?.f_view([batch, count, 1, 1, -1])
     }
 }
 
@@ -129,15 +130,33 @@ fn alibi_bias(slopes: &Tensor, queries: &Tensor, length: i64, kind: Kind) -> Res
     bias.f_to_kind(kind)?.f_narrow(-1, 0, length)
 }
 
-/// Rotates queries or keys [batch, heads, length, head length]; halves are paired.
+/// Turns every pair of `vectors` [batch, length, parts, heads, head length] by the angle of its place: the halves are
+/// paired. Few passes over memory, since on a GPU that is what it costs.
 fn rotate(vectors: &Tensor, cosine: &Tensor, sine: &Tensor) -> Result<Tensor, TchError> {
-    let halves = vectors.f_chunk(2, -1)?;
-    let mut turned = Tensor::f_cat(&[&halves[1].f_neg()?, &halves[0]], -1)?;
-    vectors.f_mul(cosine)?.f_add_(&turned.f_mul_(sine)?)
+    let half = sine.size().last().copied().unwrap_or(0);
+    let [first, second] = [0, half].map(|from| vectors.f_narrow(-1, from, half));
+    let turned = vectors.f_mul(cosine)?;
+    drop(turned.f_narrow(-1, 0, half)?.f_addcmul_(&second?, &sine.f_neg()?)?);
+    drop(turned.f_narrow(-1, half, half)?.f_addcmul_(&first?, sine)?);
+    Ok(turned)
 }
 
-/// Attention over queries, keys and values [batch, heads, length, head length]; the queries are those of
-/// the chosen tokens where some are chosen.
+impl PositionalEncoding {
+    /// Queries or keys, or both as parts, as attention takes them: `vectors` [batch, length, parts, heads, head length]
+    /// of all tokens, or of the chosen ones.
+    pub(crate) fn place(&self, vectors: Tensor, chosen: Option<&SelectedTokens>) -> Result<Tensor, TchError> {
+        match (self, chosen) {
+            (Self::None | Self::Alibi { .. }, _) => Ok(vectors),
+            (Self::Rotary { cosine, sine }, None) => rotate(&vectors, cosine, sine),
+            (Self::Rotary { cosine, sine }, Some(chosen)) => {
+                rotate(&vectors, &chosen.rows(cosine)?, &chosen.rows(sine)?)
+            }
+        }
+    }
+}
+
+/// Attention over queries and keys in their places and values [batch, heads, length, head length]; the queries are
+/// those of the chosen tokens where some are chosen.
 pub(crate) fn attend(
     query: &Tensor,
     key: &Tensor,
@@ -146,14 +165,7 @@ pub(crate) fn attend(
     chosen: Option<&SelectedTokens>,
 ) -> Result<Tensor, TchError> {
     match (encoding, chosen) {
-        (PositionalEncoding::None, _) => product(query, key, value, None),
-        (PositionalEncoding::Rotary { cosine, sine }, chosen) => {
-            let query = match chosen {
-                None => rotate(query, cosine, sine)?,
-                Some(chosen) => rotate(query, &chosen.rows(cosine)?, &chosen.rows(sine)?)?,
-            };
-            product(&query, &rotate(key, cosine, sine)?, value, None)
-        }
+        (PositionalEncoding::None | PositionalEncoding::Rotary { .. }, _) => product(query, key, value, None),
         (PositionalEncoding::Alibi { slopes, .. }, Some(chosen)) => {
             let queries = chosen.places.f_to_kind(Kind::Float)?.f_unsqueeze(1)?.f_unsqueeze(-1)?;
             let bias = alibi_bias(slopes, &queries, key.size4()?.2, key.f_kind()?)?;

@@ -227,34 +227,39 @@ impl Layer {
     ) -> Result<Tensor, TchError> {
         let (batch, _, hidden) = input.size3()?;
         let heads = i64::from(config.heads);
-        let split = |projected: Tensor, parts: i64| -> Result<Vec<Tensor>, TchError> {
-            let projected = projected.f_view([batch, -1, parts, heads, hidden / heads])?;
-            (0..parts).map(|part| projected.f_select(2, part)?.f_transpose(1, 2)).collect()
-        };
-        let mut parts = Vec::with_capacity(3);
+        let split =
+            |projected: &Tensor, parts: i64| projected.f_view([batch, -1, parts, heads, hidden / heads]);
+        let (query, keys, value);
         if let Some(chosen) = step.chosen {
-            parts.extend(split(self.attention.part(0, hidden)?.forward(&chosen.of(input)?)?, 1)?);
-            parts.extend(split(self.attention.part(hidden, 2 * hidden)?.forward(input)?, 2)?);
+            let projected = self.attention.part(0, hidden)?.forward(&chosen.of(input)?)?;
+            query = step.encoding.place(split(&projected, 1)?, Some(chosen))?;
+            let projected = split(&self.attention.part(hidden, 2 * hidden)?.forward(input)?, 2)?;
+            keys = step.encoding.place(projected.f_narrow(2, 0, 1)?, None)?;
+            value = projected.f_select(2, 1)?;
         } else {
-            parts.extend(split(self.attention.forward(input)?, 3)?);
+            let projected = split(&self.attention.forward(input)?, 3)?;
+            let placed = step.encoding.place(projected.f_narrow(2, 0, 2)?, None)?;
+            (query, keys) = (placed.f_narrow(2, 0, 1)?, placed.f_narrow(2, 1, 1)?);
+            value = projected.f_select(2, 2)?;
         }
-        let mixed = attend(&parts[0], &parts[1], &parts[2], step.encoding, step.chosen)?;
+        let [query, key, value] =
+            [query.f_squeeze_dim(2)?, keys.f_squeeze_dim(2)?, value].map(|part| part.f_transpose(1, 2));
+        let mixed = attend(&query?, &key?, &value?, step.encoding, step.chosen)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, -1, hidden])?;
         adapted(self.attention_output.forward(&mixed)?, self.attention_adapter.as_ref())
     }
 
     fn feed_forward(&self, input: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
-        let inner = self.input.forward(input)?;
         let active = match activation {
-            Activation::Gelu => inner.f_gelu("none")?,
+            Activation::Gelu => self.input.forward(input)?.f_gelu("none")?,
             Activation::SwiGlu | Activation::GeGlu => {
-                let halves = inner.f_chunk(2, -1)?;
-                let mut gate = if activation == Activation::SwiGlu {
-                    halves[0].f_silu()?
-                } else {
-                    halves[0].f_gelu("none")?
-                };
-                gate.f_mul_(&halves[1])?
+                // As two products, whose results are each in one piece: a GPU reads them at its full rate.
+                let inner = self.input.weight.size()[0] / 2;
+                let [gate, factor] = [0, inner].map(|first| self.input.part(first, inner)?.forward(input));
+                let mut gate = gate?;
+                let mut gate =
+                    if activation == Activation::SwiGlu { gate.f_silu_()? } else { gate.f_gelu("none")? };
+                gate.f_mul_(&factor?)?
             }
         };
         adapted(self.output.forward(&active)?, self.feed_forward_adapter.as_ref())
