@@ -162,6 +162,22 @@ def splice(check, figures):
     require(figures["largest_difference"] <= NEAR, "gene effects differ")
 
 
+def regulatory(check, figures):
+    """Small regulatory models of every family give the same effects as on a CPU."""
+    for family in ["borzoi", "flashzoi", "enformer"]:
+        tables = []
+        for side, device in [("here", check.device), ("cpu", "cpu")]:
+            store = check.store(f"{family}-{side}")
+            store.add("m", check.regulatory(family, small=True))
+            kinds = "sad,sar,d2" if family == "enformer" else "log-sum,log-d2,sax"
+            store.score("m", "t", "--region", f"{CONTIG}:8000-8009", "--window", "8192", "--strands", "forward",
+                        "--score", kinds, device=device)
+            tables.append(store.rows("t", "--effects"))
+        difference, count = largest_difference(*tables)
+        figures[family] = {"numbers": count, "largest_difference": difference}
+        require(difference <= 10 * NEAR, f"{family}: effects differ by {difference:.2g}")
+
+
 def resume(check, figures):
     """A run that is killed and started again ends as one that was not."""
     checkpoint, tables = check.checkpoint("NT-v2 50M"), []
@@ -245,6 +261,7 @@ STEPS = [
     ("golden float32", 100, golden_sets("f32")),
     ("kinds, embeddings and ablation beside a CPU", 60, other_device),
     ("splice network beside a CPU", 15, splice),
+    ("regulatory models beside a CPU", 30, regulatory),
     ("golden bfloat16", 30, golden_sets("bf16")),
     ("golden TF32", 30, golden_sets("tf32")),
     ("other batches", 30, batches),

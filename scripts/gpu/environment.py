@@ -23,6 +23,15 @@ SHAPES = {
     "dnaGrinder shape": ("dnagrinder", 12, 640, 10, 1760),
 }
 SMALL = (4, 64, 4, 128)
+# Regulatory models whose windows of 8,192 bases fit anywhere; without these options they have the published widths.
+SMALL_REGULATORY = {
+    "borzoi": ["--layers=2", "--hidden=48", "--heads=4", "--intermediate=96", "--widths=16,16,20,24,28,32",
+               "--targets=6,4", "--bins=160"],
+    "flashzoi": ["--layers=2", "--hidden=384", "--heads=2", "--intermediate=96", "--widths=16,16,20,24,28,32",
+                 "--targets=6,4", "--bins=160"],
+    "enformer": ["--layers=2", "--hidden=48", "--heads=4", "--intermediate=96", "--widths=24,24,28,32,36,40",
+                 "--targets=6,4", "--bins=40"],
+}
 CONTIG = "MT"
 
 
@@ -124,6 +133,13 @@ class Check:
             self.run("synthetic_checkpoint", family, folder, *options)
         return folder
 
+    def regulatory(self, family, small):
+        """The folder of a regulatory checkpoint with random weights, small or of the published widths."""
+        folder = self.work / f"{family}-{'small' if small else 'published'}"
+        if not folder.exists():
+            self.run("synthetic_checkpoint", family, folder, *(SMALL_REGULATORY[family] if small else []))
+        return folder
+
     def store(self, name, reference=None):
         """A new store; over the mitochondrial genome by default."""
         return Store(self, self.work / name, reference or self.kit / "mitochondrion.fa")
@@ -160,7 +176,7 @@ class Store:
     def rows(self, track, *options):
         """The rows of a track: {(variant, further keys): {column: number}}."""
         text = self.check.run("vestore", "query", self.path, "--track", track, "--format", "tsv", *options)
-        keys = ["contig", "position", "reference", "alternate", "layer", "gene"]
+        keys = ["contig", "position", "reference", "alternate", "layer", "gene", "target"]
         rows = {}
         for row in csv.DictReader(text.splitlines(), delimiter="\t"):
             key = tuple(row.pop(name) for name in keys if name in row)

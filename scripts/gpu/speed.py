@@ -53,12 +53,12 @@ def forwards(name, dtype, way="sdpa", tokens=TOKENS):
         batch = BATCH_TOKENS if check.on_gpu else 512
         lengths = tokens if check.on_gpu else [101]
         found = {one["tokens"]: one for one in forward(check, checkpoint, lengths, dtype, batch) if "tokens" in one}
-        rate = getattr(check, "rates", {}).get(dtype)
+        product = getattr(check, "rates", {}).get(dtype)
         for length, one in found.items():
             done = operations(name, length) * one["batch"] / one["seconds"]
             figures[length] = {"windows_per_second": one["batch"] / one["seconds"]}
             if check.on_gpu:
-                figures[length] |= {"operations_per_second": done, "share_of_products": rate and done / rate}
+                figures[length] |= {"operations_per_second": done, "share_of_products": product and done / product}
         family = "dnabert2" if name.startswith("DNABERT") else "nt"
         text = check.run(sys.executable, check.kit / "forward_baseline.py", checkpoint, family,
                          ",".join(map(str, lengths)), batch, check.device, dtype, 5, way)
@@ -92,14 +92,36 @@ def variants(name, dtype, bases):
         errors, seconds = store.score("m", "t", "--region", f"{CONTIG}:2001-{end}", "--score", "distance", "--dtype",
                                       dtype)
         figures["variants"], figures["seconds_with_start"] = 3 * (end - 2000), seconds
-        said = next((line for line in errors.splitlines() if "variants/s" in line), "")
-        rate = re.search(r"([\d,.]+) variants/s", said)
-        require(rate, f"no rate in `{said}`")
-        figures["variants_per_second"] = float(rate[1].replace(",", ""))
-        for stage, share in re.findall(r"(model|writing) (\d+) %", said):
-            figures[f"{stage}_percent"] = int(share)
+        rate(errors, figures)
 
     return step
+
+
+def windows(family, dtype, bases):
+    """A step that scores every SNV of a few bases with a regulatory model of the published widths, all targets."""
+
+    def step(check, figures):
+        store = check.store(f"windows-{family}-{dtype}")
+        store.add("m", check.regulatory(family, small=not check.on_gpu))
+        options = [] if check.on_gpu else ["--window", "8192"]
+        count = 3 * (bases if check.on_gpu else 2)
+        with GpuMemory() as memory:
+            errors, seconds = store.score("m", "t", "--region", f"{CONTIG}:8001-{8000 + count // 3}", "--strands",
+                                          "forward", "--dtype", dtype, *options)
+        rate(errors, figures)
+        figures |= {"variants": count, "seconds_with_start": seconds, "gpu_bytes": memory.peak or None}
+
+    return step
+
+
+def rate(errors, figures):
+    """What `score` said of its speed."""
+    said = next((line for line in errors.splitlines() if "variants/s" in line), "")
+    found = re.search(r"([\d,.]+) variants/s", said)
+    require(found, f"no rate in `{said}`")
+    figures["variants_per_second"] = float(found[1].replace(",", ""))
+    for stage, share in re.findall(r"(model|writing) (\d+) %", said):
+        figures[f"{stage}_percent"] = int(share)
 
 
 def kernels(check, figures):
@@ -130,6 +152,8 @@ STEPS = [
     ("forward NT-v2 500M bfloat16", 60, forwards("NT-v2 500M", "bf16")),
     ("variants NT-v2 500M bfloat16", 40, variants("NT-v2 500M", "bf16", 3000)),
     ("variants NT-v2 50M bfloat16", 30, variants("NT-v2 50M", "bf16", 10000)),
+    ("windows Flashzoi bfloat16", 40, windows("flashzoi", "bf16", 20)),
+    ("windows Borzoi float32", 40, windows("borzoi", "f32", 8)),
     ("kernels", 40, kernels),
     ("forward DNABERT-2 117M bfloat16", 30, forwards("DNABERT-2 117M", "bf16")),
     ("forward NT-v2 50M bfloat16", 30, forwards("NT-v2 50M", "bf16")),
