@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-splice bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -72,6 +72,15 @@ bench-pretrain: setup
 	test -x target/baseline/bin/python || python3 -m venv target/baseline
 	target/baseline/bin/pip install --quiet --requirement benches/engine/requirements.txt
 	BASELINE_PYTHON=$(CURDIR)/target/baseline/bin/python $(CARGO) bench --locked --workspace --bench pretrain
+
+# Splicing scores beside CI-SpliceAI in TensorFlow (Python 3.9 to 3.11) and whole windows in PyTorch, one thread each;
+# BENCH="--variants 910 --peers 30 --stretch 2000" sets sizes.
+bench-splice: build
+	test -x target/baseline/bin/python || python3 -m venv target/baseline
+	target/baseline/bin/pip install --quiet --requirement benches/engine/requirements.txt
+	test -x target/cispliceai/bin/python || python3 -m venv target/cispliceai
+	target/cispliceai/bin/pip install --quiet --requirement benches/splice/requirements.txt
+	target/baseline/bin/python benches/splice --original target/cispliceai/bin/python $(BENCH)
 
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup

@@ -27,18 +27,19 @@ say "A store for BRCA1 and its neighbourhood, the splice model, and the small te
 show vestore init "$store" --reference examples/BRCA1.GRCh38.fa.gz --assembly GRCh38
 show vestore model add "$store" splice --checkpoint "$weights"
 show vestore model add "$store" small --checkpoint examples/model
+show vestore genes add "$store" "$genes"
 
 say "ClinVar's (likely) pathogenic and (likely) benign SNVs at most 50 bp from an exon boundary of BRCA1, in introns and splice sites"
 examples/splice_labels.py examples/clinvar.BRCA1.vcf.gz "$genes" ENSG00000012048 > "$labels"
 
 say "What each of the 16 residual blocks does to 20 of them: which blocks can go?"
 awk '/^#/ || ++n % 45 == 0' "$labels" > "$work/some.vcf"
-show vestore ablate "$store" --model splice --variants "$work/some.vcf" --genes "$genes" --distance 50 --track full
+show vestore ablate "$store" --model splice --variants "$work/some.vcf" --genes genes.GRCh38.csv --distance 50 --track full
 show vestore model add "$store" splice-half --from splice --drop-least 8
 
 say "All of them, with the whole model, with half its blocks, and with the test model"
-show vestore score "$store" --model splice --variants "$labels" --genes "$genes" --distance 50 --track full
-show vestore score "$store" --model splice-half --variants "$labels" --genes "$genes" --distance 50 --track half
+show vestore score "$store" --model splice --variants "$labels" --genes genes.GRCh38.csv --distance 50 --track full
+show vestore score "$store" --model splice-half --variants "$labels" --genes genes.GRCh38.csv --distance 50 --track half
 show vestore score "$store" --model small --variants "$labels" --score llr --track small
 show vestore import "$store" "$labels" --track plain --columns NEARNESS,TRANSVERSION
 

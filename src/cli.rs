@@ -8,6 +8,7 @@ mod doctor;
 mod engine;
 mod explain;
 mod export;
+mod genes;
 mod import;
 mod info;
 mod init;
@@ -98,6 +99,9 @@ enum Verb {
     /// List and show the runs that wrote rows
     #[command(subcommand)]
     Run(run::Verb),
+    /// Keep gene tables in the store
+    #[command(subcommand)]
+    Genes(genes::Verb),
     /// Record where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
@@ -138,6 +142,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Compact(arguments) => compact::run(&arguments),
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
+        Verb::Genes(verb) => genes::run(&verb),
         Verb::Reference(verb) => reference::run(&verb),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),

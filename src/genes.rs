@@ -1,8 +1,7 @@
 //! Tables of genes: where they lie, on which strand, and the borders of their exons.
 
 mod read;
-
-use std::fmt::Write as _;
+mod text;
 
 use vestore_schema::{Assembly, Digest};
 
@@ -57,18 +56,28 @@ impl GeneTable {
             let before = number.checked_sub(1).filter(|before| genes[*before].contig == gene.contig);
             reaches.push(before.map_or(gene.end, |before| reaches[before].max(gene.end)));
         }
-        // What decides scores, in one spelling whatever the file's format.
-        let mut text = String::new();
-        for gene in &genes {
-            let name = &assembly.contig(gene.contig).name;
-            let Gene { id, forward, start, end, exon_starts, exon_ends, borders, .. } = gene;
-            writeln!(
-                text,
-                "{id}\t{name}\t{forward}\t{start}\t{end}\t{exon_starts:?}\t{exon_ends:?}\t{borders:?}"
-            )
-            .expect("writing to a string does not fail; this is a bug");
-        }
-        Self { genes, reaches, digest: Digest::of(text.as_bytes()) }
+        let digest = Digest::of(text::write(&genes, assembly).as_bytes());
+        Self { genes, reaches, digest }
+    }
+
+    /// The table that a store keeps as `text`.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub(crate) fn parse(text: &str, assembly: &Assembly) -> Result<Self, String> {
+        let genes = text::read(text, assembly);
+        Ok(Self::new(genes.map_err(|line| format!("line {line} is not a gene of this reference"))?, assembly))
+    }
+
+    /// What it holds, in one spelling whatever the format of its file. The digest is that of this text.
+    pub(crate) fn text(&self, assembly: &Assembly) -> String {
+        text::write(&self.genes, assembly)
+    }
+
+    /// Genes that begin or end beyond the end of their contig.
+    #[must_use]
+    pub fn beyond(&self, assembly: &Assembly) -> Vec<&Gene> {
+        self.genes.iter().filter(|gene| gene.end > assembly.contig(gene.contig).length).collect()
     }
 
     /// SHA-256 of what it holds.
@@ -123,6 +132,9 @@ mod tests {
         let genes =
             vec![gene(0, 0, 900), gene(0, 10, 20), gene(0, 15, 30), gene(1, 0, 5), gene(0, 950, 1000)];
         let table = GeneTable::new(genes.clone(), &assembly);
+        let text = table.text(&assembly);
+        assert_eq!(GeneTable::parse(&text, &assembly).as_ref(), Ok(&table));
+        assert_eq!(table.digest(), Digest::of(text.as_bytes()));
         for contig in 0..2 {
             for position in 0..1000 {
                 let found: Vec<&str> =

@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod find;
 mod folders;
+mod genes;
 mod keys;
 mod medium;
 mod models;
@@ -55,6 +56,9 @@ pub(crate) use catalog::CATALOG;
 use catalog::Catalog;
 pub(crate) use recovery::is_segment_file;
 pub(crate) use segment::PAGE_ROWS;
+
+/// What the name of a file or folder in the making ends in.
+const PARTIAL: &str = ".partial";
 
 /// A variant effect store. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]

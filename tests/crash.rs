@@ -50,6 +50,14 @@ impl Ground {
         Store::create(Path::new(ROOT), Arc::new(disk.clone()), self.record.clone())
     }
 
+    /// A table of one gene.
+    pub(crate) fn genes(&self) -> PathBuf {
+        let path = self.folder.path().join("genes.gtf");
+        let exon = "1\tx\texon\t101\t150\t.\t-\t.\tgene_id \"G\"; transcript_id \"T\";\n";
+        std::fs::write(&path, exon).unwrap();
+        path
+    }
+
     /// A table of scores for `rows` bases from `start` on.
     pub(crate) fn table(&self, start: u32, rows: u32) -> PathBuf {
         let path = self.folder.path().join(format!("{start}-{rows}.tsv"));

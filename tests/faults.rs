@@ -22,7 +22,7 @@ const FAULTS: [(Fault, &str); 4] = [
 /// One change of a store, as a user's command makes it.
 type Step = fn(&Ground, &Store) -> anyhow::Result<()>;
 
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 11] = [
     ("score", |_, store| {
         let track = track("first", ScoreKind::LlrGrid);
         let mut writer = store.writer("test")?;
@@ -84,6 +84,12 @@ const STEPS: [(&str, Step); 10] = [
     ("many segments", |_, store| {
         let track = track("first", ScoreKind::LlrGrid);
         commit_many(&mut store.writer("test")?, 4, 1, &track)?;
+        Ok(())
+    }),
+    ("keep a gene table", |ground, store| {
+        let table = vestore::read_genes(&ground.genes(), store.assembly())?;
+        let (record, _) = store.writer("test")?.put_gene_table("genes.gtf", &table)?;
+        assert_eq!(store.gene_table(record.digest)?, Some(table));
         Ok(())
     }),
 ];

@@ -2,6 +2,7 @@
 //! say, a command ends with 0, 1 or 2, within bounds of time and memory, and changes nothing outside the store.
 
 mod segments;
+mod splice;
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use redb::{Database, ReadableTable};
 use serde_json::{Value, json};
 use vestore::{Store, score_batch};
 use vestore_schema::Model;
-use vestore_schema::catalog::{META, MODELS, RUNS, SEGMENTS, TRACKS};
+use vestore_schema::catalog::{GENES, META, MODELS, RUNS, SEGMENTS, TRACKS};
 
 use crate::support::ScoreKind;
 
@@ -108,6 +109,14 @@ fn rewrite(root: &Path, table: &str, record: u64, change: impl FnOnce(&mut Value
             let new = changed("1", &old);
             table.insert(1, new.as_slice()).unwrap();
         }
+        "genes" => {
+            let mut table = transaction.open_table(GENES).unwrap();
+            let entry = table.iter().unwrap().next().unwrap().unwrap();
+            let (key, old) = (entry.0.value().to_owned(), entry.1.value().to_vec());
+            drop(entry);
+            let new = changed(&key, &old);
+            table.insert(key.as_str(), new.as_slice()).unwrap();
+        }
         other => {
             let (table, key) = match other {
                 "models" => (MODELS, "m"),
@@ -170,13 +179,13 @@ fn disturb(value: &mut Value, random: &mut Random) {
 }
 
 /// Runs every command on a store; all must end as they should, and leave the rest of `folder` alone.
-fn endure(folder: &Path, what: &str) {
+fn endure(folder: &Path, commands: &[&str], what: &str) {
     let outputs = folder.join("outputs");
     let (root, pristine) = (folder.join("store"), folder.join("pristine"));
     let guard = folder.join("guard");
     fs::write(&guard, "mine").unwrap();
     copy(&root, &pristine);
-    for command in COMMANDS {
+    for command in commands {
         drop(fs::remove_dir_all(&outputs));
         fs::create_dir(&outputs).unwrap();
         fs::write(outputs.join("in.vcf"), "##fileformat=VCFv4.2\n1\t10\t.\tA\tC\t.\t.\t.\n").unwrap();
@@ -227,7 +236,7 @@ fn forged_records_are_refused_by_name_or_harmless() {
         });
         let mut what = forged.to_string();
         what.truncate(2000);
-        endure(folder.path(), &format!("round {round}, {table} {record}: {what}"));
+        endure(folder.path(), &COMMANDS, &format!("round {round}, {table} {record}: {what}"));
     }
 }
 

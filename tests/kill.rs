@@ -4,19 +4,24 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use vestore::Store;
+use vestore_schema::Table;
 
 use crate::interrupt::signal;
 use crate::programs::{command, fails, ok, said, store};
+use crate::splice;
 use crate::support::{Random, rounds};
 
 const SCORE: &str = "score {} --model small --window 120 --device cpu --track t --score llr,distance --threads 1 --region chr1:1-2900 --quiet";
 
+const SPLICE: &str = "score {} --model mini --genes genes.gtf --distance 10 --device cpu --track t --threads 1 --region chr1:1-2900 --quiet";
+
 fn stored(store: &Path) -> u64 {
-    Store::open(store).unwrap().all_segments().unwrap().iter().map(|segment| segment.rows).sum()
+    let segments = Store::open(store).unwrap().all_segments().unwrap();
+    segments.iter().filter(|segment| segment.table == Table::Scores).map(|segment| segment.rows).sum()
 }
 
-fn start(store: &Path) -> Child {
-    command(SCORE, &[store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+fn start(score: &str, store: &Path) -> Child {
+    command(score, &[store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -32,23 +37,27 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// All rows of a store's track.
+fn rows_of(store: &Path) -> String {
+    ok("query {} --format tsv", &[store]) + &ok("query {} --gene-effects --format tsv", &[store])
+}
+
 /// Each round waits until a random share of the rows is committed, reads the store as other processes
 /// do, kills the run a little later, and reads again before anybody has cleaned up.
-fn kill_and_resume(rounds: u64, seed: u64) {
+fn kill_and_resume(score: &str, fresh: &Path, rounds: u64, seed: u64) {
     let folder = tempfile::tempdir().unwrap();
-    let (fresh, _) = store(folder.path());
     let undisturbed = folder.path().join("undisturbed");
-    copy(&fresh, &undisturbed);
-    said(SCORE, &[&undisturbed]);
-    let wanted = ok("query {} --format tsv", &[&undisturbed]);
+    copy(fresh, &undisturbed);
+    said(score, &[&undisturbed]);
+    let wanted = rows_of(&undisturbed);
     let total = stored(&undisturbed);
     assert_eq!(total, 2900 * 3);
     let mut random = Random(seed);
     let mut landed = 0;
     for round in 0..rounds {
         let target = folder.path().join(format!("round{round}"));
-        copy(&fresh, &target);
-        let mut child = start(&target);
+        copy(fresh, &target);
+        let mut child = start(score, &target);
         let share = total * (10 + random.below(80)) / 100;
         let mut seen = 0;
         while seen < share && child.try_wait().unwrap().is_none() {
@@ -64,11 +73,11 @@ fn kill_and_resume(rounds: u64, seed: u64) {
         landed += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
-        let left = ok("query {} --format tsv", &[&target]);
+        let left = rows_of(&target);
         assert!(left.lines().count() as u64 > running, "rows that were seen must stay");
         assert!(left.lines().all(|line| wanted.contains(line)));
-        said(SCORE, &[&target]);
-        assert!(ok("query {} --format tsv", &[&target]) == wanted, "round {round} ended with other rows");
+        said(score, &[&target]);
+        assert!(rows_of(&target) == wanted, "round {round} ended with other rows");
         assert_eq!(ok("verify {} --quiet", &[&target]), "");
         std::fs::remove_dir_all(&target).unwrap();
     }
@@ -102,5 +111,15 @@ fn a_killed_writer_leaves_the_lock_free_at_once() {
 #[test]
 fn a_killed_run_resumes_to_the_same_bytes() {
     // More in the long run.
-    kill_and_resume(rounds("VESTORE_KILLS", 20), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let (fresh, _) = store(folder.path());
+    kill_and_resume(SCORE, &fresh, rounds("VESTORE_KILLS", 20), 1);
+}
+
+#[test]
+fn a_killed_splice_run_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fresh, genes, _) = splice::prepare(folder.path());
+    ok("genes add {} {}", &[&fresh, &genes]);
+    kill_and_resume(SPLICE, &fresh, rounds("VESTORE_KILLS", 4), 2);
 }

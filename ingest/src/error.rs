@@ -25,6 +25,14 @@ pub enum ModelError {
     /// The list of kept layers does not fit the checkpoint.
     #[error(transparent)]
     Layers(#[from] LayersError),
+    /// The list of kept networks does not fit the checkpoint.
+    #[error("invalid networks {kept:?}; expected ascending numbers of the checkpoint's networks, 0 to {}", networks - 1)]
+    Networks {
+        /// As asked.
+        kept: Vec<u32>,
+        /// How many networks the checkpoint has.
+        networks: u32,
+    },
     /// An adapter for a family that takes none.
     #[error("models of the family {family} take no adapters; leave out --adapter")]
     NoAdapters {

@@ -1,6 +1,7 @@
 //! Runs one batch of forward passes: with the ablation, the only stage of scoring that calls libtorch. A batch is first
 //! launched, then read: between the two a GPU computes while the next batch is being launched.
 
+use crate::convert::as_index;
 use crate::error::ModelError;
 use crate::pipeline::Interrupt;
 use crate::seam::{Network, Output, ScoreError, Scorer, Step};
@@ -56,16 +57,7 @@ pub fn launch<N: Network>(
     batch: usize,
     interrupt: &Interrupt,
 ) -> Result<Launched<N>, ModelError> {
-    launch_passes(network, work, &work.batches[batch].passes, interrupt)
-}
-
-fn launch_passes<N: Network>(
-    network: &N,
-    work: &Work<N::Pass, N::Output>,
-    numbers: &[u32],
-    interrupt: &Interrupt,
-) -> Result<Launched<N>, ModelError> {
-    let (parts, divided) = split_on_out_of_memory(numbers, |numbers| {
+    let (parts, divided) = split_on_out_of_memory(&work.batches[batch].passes, |numbers| {
         let passes = work.passes_of(numbers);
         let state = through(network, &passes, interrupt)?;
         Ok(Part { passes: numbers.to_vec(), reading: network.read(&state, &passes)? })
@@ -88,7 +80,7 @@ fn through<N: Network>(
     Ok(state)
 }
 
-/// Whether the model gives the same bits for the same windows twice: the first two of the first batch.
+/// Whether the model gives the same bits for the same windows twice: samples of the first two of the first batch.
 ///
 /// # Errors
 /// As [`launch`] and [`Launched::read`].
@@ -99,8 +91,16 @@ pub(crate) fn repeats<N: Network>(
 ) -> Result<bool, ModelError> {
     let Some(batch) = work.batches.first() else { return Ok(true) };
     let some = &batch.passes[..batch.passes.len().min(2)];
+    let samples: Vec<N::Pass> = work.passes_of(some).into_iter().map(|pass| network.sample(pass)).collect();
+    let numbers: Vec<u32> = (0..).zip(&samples).map(|(number, _)| number).collect();
     let once = || -> Result<Vec<u32>, ModelError> {
-        Ok(bits(&launch_passes(network, work, some, interrupt)?.read(work)?.outputs))
+        let run = |numbers: &[u32]| {
+            let passes: Vec<&N::Pass> =
+                numbers.iter().map(|number| &samples[as_index((*number).into())]).collect();
+            let state = through(network, &passes, interrupt)?;
+            N::outputs(network.read(&state, &passes)?, &passes)
+        };
+        Ok(bits(&split_on_out_of_memory(&numbers, run)?.0.concat()))
     };
     Ok(once()? == once()?)
 }

@@ -12,7 +12,7 @@ use crate::tokenize::TokenizerError;
 use crate::work::Work;
 
 /// What one forward pass reads, and what is wanted of it.
-pub trait Pass: Send + Sync {
+pub trait Pass: Clone + Send + Sync {
     /// What decides whether passes can share a batch: the length of their input first.
     type Group: Ord + Copy;
 
@@ -155,6 +155,11 @@ pub trait Network: Send {
     /// # Errors
     /// When the device failed.
     fn outputs(reading: Self::Reading, passes: &[&Self::Pass]) -> Result<Vec<Self::Output>, ModelError>;
+
+    /// As little of a pass as tells whether its numbers repeat; all of it unless passes are long.
+    fn sample(&self, pass: &Self::Pass) -> Self::Pass {
+        pass.clone()
+    }
 
     /// How far a block moved each pass: mean cosine and mean angle [2, passes], float64; none where that means
     /// nothing.

@@ -169,6 +169,7 @@ impl<P, O> fmt::Debug for Work<P, O> {
 mod tests {
     use super::*;
 
+    #[derive(Clone)]
     struct Length(usize);
 
     impl Pass for Length {

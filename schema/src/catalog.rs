@@ -19,6 +19,8 @@ pub const SEGMENTS: TableDefinition<'_, SegmentKey, &[u8]> = TableDefinition::ne
 pub const RUNS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("runs");
 /// Kind, name and part: to [`crate::ReportRecord`].
 pub const REPORTS: TableDefinition<'_, ReportKey, &[u8]> = TableDefinition::new("reports");
+/// Digest of a gene table to its [`crate::GeneTableRecord`]; absent until the first is added.
+pub const GENES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("genes");
 /// Study name to the study, in stores from before [`REPORTS`].
 pub const STUDIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("studies");
 /// Study name, variation in words, seed: to the run, in stores from before [`REPORTS`].

@@ -4,6 +4,7 @@
 mod assembly;
 pub mod catalog;
 mod digest;
+mod genes;
 mod locus;
 mod model;
 mod position;
@@ -18,6 +19,7 @@ mod version;
 pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
+pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
 pub use locus::{LocusError, Region};
 pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, SpliceRecord, TokenizerKind};
 pub use position::Position;

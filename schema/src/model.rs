@@ -167,6 +167,18 @@ impl Model {
         value
     }
 
+    /// How many of its parts are run, for people.
+    #[must_use]
+    pub fn kept_text(&self) -> String {
+        let layers = format!("{} of {} layers", self.kept_layers.len(), self.layers);
+        match &self.architecture {
+            Architecture::Splice(splice) => {
+                format!("{layers}, {} of {} networks", splice.kept_networks.len(), splice.networks)
+            }
+            Architecture::Encoder(_) | Architecture::OneHot(_) => layers,
+        }
+    }
+
     /// What it has as a transformer encoder, if it is one.
     #[must_use]
     pub fn encoder(&self) -> Option<&EncoderRecord> {

@@ -18,6 +18,9 @@ const NUMBERS: u64 = 1 << 48;
 /// The widest hidden state; embeddings of that width are still lists that Arrow can hold.
 const HIDDEN: u32 = 1 << 20;
 
+/// The widest context of a splice model, both sides together.
+const CONTEXT: u32 = 1 << 20;
+
 /// Why a record is not one that a store can have.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{field} `{}`: {problem}", value.escape_debug())]
@@ -94,6 +97,13 @@ impl Model {
                     "kept_networks",
                     &format!("{kept:?}"),
                     "not ascending networks of the checkpoint",
+                )?;
+                let context = splice.context;
+                must(
+                    (2..=CONTEXT).contains(&context) && context.is_multiple_of(2),
+                    "context",
+                    &context.to_string(),
+                    "not as many bases on either side",
                 )?;
             }
         }
@@ -172,6 +182,15 @@ impl Track {
         )?;
         let part = self.recipe.part.as_str();
         must(check_name(part).is_ok(), "part", part, "not the name of a part of a layer")?;
+        if let Some(splice) = &self.recipe.splice {
+            let distance = splice.distance;
+            must(
+                (1..CONTEXT / 2).contains(&distance),
+                "distance",
+                &distance.to_string(),
+                "not a distance in a context",
+            )?;
+        }
         let step = self.recipe.precision.as_deref().unwrap_or("1");
         let positive = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
         must(positive, "precision", step, "not a positive step")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{AnswerRows, QueryPlan, Request, Snapshot, Store};
-use vestore_schema::{Model, Region, Track, Variant};
+use vestore_schema::{Model, Region, Table, Track, Variant};
 
 use super::places::Places;
 use super::reference_arguments::ReferenceArguments;
@@ -53,7 +53,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if track.external.is_none() {
         window(&store, track, variant)?;
     }
-    scores(&store, track, variant)
+    let code = scores(&store, track, variant)?;
+    if !track.gene_columns.is_empty() {
+        gene_effects(&store, track, variant)?;
+    }
+    Ok(code)
 }
 
 fn line(name: &str, value: &str) -> std::io::Result<()> {
@@ -74,14 +78,8 @@ fn lineage(store: &Store, snapshot: &Snapshot, track: &Track) -> anyhow::Result<
 }
 
 fn describe(model: &Model) -> String {
-    let mut text = format!(
-        "{}, id {}, {}, {} of {} layers",
-        model.name,
-        model.id.short(),
-        model.family,
-        model.kept_layers.len(),
-        model.layers
-    );
+    let mut text =
+        format!("{}, id {}, {}, {}", model.name, model.id.short(), model.family, model.kept_text());
     if let Some(kind) = &model.adapter_kind {
         text.extend([", ", kind, " adapter"]);
     }
@@ -135,4 +133,35 @@ fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<Exi
         say(format_args!("the variant has no row in this track"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the variant does in each gene: changes, where, and the values there.
+fn gene_effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
+    let request = Request {
+        variants: vec![variant.clone()],
+        tracks: vec![track.name.clone()],
+        table: Table::GeneEffects,
+        ..Request::default()
+    };
+    let details = ["_position", "_ref", "_alt"];
+    let effects = || track.gene_columns.iter().filter(|name| !details.iter().any(|end| name.ends_with(end)));
+    for batch in QueryPlan::new(store, &request)?.rows() {
+        let batch = batch?;
+        let rows = AnswerRows::of(&batch);
+        for row in 0..batch.num_rows() {
+            line("gene", rows.keys.key(row).4)?;
+            for effect in effects() {
+                let value = |end: &str| rows.score(&format!("{effect}{end}"), row);
+                let mut text = value("").map_or_else(|| "-".to_owned(), |change| change.to_string());
+                if let Some(position) = value("_position") {
+                    text.push_str(&format!(" at {position:+}"));
+                }
+                if let (Some(before), Some(after)) = (value("_ref"), value("_alt")) {
+                    text.push_str(&format!(", {before} to {after}"));
+                }
+                line("", &format!("{effect:<16}{text}"))?;
+            }
+        }
+    }
+    Ok(())
 }

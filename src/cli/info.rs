@@ -27,6 +27,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let contigs = counted(assembly.contigs.len() as u64, "contig");
     print(format_args!("reference   {name}: {contigs}, {bases} bases"))?;
     print(format_args!("            {}", store.reference().display()))?;
+    for (number, table) in store.gene_tables()?.iter().enumerate() {
+        let title = if number == 0 { "genes" } else { "" };
+        let genes = counted(table.genes, "gene");
+        print(format_args!("{title:<12}{}: {genes}, digest {}", table.name, table.digest.short()))?;
+    }
     print(format_args!("models      {}", snapshot.models.len()))?;
     let unfinished = runs.iter().filter(|run| run.finished.is_none()).count();
     let interrupted = if unfinished > 0 { format!(" ({unfinished} interrupted)") } else { String::new() };

@@ -20,13 +20,15 @@ pub(super) fn write(
 ) -> Result<(), ExportError> {
     let header: Vec<String> =
         schema.fields().iter().map(|field| visible(field.name()).into_owned()).collect();
+    // Relative positions of gene effects are whole numbers.
+    let whole: Vec<bool> = schema.fields().iter().map(|field| field.name().ends_with("_position")).collect();
     let mut widths: Option<Vec<usize>> = None;
     for batch in rows {
         let batch = batch?;
         let columns: Vec<Cells<'_>> = batch.columns().iter().map(Cells::new).collect();
         let right: Vec<bool> = columns.iter().map(|column| !column.is_text()).collect();
         let lines: Vec<Vec<String>> = (0..batch.num_rows())
-            .map(|row| columns.iter().map(|column| cell(column, row)).collect())
+            .map(|row| columns.iter().zip(&whole).map(|(column, whole)| cell(column, row, *whole)).collect())
             .collect();
         let widths = if let Some(widths) = &widths {
             widths
@@ -48,8 +50,11 @@ pub(super) fn write(
     Ok(())
 }
 
-fn cell(column: &Cells<'_>, row: usize) -> String {
+fn cell(column: &Cells<'_>, row: usize, whole: bool) -> String {
     match column {
+        Cells::Score(values) if whole && !column.is_missing(row) && values.value(row).fract() == 0.0 => {
+            values.value(row).to_string()
+        }
         Cells::Score(values) if !column.is_missing(row) => rounded(values.value(row)),
         Cells::Score(_) => "-".to_owned(),
         Cells::Embedding(_) | Cells::Text(_) if column.is_missing(row) => "-".to_owned(),

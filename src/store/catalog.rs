@@ -4,6 +4,7 @@
 //! Readers share a lock, a writer has it alone, and both pass a turnstile first: a writer that waits
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
+mod genes;
 mod reports;
 
 use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use vestore_schema::{Model, Run, Segment, StoreRecord, Table, Track, check_name, segment_path};
 
-use super::Store;
 use super::catalog::CatalogWrite;
 use super::error::StoreError;
-use super::files::Files;
+use super::files::{Files, Written};
 use super::medium::{Access, Guard, Lock, Medium};
 use super::recovery;
 use super::segment::SegmentWriter;
+use super::{PARTIAL, Store};
 
 /// Locked by the one process that writes; holds a note of who that is.
 const WRITER_LOCK: &str = "writer.lock";
@@ -175,6 +175,30 @@ impl Writer {
             }
         };
         segments.map(of).collect()
+    }
+
+    /// Makes a file of these bytes part of the store: durable under its name, then named by what `name` puts into the
+    /// catalog.
+    ///
+    /// # Errors
+    /// When the system refuses; nothing more can be written with this writer then.
+    pub(super) fn put_file(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        name: impl FnOnce(&CatalogWrite<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.guarded(|writer| {
+            writer.files.make_folders(path)?;
+            let root = &writer.store.root;
+            let (place, temporary) = (root.join(path), root.join(format!("{path}{PARTIAL}")));
+            let file = writer.store.medium.open(&temporary, Access::Create);
+            let file = file.map_err(StoreError::io("create", &temporary))?;
+            file.write_at(bytes, 0).map_err(StoreError::io("write", &temporary))?;
+            writer.files.push(Written { temporary, place, file: Some(file.into()) })?;
+            writer.settle()?;
+            writer.store.catalog.write(name)
+        })
     }
 
     /// Records where the reference lies from now on. Whether it is the store's is for the caller to check.

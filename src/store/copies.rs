@@ -11,17 +11,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Model, ModelFile};
 
-use super::Store;
 use super::commit::Writer;
 use super::error::StoreError;
 use super::folders::{self, Folders};
 use super::medium::Access;
+use super::{PARTIAL, Store};
 use crate::narrow::to_usize;
 
 /// Folder of all copies.
 const MODELS: &str = "models";
-/// What the name of a copy in the making ends in.
-const PARTIAL: &str = ".partial";
 /// Folders of a copy.
 const PARTS: [&str; 2] = ["checkpoint", "adapter"];
 /// Bytes that are copied, or checked, at once.

@@ -114,6 +114,14 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The file of a gene table does not hold what the catalog says.
+    #[error("the gene table {} is damaged: {reason}; add it again with `vestore genes add`", path.display())]
+    Genes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A write failed before; what is on disk is in doubt.
     #[error(
         "an earlier write to {} failed; nothing more is written until the store is opened anew: fix that \

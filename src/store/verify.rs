@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
-use vestore_schema::{Digest, RETIRED_FOLDER, Segment, Table, retired_path};
+use vestore_schema::{Digest, GeneTableRecord, RETIRED_FOLDER, Segment, Table, retired_path};
 
 use super::error::StoreError;
 use super::recovery::segment_files;
@@ -32,6 +32,13 @@ pub enum Damage {
         /// What is wrong with it.
         reason: String,
     },
+    /// A gene table is not what the catalog says: what was scored with it cannot be recomputed.
+    Genes {
+        /// As the catalog has it.
+        table: GeneTableRecord,
+        /// What is wrong with its file.
+        reason: String,
+    },
     /// The catalog itself: what it says is in doubt.
     Catalog {
         /// Its file.
@@ -53,7 +60,7 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// Whether rows, or the copy of a model, are lost.
+    /// Whether rows, the copy of a model or a gene table are lost.
     #[must_use]
     pub fn is_loss(&self) -> bool {
         !matches!(self, Self::Orphan { .. } | Self::Unmoved { .. })
@@ -78,6 +85,12 @@ impl fmt::Display for Damage {
                 "{}: {reason}; the copy of model `{name}` is damaged: add it again from its checkpoint with --copy",
                 path.display()
             ),
+            Self::Genes { table, reason } => write!(
+                f,
+                "{}: {reason}; the gene table `{}` is damaged: add it again with `vestore genes add`",
+                table.path(),
+                table.name
+            ),
             Self::Catalog { path, reason } => {
                 write!(f, "{}: {reason}; restore it from a backup, or score into a new store", path.display())
             }
@@ -95,7 +108,7 @@ impl fmt::Display for Damage {
 
 impl Store {
     /// Reads the catalog with all checksums of its pages, and every record; then every segment: length, checksum, footer, order,
-    /// count and range of its rows; then the copies of models; then looks for files without a row. `progress` is told the bytes read so far.
+    /// count and range of its rows; then the copies of models and the gene tables; then looks for files without a row. `progress` is told the bytes read so far.
     ///
     /// # Errors
     /// When the catalog cannot be read; damage to segments is not an error but part of the answer.
@@ -133,6 +146,18 @@ impl Store {
         for model in models.iter().filter(|model| model.copied) {
             if let Some((path, reason)) = self.copy_damage(model) {
                 damage.push(Damage::Model { name: model.name.clone(), path, reason });
+            }
+        }
+        let gene_files = self.gene_files()?;
+        let tables = self.gene_tables()?;
+        damage.extend(
+            self.unnamed_gene_files(gene_files, &tables).into_iter().map(|path| Damage::Orphan { path }),
+        );
+        for table in tables {
+            match self.gene_table_text(&table) {
+                Ok(_) => {}
+                Err(StoreError::Genes { reason, .. }) => damage.push(Damage::Genes { table, reason }),
+                Err(error) => damage.push(Damage::Genes { table, reason: error.to_string() }),
             }
         }
         damage.extend(self.unnamed_copies(&models)?.into_iter().map(|path| Damage::Orphan { path }));

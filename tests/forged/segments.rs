@@ -149,7 +149,7 @@ fn forged_segments_are_damaged_and_nothing_worse() {
         let damage = store.verify(|_| {}).unwrap();
         assert_eq!(damage.len(), 1, "{what}: {damage:?}");
         assert!(damage[0].is_loss(), "{what}: {damage:?}");
-        endure(folder.path(), what);
+        endure(folder.path(), &super::COMMANDS, what);
     }
 }
 

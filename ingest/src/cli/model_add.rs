@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, Writer, check_model};
 use vestore_ingest::{ModelSource, ablated_tracks, model_files, source_of, summarize};
-use vestore_schema::{Model, Track, check_name};
+use vestore_schema::{Architecture, Model, Track, check_name};
 
 use super::family::describe_model;
 use super::{Usage, say, writer};
@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     /// Rank layers by the ablation of this track of --from; needed if several tracks have one
     #[arg(long, value_name = "NAME", requires = "drop_least")]
     track: Option<String>,
+    /// Keep these networks of an ensemble, numbered from 0 as in the checkpoint, such as 0,2-3 (splice models)
+    #[arg(long, value_name = "NETWORKS")]
+    keep_networks: Option<String>,
     /// Apply the adapter in this folder, in the PEFT layout
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
@@ -111,13 +114,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         keep_copy(&mut model, lender);
     }
     writer.put_model(&model)?;
-    let note = model.note.map_or_else(String::new, |note| format!(" ({note})"));
+    let note = model.note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));
     say(format_args!(
-        "{}: {}, {} of {} layers, {} parameters, id {}{note}",
+        "{}: {}, {}, {} parameters, id {}{note}",
         model.name,
         model.family,
-        model.kept_layers.len(),
-        model.layers,
+        model.kept_text(),
         model.parameters,
         model.id.short()
     ));
@@ -138,13 +140,14 @@ fn source(
         }
         (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),
     };
-    // The layers that a derived model can keep or drop, and that a pruned adapter counts.
-    let candidates = match parent {
-        Some(parent) => parent.kept_layers.clone(),
-        None => (0..layers_of(&source)?).collect(),
+    let base = match parent {
+        Some(parent) => parent.clone(),
+        None => describe_model("", &source, String::new(), None)?.0,
     };
+    // The layers that a derived model can keep or drop, and that a pruned adapter counts.
+    let candidates = &base.kept_layers;
     let listed = |text: &str| -> anyhow::Result<Vec<u32>> {
-        let layers = parse_layers(text)
+        let layers = parse_numbers(text)
             .ok_or_else(|| Usage(format!("invalid list of layers `{text}`; expected one such as 0,2-5")))?;
         for layer in &layers {
             ensure!(candidates.contains(layer), "there is no layer {layer}; the layers are {candidates:?}");
@@ -157,6 +160,9 @@ fn source(
         let dropped = listed(drop)?;
         source.kept_layers =
             Some(candidates.iter().copied().filter(|layer| !dropped.contains(layer)).collect());
+    }
+    if let Some(keep) = &arguments.keep_networks {
+        source.kept_networks = Some(networks(keep, &base)?);
     }
     if let Some(adapter) = &arguments.adapter {
         ensure!(
@@ -174,9 +180,18 @@ fn source(
     Ok((source, parent.map(|parent| parent.name.clone())))
 }
 
-/// Layers of a checkpoint.
-fn layers_of(source: &ModelSource) -> anyhow::Result<u32> {
-    Ok(describe_model("", source, String::new(), None)?.0.layers)
+/// The networks that `text` lists, all of them networks of `base`.
+fn networks(text: &str, base: &Model) -> anyhow::Result<Vec<u32>> {
+    let Architecture::Splice(splice) = &base.architecture else {
+        bail!(Usage("--keep-networks is for splice models, which average several networks".to_owned()));
+    };
+    let kept = parse_numbers(text)
+        .ok_or_else(|| Usage(format!("invalid list of networks `{text}`; expected one such as 0,2-3")))?;
+    let known = &splice.kept_networks;
+    for network in &kept {
+        ensure!(known.contains(network), "there is no network {network}; the networks are {known:?}");
+    }
+    Ok(kept)
 }
 
 /// The track that is the evidence, and what stays of the model `parent` without its `count` layers that
@@ -215,19 +230,19 @@ fn drop_least(
 }
 
 /// Reads `0,2-5`: ascending or not, each once. Absurd ranges are refused before they are written out.
-fn parse_layers(text: &str) -> Option<Vec<u32>> {
-    let mut layers = Vec::new();
+fn parse_numbers(text: &str) -> Option<Vec<u32>> {
+    let mut numbers = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         if first > last || last > 100_000 {
             return None;
         }
-        layers.extend(first..=last);
+        numbers.extend(first..=last);
     }
-    layers.sort_unstable();
-    layers.dedup();
-    Some(layers)
+    numbers.sort_unstable();
+    numbers.dedup();
+    Some(numbers)
 }
 
 /// Names the copy that the store has of another record of the same files.
@@ -259,14 +274,14 @@ fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use super::parse_layers;
+    use super::parse_numbers;
 
     #[test]
-    fn layer_lists_are_read_as_people_write_them() {
-        assert_eq!(parse_layers("0,2-5"), Some(vec![0, 2, 3, 4, 5]));
-        assert_eq!(parse_layers("3, 1,3"), Some(vec![1, 3]));
+    fn lists_are_read_as_people_write_them() {
+        assert_eq!(parse_numbers("0,2-5"), Some(vec![0, 2, 3, 4, 5]));
+        assert_eq!(parse_numbers("3, 1,3"), Some(vec![1, 3]));
         for text in ["", "a", "5-2", "1-", "-1", "0-4000000000"] {
-            assert_eq!(parse_layers(text), None, "{text}");
+            assert_eq!(parse_numbers(text), None, "{text}");
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float32Type;
 use vestore::{Reference, RowKeys, SegmentReader, Store};
 use vestore_ingest::{CPU_BATCH_TOKENS, Device, Network, Random, Scorer, rows as rows_of};
-use vestore_schema::{Dtype, STATUS_COLUMN, Segment, Status, Table, Track, Variant};
+use vestore_schema::{Digest, Dtype, STATUS_COLUMN, Segment, Status, Table, Track, Variant};
 
 use super::family::{Family, Loading, ModelTask};
 use super::reference::ReferenceArguments;
@@ -41,10 +42,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     let mut reference = store.open_reference()?;
     let tracks = store.snapshot()?.tracks;
-    let (with_genes, tracks): (Vec<Track>, Vec<Track>) =
-        tracks.into_iter().filter(|track| track.external.is_none()).partition(needs_genes);
-    for track in with_genes {
-        say(format_args!("track {}: not rescored: the store does not keep its table of genes", track.name));
+    let kept: Vec<Digest> = store.gene_tables()?.into_iter().map(|table| table.digest).collect();
+    let (tracks, without_genes): (Vec<Track>, Vec<Track>) = tracks
+        .into_iter()
+        .filter(|track| track.external.is_none())
+        .partition(|track| genes_of(track).is_none_or(|digest| kept.contains(&digest)));
+    for track in without_genes {
+        say(format_args!(
+            "track {}: not rescored: the store does not keep its gene table; add it with `vestore genes add`",
+            track.name
+        ));
     }
     let picked = pick(&store, &tracks, arguments.rescore)?;
     let (mut compared, mut mismatches) = (0, 0);
@@ -78,9 +85,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether a track was scored with a table of genes.
-fn needs_genes(track: &Track) -> bool {
-    track.recipe.splice.as_ref().is_some_and(|splice| splice.genes.is_some())
+/// Digest of the gene table that a track was scored with, if it was with one.
+fn genes_of(track: &Track) -> Option<Digest> {
+    track.recipe.splice.as_ref()?.genes
 }
 
 /// `count` rows of these tracks, or all where there are no more: the places of rows in their
@@ -149,6 +156,7 @@ fn rescore(
     let snapshot = store.snapshot()?;
     let record =
         snapshot.model(&track.model).with_context(|| format!("track {} has no model", track.name))?;
+    let genes = genes_of(track).map(|digest| store.gene_table(digest)).transpose()?;
     let loading = Loading {
         store,
         record,
@@ -156,7 +164,7 @@ fn rescore(
         devices: &[Device::Cpu],
         embeddings: false,
         batch_tokens: CPU_BATCH_TOKENS,
-        genes: None,
+        genes: genes.flatten().map(Arc::new),
     };
     Family::of(record)?.run(&loading, Rescoring { store, track, rows, reference })
 }

@@ -133,7 +133,8 @@ impl Scoring {
         let source = source_of(store, model);
         let named = [&self.variants, &self.bed].into_iter().flatten().cloned();
         let folders = [Some(source.checkpoint), source.adapter].into_iter().flatten();
-        named.chain(folders).chain([store.reference()]).collect()
+        let genes = self.splice.file().map(Path::to_owned);
+        named.chain(folders).chain(genes).chain([store.reference()]).collect()
     }
 
     /// Opens the store, settles the track, takes the right to write and reads the variants.
@@ -147,7 +148,8 @@ impl Scoring {
         }
         let family = Family::of(&record)?;
         let mut recipe = recipe(self, &family, tuned)?;
-        let genes = self.splice.complete(&mut recipe, &family, self.strands, store.assembly())?;
+        let continued = snapshot.tracks.iter().find(|track| Some(&track.name) == self.track.as_ref());
+        let genes = self.splice.complete(&mut recipe, &family, self.strands, &store, continued)?;
         if matches!((&family, task), (Family::Splice(..), Task::Score { embeddings: true, .. })) {
             bail!(Usage("splice models have no embeddings; leave out --embeddings".to_owned()));
         }

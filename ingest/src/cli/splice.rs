@@ -1,19 +1,23 @@
 //! The options of `vestore score` that only splice models have.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::ensure;
-use vestore::{GeneTable, read_genes};
-use vestore_schema::{Assembly, Dtype, Recipe, SpliceConvention, SpliceRecipe, Strands};
+use anyhow::{Context, bail, ensure};
+use vestore::{GeneTable, Store, read_genes};
+use vestore_schema::{Dtype, GeneTableRecord, Recipe, SpliceConvention, SpliceRecipe, Strands, Track};
 
 use super::family::Family;
-use super::shared::{Usage, one_of};
+use super::shared::{Usage, one_of, say};
+
+/// Fewest characters of a digest that name a gene table.
+const DIGITS: usize = 6;
 
 #[derive(clap::Args)]
 pub(super) struct SpliceArguments {
-    /// Score splicing in the genes of this file: GTF, or a table of a splice program; without it, on both strands
-    #[arg(long, value_name = "FILE", help_heading = "Splice models")]
+    /// Score splicing in the genes of this file (GTF, or a table of a splice program), or of this table of the store, by
+    /// name or digest; by default those that --track was scored with, else both strands
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Splice models")]
     genes: Option<PathBuf>,
     /// Compare this many positions on either side of a variant; 50 by default
     #[arg(long, value_name = "BP", help_heading = "Splice models")]
@@ -23,22 +27,30 @@ pub(super) struct SpliceArguments {
           help_heading = "Splice models")]
     convention: Option<SpliceConvention>,
     /// Set gains at annotated sites and losses elsewhere to 0
-    #[arg(long, requires = "genes", help_heading = "Splice models")]
+    #[arg(long, help_heading = "Splice models")]
     mask: bool,
 }
 
 impl SpliceArguments {
-    /// Adds to a recipe what its family needs of these, and reads the table of genes.
+    /// The file of genes, where one is given.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.genes.as_deref().filter(|path| path.exists())
+    }
+
+    /// Adds to a recipe what its family needs of these, and reads the table of genes. `track` is that of the store which
+    /// is continued, if one is.
     pub(super) fn complete(
         &self,
         recipe: &mut Recipe,
         family: &Family<'_>,
         strands: Option<Strands>,
-        assembly: &Assembly,
+        store: &Store,
+        track: Option<&Track>,
     ) -> anyhow::Result<Option<Arc<GeneTable>>> {
         let usage = |message: &str| Usage(message.to_owned());
         let Family::Splice(_, splice) = family else {
-            let given = self.genes.is_some() || self.distance.is_some() || self.convention.is_some();
+            let options = self.distance.is_some() || self.convention.is_some();
+            let given = self.genes.is_some() || self.mask || options;
             ensure!(!given, usage("--genes, --distance, --convention and --mask are for splice models"));
             return Ok(None);
         };
@@ -52,7 +64,20 @@ impl SpliceArguments {
         let most = (splice.context / 2).saturating_sub(1);
         let expected = format!("invalid distance {distance}; expected 1 to {most}");
         ensure!((1..=most).contains(&distance), Usage(expected));
-        let genes = self.genes.as_deref().map(|path| read_genes(path, assembly)).transpose()?.map(Arc::new);
+        let scored_with = track.and_then(|track| track.recipe.splice.as_ref()?.genes);
+        let genes = match (&self.genes, scored_with) {
+            (Some(given), _) => Some(table(given, store)?),
+            (None, Some(digest)) => Some(store.gene_table(digest)?.with_context(|| {
+                format!(
+                    "track `{}` was scored with gene table {}, which the store does not keep; give it with --genes",
+                    track.map_or("", |track| track.name.as_str()),
+                    digest.short()
+                )
+            })?),
+            (None, None) => None,
+        };
+        ensure!(genes.is_some() || !self.mask, usage("--mask needs the annotated sites of --genes"));
+        let genes = genes.map(Arc::new);
         recipe.splice = Some(SpliceRecipe {
             distance,
             convention: self.convention.unwrap_or_default(),
@@ -60,5 +85,47 @@ impl SpliceArguments {
             genes: genes.as_ref().map(|genes| genes.digest()),
         });
         Ok(genes)
+    }
+}
+
+/// The gene table of a file, or that of the store which has this name or digest.
+fn table(given: &Path, store: &Store) -> anyhow::Result<GeneTable> {
+    let known = store.gene_tables()?;
+    if given.exists() {
+        let table = read_genes(given, store.assembly())?;
+        if !known.iter().any(|record| record.digest == table.digest()) {
+            say(format_args!(
+                "the store does not keep this gene table; `vestore genes add {} {}` does, and `verify --rescore` then \
+                 recomputes its scores",
+                store.root().display(),
+                given.display()
+            ));
+        }
+        return Ok(table);
+    }
+    let text = given.to_string_lossy();
+    let meant = |record: &&GeneTableRecord| {
+        record.name == text || (text.len() >= DIGITS && record.digest.to_string().starts_with(&*text))
+    };
+    let found: Vec<&GeneTableRecord> = known.iter().filter(meant).collect();
+    let names = |tables: &mut dyn Iterator<Item = &GeneTableRecord>| -> String {
+        tables
+            .map(|record| format!("`{}` ({})", record.name, record.digest.short()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match found.as_slice() {
+        [record] => store.gene_table(record.digest)?.context("the gene table was removed meanwhile"),
+        [] if known.is_empty() => {
+            bail!("no gene table `{text}`: there is no such file, and the store keeps none")
+        }
+        [] => bail!(
+            "no gene table `{text}`: there is no such file, and the store keeps {}",
+            names(&mut known.iter())
+        ),
+        several => bail!(Usage(format!(
+            "gene table `{text}` is ambiguous: {}; give the digest",
+            names(&mut several.iter().copied())
+        ))),
     }
 }

@@ -87,11 +87,15 @@ impl SpliceConfig {
         })
     }
 
-    /// Parameters of the networks with only these blocks.
-    pub(crate) fn parameters(&self, kept: &[u32]) -> u64 {
+    /// Parameters of these networks with only these blocks.
+    pub(crate) fn parameters(&self, networks: &[u32], blocks: &[u32]) -> u64 {
         let dropped = |name: &str| {
-            let mut parts = name.split('.').skip_while(|part| *part != "blocks").skip(1);
-            parts.next().and_then(|block| block.parse().ok()).is_some_and(|block: u32| !kept.contains(&block))
+            // `models.<network>.…`, `models.<network>.blocks.<block>.…`
+            let number = |after: &str, kept: &[u32]| {
+                let mut parts = name.split('.').skip_while(|part| *part != after).skip(1);
+                parts.next().and_then(|part| part.parse().ok()).is_some_and(|part: u32| !kept.contains(&part))
+            };
+            number("models", networks) || number("blocks", blocks)
         };
         let count = |shape: &[usize]| shape.iter().map(|size| *size as u64).product::<u64>();
         let weights = self.weights();

@@ -52,7 +52,7 @@ pub fn splice_record(
         .filter_map(|(name, _)| Some(tensor_line(&name, &Found::new(&weights, weights.get(&name)?))))
         .collect::<Result<_, CheckpointError>>()?;
     let weights_digest = digest(lines.concat().as_bytes());
-    let networks: Vec<u32> = (0..config.models).collect();
+    let networks = kept_networks(source, &config)?;
     let identity = json!({
         "format": "vestore-splice-1",
         "config": config.identity(),
@@ -83,7 +83,7 @@ pub fn splice_record(
         config: config.identity(),
         layers,
         hidden: config.channels,
-        parameters: config.parameters(&kept),
+        parameters: config.parameters(&networks, &kept),
         weight_bytes: bytes,
         architecture: Architecture::Splice(SpliceRecord {
             networks: config.models,
@@ -104,10 +104,20 @@ pub fn load_splice_model(source: &ModelSource, device: Device) -> Result<SpliceM
     let config = SpliceConfig::read(&ConfigFile::read(&source.checkpoint.join("config.json"))?)?;
     let kept = kept_layers(source.kept_layers.as_deref(), narrow(config.blocks.len()))?;
     Ok(SpliceModel {
-        networks: weights::load(&source.checkpoint, &config, device)?,
+        networks: weights::load(&source.checkpoint, &config, &kept_networks(source, &config)?, device)?,
         kept: kept.into_iter().map(|block| crate::convert::as_index(block.into())).collect(),
         blocks: config.blocks.len(),
         reach: i64::from(config.reach),
         device,
     })
+}
+
+/// The networks of the ensemble that a model keeps.
+fn kept_networks(source: &ModelSource, config: &SpliceConfig) -> Result<Vec<u32>, ModelError> {
+    let Some(kept) = &source.kept_networks else { return Ok((0..config.models).collect()) };
+    let within = kept.last().is_some_and(|last| *last < config.models);
+    if within && kept.is_sorted_by(|a, b| a < b) {
+        return Ok(kept.clone());
+    }
+    Err(ModelError::Networks { kept: kept.clone(), networks: config.models })
 }

@@ -1,10 +1,13 @@
 //! A splice model on a device, as the engine runs it.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 
-use super::pass::{Sites, SpliceOutput, SplicePass};
+use super::pass::{Alternate, Sites, SpliceOutput, SplicePass};
 use super::state::{PassState, SpliceState};
 use super::weights::SpliceNetwork;
+use crate::convert::from_dimension;
 use crate::error::ModelError;
 use crate::seam::{Network, Step};
 
@@ -91,6 +94,16 @@ impl Network for SpliceModel {
         Ok(SpliceReading { sites, places, reach: self.reach })
     }
 
+    /// The first alternate, and what its allele sees: a pass holds a whole stretch.
+    fn sample(&self, pass: &SplicePass) -> SplicePass {
+        let Some(first) = pass.alternates.first() else { return pass.clone() };
+        let range = first.start - self.reach..first.start + first.reference + self.reach;
+        let bases = &pass.bases[from_dimension(range.start)..from_dimension(range.end)];
+        let outputs = (0, first.reference);
+        let alternate = Alternate { start: self.reach, outputs, ..first.clone() };
+        SplicePass { bases: Arc::from(bases), alternates: vec![alternate], ..pass.clone() }
+    }
+
     fn outputs(reading: SpliceReading, passes: &[&SplicePass]) -> Result<Vec<SpliceOutput>, ModelError> {
         let mut outputs = Vec::with_capacity(passes.len());
         for ((pass, sites), places) in passes.iter().zip(&reading.sites).zip(&reading.places) {
@@ -98,7 +111,7 @@ impl Network for SpliceModel {
             for sites in sites {
                 groups.push(rows(sites)?);
             }
-            let alternate = |(alternate, (group, row)): (&super::pass::Alternate, &(usize, usize))| {
+            let alternate = |(alternate, (group, row)): (&Alternate, &(usize, usize))| {
                 let from = alternate.start + alternate.outputs.0 - reading.reach;
                 let first = usize::try_from(from).expect("windows hold their outputs; this is a bug");
                 let count = usize::try_from(alternate.outputs.1 - alternate.outputs.0).unwrap_or(0);
@@ -110,9 +123,9 @@ impl Network for SpliceModel {
     }
 }
 
-/// Probabilities [rows, 2, places] as rows of places.
+/// Probabilities [rows, places, 2] as rows of places.
 fn rows(sites: &Tensor) -> Result<Vec<Sites>, ModelError> {
-    let sites = sites.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_transpose(1, 2)?.f_contiguous()?;
+    let sites = sites.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let (count, places, _) = sites.size3()?;
     let mut flat = vec![0f32; sites.numel()];
     let length = flat.len();

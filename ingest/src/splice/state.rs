@@ -43,41 +43,41 @@ struct Group {
     shift: i64,
     /// Outputs wanted of the alternates, relative to their starts.
     outputs: (i64, i64),
-    /// The alternate alleles, one-hot [alternates, 4, bases].
+    /// The alternate alleles, one-hot [alternates, bases, 4].
     bases: Tensor,
 }
 
 #[derive(Debug)]
 struct NetworkState {
-    /// The reference's residual stream [1, channels, length].
+    /// The reference's residual stream [1, length, channels].
     stream: Tensor,
     /// Where it begins in the pass.
     origin: i64,
-    /// Sum of the reference's skip connections [1, channels, outputs of the pass].
+    /// Sum of the reference's skip connections [1, outputs of the pass, channels].
     skip: Tensor,
     groups: Vec<GroupState>,
 }
 
 #[derive(Debug)]
 struct GroupState {
-    /// What differs [alternates, channels, length of `range`].
+    /// What differs [alternates, length of `range`, channels].
     stream: Tensor,
     /// Where that lies, relative to the starts, in the alternate sequence.
     range: (i64, i64),
-    /// Sum of skip connections [alternates, channels, outputs].
+    /// Sum of skip connections [alternates, outputs, channels].
     skip: Tensor,
 }
 
 /// Reference activations that alternates are completed from.
 struct Reference<'a> {
-    /// [1, channels, length]
+    /// [1, length, channels]
     values: &'a Tensor,
     /// Where they begin in the pass.
     origin: i64,
 }
 
 impl Group {
-    /// Activations [alternates, channels, to − from] of the alternates from `from` to `to`, relative to their starts:
+    /// Activations [alternates, to − from, channels] of the alternates from `from` to `to`, relative to their starts:
     /// `part` where they differ, within `range`, else the reference's.
     fn view(
         &self,
@@ -92,14 +92,14 @@ impl Group {
         }
         let (first, last) = (from.max(range.0), to.min(range.1));
         if first < last {
-            pieces.push(part.f_narrow(2, first - range.0, last - first)?);
+            pieces.push(part.f_narrow(1, first - range.0, last - first)?);
         }
         if to > range.1 {
             pieces.push(self.gather(reference, from.max(range.1) - self.shift, to - self.shift)?);
         }
         match pieces.as_slice() {
             [piece] => Ok(piece.shallow_clone()),
-            pieces => Tensor::f_cat(pieces, 2),
+            pieces => Tensor::f_cat(pieces, 1),
         }
     }
 
@@ -107,24 +107,22 @@ impl Group {
     fn gather(&self, reference: &Reference<'_>, from: i64, to: i64) -> Result<Tensor, TchError> {
         let places = Tensor::f_arange_start(from, to, (Kind::Int64, self.starts.device()))?;
         let places = self.starts.f_unsqueeze(1)?.f_add(&places)?.f_sub_scalar(reference.origin)?;
-        let channels = reference.values.size()[1];
-        let found = reference.values.f_squeeze_dim(0)?.f_index_select(1, &places.f_view([-1])?)?;
-        found.f_view([channels, -1, to - from])?.f_transpose(0, 1)?.f_contiguous()
+        let channels = reference.values.size()[2];
+        let found = reference.values.f_squeeze_dim(0)?.f_index_select(0, &places.f_view([-1])?)?;
+        found.f_view([-1, to - from, channels])
     }
 }
 
-/// Bases as one-hot vectors [1, 4, length] in the order A, C, G, T; all zero for N.
+/// Bases as one-hot vectors [1, length, 4] in the order A, C, G, T; all zero for N.
 fn one_hot(bases: &[u8], device: Device) -> Result<Tensor, TchError> {
-    let rows: Vec<f32> = b"ACGT"
-        .iter()
-        .flat_map(|letter| bases.iter().map(move |base| f32::from(u8::from(base == letter))))
-        .collect();
-    Tensor::f_from_slice(&rows)?.f_to_device(device)?.f_view([1, 4, -1])
+    let vector = |base: &u8| b"ACGT".map(|letter| f32::from(u8::from(letter == *base)));
+    let rows: Vec<f32> = bases.iter().flat_map(vector).collect();
+    Tensor::f_from_slice(&rows)?.f_to_device(device)?.f_view([1, -1, 4])
 }
 
 /// `values` without `by` positions on either side.
 fn crop(values: &Tensor, by: i64) -> Result<Tensor, TchError> {
-    values.f_narrow(2, by, values.size()[2] - 2 * by)
+    values.f_narrow(1, by, values.size()[1] - 2 * by)
 }
 
 impl PassState {
@@ -143,8 +141,8 @@ impl PassState {
             let reference = Reference { values: &stream, origin: 0 };
             let of_group = |group: &Group| -> Result<GroupState, TchError> {
                 let (from, to) =
-                    (0.max(group.outputs.0 - reach), group.bases.size()[2].min(group.outputs.1 + reach));
-                let part = network.stem.apply(&group.bases)?.f_narrow(2, from, to - from)?;
+                    (0.max(group.outputs.0 - reach), group.bases.size()[1].min(group.outputs.1 + reach));
+                let part = network.stem.apply(&group.bases)?.f_narrow(1, from, to - from)?;
                 let outputs = group.view(&reference, &part, (from, to), group.outputs)?;
                 Ok(GroupState { stream: part, range: (from, to), skip: network.first_skip.apply(&outputs)? })
             };
@@ -169,13 +167,13 @@ impl PassState {
         Ok(Self { groups: self.groups.iter().map(Group::shallow_clone).collect(), networks })
     }
 
-    /// The mean probabilities of acceptor and donor: of the reference [1, 2, outputs of the pass], then of each group
-    /// of alternates [alternates, 2, outputs].
+    /// The mean probabilities of acceptor and donor: of the reference [1, outputs of the pass, 2], then of each group
+    /// of alternates [alternates, outputs, 2].
     pub(crate) fn read(&self, networks: &[SpliceNetwork]) -> Result<Vec<Tensor>, TchError> {
         let mean = |skips: Vec<&Tensor>| -> Result<Tensor, TchError> {
             let mut sum: Option<Tensor> = None;
             for (network, skip) in networks.iter().zip(&skips) {
-                let sites = network.head.apply(skip)?.f_softmax(1, Kind::Float)?.f_narrow(1, 1, 2)?;
+                let sites = network.head.apply(skip)?.f_softmax(2, Kind::Float)?.f_narrow(2, 1, 2)?;
                 sum = Some(match sum {
                     None => sites,
                     Some(sum) => sum.f_add(&sites)?,
@@ -239,9 +237,9 @@ impl NetworkState {
     /// The state after a block. The reference's stream becomes shorter by what the block's convolutions need.
     fn advance(&self, block: &Block, groups: &[Group], without: bool) -> Result<Self, TchError> {
         let each = block.first.reach();
-        let outputs = self.skip.size()[2];
+        let outputs = self.skip.size()[1];
         // What outputs still see on either side after this block.
-        let needed = (self.stream.size()[2] - outputs) / 2 - 2 * each;
+        let needed = (self.stream.size()[1] - outputs) / 2 - 2 * each;
         let origin = self.origin + 2 * each;
         let (normal, middle);
         let stream = if without {

@@ -7,11 +7,13 @@ use serde_json::Value;
 use tch::{Device, Tensor};
 
 use super::config::SpliceConfig;
+use super::network::SpliceModel;
 use super::pass::{Alternate, SplicePass};
 use super::state::PassState;
 use super::weights::{SpliceNetwork, load};
 use crate::checkpoint::ConfigFile;
 use crate::random::Random;
+use crate::seam::{Network, Step};
 
 /// How far float32 may lie from float64.
 const NEAR: f64 = 5e-6;
@@ -23,15 +25,20 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/splice").join(name)
 }
 
-fn model() -> (SpliceConfig, Vec<SpliceNetwork>) {
+fn model(kept: &[u32]) -> (SpliceConfig, Vec<SpliceNetwork>) {
     let config = SpliceConfig::read(&ConfigFile::read(&fixture("config.json")).unwrap()).unwrap();
-    let networks = load(&fixture(""), &config, Device::Cpu).unwrap();
+    let networks = load(&fixture(""), &config, kept, Device::Cpu).unwrap();
     (config, networks)
 }
 
 /// The probabilities of the reference, then of each alternate, without some blocks.
 fn probabilities(pass: &SplicePass, without: &[usize]) -> Vec<Tensor> {
-    let (config, networks) = model();
+    of_networks(&[0, 1], pass, without)
+}
+
+/// The same of some networks alone.
+fn of_networks(kept: &[u32], pass: &SplicePass, without: &[usize]) -> Vec<Tensor> {
+    let (config, networks) = model(kept);
     let reach = i64::from(config.reach);
     tch::no_grad(|| {
         let mut state = PassState::new(&networks, pass, reach, Device::Cpu).unwrap();
@@ -58,7 +65,7 @@ fn outputs_are_those_of_another_implementation() {
         let found = &probabilities(&pass(case["sequence"].as_str().unwrap().as_bytes(), Vec::new()), &[])[0];
         for (place, row) in case["probabilities"].as_array().unwrap().iter().enumerate() {
             for site in 0..2 {
-                let value = found.double_value(&[site, place as i64]);
+                let value = found.double_value(&[place as i64, site]);
                 let expected = row[1 + site as usize].as_f64().unwrap();
                 assert!((value - expected).abs() < NEAR, "{value} {expected}");
                 count += 1;
@@ -93,10 +100,50 @@ fn alternates_equal_whole_windows() {
         for (alternate, found) in alternates.iter().zip(&found[1..]) {
             let whole = &probabilities(&pass(&replaced(&bases, alternate), Vec::new()), &without)[0];
             let from = alternate.start + alternate.outputs.0 - reach;
-            let expected = whole.narrow(1, from, found.size()[1]);
-            assert_eq!(found.size()[1], alternate.outputs.1 - alternate.outputs.0 + alternate.shift());
+            let expected = whole.narrow(0, from, found.size()[0]);
+            assert_eq!(found.size()[0], alternate.outputs.1 - alternate.outputs.0 + alternate.shift());
             let apart = (found - expected).abs().max().double_value(&[]);
             assert!(apart < ROUNDING, "{alternate:?} without {without:?}: {apart}");
         }
     }
+}
+
+#[test]
+fn an_ensemble_is_the_mean_of_its_networks() {
+    let bases: Vec<u8> = (0..90).map(|place| b"ACGT"[place * place % 7 % 4]).collect();
+    let alternate = Alternate { start: 44, reference: 1, bases: Arc::from(&b"AC"[..]), outputs: (-5, 6) };
+    let pass = pass(&bases, vec![alternate]);
+    let [both, first, second] = [&[0, 1][..], &[0], &[1]].map(|kept| of_networks(kept, &pass, &[]));
+    for ((both, first), second) in both.iter().zip(&first).zip(&second) {
+        let apart = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+        assert!(apart(both, &((first + second) / 2.0)) < 1e-6);
+        assert!(apart(first, second) > 1e-3);
+    }
+}
+
+#[test]
+fn a_sample_is_a_part_of_its_pass() {
+    let (config, networks) = model(&[0, 1]);
+    let reach = i64::from(config.reach);
+    let model = SpliceModel { networks, kept: (0..4).collect(), blocks: 4, reach, device: Device::Cpu };
+    let bases: Vec<u8> = (0..160).map(|place| b"ACGT"[place * place % 7 % 4]).collect();
+    let alternate = |start, outputs| Alternate { start, reference: 3, bases: Arc::from(&b"AC"[..]), outputs };
+    let whole = pass(&bases, vec![alternate(61, (-5, 8)), alternate(70, (-5, 8))]);
+    let sample = model.sample(&whole);
+    assert_eq!((sample.bases.len(), sample.alternates.len()), (51, 1));
+    let [whole, sample] = [&whole, &sample].map(|pass| {
+        tch::no_grad(|| {
+            let mut state = model.begin(&[pass]).unwrap();
+            for block in 0..4 {
+                state = model.block(block, &state, &Step { without: None, wanted: None }).unwrap();
+            }
+            SpliceModel::outputs(model.read(&state, &[pass]).unwrap(), &[pass]).unwrap().remove(0)
+        })
+    });
+    for (whole, sample) in whole.0[0].iter().zip(&sample.0[0]) {
+        for (whole, sample) in whole[5..].iter().zip(sample) {
+            assert!((whole[0] - sample[0]).abs() < 5e-5 && (whole[1] - sample[1]).abs() < 5e-5);
+        }
+    }
+    assert_eq!([sample.0[0][0].len(), sample.0[0][1].len()], [3, 2]);
 }

@@ -1,31 +1,41 @@
 //! The weights of splice networks on a device.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::config::SpliceConfig;
-use crate::checkpoint::{Checkpoint, Found, to_tensor};
+use crate::checkpoint::{Checkpoint, Found, StoredTensor, to_tensor};
 use crate::error::ModelError;
 
-/// A convolution: weight [outputs, inputs, kernel] and bias [outputs].
+/// A convolution along [batch, length, channels]: that order keeps what belongs to a position together, which libtorch
+/// computes faster with and copies in one piece.
 #[derive(Debug)]
 pub(crate) struct Convolution {
+    /// [outputs, inputs, 1, kernel], in memory [outputs, kernel, inputs].
     weight: Tensor,
     bias: Tensor,
     dilation: i64,
 }
 
 impl Convolution {
-    /// Applied to [batch, channels, length] without padding; the result is shorter by [`Convolution::reach`] on either
-    /// side.
+    /// `weight` is [outputs, inputs, kernel].
+    fn new(weight: &Tensor, bias: Tensor, dilation: i64) -> Result<Self, TchError> {
+        let ordered = weight.f_transpose(1, 2)?.f_contiguous()?.f_transpose(1, 2)?;
+        Ok(Self { weight: ordered.f_unsqueeze(2)?, bias, dilation })
+    }
+
+    /// Applied without padding; the result is shorter by [`Convolution::reach`] on either side.
     pub(crate) fn apply(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        input.f_conv1d(&self.weight, Some(&self.bias), 1, 0, self.dilation, 1)
+        let image = input.f_transpose(1, 2)?.f_unsqueeze(2)?;
+        let image = image.f_conv2d(&self.weight, Some(&self.bias), 1, 0, [1, self.dilation], 1)?;
+        image.f_squeeze_dim(2)?.f_transpose(1, 2)?.f_contiguous()
     }
 
     /// Positions on either side that an output depends on.
     pub(crate) fn reach(&self) -> i64 {
-        let kernel = self.weight.size()[2];
+        let kernel = self.weight.size()[3];
         self.dilation * (kernel - 1) / 2
     }
 }
@@ -45,7 +55,7 @@ pub(crate) struct Block {
 impl Block {
     /// The first norm and ReLU.
     pub(crate) fn normalize(&self, stream: &Tensor) -> Result<Tensor, TchError> {
-        stream.f_mul(&self.scale)?.f_add_(&self.shift)?.f_relu_()
+        self.shift.f_addcmul(stream, &self.scale)?.f_relu_()
     }
 }
 
@@ -58,7 +68,10 @@ pub(crate) struct SpliceNetwork {
     pub(crate) head: Convolution,
 }
 
-/// Checks that a checkpoint has the weights that its configuration asks for, and nothing of another shape.
+/// What torch saves beside a batch norm and does not use with running statistics.
+const IGNORED: &str = ".num_batches_tracked";
+
+/// Checks that a checkpoint has the weights that its configuration asks for in their shapes, and no other.
 pub(crate) fn check(checkpoint: &Checkpoint, config: &SpliceConfig) -> Result<(), ModelError> {
     let expected = config.weights();
     let missing: Vec<&String> =
@@ -76,13 +89,24 @@ pub(crate) fn check(checkpoint: &Checkpoint, config: &SpliceConfig) -> Result<()
             found: found.shape.clone(),
         });
     }
-    Ok(())
+    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    let unexpected: Vec<(&str, &StoredTensor)> =
+        checkpoint.tensors().filter(|(name, _)| !known.contains(name) && !name.ends_with(IGNORED)).collect();
+    match unexpected.first() {
+        None => Ok(()),
+        Some((name, tensor)) => Err(ModelError::UnexpectedWeight {
+            file: checkpoint.path_of(tensor).to_owned(),
+            key: (*name).to_owned(),
+            count: unexpected.len(),
+        }),
+    }
 }
 
-/// Reads the networks of a checkpoint, all of them in float32.
+/// Reads these networks of a checkpoint, in float32.
 pub(crate) fn load(
     folder: &Path,
     config: &SpliceConfig,
+    networks: &[u32],
     device: Device,
 ) -> Result<Vec<SpliceNetwork>, ModelError> {
     let checkpoint = Checkpoint::open(folder, "model", "pytorch_model")?;
@@ -93,11 +117,8 @@ pub(crate) fn load(
     };
     let place = |tensor: Tensor| tensor.f_to_kind(Kind::Float)?.f_to_device(device);
     let convolution = |name: String, dilation: u32| -> Result<Convolution, ModelError> {
-        Ok(Convolution {
-            weight: place(tensor(format!("{name}.weight"))?)?,
-            bias: place(tensor(format!("{name}.bias"))?)?,
-            dilation: i64::from(dilation),
-        })
+        let weight = place(tensor(format!("{name}.weight"))?)?;
+        Ok(Convolution::new(&weight, place(tensor(format!("{name}.bias"))?)?, i64::from(dilation))?)
     };
     // Batch norm with running statistics, as a factor and a summand [channels].
     let norm = |name: String| -> Result<[Tensor; 2], ModelError> {
@@ -118,13 +139,9 @@ pub(crate) fn load(
             let skip = (number + 1).is_multiple_of(every);
             let skip = skip.then(|| convolution(name(format!("skips.{}", (number + 1) / every)), 1));
             Ok(Block {
-                scale: place(scale.f_view([-1, 1])?)?,
-                shift: place(shift.f_view([-1, 1])?)?,
-                first: Convolution {
-                    weight: place(weight)?,
-                    bias: place(bias)?,
-                    dilation: i64::from(*dilation),
-                },
+                scale: place(scale)?,
+                shift: place(shift)?,
+                first: Convolution::new(&place(weight)?, place(bias)?, i64::from(*dilation))?,
                 second: convolution(name(format!("blocks.{number}.conv2")), *dilation)?,
                 skip: skip.transpose()?,
             })
@@ -136,5 +153,5 @@ pub(crate) fn load(
             head: convolution(name("head".to_owned()), 1)?,
         })
     };
-    (0..config.models).map(network).collect()
+    networks.iter().copied().map(network).collect()
 }

@@ -18,6 +18,7 @@ pub(super) const CHANNELS: i64 = 8;
 const OUTPUTS: [&str; 3] = ["open", "bound", "spliced"];
 
 /// One window.
+#[derive(Clone)]
 pub(super) struct Bases(Arc<[u8]>);
 
 impl Pass for Bases {

@@ -1,0 +1,56 @@
+//! A gene table as a store keeps it: one line per gene, the same whatever the format it was read from.
+
+use std::fmt::Write as _;
+
+use vestore_schema::Assembly;
+
+use super::Gene;
+
+/// Id, contig, whether it lies on the forward strand, start, end, exon starts, exon ends, borders.
+const COLUMNS: usize = 8;
+
+/// The text of these genes, which are in order.
+pub(super) fn write(genes: &[Gene], assembly: &Assembly) -> String {
+    let mut text = String::new();
+    for gene in genes {
+        let name = &assembly.contig(gene.contig).name;
+        let Gene { id, forward, start, end, exon_starts, exon_ends, borders, .. } = gene;
+        writeln!(
+            text,
+            "{id}\t{name}\t{forward}\t{start}\t{end}\t{exon_starts:?}\t{exon_ends:?}\t{borders:?}"
+        )
+        .expect("writing to a string does not fail; this is a bug");
+    }
+    text
+}
+
+/// The genes of a text; `Err` with the number of the first line that is not one of a gene of the assembly.
+pub(super) fn read(text: &str, assembly: &Assembly) -> Result<Vec<Gene>, usize> {
+    (1..).zip(text.lines()).map(|(number, line)| gene(line, assembly).ok_or(number)).collect()
+}
+
+fn gene(line: &str, assembly: &Assembly) -> Option<Gene> {
+    // From the right: an id may hold a tab.
+    let mut columns: Vec<&str> = line.rsplitn(COLUMNS, '\t').collect();
+    columns.reverse();
+    let [id, name, forward, start, end, exon_starts, exon_ends, borders] = columns.try_into().ok()?;
+    let contig = assembly.contigs.iter().position(|contig| contig.name == name)?;
+    let (start, end) = (start.parse().ok()?, end.parse().ok()?);
+    (start < end).then_some(Gene {
+        id: id.to_owned(),
+        contig: u32::try_from(contig).ok()?,
+        forward: forward.parse().ok()?,
+        start,
+        end,
+        exon_starts: list(exon_starts)?,
+        exon_ends: list(exon_ends)?,
+        borders: list(borders)?,
+    })
+}
+
+fn list(text: &str) -> Option<Vec<u32>> {
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
+    let numbers = inside.split(", ").filter(|number| !number.is_empty());
+    let numbers: Vec<u32> = numbers.map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    numbers.is_sorted_by(|a, b| a < b).then_some(numbers)
+}
