@@ -31,7 +31,7 @@ pub use table::{
     effects_type, embedding_type, embeddings_schema, gene_effects_schema, is_reserved_column, row_schema,
     scores_schema, segment_format, segment_metadata,
 };
-pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name};
+pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name, matches_glob};
 pub use track::{
     AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe,
     SpliceConvention, SpliceRecipe, Strands, Track, check_name,

@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             counted(rows, "row"),
             counted(of_track.len() as u64, "segment")
         ))?;
-        for table in [Table::Embeddings, Table::Ablation, Table::GeneEffects] {
+        for table in [Table::Embeddings, Table::Ablation, Table::GeneEffects, Table::Effects] {
             let of_table = || others.iter().filter(|segment| segment.table == table);
             if of_table().next().is_some() {
                 let rows: u64 = of_table().map(|segment| segment.rows).sum();

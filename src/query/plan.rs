@@ -39,7 +39,7 @@ pub struct QueryPlan {
     /// What to read, by contig in the reference's order.
     pub parts: Vec<Part>,
     store: Store,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     variants: Arc<HashSet<Variant>>,
     /// Sorted, disjoint.
     regions: Arc<[Region]>,
