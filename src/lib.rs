@@ -55,6 +55,7 @@ mod genes;
 mod import;
 mod interrupt;
 mod markup;
+mod mean;
 mod narrow;
 mod output;
 mod query;
@@ -80,6 +81,7 @@ pub use import::{
     TableRows, import,
 };
 pub use interrupt::on_interrupt;
+pub use mean::{MeanError, MeanTaken, mean};
 pub use output::{
     Output, OutputError, OutputFolder, OutputRules, check_output_folder, create_folder,
     remove_unfinished_outputs,

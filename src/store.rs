@@ -52,7 +52,7 @@ pub use verify::Damage;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use find::find;
-pub(crate) use rows::round;
+pub(crate) use rows::{round, rounding};
 
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;

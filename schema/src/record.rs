@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
+use crate::mean::{MAX_AVERAGED, models_of};
 use crate::model::{Architecture, Model, TokenizerKind};
 use crate::segment::Segment;
 use crate::table::{GENE_COLUMN, TARGET_COLUMN, is_reserved_column};
@@ -160,6 +161,19 @@ impl Track {
             let fit = self.recipe.scores.iter().all(|kind| !kind.is_empty() && letters(kind));
             must(fit && !kinds.is_empty(), "scores", &kinds, "not names of score kinds")?;
             must(self.recipe.window > 0, "window", "0", "no room for a base")?;
+        }
+        if !self.mean.is_empty() {
+            let names = self
+                .mean
+                .iter()
+                .all(|track| check_name(&track.name).is_ok() && check_name(&track.model).is_ok());
+            let fit = names && (2..=MAX_AVERAGED).contains(&self.mean.len()) && self.external.is_none();
+            must(
+                fit && self.model == models_of(&self.mean),
+                "mean",
+                &self.model,
+                "not the models of some tracks",
+            )?;
         }
         let genes = format!("{:?}", self.gene_columns);
         let mut seen = HashSet::new();

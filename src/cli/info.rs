@@ -53,10 +53,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let rows: u64 = of_table().map(|segment| segment.rows).sum();
                 let bytes: u64 = of_table().map(|segment| segment.bytes).sum();
                 let name = table.as_str();
+                let targets = track.targets.filter(|_| table == Table::Effects).map(|targets| {
+                    format!(
+                        ", {} by {}",
+                        counted(targets.count.into(), "target"),
+                        track.effect_columns.join(", ")
+                    )
+                });
                 print(format_args!(
-                    "  {} of {name} in {}, {bytes} bytes",
+                    "  {} of {name} in {}, {bytes} bytes{}",
                     counted(rows, "row"),
-                    counted(of_table().count() as u64, "segment")
+                    counted(of_table().count() as u64, "segment"),
+                    targets.unwrap_or_default()
                 ))?;
             }
         }

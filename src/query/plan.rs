@@ -214,6 +214,15 @@ impl QueryPlan {
         }
     }
 
+    /// What one track answers on one contig.
+    #[must_use]
+    pub(crate) fn of_contig(&self, track: usize, contig: u32) -> Self {
+        match self.parts.iter().find(|part| part.contig == contig) {
+            Some(part) => self.of(track, part),
+            None => self.of(track, &Part { contig, ranges: Vec::new(), segments: Vec::new() }),
+        }
+    }
+
     /// The schema of its rows.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {

@@ -47,7 +47,7 @@ pub(super) fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef 
 }
 
 /// What becomes of a number on its way into a track: rounded where the recipe says so.
-pub(super) fn rounding(track: &Track) -> impl Fn(f32) -> f32 {
+pub(crate) fn rounding(track: &Track) -> impl Fn(f32) -> f32 {
     let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
     move |value| step.map_or(value, |step| round(value, step))
 }
