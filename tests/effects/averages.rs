@@ -91,20 +91,16 @@ fn effects_are_averaged_and_the_largest_are_those_of_the_means() {
         assert_eq!(*found, [largest(0), largest(1)], "{variant:?}");
         let of_scores = |column: usize| rows.iter().filter(|(row, _)| row.values[column].is_none()).count();
         incomplete += usize::from((0..2).any(|column| (1..3).contains(&of_scores(column))));
-        let expected = match found.iter().flatten().next() {
-            Some(_) => Status::Scored,
-            None => {
-                let mut statuses = rows.iter().map(|(row, _)| row.status);
-                statuses.find(|status| *status != Status::Scored).unwrap_or(Status::NonFinite)
-            }
-        };
+        let reason = rows.iter().map(|(row, _)| row.status).find(|status| *status != Status::Scored);
+        let without = reason.unwrap_or(Status::NonFinite);
+        let expected = if found.iter().any(Option::is_some) { Status::Scored } else { without };
         assert_eq!(status.as_str(), expected.as_str());
         let defined = (0..3).any(|kind| (0..6).any(|target| number(kind, target).is_some()));
-        for target in 0..if defined { 6 } else { 1 } {
+        for (target, name) in names.iter().enumerate().take(if defined { 6 } else { 1 }) {
             let line = only.next().unwrap();
             let numbers: Vec<_> = (0..3).map(|kind| number(kind, target).map(f32::to_bits)).collect();
             assert_eq!((&line.0, &line.3), (variant, &numbers));
-            assert_eq!(line.1, if defined { names[target].as_str() } else { "" });
+            assert_eq!(line.1, if defined { name.as_str() } else { "" });
         }
     }
     assert_eq!(only.next(), None);
@@ -204,7 +200,7 @@ fn plain_scores_have_means_too() {
         let expected: Vec<Option<f32>> = row
             .values
             .iter()
-            .map(|value| value.map(|value| ((f64::from(value) + f64::from(value * 3.0)) / 2.0) as f32))
+            .map(|value| value.map(|value| f64::midpoint(f64::from(value), f64::from(value * 3.0)) as f32))
             .collect();
         assert_eq!((variant, scores, status.as_str()), (&row.variant, &expected, row.status.as_str()));
     }
