@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use vestore::{
-    AblationRow, EmbeddingRow, GeneEffectRow, Plan, PlanError, Reference, ReferenceError, Report,
-    ReportError, ScoreRow, Store, StoreError, Writer, ablation_batch, embedding_batch, gene_effect_batch,
-    score_batch,
+    AblationRow, EffectRow, EmbeddingRow, GeneEffectRow, Plan, PlanError, Reference, ReferenceError, Report,
+    ReportError, ScoreRow, Store, StoreError, Writer, ablation_batch, effect_batches, embedding_batch,
+    gene_effect_batch, score_batch,
 };
-use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
+use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Targets, Track, Variant};
 
 use crate::ablation;
 use crate::error::ModelError;
@@ -141,6 +141,7 @@ struct Rows {
     embeddings: Vec<EmbeddingRow>,
     ablation: Vec<AblationRow>,
     genes: Vec<GeneEffectRow>,
+    effects: Vec<EffectRow>,
     statuses: Vec<Status>,
 }
 
@@ -184,6 +185,13 @@ impl Job<'_> {
     {
         assert_eq!(self.track.columns, scorer.columns(), "a track has its scorer's columns; this is a bug");
         assert_eq!(self.track.gene_columns, scorer.gene_columns(), "and its gene columns; this is a bug");
+        assert_eq!(
+            self.track.effect_columns,
+            scorer.effect_columns(),
+            "and its kinds of effects; this is a bug"
+        );
+        let targets = (!self.track.effect_columns.is_empty()).then(|| Targets::of(&scorer.targets()));
+        assert_eq!(self.track.targets, targets, "and its targets; this is a bug");
         assert!(!models.is_empty(), "a run has a model; this is a bug");
         writer.put_run(run)?;
         let outcome = thread::scope(|scope| {
@@ -269,7 +277,7 @@ impl Job<'_> {
             statuses.push(status);
         }
         // A unit that only lacks embeddings runs no forward for scores.
-        let work = scorer.plan(&windows, unit.wants_scores() || self.ablation)?;
+        let work = scorer.plan(&windows, unit.wants_outputs() || self.ablation)?;
         Ok(Prepared { unit, statuses, work })
     }
 
@@ -366,6 +374,16 @@ impl Job<'_> {
             if !rows.ablation.is_empty() {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
+            if !rows.effects.is_empty() {
+                let batches = effect_batches(self.track, &rows.effects);
+                segments.extend(writer.write(
+                    Table::Effects,
+                    self.track,
+                    Some(self.record),
+                    contig,
+                    batches,
+                )?);
+            }
             group.push(segments, writer, run)?;
             outcome.stages.writing += started.elapsed().saturating_sub(reading);
         }
@@ -385,7 +403,7 @@ impl Job<'_> {
         for (pending, status) in unit.rows.into_iter().zip(statuses) {
             let (place, row) = if let Some(status) = status {
                 let values = vec![None; self.track.columns.len()];
-                (None, Row { values, status, embedding: None, genes: Vec::new() })
+                (None, Row::of_values(values, status))
             } else {
                 let (place, row) = computed.next().expect("a row for every window; this is a bug");
                 (Some(place), row)
@@ -403,6 +421,9 @@ impl Job<'_> {
             }
             if pending.scores && !self.track.gene_columns.is_empty() {
                 rows.genes.extend(gene_effects(&variant, row.genes, row.status));
+            }
+            if pending.effects {
+                rows.effects.push(EffectRow::new(variant.clone(), row.effects, row.status));
             }
             if pending.scores {
                 rows.scores.push(ScoreRow { variant, values: row.values, status: row.status });

@@ -6,12 +6,14 @@ pub mod catalog;
 mod digest;
 mod genes;
 mod locus;
+mod mean;
 mod model;
 mod position;
 mod record;
 mod report;
 mod segment;
 mod table;
+mod targets;
 mod track;
 mod variant;
 mod version;
@@ -21,6 +23,7 @@ pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
 pub use locus::{LocusError, Region};
+pub use mean::{Averaged, MAX_AVERAGED};
 pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, SpliceRecord, TokenizerKind};
 pub use position::Position;
 pub use record::{RecordError, ancestors};
@@ -28,9 +31,11 @@ pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
-    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema,
-    gene_effects_schema, is_reserved_column, row_schema, scores_schema, segment_format, segment_metadata,
+    STATUS_COLUMN, TABLE_KEY, TARGET_COLUMN, TARGETS_KEY, TRACK_KEY, ablation_schema, effects_schema,
+    effects_type, embedding_type, embeddings_schema, gene_effects_schema, is_reserved_column, row_schema,
+    scores_schema, segment_format, segment_metadata,
 };
+pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name, matches_glob};
 pub use track::{
     AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe,
     SpliceConvention, SpliceRecipe, Strands, Track, check_name,

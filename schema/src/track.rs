@@ -5,7 +5,9 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::digest::Digest;
+use crate::mean::Averaged;
 use crate::segment::Table;
+use crate::targets::Targets;
 
 /// Revision of the engine's arithmetic. It grows when the same model and recipe would give other
 /// numbers, and with it every track id, so that old and new scores never share a table.
@@ -238,6 +240,16 @@ pub struct Track {
     /// The columns of its gene effects, if it has some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gene_columns: Vec<String>,
+    /// The kinds of effects on targets that it has, as columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effect_columns: Vec<String>,
+    /// The targets of these effects, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
+    /// The tracks that its numbers are means of, by id; none of a track that was scored or imported. Its model is then
+    /// the names of their models, joined by commas, and the model's id a digest of theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<Averaged>,
     /// Where its scores come from when somebody else computed them. Model and recipe are placeholders then:
     /// model [`EXTERNAL_MODEL`], whose id is the source's digest, and a recipe without score kinds, of which
     /// only the precision counts.
@@ -310,6 +322,9 @@ impl Track {
             model_id,
             columns,
             gene_columns: Vec::new(),
+            effect_columns: Vec::new(),
+            targets: None,
+            mean: Vec::new(),
             recipe,
             external: None,
         })
@@ -354,8 +369,19 @@ impl Track {
             recipe,
             columns,
             gene_columns: Vec::new(),
+            effect_columns: Vec::new(),
+            targets: None,
+            mean: Vec::new(),
             external: Some(external),
         })
+    }
+
+    /// The same with effects: one column per kind in `columns`, on targets of these names. Neither is part of the
+    /// identity, which the model and the recipe settle.
+    #[must_use]
+    pub fn with_effects(self, columns: Vec<String>, names: &[String]) -> Self {
+        let targets = (!columns.is_empty()).then(|| Targets::of(names));
+        Self { effect_columns: columns, targets, ..self }
     }
 
     /// The columns of numbers that its rows of `table` have.
@@ -364,6 +390,7 @@ impl Track {
         match table {
             Table::Scores | Table::Ablation => &self.columns,
             Table::GeneEffects => &self.gene_columns,
+            Table::Effects => &self.effect_columns,
             Table::Embeddings => &[],
         }
     }
@@ -376,15 +403,19 @@ impl Track {
         if self.external.is_some() {
             return format!("imported{precision}");
         }
+        let mean = match self.mean.len() {
+            0 => String::new(),
+            tracks => format!("mean of {tracks} tracks: "),
+        };
         let strands = match self.recipe.strands {
             Strands::Both => "both strands",
             Strands::Forward => "forward strand",
         };
         let (scores, dtype) = (self.recipe.scores.join("+"), self.recipe.dtype.as_str());
         if let Some(splice) = &self.recipe.splice {
-            return format!("{scores}, {}, {dtype}{precision}", splice.text());
+            return format!("{mean}{scores}, {}, {dtype}{precision}", splice.text());
         }
-        format!("{scores}, window {} bp, {strands}, {dtype}{precision}", self.recipe.window)
+        format!("{mean}{scores}, window {} bp, {strands}, {dtype}{precision}", self.recipe.window)
     }
 }
 

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use vestore_schema::{Region, Segment, Table, Track, Variant};
+use vestore_schema::{Region, Segment, Table, Targets, Track, Variant};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
 use super::{
-    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema,
+    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, effects_answer_schema, embeddings_answer_schema,
     gene_effects_answer_schema, with_answer_columns,
 };
 use crate::narrow::to_u32;
@@ -39,7 +39,7 @@ pub struct QueryPlan {
     /// What to read, by contig in the reference's order.
     pub parts: Vec<Part>,
     store: Store,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     variants: Arc<HashSet<Variant>>,
     /// Sorted, disjoint.
     regions: Arc<[Region]>,
@@ -95,6 +95,7 @@ impl QueryPlan {
                     Table::Embeddings => embeddings_answer_schema(&tracks, common_width(snapshot, &tracks)?),
                     Table::Ablation => ablation_answer_schema(&tracks),
                     Table::GeneEffects => gene_effects_answer_schema(&tracks),
+                    Table::Effects => effects_answer_schema(&tracks, common_targets(&tracks)?),
                 };
                 let mut parts: Vec<Part> = Vec::new();
                 for region in &regions {
@@ -213,6 +214,15 @@ impl QueryPlan {
         }
     }
 
+    /// What one track answers on one contig.
+    #[must_use]
+    pub(crate) fn of_contig(&self, track: usize, contig: u32) -> Self {
+        match self.parts.iter().find(|part| part.contig == contig) {
+            Some(part) => self.of(track, part),
+            None => self.of(track, &Part { contig, ranges: Vec::new(), segments: Vec::new() }),
+        }
+    }
+
     /// The schema of its rows.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
@@ -294,6 +304,25 @@ fn common_width(snapshot: &Snapshot, tracks: &[Track]) -> Result<u32, StoreError
             other_width: width(other),
         }),
     }
+}
+
+/// How many targets the effects of `tracks` have, which must be of the same ones.
+fn common_targets(tracks: &[Track]) -> Result<u32, StoreError> {
+    let mut first: Option<(&Track, Targets)> = None;
+    for track in tracks {
+        let Some(targets) = track.targets else { continue };
+        match first {
+            Some((first, found)) if found != targets => {
+                return Err(StoreError::MixedTargets {
+                    first: first.name.clone(),
+                    other: track.name.clone(),
+                });
+            }
+            Some(_) => {}
+            None => first = Some((track, targets)),
+        }
+    }
+    Ok(first.map_or(0, |(_, targets)| targets.count))
 }
 
 fn select_tracks(snapshot: &Snapshot, request: &Request) -> Result<Vec<Track>, StoreError> {

@@ -6,6 +6,7 @@
 
 mod genes;
 mod reports;
+mod targets;
 
 use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let kept: Vec<Digest> = store.gene_tables()?.into_iter().map(|table| table.digest).collect();
     let (tracks, without_genes): (Vec<Track>, Vec<Track>) = tracks
         .into_iter()
-        .filter(|track| track.external.is_none())
+        .filter(|track| track.external.is_none() && track.mean.is_empty())
         .partition(|track| genes_of(track).is_none_or(|digest| kept.contains(&digest)));
     for track in without_genes {
         say(format_args!(

@@ -112,7 +112,7 @@ impl ModelTask for ScoreTask<'_> {
             return Ok(ExitCode::SUCCESS);
         };
         let depth = networks[0].depth() as u64;
-        writer.put_track(track)?;
+        writer.put_track_with_targets(track, &scorer.targets())?;
         let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
         let progress = Bar::new(quiet);
         progress.begin("variants", 0, pending);
