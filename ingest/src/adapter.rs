@@ -23,13 +23,13 @@ use crate::checkpoint::ConfigFile;
 use crate::checkpoint::Found;
 use crate::checkpoint::tensor_line;
 use crate::checkpoint::to_tensor;
-use crate::checkpoint::{Checkpoint, CheckpointError, TensorDtype, has_file};
+use crate::checkpoint::{Checkpoint, CheckpointError, has_file};
 use crate::convert::dimension;
 use crate::encoder::model::blueprint::{class_modules, decoder_parameters, masked_modules};
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::{Dialect, Part};
 use crate::encoder::model::keys;
-use crate::encoder::model::{Module, Modules};
+use crate::module::{Module, Modules};
 use crate::error::ModelError;
 
 pub use error::AdapterError;
@@ -160,7 +160,7 @@ impl Tensors {
         if self
             .checkpoint
             .get(key)
-            .is_some_and(|tensor| matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other))
+            .is_some_and(|tensor| !tensor.dtype.is_float())
         {
             let reason = "is not an F32, F16 or BF16 tensor; convert it";
             return Err(AdapterError::UnexpectedTensor { file, key: key_owned, reason });
@@ -362,7 +362,7 @@ impl Adapter {
         };
         let floats = [found.dtype, own.dtype]
             .into_iter()
-            .all(|dtype| !matches!(dtype, TensorDtype::I64 | TensorDtype::Other));
+            .all(|dtype| dtype.is_float());
         if rows < own_rows || inner != own_inner || !floats {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 use super::target::{Names, Target};
 use super::{Current, Tensors};
 use crate::checkpoint::ConfigFile;
-use crate::encoder::model::Module;
+use crate::module::Module;
 use crate::error::ModelError;
 
 /// The change of one module.

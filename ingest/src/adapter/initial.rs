@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::target::{layer_of, with_layer};
 use crate::convert::{narrow, single};
-use crate::encoder::model::blueprint::{Module, encoder_modules};
+use crate::encoder::model::blueprint::encoder_modules;
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::{Dialect, LayerPart, Part};
+use crate::module::Module;
 use crate::random::Random;
 use crate::tensor_file::{NamedWeight, write_safetensors};
 

@@ -8,7 +8,7 @@ use super::target::Target;
 use super::{AdapterError, Current, Tensors, dora};
 use crate::checkpoint::{CheckpointError, ConfigFile};
 use crate::convert::{as_index, whole};
-use crate::encoder::model::Module;
+use crate::module::Module;
 use crate::error::ModelError;
 
 /// The change of one module.

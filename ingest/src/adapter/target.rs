@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{AdapterError, Base};
 use crate::checkpoint::{CheckpointError, ConfigFile};
 use crate::convert::narrow;
-use crate::encoder::model::Module;
+use crate::module::Module;
 use crate::error::ModelError;
 
 /// A module that the configuration targets.

@@ -7,7 +7,7 @@ use super::target::Target;
 use super::{AdapterError, Current, Tensors};
 use crate::checkpoint::ConfigFile;
 use crate::convert::dimension;
-use crate::encoder::model::Module;
+use crate::module::Module;
 use crate::error::ModelError;
 
 const DOWN: &str = "vera_A";

@@ -1,0 +1,109 @@
+//! Reads the weights of a regulatory model, merges an adapter's changes in float32, and casts.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::blueprint::ConvolutionNames;
+use super::convolution::{BatchNorm, Convolution};
+use super::files::RegulatoryFiles;
+use crate::checkpoint::{Found, to_tensor};
+use crate::error::ModelError;
+use crate::module::{Linear, Norm};
+
+pub(super) struct Loader<'a> {
+    pub(super) files: &'a RegulatoryFiles,
+    pub(super) kind: Kind,
+    pub(super) device: Device,
+}
+
+/// The kind of numbers that norms and heads are computed in: never less than float32.
+pub(super) fn wide(kind: Kind) -> Kind {
+    if kind == Kind::Double { Kind::Double } else { Kind::Float }
+}
+
+impl Loader<'_> {
+    /// A weight as stored, in the wide kind, on the CPU.
+    fn stored(&self, name: &str) -> Result<Tensor, ModelError> {
+        let found = self.files.checkpoint.get(name).map(|tensor| Found::new(&self.files.checkpoint, tensor));
+        let found = found.ok_or_else(|| ModelError::MissingWeight {
+            file: self.files.checkpoint.path().to_owned(),
+            key: name.to_owned(),
+            count: 1,
+        })?;
+        Ok(to_tensor(&found)?.f_to_kind(wide(self.kind))?)
+    }
+
+    fn place(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_device(self.device)?.f_to_kind(self.kind)
+    }
+
+    fn place_wide(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_device(self.device)?.f_to_kind(wide(self.kind))
+    }
+
+    /// Weight and bias of a module, in the wide kind, on the CPU.
+    fn module(&self, module: &str) -> Result<(Tensor, Option<Tensor>), ModelError> {
+        let bias = format!("{module}.bias");
+        let bias = self.files.blueprint.parameters.contains_key(&bias).then(|| self.stored(&bias));
+        Ok((self.stored(&format!("{module}.weight"))?, bias.transpose()?))
+    }
+
+    pub(super) fn tensor(&self, name: &str) -> Result<Tensor, ModelError> {
+        Ok(self.place(&self.stored(name)?)?)
+    }
+
+    pub(super) fn linear(&self, module: &str) -> Result<Linear, ModelError> {
+        let (weight, bias) = self.module(module)?;
+        let bias = bias.map(|bias| self.place(&bias)).transpose()?;
+        Ok(Linear { weight: self.place(&weight)?, bias })
+    }
+
+    /// A head, which is float32 whatever the trunk is: the rows `chosen` of it.
+    pub(super) fn head(&self, module: &str, chosen: Option<&[u32]>) -> Result<Linear, ModelError> {
+        let (weight, bias) = self.module(module)?;
+        let weight = weight.f_flatten(1, -1)?;
+        let Some(chosen) = chosen else {
+            let bias = bias.map(|bias| self.place_wide(&bias)).transpose()?;
+            return Ok(Linear { weight: self.place_wide(&weight)?, bias });
+        };
+        let rows: Vec<i64> = chosen.iter().copied().map(i64::from).collect();
+        let rows = Tensor::f_from_slice(&rows)?;
+        let choose = |tensor: &Tensor| self.place_wide(&tensor.f_index_select(0, &rows)?);
+        Ok(Linear { weight: choose(&weight)?, bias: bias.as_ref().map(choose).transpose()? })
+    }
+
+    pub(super) fn norm(&self, module: &str, eps: f64) -> Result<Norm, ModelError> {
+        let weight = self.tensor(&format!("{module}.weight"))?;
+        Ok(Norm { weight, bias: self.tensor(&format!("{module}.bias"))?, eps })
+    }
+
+    /// A convolution, and the batch norm before it where there is one.
+    pub(super) fn convolution(
+        &self,
+        names: &ConvolutionNames,
+        eps: f64,
+    ) -> Result<(Option<BatchNorm>, Convolution), ModelError> {
+        let norm = names.norm.as_ref().map(|norm| self.batch_norm(norm, eps)).transpose()?;
+        let (weight, bias) = self.module(&names.convolution)?;
+        let (outputs, inputs, kernel) = weight.size3()?;
+        let weight = weight.f_permute([2, 1, 0])?.f_reshape([kernel * inputs, outputs])?;
+        let bias = bias.ok_or_else(|| TchError::Shape("a convolution without bias".to_owned()))?;
+        let convolution =
+            Convolution { weight: self.place(&weight)?, bias: self.place(&bias)?, kernel };
+        Ok((norm, convolution))
+    }
+
+    /// Batch norm with running statistics, as a factor and a summand, computed in float64.
+    fn batch_norm(&self, module: &str, eps: f64) -> Result<BatchNorm, ModelError> {
+        let part = |part: &str| Ok::<_, ModelError>(self.stored(&format!("{module}.{part}"))?.f_to_kind(Kind::Double)?);
+        let deviation = part("running_var")?.f_add_scalar(eps)?.f_sqrt()?;
+        let scale = part("weight")?.f_div(&deviation)?;
+        let shift = part("bias")?.f_sub(&part("running_mean")?.f_mul(&scale)?)?;
+        Ok(BatchNorm { scale: self.place_wide(&scale)?, shift: self.place_wide(&shift)? })
+    }
+
+    /// The matrix [inputs, outputs] of a convolution of width 1 without bias.
+    pub(super) fn matrix(&self, module: &str) -> Result<Tensor, ModelError> {
+        let weight = self.stored(&format!("{module}.weight"))?.f_flatten(1, -1)?;
+        Ok(self.place(&weight.f_transpose(0, 1)?.f_contiguous()?)?)
+    }
+}
