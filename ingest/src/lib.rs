@@ -19,6 +19,7 @@
 //!     precision: None,
 //!     part: AblatedPart::default(),
 //!     splice: None,
+//!     regulatory: None,
 //! };
 //! let scorer = EncoderScorer::new(&model, &recipe, false, 1536)?;
 //! let position = Position::new(43_044_294);

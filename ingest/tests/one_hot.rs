@@ -51,6 +51,7 @@ fn store(folder: &Path, scorer: &Outcomes) -> (Store, Track) {
         precision: None,
         part: AblatedPart::default(),
         splice: None,
+        regulatory: None,
     };
     let model = record(BLOCKS as u32);
     let track = Track::new("t", &model.name, model.id, recipe, scorer.columns()).expect("a track");

@@ -7,6 +7,7 @@ mod digest;
 mod locus;
 mod model;
 mod position;
+mod recipe;
 mod record;
 mod report;
 mod segment;
@@ -19,8 +20,15 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use locus::{LocusError, Region};
-pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, SpliceRecord, TokenizerKind};
+pub use model::{
+    Architecture, EncoderRecord, Head, Model, ModelFile, OneHotRecord, RegulatoryRecord, SpliceRecord,
+    TokenizerKind,
+};
 pub use position::Position;
+pub use recipe::{
+    AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, MAX_TARGETS, Recipe, RegulatoryRecipe,
+    SpliceConvention, SpliceRecipe, StrandPairs, Strands, TargetsError, Untransform,
+};
 pub use record::{RecordError, ancestors};
 pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
@@ -29,9 +37,6 @@ pub use table::{
     STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema,
     gene_effects_schema, is_reserved_column, row_schema, scores_schema, segment_format, segment_metadata,
 };
-pub use track::{
-    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe,
-    SpliceConvention, SpliceRecipe, Strands, Track, check_name,
-};
+pub use track::{EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Track, check_name};
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

@@ -58,7 +58,7 @@ impl<'a> Family<'a> {
         match &record.architecture {
             Architecture::Encoder(encoder) => Ok(Self::Encoder(EncoderDefaults::new(record, encoder))),
             Architecture::Splice(splice) => Ok(Self::Splice(record, splice)),
-            Architecture::OneHot(_) => {
+            Architecture::OneHot(_) | Architecture::Regulatory(_) => {
                 bail!("this program does not run models of this architecture: `{}`", record.name)
             }
         }

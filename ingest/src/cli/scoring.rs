@@ -281,6 +281,7 @@ fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Res
         precision: arguments.precision.clone(),
         part: AblatedPart::default(),
         splice: None,
+        regulatory: None,
     })
 }
 

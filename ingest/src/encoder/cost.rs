@@ -102,6 +102,7 @@ mod tests {
             precision: None,
             part: AblatedPart::default(),
             splice: None,
+            regulatory: None,
         }
     }
 
