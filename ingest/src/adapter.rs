@@ -29,8 +29,8 @@ use crate::encoder::model::blueprint::{class_modules, decoder_parameters, masked
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::{Dialect, Part};
 use crate::encoder::model::keys;
-use crate::module::{Module, Modules};
 use crate::error::ModelError;
+use crate::module::{Module, Modules};
 
 pub use error::AdapterError;
 use ia3::Ia3;
@@ -157,11 +157,7 @@ impl Tensors {
             let (expected, found) = (expected.to_vec(), found.to_vec());
             return Err(AdapterError::WrongShape { file, key: key_owned, expected, found });
         }
-        if self
-            .checkpoint
-            .get(key)
-            .is_some_and(|tensor| !tensor.dtype.is_float())
-        {
+        if self.checkpoint.get(key).is_some_and(|tensor| !tensor.dtype.is_float()) {
             let reason = "is not an F32, F16 or BF16 tensor; convert it";
             return Err(AdapterError::UnexpectedTensor { file, key: key_owned, reason });
         }
@@ -360,9 +356,7 @@ impl Adapter {
         else {
             return Ok(false);
         };
-        let floats = [found.dtype, own.dtype]
-            .into_iter()
-            .all(|dtype| dtype.is_float());
+        let floats = [found.dtype, own.dtype].into_iter().all(|dtype| dtype.is_float());
         if rows < own_rows || inner != own_inner || !floats {
             return Ok(false);
         }

@@ -107,6 +107,10 @@ pub use pipeline::{
 };
 pub use progress::Progress;
 pub use random::Random;
+pub use regulatory::{
+    RegulatoryConfig, RegulatoryFamily, TargetsSource, is_regulatory_model, regulatory_config,
+    regulatory_record,
+};
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, State, Step};
 pub use splice::{
     Alternate, PassState, SPLICE, Sites, SpliceModel, SpliceOptions, SpliceOutput, SplicePass, SpliceReading,

@@ -6,8 +6,8 @@ use tch::{TchError, Tensor};
 use super::target::{Names, Target};
 use super::{Current, Tensors};
 use crate::checkpoint::ConfigFile;
-use crate::module::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 /// The change of one module.
 pub(super) struct Ia3 {

@@ -8,8 +8,8 @@ use super::target::Target;
 use super::{AdapterError, Current, Tensors, dora};
 use crate::checkpoint::{CheckpointError, ConfigFile};
 use crate::convert::{as_index, whole};
-use crate::module::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 /// The change of one module.
 pub(super) struct Lora {
@@ -152,6 +152,7 @@ impl Lora {
             Module::Linear { outputs, inputs, .. } => (outputs, inputs),
             Module::Embedding { rows, length } => (length, rows),
             Module::Norm { length } => (length, 0),
+            Module::Convolution { .. } => todo!(),
         };
         tensors.check(&down, &[rank, inputs])?;
         tensors.check(&up, &[outputs, rank])?;

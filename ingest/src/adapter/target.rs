@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{AdapterError, Base};
 use crate::checkpoint::{CheckpointError, ConfigFile};
 use crate::convert::narrow;
-use crate::module::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 /// A module that the configuration targets.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use super::target::Target;
 use super::{AdapterError, Current, Tensors};
 use crate::checkpoint::ConfigFile;
 use crate::convert::dimension;
-use crate::module::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 const DOWN: &str = "vera_A";
 const UP: &str = "vera_B";

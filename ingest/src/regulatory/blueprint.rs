@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use vestore_schema::Head;
+
 use super::config::{RegulatoryConfig, RegulatoryFamily};
 use crate::checkpoint::Checkpoint;
 use crate::convert::as_index;
@@ -87,13 +89,11 @@ pub(super) fn final_names(config: &RegulatoryConfig) -> ConvolutionNames {
     }
 }
 
-/// The module of a head, by the name that the command line has for it.
-pub(super) fn head_name(config: &RegulatoryConfig, head: &str) -> String {
+/// The module of a head.
+pub(super) fn head_name(config: &RegulatoryConfig, head: Head) -> String {
+    let head = head.as_str();
     if config.is_unet() { format!("{head}_head") } else { format!("_heads.{head}.0") }
 }
-
-/// The heads that published models have.
-pub(super) const HEADS: [&str; 2] = ["human", "mouse"];
 
 /// Collects modules and other weights.
 struct Builder<'a> {
@@ -215,7 +215,7 @@ impl Blueprint {
             builder.unet(config, channels[channels.len() - 2]);
         }
         let outputs = builder.convolution(&final_names(config), hidden, None);
-        for head in HEADS {
+        for head in Head::ALL {
             let name = head_name(config, head);
             let targets = builder.size(&format!("{name}.weight"), 0);
             if checkpoint.get(&format!("{name}.weight")).is_none() {
@@ -232,11 +232,7 @@ impl Blueprint {
     }
 
     /// Checks that a checkpoint holds these weights, and nothing else that a number could depend on.
-    pub(crate) fn check(
-        &self,
-        checkpoint: &Checkpoint,
-        config: &RegulatoryConfig,
-    ) -> Result<(), ModelError> {
+    pub(crate) fn check(&self, checkpoint: &Checkpoint, config: &RegulatoryConfig) -> Result<(), ModelError> {
         let missing: Vec<&String> =
             self.parameters.keys().filter(|name| checkpoint.get(name).is_none()).collect();
         if let Some(first) = missing.first() {
@@ -293,10 +289,10 @@ impl Blueprint {
                 _ => {}
             }
         }
-        if HEADS.iter().all(|head| !self.modules.contains_key(&head_name(config, head))) {
-            let [human, _] = HEADS.map(|head| format!("{}.weight", head_name(config, head)));
+        if Head::ALL.iter().all(|head| !self.modules.contains_key(&head_name(config, *head))) {
+            let [human, _] = Head::ALL.map(|head| format!("{}.weight", head_name(config, head)));
             let file = checkpoint.path().to_owned();
-            return Err(ModelError::MissingWeight { file, key: human, count: HEADS.len() });
+            return Err(ModelError::MissingWeight { file, key: human, count: Head::ALL.len() });
         }
         Ok(())
     }

