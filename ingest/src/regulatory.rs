@@ -8,6 +8,7 @@ mod config;
 mod convolution;
 mod describe;
 mod files;
+mod gate;
 mod loader;
 mod positions;
 #[cfg(test)]
@@ -15,6 +16,9 @@ mod tests;
 mod trunk;
 mod unet;
 
+pub(crate) use blueprint::{
+    Blueprint, final_names, head_name, is_ignored, plain_name, stage_names, takes_gate,
+};
 pub use config::{RegulatoryConfig, RegulatoryFamily};
 pub use describe::{TargetsSource, is_regulatory_model, regulatory_config, regulatory_record};
 pub(crate) use trunk::{Trunk, WindowState};

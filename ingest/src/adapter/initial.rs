@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::target::{layer_of, with_layer};
+use super::family::ENCODER;
 use crate::convert::{narrow, single};
 use crate::encoder::model::blueprint::encoder_modules;
 use crate::encoder::model::config::EncoderConfig;
@@ -87,8 +87,8 @@ impl Trunk<'_> {
 /// The name of a weight where the layers `kept` are counted from 0.
 pub(crate) fn counted(name: &str, kept: &[u32]) -> String {
     let place = |layer| kept.iter().position(|kept| *kept == layer);
-    match layer_of(name).and_then(place) {
-        Some(place) => with_layer(name, narrow(place)),
+    match ENCODER.layer_of(name).and_then(place) {
+        Some(place) => ENCODER.with_layer(name, narrow(place)),
         None => name.to_owned(),
     }
 }

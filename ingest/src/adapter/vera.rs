@@ -45,11 +45,15 @@ pub(super) fn plan(
     };
     let mut planned = Vec::new();
     for target in targets {
+        if matches!(target.shape, Module::Convolution { .. }) {
+            let expected = "linear modules alone: PEFT has no VeRA for convolutions";
+            return Err(config.unsupported("target_modules", expected).into());
+        }
         let Module::Linear { outputs, inputs, .. } = target.shape else { continue };
         let vera =
             Vera { module: target.module.clone(), outputs: dimension(outputs), inputs: dimension(inputs) };
         let [_, _, down_scale, up_scale] = vera.keys();
-        if !target.in_encoder && !tensors.has(&down_scale) {
+        if target.optional && !tensors.has(&down_scale) {
             continue;
         }
         // The shared matrices are as large as the largest module needs; each takes its corner.

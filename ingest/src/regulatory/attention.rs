@@ -1,7 +1,7 @@
 //! Attention of regulatory models over a few thousand tokens: with learned terms for the distance of two tokens (Borzoi,
 //! Enformer), in blocks of queries so that memory grows with the length and not with its square; or rotary (Flashzoi).
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::config::{RegulatoryConfig, RegulatoryFamily};
 use super::loader::{Loader, wide};
@@ -170,6 +170,8 @@ fn block_rows(heads: i64, count: i64, device: Device) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     #[test]

@@ -24,9 +24,9 @@ pub(crate) struct Blueprint {
 
 /// Where a convolution and the batch norm before it lie.
 #[derive(Clone, Debug)]
-pub(super) struct ConvolutionNames {
-    pub(super) norm: Option<String>,
-    pub(super) convolution: String,
+pub(crate) struct ConvolutionNames {
+    pub(crate) norm: Option<String>,
+    pub(crate) convolution: String,
 }
 
 impl ConvolutionNames {
@@ -47,8 +47,8 @@ impl ConvolutionNames {
 
 /// Where the parts of one stage of the tower lie.
 #[derive(Clone, Debug)]
-pub(super) struct StageNames {
-    pub(super) first: ConvolutionNames,
+pub(crate) struct StageNames {
+    pub(crate) first: ConvolutionNames,
     /// Enformer: the convolution of width 1 whose result is added.
     pub(super) residual: Option<ConvolutionNames>,
     /// Enformer: the matrix that weighs the two positions of a pool.
@@ -56,7 +56,7 @@ pub(super) struct StageNames {
 }
 
 /// The stem, then the stages of the tower.
-pub(super) fn stage_names(config: &RegulatoryConfig) -> Vec<StageNames> {
+pub(crate) fn stage_names(config: &RegulatoryConfig) -> Vec<StageNames> {
     if config.is_unet() {
         let stage = |first| StageNames { first, residual: None, pool: None };
         let tower = (0..BORZOI_TOWER).map(|number| format!("res_tower.{}", 2 * number));
@@ -81,7 +81,7 @@ pub(super) fn stage_names(config: &RegulatoryConfig) -> Vec<StageNames> {
 }
 
 /// The last convolution before the heads.
-pub(super) fn final_names(config: &RegulatoryConfig) -> ConvolutionNames {
+pub(crate) fn final_names(config: &RegulatoryConfig) -> ConvolutionNames {
     if config.is_unet() {
         ConvolutionNames::borzoi("final_joined_convs.0")
     } else {
@@ -90,21 +90,24 @@ pub(super) fn final_names(config: &RegulatoryConfig) -> ConvolutionNames {
 }
 
 /// The module of a head.
-pub(super) fn head_name(config: &RegulatoryConfig, head: Head) -> String {
+pub(crate) fn head_name(config: &RegulatoryConfig, head: Head) -> String {
     let head = head.as_str();
     if config.is_unet() { format!("{head}_head") } else { format!("_heads.{head}.0") }
 }
 
+/// The shapes of the weights that there are.
+type ShapeOf<'a> = &'a dyn Fn(&str) -> Option<Vec<usize>>;
+
 /// Collects modules and other weights.
 struct Builder<'a> {
-    checkpoint: &'a Checkpoint,
+    shape_of: ShapeOf<'a>,
     blueprint: Blueprint,
 }
 
 impl Builder<'_> {
     /// A size of a weight that decides the others; 1 where it is missing, which is then reported.
     fn size(&self, name: &str, dimension: usize) -> usize {
-        self.checkpoint.get(name).and_then(|tensor| tensor.shape.get(dimension).copied()).unwrap_or(1)
+        (self.shape_of)(name).and_then(|shape| shape.get(dimension).copied()).unwrap_or(1)
     }
 
     fn module(&mut self, name: &str, module: Module) {
@@ -188,10 +191,11 @@ impl Builder<'_> {
 }
 
 impl Blueprint {
-    /// The weights that a checkpoint of these options needs; sizes that the options leave open are the checkpoint's.
-    pub(crate) fn new(config: &RegulatoryConfig, checkpoint: &Checkpoint) -> Self {
+    /// The weights that a checkpoint of these options needs; sizes that the options leave open are those of the weights
+    /// that there are.
+    pub(crate) fn new(config: &RegulatoryConfig, shape_of: ShapeOf<'_>) -> Self {
         let blueprint = Self { modules: Modules::new(), parameters: BTreeMap::new() };
-        let mut builder = Builder { checkpoint, blueprint };
+        let mut builder = Builder { shape_of, blueprint };
         let hidden = as_index(config.hidden.into());
         let mut channels = vec![4];
         let stages = stage_names(config);
@@ -218,7 +222,7 @@ impl Blueprint {
         for head in Head::ALL {
             let name = head_name(config, head);
             let targets = builder.size(&format!("{name}.weight"), 0);
-            if checkpoint.get(&format!("{name}.weight")).is_none() {
+            if shape_of(&format!("{name}.weight")).is_none() {
                 continue;
             }
             if config.is_unet() {
@@ -298,8 +302,14 @@ impl Blueprint {
     }
 }
 
-/// Buffers that change no number.
-fn is_ignored(name: &str) -> bool {
+/// Whether an adapter can scale what a convolution gives: before a pool, or before the heads.
+pub(crate) fn takes_gate(config: &RegulatoryConfig, module: &str) -> bool {
+    let stages = stage_names(config).into_iter().map(|stage| stage.first);
+    config.is_unet() && stages.chain([final_names(config)]).any(|names| names.convolution == module)
+}
+
+/// Buffers that change no number, and heads of other species.
+pub(crate) fn is_ignored(name: &str) -> bool {
     ["num_batches_tracked", "inv_freq"].iter().any(|end| name.rsplit('.').next() == Some(end))
         || name.starts_with("_heads.")
 }

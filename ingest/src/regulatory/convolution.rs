@@ -3,8 +3,9 @@
 //! stands between two pools is done block by block: the widest layer (512 channels at every base, 1 GB for 524,288
 //! bases) never exists as a whole.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
+use super::gate::Gate;
 use super::loader::wide;
 use crate::convert::from_dimension;
 
@@ -117,6 +118,8 @@ impl Pool {
 pub(super) struct Stage {
     pub(super) norm: Option<BatchNorm>,
     pub(super) convolution: Convolution,
+    /// What an adapter scales the convolution's result by, before the pool.
+    pub(super) gate: Option<Gate>,
     pub(super) residual: Option<Pointwise>,
     pub(super) pool: Pool,
     pub(super) gelu: Gelu,
@@ -128,17 +131,31 @@ impl Stage {
         let (length, inputs) = input.size2()?;
         let outputs = self.convolution.outputs();
         let step = if pooled { 2 } else { 1 };
-        let all = Tensor::f_empty([length / step, outputs], (input.f_kind()?, input.device()))?;
+        let mut all = Tensor::f_empty([length / step, outputs], (input.f_kind()?, input.device()))?;
+        let mut sum: Option<Tensor> = None;
         let rows = block_rows(self.convolution.kernel * inputs, outputs, input.device());
         for first in (0..length).step_by(from_dimension(rows)) {
             let rows = rows.min(length - first);
             let mut block = self.block(input, first, rows)?;
+            if self.gate.is_some() {
+                let part = block.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Double)?;
+                sum = Some(match sum {
+                    Some(sum) => sum.f_add(&part)?,
+                    None => part,
+                });
+            }
             if pooled {
                 block = self.pool.apply(&block)?;
             }
             all.f_narrow(0, first / step, rows / step)?.f_copy_(&block)?;
         }
-        Ok(all)
+        match (&self.gate, sum) {
+            (Some(gate), Some(sum)) => {
+                let factors = gate.factors(&sum.f_div_scalar(length as f64)?)?;
+                all.f_mul_(&factors.f_to_kind(all.f_kind()?)?)
+            }
+            _ => Ok(all),
+        }
     }
 
     /// The positions from `first` on, before the pool.
@@ -195,8 +212,8 @@ impl Separable {
         let [left, middle, right] = [0, 1, 2].map(|place| self.depthwise.f_get(place));
         let sum = input.f_mul(&middle?)?;
         let rest = length - 1;
-        sum.f_narrow(0, 1, rest)?.f_addcmul_(&input.f_narrow(0, 0, rest)?, &left?)?;
-        sum.f_narrow(0, 0, rest)?.f_addcmul_(&input.f_narrow(0, 1, rest)?, &right?)?;
+        let _ = sum.f_narrow(0, 1, rest)?.f_addcmul_(&input.f_narrow(0, 0, rest)?, &left?)?;
+        let _ = sum.f_narrow(0, 0, rest)?.f_addcmul_(&input.f_narrow(0, 1, rest)?, &right?)?;
         self.pointwise.apply(&sum.f_to_kind(kind)?)
     }
 }

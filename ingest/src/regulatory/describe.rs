@@ -9,7 +9,7 @@ use vestore_schema::{
 use super::blueprint::{is_kept, parameter_count};
 use super::config::RegulatoryConfig;
 use super::files::RegulatoryFiles;
-use crate::checkpoint::{CheckpointError, ConfigFile, Found, ModelSource, card_field, digest, tensor_line};
+use crate::checkpoint::{CheckpointError, ConfigFile, ModelSource, card_field, digest, tensor_line};
 use crate::error::ModelError;
 
 /// The table of a head's targets.
@@ -54,13 +54,16 @@ pub fn regulatory_record(
     let files = RegulatoryFiles::open(source)?;
     let count = files.check_head(head)?;
     let config = &files.config;
-    let stored = |name: &String| Some(Found::new(&files.checkpoint, files.checkpoint.get(name)?));
     let names: Vec<&String> = files.blueprint.parameters.keys().collect();
     let lines: Vec<String> = names
         .into_par_iter()
-        .filter_map(|name| Some(tensor_line(name, &stored(name)?)))
+        .filter_map(|name| Some(tensor_line(name, &files.stored(name)?)))
         .collect::<Result<_, CheckpointError>>()?;
     let weights_digest = digest(lines.concat().as_bytes());
+    let adapter_digest = match &files.adapter {
+        Some(adapter) => Some(digest(canonical_json(&adapter.identity()?).as_bytes())),
+        None => None,
+    };
     let targets_digest = targets.as_ref().map(|targets| targets.digest);
     let identity = json!({
         "format": "vestore-regulatory-1",
@@ -68,11 +71,12 @@ pub fn regulatory_record(
         "config": config.identity(),
         "weights": hexadecimal(&weights_digest),
         "kept_layers": files.kept,
+        "adapter": adapter_digest.map(|hash| hexadecimal(&hash)),
         "head": head,
         "targets": targets_digest,
     });
     let kept = files.blueprint.parameters.keys().filter(|name| is_kept(name, &files.kept));
-    let weight_bytes = kept.filter_map(stored).map(|found| found.byte_count()).sum();
+    let weight_bytes = kept.filter_map(|name| files.stored(name)).map(|found| found.byte_count()).sum();
     let text = |key: &str| files.file.text(key).map(str::to_owned);
     let card = |key| text(key).map_or_else(|| card_field(&source.checkpoint, key), |text| Ok(Some(text)));
     Ok(ModelRecord {
@@ -81,16 +85,16 @@ pub fn regulatory_record(
         family: config.name().to_owned(),
         checkpoint,
         adapter,
-        adapter_layers: None,
+        adapter_layers: source.adapter_layers.clone(),
         copied: false,
         files: Vec::new(),
         parent: None,
         pruned_by: None,
         training: None,
         weights_digest: Digest::from(weights_digest),
-        adapter_digest: None,
-        adapter_kind: None,
-        adapter_base: None,
+        adapter_digest: adapter_digest.map(Digest::from),
+        adapter_kind: files.adapter.as_ref().map(|adapter| adapter.kind().to_owned()),
+        adapter_base: files.adapter.as_ref().and_then(|adapter| adapter.other_base(&files.names)),
         config: config.identity(),
         layers: config.depth,
         hidden: config.hidden,

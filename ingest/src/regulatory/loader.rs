@@ -5,7 +5,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::blueprint::ConvolutionNames;
 use super::convolution::{BatchNorm, Convolution, Gelu, Pointwise, Separable};
 use super::files::RegulatoryFiles;
-use crate::checkpoint::{Found, to_tensor};
+use super::gate::Gate;
+use crate::checkpoint::to_tensor;
 use crate::error::ModelError;
 use crate::module::{Bottleneck, Linear, Norm};
 
@@ -23,8 +24,7 @@ pub(super) fn wide(kind: Kind) -> Kind {
 impl Loader<'_> {
     /// A weight as stored, in the wide kind, on the CPU.
     fn stored(&self, name: &str) -> Result<Tensor, ModelError> {
-        let found = self.files.checkpoint.get(name).map(|tensor| Found::new(&self.files.checkpoint, tensor));
-        let found = found.ok_or_else(|| ModelError::MissingWeight {
+        let found = self.files.find(name).ok_or_else(|| ModelError::MissingWeight {
             file: self.files.checkpoint.path().to_owned(),
             key: name.to_owned(),
             count: 1,
@@ -40,11 +40,15 @@ impl Loader<'_> {
         tensor.f_to_device(self.device)?.f_to_kind(wide(self.kind))
     }
 
-    /// Weight and bias of a module, in the wide kind, on the CPU.
-    fn module(&self, module: &str) -> Result<(Tensor, Option<Tensor>), ModelError> {
+    /// Weight and bias of a module with the adapter's changes, in the wide kind, on the CPU.
+    pub(super) fn module(&self, module: &str) -> Result<(Tensor, Option<Tensor>), ModelError> {
+        let weight = self.stored(&format!("{module}.weight"))?;
         let bias = format!("{module}.bias");
-        let bias = self.files.blueprint.parameters.contains_key(&bias).then(|| self.stored(&bias));
-        Ok((self.stored(&format!("{module}.weight"))?, bias.transpose()?))
+        let bias = self.files.find(&bias).is_some().then(|| self.stored(&bias)).transpose()?;
+        Ok(match &self.files.adapter {
+            None => (weight, bias),
+            Some(adapter) => adapter.merge(module, weight, bias, None)?,
+        })
     }
 
     pub(super) fn tensor(&self, name: &str) -> Result<Tensor, ModelError> {
@@ -78,8 +82,20 @@ impl Loader<'_> {
 
     /// The adapter's bottleneck of that name, if it has one.
     pub(super) fn bottleneck(&self, module: &str) -> Result<Option<Bottleneck>, ModelError> {
-        let _ = module;
-        Ok(None)
+        let Some(adapter) = &self.files.adapter else { return Ok(None) };
+        let Some(tensors) = adapter.bottleneck(module, None)? else { return Ok(None) };
+        let [down, down_bias, up, up_bias] = tensors.map(|tensor| self.place(&tensor));
+        Ok(Some(Bottleneck {
+            down: Linear { weight: down?, bias: Some(down_bias?) },
+            up: Linear { weight: up?, bias: Some(up_bias?) },
+        }))
+    }
+
+    /// What the adapter scales the result of a convolution by, if anything.
+    pub(super) fn gate(&self, module: &str) -> Result<Option<Gate>, ModelError> {
+        let Some(adapter) = &self.files.adapter else { return Ok(None) };
+        let Some([down, up]) = adapter.gate(module)? else { return Ok(None) };
+        Ok(Some(Gate { down: self.place_wide(&down)?, up: self.place_wide(&up)? }))
     }
 
     /// A convolution, and the batch norm before it where there is one.

@@ -9,6 +9,7 @@ use super::blueprint::{final_names, head_name, stage_names};
 use super::config::RegulatoryConfig;
 use super::convolution::{Gelu, Pointwise, Pool, Stage};
 use super::files::RegulatoryFiles;
+use super::gate::Gate;
 use super::loader::{Loader, wide};
 use super::positions::Positions;
 use super::unet::Doubling;
@@ -24,19 +25,20 @@ pub(crate) struct WindowState {
     /// What is added when tokens become finer, the coarser first; none in Enformer.
     pub(crate) skips: Vec<Tensor>,
     /// Bases of the window.
-    bases: u32,
-    positions: Positions,
+    pub(super) bases: u32,
+    pub(super) positions: Positions,
 }
 
 /// A regulatory model's weights on a device.
 pub(crate) struct Trunk {
     pub(crate) config: RegulatoryConfig,
     /// The stem, then the stages of the tower.
-    stages: Vec<Stage>,
-    blocks: Vec<Block>,
-    doublings: Vec<Doubling>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) doublings: Vec<Doubling>,
     last: Pointwise,
-    head: Linear,
+    last_gate: Option<Gate>,
+    pub(super) head: Linear,
     /// Columns of the matrix that reads features of positions.
     features: i64,
     kind: Kind,
@@ -72,7 +74,8 @@ impl Trunk {
                 None => Pool::Max,
                 Some(matrix) => Pool::Attention(loader.matrix(matrix)?),
             };
-            stages.push(Stage { norm, convolution, residual: residual.transpose()?, pool, gelu });
+            let gate = loader.gate(&names.first.convolution)?;
+            stages.push(Stage { norm, convolution, gate, residual: residual.transpose()?, pool, gelu });
         }
         let block = |number: &u32| Block::load(loader, &config, *number, eps);
         let doublings: &[u32] = if config.is_unet() { &[1, 0] } else { &[] };
@@ -83,6 +86,7 @@ impl Trunk {
             blocks: loader.files.kept.iter().map(block).collect::<Result<_, _>>()?,
             doublings: doublings.iter().map(doubling).collect::<Result<_, _>>()?,
             last: loader.pointwise(&final_names(&config), batch_eps, gelu)?,
+            last_gate: loader.gate(&final_names(&config).convolution)?,
             head: loader.head(&head_name(&config, head), chosen)?,
             features: features.map_or(0, |shape| dimension(shape[1])),
             kind: loader.kind,
@@ -171,11 +175,15 @@ impl Trunk {
     }
 
     /// What the head reads: [bins, channels].
-    fn embedding(&self, state: &WindowState, bins: Bins) -> Result<Tensor, TchError> {
+    pub(super) fn embedding(&self, state: &WindowState, bins: Bins) -> Result<Tensor, TchError> {
         let (first, count) = self.config.crop(state.bases, bins);
         let fine = self.fine(state)?;
         let cropped = fine.f_narrow(0, i64::from(first), i64::from(count))?;
-        self.last.gelu.apply(self.last.forward(&cropped)?)
+        let mut embedding = self.last.forward(&cropped)?;
+        if let Some(gate) = &self.last_gate {
+            embedding = gate.apply(&embedding)?;
+        }
+        self.last.gelu.apply(embedding)
     }
 
     /// Tokens at the resolution of bins: [bins, hidden].

@@ -38,7 +38,7 @@ impl Doubling {
         self.separable.forward(&self.upsampled(tokens)?.f_add_(skip)?)
     }
 
-    fn upsampled(&self, tokens: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn upsampled(&self, tokens: &Tensor) -> Result<Tensor, TchError> {
         self.upsampling.forward(tokens)?.f_repeat_interleave_self_int(2, 0, None)
     }
 }

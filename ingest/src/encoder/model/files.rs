@@ -9,7 +9,7 @@ use super::blueprint::{
 };
 use super::config::{EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
-use crate::adapter::{Adapter, Base};
+use crate::adapter::{Adapter, Base, Family};
 use crate::checkpoint::{
     BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor, check_prefix,
     current, has_file, to_tensor, unwrap,
@@ -70,8 +70,12 @@ impl ModelFiles {
             modules.extend([decoder(dialect, &config)]);
         }
         let tokenizer = (dialect.tokenizer)(directory, &config)?;
-        let base =
-            Base { dialect, config: &config, modules: &modules, parameters: &used, checkpoint: &checkpoint };
+        let base = Base {
+            family: Family::Encoder(dialect, &config),
+            modules: &modules,
+            parameters: &used,
+            checkpoint: &checkpoint,
+        };
         let adapter = match &source.adapter {
             None => None,
             Some(directory) => Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?),
