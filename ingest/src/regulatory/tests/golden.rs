@@ -215,7 +215,9 @@ fn compare(family: &str, runs_expected: usize) {
         let checkpoint = run.meta["checkpoint"].as_str().expect("a checkpoint");
         let prediction = tolerances["pred_atol"][checkpoint].as_f64().expect("a tolerance");
         let single = (Kind::Float, "", prediction, activation.expect("a tolerance"));
-        for (kind, suffix, prediction, activation) in [single, (Kind::Double, ".f64", 1e-9, 1e-9)] {
+        // The table of TensorFlow's gammas is float32, and computed here: not to the last bit.
+        let exact = if checkpoint == "enformer-tfgamma" { 1e-4 } else { 1e-9 };
+        for (kind, suffix, prediction, activation) in [single, (Kind::Double, ".f64", exact, exact)] {
             let worst = BTreeMap::new();
             let mut comparison = Comparison { run, kind, suffix, prediction, activation, worst, compared: 0 };
             comparison.predictions(&golden);
