@@ -63,6 +63,16 @@ pub trait Scorer: Send + Sync {
         Vec::new()
     }
 
+    /// The columns of a row's effects on targets, one per kind, in order; none where the family has no targets.
+    fn effect_columns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The names of the targets whose effects a row holds, in order.
+    fn targets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The window of a variant in normal form whose reference allele was checked, or why it has none.
     ///
     /// # Errors
