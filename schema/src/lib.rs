@@ -39,7 +39,7 @@ pub use table::{
     effects_type, embedding_type, embeddings_schema, gene_effects_schema, is_reserved_column, row_schema,
     scores_schema, segment_format, segment_metadata,
 };
-pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name};
+pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name, matches_glob};
 pub use track::{EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Track, check_name};
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};
