@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Metadata, Schema, SchemaRef};
 use vestore_schema::{
-    EMBEDDING_COLUMNS, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, STATUS_COLUMN, Table, Track, embedding_type,
+    EMBEDDING_COLUMNS, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, STATUS_COLUMN, Table, Track, effects_type,
+    embedding_type,
 };
 
 pub(crate) const CONTIG_COLUMN: &str = "contig";
@@ -58,6 +59,16 @@ pub(crate) fn gene_effects_answer_schema(tracks: &[Track]) -> SchemaRef {
     let mut fields = schema.fields().to_vec();
     fields.insert(1 + KEY_COLUMNS.len(), Arc::new(Field::new(GENE_COLUMN, DataType::Utf8, false)));
     Arc::new(Schema::new(fields).with_metadata(schema.metadata().clone()))
+}
+
+/// The schema of an answer over the effects of `tracks`, which all have `targets` targets: a list per kind.
+#[must_use]
+pub(crate) fn effects_answer_schema(tracks: &[Track], targets: u32) -> SchemaRef {
+    let mut fields = number_fields(tracks, Table::Effects);
+    for field in &mut fields {
+        field.set_data_type(effects_type(targets));
+    }
+    with_answer_columns(fields, tracks)
 }
 
 fn number_fields(tracks: &[Track], table: Table) -> Vec<Field> {

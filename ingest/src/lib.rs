@@ -108,8 +108,11 @@ pub use pipeline::{
 pub use progress::Progress;
 pub use random::Random;
 pub use regulatory::{
-    RegulatoryConfig, RegulatoryFamily, TargetsSource, is_regulatory_model, regulatory_config,
-    regulatory_record,
+    RegulatoryConfig, RegulatoryFamily, RegulatoryModel, RegulatoryOptions, RegulatoryOptionsError,
+    RegulatoryOutput, RegulatoryPass, RegulatoryReading, RegulatoryScorer, RegulatoryState, RegulatoryWindow,
+    TargetTable, TargetsFileError, TargetsSource, choose_targets, is_regulatory_model, regulatory_config,
+    regulatory_cost, regulatory_defaults, regulatory_kinds, regulatory_record, regulatory_scores,
+    regulatory_targets, regulatory_window,
 };
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, State, Step};
 pub use splice::{

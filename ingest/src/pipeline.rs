@@ -19,7 +19,7 @@ use vestore::{
     ReportError, ScoreRow, Store, StoreError, Writer, ablation_batch, embedding_batch, gene_effect_batch,
     score_batch,
 };
-use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Track, Variant};
+use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Targets, Track, Variant};
 
 use crate::ablation;
 use crate::error::ModelError;
@@ -184,6 +184,13 @@ impl Job<'_> {
     {
         assert_eq!(self.track.columns, scorer.columns(), "a track has its scorer's columns; this is a bug");
         assert_eq!(self.track.gene_columns, scorer.gene_columns(), "and its gene columns; this is a bug");
+        assert_eq!(
+            self.track.effect_columns,
+            scorer.effect_columns(),
+            "and its kinds of effects; this is a bug"
+        );
+        let targets = (!self.track.effect_columns.is_empty()).then(|| Targets::of(&scorer.targets()));
+        assert_eq!(self.track.targets, targets, "and its targets; this is a bug");
         assert!(!models.is_empty(), "a run has a model; this is a bug");
         writer.put_run(run)?;
         let outcome = thread::scope(|scope| {
@@ -385,7 +392,7 @@ impl Job<'_> {
         for (pending, status) in unit.rows.into_iter().zip(statuses) {
             let (place, row) = if let Some(status) = status {
                 let values = vec![None; self.track.columns.len()];
-                (None, Row { values, status, embedding: None, genes: Vec::new() })
+                (None, Row::of_values(values, status))
             } else {
                 let (place, row) = computed.next().expect("a row for every window; this is a bug");
                 (Some(place), row)

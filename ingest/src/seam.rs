@@ -63,6 +63,16 @@ pub trait Scorer: Send + Sync {
         Vec::new()
     }
 
+    /// The columns of a row's effects on targets, one per kind, in order; none where the family has no targets.
+    fn effect_columns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The names of the targets whose effects a row holds, in order.
+    fn targets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The window of a variant in normal form whose reference allele was checked, or why it has none.
     ///
     /// # Errors
@@ -192,6 +202,8 @@ pub struct Cost {
     pub operations: f64,
     /// Bytes of its windows, passes and outputs while they wait.
     pub bytes: f64,
+    /// Variants that share enough to be of one unit, however expensive they are; 1 where nothing is.
+    pub together: usize,
 }
 
 /// Why windows cannot be scored.
@@ -213,6 +225,14 @@ pub enum ScoreError {
         /// As asked.
         kind: String,
         /// Kinds of its family.
+        known: Vec<&'static str>,
+    },
+    /// Only kinds that are not effects.
+    #[error("score kind `{kind}` accompanies effects; add at least one of {}", known.join(", "))]
+    NoEffect {
+        /// The first of them.
+        kind: &'static str,
+        /// Kinds of the family.
         known: Vec<&'static str>,
     },
     /// A part that the blocks of the model's family do not have.

@@ -19,6 +19,9 @@ pub struct Row {
     pub embedding: Option<Embedding>,
     /// Of each gene that the variant lies in, where the family looks at genes.
     pub genes: Vec<GeneRow>,
+    /// By effect column, a number per target, NaN where it is not defined; empty where the family has no effects, or
+    /// the variant no scores.
+    pub effects: Vec<Vec<f32>>,
 }
 
 /// What a variant does in one gene.
@@ -56,7 +59,15 @@ impl Row {
         } else {
             otherwise
         };
-        Self { values, status, embedding, genes: Vec::new() }
+        Self { values, status, embedding, genes: Vec::new(), effects: Vec::new() }
+    }
+}
+
+impl Row {
+    /// The row of a variant that has `values` and nothing else.
+    #[must_use]
+    pub fn of_values(values: Vec<Option<f32>>, status: Status) -> Self {
+        Self { values, status, embedding: None, genes: Vec::new(), effects: Vec::new() }
     }
 }
 

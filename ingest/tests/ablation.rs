@@ -115,8 +115,7 @@ fn layers_below_the_removed_one_are_run_once() {
 
 #[test]
 fn what_is_not_finite_has_no_change() {
-    let row =
-        |value: Option<f32>, status| Row { values: vec![value], status, embedding: None, genes: Vec::new() };
+    let row = |value: Option<f32>, status| Row::of_values(vec![value], status);
     let full = row(Some(1.5), Status::Scored);
     assert_eq!(change(&full, &row(Some(1.0), Status::Scored)), (vec![Some(-0.5)], Status::Scored));
     assert_eq!(change(&full, &row(None, Status::NonFinite)), (vec![None], Status::NonFinite));

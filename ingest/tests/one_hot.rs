@@ -33,7 +33,7 @@ fn record(blocks: u32) -> Model {
 /// What a variant takes in a network of `blocks` blocks.
 fn cost(blocks: usize) -> Cost {
     let operations = 2.0 * blocks as f64 * f64::from(LENGTH) * (CHANNELS * CHANNELS * 5) as f64;
-    Cost { operations, bytes: 2.0 * f64::from(LENGTH) }
+    Cost { operations, bytes: 2.0 * f64::from(LENGTH), together: 1 }
 }
 
 /// A store with the model and an empty track of its scores.

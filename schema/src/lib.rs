@@ -12,6 +12,7 @@ mod record;
 mod report;
 mod segment;
 mod table;
+mod targets;
 mod track;
 mod variant;
 mod version;
@@ -26,17 +27,19 @@ pub use model::{
 };
 pub use position::Position;
 pub use recipe::{
-    AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, MAX_TARGETS, Recipe, RegulatoryRecipe,
-    SpliceConvention, SpliceRecipe, StrandPairs, Strands, TargetsError, Untransform,
+    AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, Recipe, RegulatoryRecipe, SpliceConvention,
+    SpliceRecipe, StrandPairs, Strands, TargetsError, Untransform,
 };
 pub use record::{RecordError, ancestors};
 pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
-    STATUS_COLUMN, TABLE_KEY, TRACK_KEY, ablation_schema, embedding_type, embeddings_schema,
-    gene_effects_schema, is_reserved_column, row_schema, scores_schema, segment_format, segment_metadata,
+    STATUS_COLUMN, TABLE_KEY, TARGET_COLUMN, TARGETS_KEY, TRACK_KEY, ablation_schema, effects_schema,
+    effects_type, embedding_type, embeddings_schema, gene_effects_schema, is_reserved_column, row_schema,
+    scores_schema, segment_format, segment_metadata,
 };
+pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name, matches_glob};
 pub use track::{EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Track, check_name};
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

@@ -161,7 +161,7 @@ pub struct RegulatoryRecord {
     pub targets_digest: Option<Digest>,
     /// Bases of a bin.
     pub bin: u32,
-    /// Bins in the middle of the window that are read by default.
+    /// Bins in the middle of the window that are read by default; 0 where it is all of them.
     pub center_bins: u32,
 }
 

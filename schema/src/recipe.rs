@@ -6,8 +6,7 @@ mod splice;
 use serde::{Deserialize, Serialize};
 
 pub use regulatory::{
-    Bins, Indels, LONGEST_WINDOW, MAX_SHIFTS, MAX_TARGETS, RegulatoryRecipe, StrandPairs, TargetsError,
-    Untransform,
+    Bins, Indels, LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe, StrandPairs, TargetsError, Untransform,
 };
 pub use splice::{SpliceConvention, SpliceRecipe};
 

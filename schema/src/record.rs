@@ -9,9 +9,10 @@ use thiserror::Error;
 use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
 use crate::model::{Architecture, Model, RegulatoryRecord, TokenizerKind};
-use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, MAX_TARGETS, RegulatoryRecipe};
+use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe};
 use crate::segment::Segment;
 use crate::table::{GENE_COLUMN, is_reserved_column};
+use crate::targets::MAX_TARGETS;
 use crate::track::{EXTERNAL_MODEL, Track, check_name};
 
 /// Numbers of runs and segments are below this: far beyond use, and far from where counting ends.
@@ -124,8 +125,8 @@ impl RegulatoryRecord {
     fn check(&self) -> Result<(), RecordError> {
         let targets = self.targets.to_string();
         must((1..=MAX_TARGETS).contains(&self.targets), "targets", &targets, "not a number of targets")?;
-        for (field, count) in [("bin", self.bin), ("center_bins", self.center_bins)] {
-            let fits = (1..=LONGEST_WINDOW).contains(&count);
+        for (field, count, least) in [("bin", self.bin, 1), ("center_bins", self.center_bins, 0)] {
+            let fits = (least..=LONGEST_WINDOW).contains(&count);
             must(fits, field, &count.to_string(), "not a part of a window")?;
         }
         let both = self.targets_file.is_some() == self.targets_digest.is_some();

@@ -22,11 +22,14 @@ pub enum Table {
     Ablation,
     /// One row per variant and gene.
     GeneEffects,
+    /// One row per variant, a list per kind of effect with a number per target.
+    Effects,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 4] = [Self::Scores, Self::Embeddings, Self::Ablation, Self::GeneEffects];
+    pub const ALL: [Self; 5] =
+        [Self::Scores, Self::Embeddings, Self::Ablation, Self::GeneEffects, Self::Effects];
 
     /// Its folder in the store, and its name in the catalog.
     #[must_use]
@@ -36,6 +39,7 @@ impl Table {
             Self::Embeddings => "embeddings",
             Self::Ablation => "ablation",
             Self::GeneEffects => "gene-effects",
+            Self::Effects => "effects",
         }
     }
 

@@ -93,6 +93,29 @@ pub fn gene_effects_schema(columns: &[String]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// Column of an answer over effects: the name of the target.
+pub const TARGET_COLUMN: &str = "target";
+
+/// Metadata key of the names of the targets, in the order of the numbers of an effects segment, JSON.
+pub const TARGETS_KEY: &str = "vestore.targets";
+
+/// The schema of an effects segment: the key, per column a nullable list of `targets` nullable float32, the status.
+#[must_use]
+pub fn effects_schema(columns: &[String], targets: u32) -> SchemaRef {
+    let mut fields = scores_schema(&[]).fields().to_vec();
+    let lists = columns.iter().map(|name| Arc::new(Field::new(name, effects_type(targets), true)));
+    fields.splice(KEY_COLUMNS.len()..KEY_COLUMNS.len(), lists);
+    Arc::new(Schema::new(fields))
+}
+
+/// The Arrow type of the effects of one kind on `targets` targets.
+#[must_use]
+pub fn effects_type(targets: u32) -> DataType {
+    let item = Field::new("item", DataType::Float32, true);
+    let width = i32::try_from(targets).expect("the number of targets is checked; this is a bug");
+    DataType::FixedSizeList(Arc::new(item), width)
+}
+
 /// The schema of a segment's rows as they are handed on, from that of its file: the integers of version 1 are
 /// unsigned, later ones signed, as rows are.
 ///
@@ -107,8 +130,10 @@ pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<Schema
     let status = (STATUS_COLUMN, &DataType::Utf8);
     let values = keys.len()..file.fields().len().max(keys.len() + 1) - 1;
     let is_number = |kind: &DataType| match (table, kind) {
-        (Table::Embeddings, DataType::FixedSizeList(item, _)) => *item.data_type() == DataType::Float32,
-        (Table::Embeddings, _) => false,
+        (Table::Embeddings | Table::Effects, DataType::FixedSizeList(item, _)) => {
+            *item.data_type() == DataType::Float32
+        }
+        (Table::Embeddings | Table::Effects, _) => false,
         (_, kind) => *kind == DataType::Float32,
     };
     let at = |index: usize| {

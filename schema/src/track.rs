@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::digest::Digest;
 use crate::recipe::{AblatedPart, Dtype, Recipe, Strands};
 use crate::segment::Table;
+use crate::targets::Targets;
 
 /// Revision of the engine's arithmetic. It grows when the same model and recipe would give other
 /// numbers, and with it every track id, so that old and new scores never share a table.
@@ -30,6 +31,12 @@ pub struct Track {
     /// The columns of its gene effects, if it has some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gene_columns: Vec<String>,
+    /// The kinds of effects on targets that it has, as columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effect_columns: Vec<String>,
+    /// The targets of these effects, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
     /// Where its scores come from when somebody else computed them. Model and recipe are placeholders then:
     /// model [`EXTERNAL_MODEL`], whose id is the source's digest, and a recipe without score kinds, of which
     /// only the precision counts.
@@ -102,6 +109,8 @@ impl Track {
             model_id,
             columns,
             gene_columns: Vec::new(),
+            effect_columns: Vec::new(),
+            targets: None,
             recipe,
             external: None,
         })
@@ -147,8 +156,18 @@ impl Track {
             recipe,
             columns,
             gene_columns: Vec::new(),
+            effect_columns: Vec::new(),
+            targets: None,
             external: Some(external),
         })
+    }
+
+    /// The same with effects: one column per kind in `columns`, on targets of these names. Neither is part of the
+    /// identity, which the model and the recipe settle.
+    #[must_use]
+    pub fn with_effects(self, columns: Vec<String>, names: &[String]) -> Self {
+        let targets = (!columns.is_empty()).then(|| Targets::of(names));
+        Self { effect_columns: columns, targets, ..self }
     }
 
     /// The columns of numbers that its rows of `table` have.
@@ -157,6 +176,7 @@ impl Track {
         match table {
             Table::Scores | Table::Ablation => &self.columns,
             Table::GeneEffects => &self.gene_columns,
+            Table::Effects => &self.effect_columns,
             Table::Embeddings => &[],
         }
     }

@@ -221,7 +221,11 @@ fn show_regulatory(regulatory: &RegulatoryRecord) -> anyhow::Result<()> {
     let RegulatoryRecord { head, targets, bin, center_bins, .. } = regulatory;
     line("input", "one-hot")?;
     line("head", format!("{}, {targets} targets", head.as_str()))?;
-    line("bins", format!("{bin} bp, {center_bins} in the middle of a window"))?;
+    let read = match center_bins {
+        0 => "all of a window".to_owned(),
+        bins => format!("{bins} in the middle of a window"),
+    };
+    line("bins", format!("{bin} bp, {read}"))?;
     if let (Some(file), Some(digest)) = (&regulatory.targets_file, &regulatory.targets_digest) {
         line("targets", format!("{file}, sha256 {digest}"))?;
     }

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use vestore_schema::{Region, Segment, Table, Track, Variant};
+use vestore_schema::{Region, Segment, Table, Targets, Track, Variant};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
 use super::{
-    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, embeddings_answer_schema,
+    ANSWER_COLUMNS, ablation_answer_schema, answer_schema, effects_answer_schema, embeddings_answer_schema,
     gene_effects_answer_schema, with_answer_columns,
 };
 use crate::narrow::to_u32;
@@ -95,6 +95,7 @@ impl QueryPlan {
                     Table::Embeddings => embeddings_answer_schema(&tracks, common_width(snapshot, &tracks)?),
                     Table::Ablation => ablation_answer_schema(&tracks),
                     Table::GeneEffects => gene_effects_answer_schema(&tracks),
+                    Table::Effects => effects_answer_schema(&tracks, common_targets(&tracks)?),
                 };
                 let mut parts: Vec<Part> = Vec::new();
                 for region in &regions {
@@ -294,6 +295,25 @@ fn common_width(snapshot: &Snapshot, tracks: &[Track]) -> Result<u32, StoreError
             other_width: width(other),
         }),
     }
+}
+
+/// How many targets the effects of `tracks` have, which must be of the same ones.
+fn common_targets(tracks: &[Track]) -> Result<u32, StoreError> {
+    let mut first: Option<(&Track, Targets)> = None;
+    for track in tracks {
+        let Some(targets) = track.targets else { continue };
+        match first {
+            Some((first, found)) if found != targets => {
+                return Err(StoreError::MixedTargets {
+                    first: first.name.clone(),
+                    other: track.name.clone(),
+                });
+            }
+            Some(_) => {}
+            None => first = Some((track, targets)),
+        }
+    }
+    Ok(first.map_or(0, |(_, targets)| targets.count))
 }
 
 fn select_tracks(snapshot: &Snapshot, request: &Request) -> Result<Vec<Track>, StoreError> {

@@ -202,6 +202,17 @@ pub enum StoreError {
         /// Numbers in its embeddings.
         other_width: u32,
     },
+    /// Effects on different targets cannot stand in one column.
+    #[error(
+        "effects of track `{first}` are of other targets than those of `{other}`; choose tracks of the same targets \
+         with --track"
+    )]
+    MixedTargets {
+        /// One track.
+        first: String,
+        /// Another track.
+        other: String,
+    },
     /// A name or an identity is taken.
     #[error("{kind} `{name}` cannot be added: {reason}")]
     Conflict {

@@ -145,6 +145,18 @@ impl RegulatoryConfig {
         Ok(read)
     }
 
+    /// Which of the published networks it is.
+    #[must_use]
+    pub fn family(&self) -> RegulatoryFamily {
+        self.family
+    }
+
+    /// Transformer blocks of the checkpoint.
+    #[must_use]
+    pub fn layers(&self) -> u32 {
+        self.depth
+    }
+
     /// The name of the family in the catalog.
     pub(crate) fn name(&self) -> &'static str {
         match self.family {

@@ -38,6 +38,14 @@ pub fn regulatory_config(source: &ModelSource) -> Result<RegulatoryConfig, Model
     Ok(RegulatoryFiles::open(source)?.config)
 }
 
+/// Targets of a head of a regulatory model.
+///
+/// # Errors
+/// When the files cannot be read or contradict each other, or the checkpoint lacks the head.
+pub fn regulatory_targets(source: &ModelSource, head: Head) -> Result<u32, ModelError> {
+    RegulatoryFiles::open(source)?.check_head(head)
+}
+
 /// What the catalog records of a regulatory model called `name`, whose files lie in the folders `checkpoint` and
 /// `adapter`: absolute paths. Layers are transformer blocks. It has no parent.
 ///

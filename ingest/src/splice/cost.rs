@@ -27,5 +27,5 @@ pub fn splice_cost(
     let cone = each_base * (context / 6.0 + outputs);
     let state = 4.0 * f64::from(record.hidden) * f64::from(splice.networks) * (context / 2.0 + outputs);
     let branches = if ablation { BRANCHES } else { 1.0 };
-    Cost { operations: cone / SHARED, bytes: state * branches }
+    Cost { operations: cone / SHARED, bytes: state * branches, together: 1 }
 }

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Most targets of a head: far beyond published models, and few enough to hold.
-pub const MAX_TARGETS: u32 = 1 << 20;
+use crate::digest::Digest;
+use crate::position::Position;
+use crate::targets::MAX_TARGETS;
+
 /// Most shifts of a recipe.
 pub const MAX_SHIFTS: usize = 64;
 /// The longest window of a recipe in bases, far beyond published models.
@@ -184,6 +186,19 @@ impl RegulatoryRecipe {
         Ok(Some(indices))
     }
 
+    /// The 0-based start of the window of `window` bases for a variant; negative where it begins before the contig.
+    ///
+    /// The variant's first base has the index `window / 2 - 1`, unless windows start at multiples of a step: then the
+    /// multiple nearest to that start is taken.
+    #[must_use]
+    pub fn start(&self, position: Position, window: u32) -> i64 {
+        let start = i64::from(position.zero_based()) + 1 - i64::from(window / 2);
+        match self.share.map(i64::from) {
+            None => start,
+            Some(step) => (start + step / 2).div_euclid(step) * step,
+        }
+    }
+
     /// All of it, as people read it.
     pub(crate) fn text(&self) -> String {
         let shifts: Vec<String> = self.shifts.iter().map(i32::to_string).collect();
@@ -213,7 +228,7 @@ impl RegulatoryRecipe {
                 .map(|pairs| format!(".{}", pairs.as_str())),
             self.bins.filter(|bins| *bins != Bins::default()).map(|_| ".all-bins".to_owned()),
             self.targets.as_ref().map(|targets| {
-                let digest = crate::digest::Digest::of(targets.as_bytes());
+                let digest = Digest::of(targets.as_bytes());
                 format!(".t{}", digest.short())
             }),
             self.share.map(|step| format!(".share{step}")),
