@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{AnswerRows, QueryPlan, Request, Snapshot, Store};
-use vestore_schema::{Model, Region, Track, Variant};
+use vestore_schema::{Averaged, Model, Region, Track, Variant};
 
 use super::places::Places;
 use super::reference_arguments::ReferenceArguments;
@@ -45,6 +45,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             line("source", &format!("imported file, sha256 {}", external.source))?;
             for (column, from) in track.columns.iter().zip(&external.columns) {
                 line("", &format!("{column} from its column {from}"))?;
+            }
+        }
+        None if !track.mean.is_empty() => {
+            for averaged in &track.mean {
+                let Averaged { name, id, model, model_id } = averaged;
+                line(
+                    "mean of",
+                    &format!("{name}, id {}, model {model}, id {}", id.short(), model_id.short()),
+                )?;
             }
         }
         None => lineage(&store, &snapshot, track)?,
