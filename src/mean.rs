@@ -229,7 +229,7 @@ impl Made<'_> {
         let numbers =
             track.targets.map_or(0, |targets| u64::from(targets.count)) * track.effect_columns.len() as u64;
         let most =
-            if numbers == 0 { SEGMENT_ROWS } else { (SEGMENT_NUMBERS / numbers).clamp(1, SEGMENT_ROWS) };
+            SEGMENT_NUMBERS.checked_div(numbers).map_or(SEGMENT_ROWS, |rows| rows.clamp(1, SEGMENT_ROWS));
         let mut scores = Lockstep::new(scores, Table::Scores, contig);
         let mut effects = effects.map(|plans| Lockstep::new(plans, Table::Effects, contig));
         loop {

@@ -14,6 +14,7 @@ mod completions;
 mod crash;
 mod damage;
 mod doctor;
+mod effects;
 mod evaluate;
 mod faults;
 mod fidelity;

@@ -25,12 +25,9 @@ struct Side<'a> {
 impl Side<'_> {
     fn fill(&mut self) -> Result<(), StoreError> {
         while self.batch.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
-            match self.rows.next().transpose()? {
-                Some(batch) => self.batch = Some(batch),
-                None => {
-                    self.batch = None;
-                    break;
-                }
+            self.batch = self.rows.next().transpose()?;
+            if self.batch.is_none() {
+                break;
             }
         }
         Ok(())

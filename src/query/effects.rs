@@ -70,6 +70,7 @@ pub enum EffectsError {
 /// Rows per variant and target; a variant without effects has one row, without a target. Only the wanted kinds are
 /// read.
 pub struct EffectRows<'a> {
+    plan: &'a QueryPlan,
     rows: Rows<'a>,
     schema: SchemaRef,
     /// The names of all targets, then that of none.
@@ -93,7 +94,7 @@ impl QueryPlan {
     ///
     /// # Errors
     /// When no track has one of them.
-    pub fn with_effects(mut self, options: &EffectOptions) -> Result<Self, EffectsError> {
+    pub fn with_effects(self, options: &EffectOptions) -> Result<Self, EffectsError> {
         if options.columns.is_empty() || self.tracks.is_empty() {
             return Ok(self);
         }
@@ -107,7 +108,17 @@ impl QueryPlan {
         }
         indices.sort_unstable();
         indices.dedup();
-        self.schema = SchemaRef::new(self.schema.project(&indices).map_err(StoreError::from)?);
+        Ok(self.projected(&indices)?)
+    }
+
+    /// The same without any kind.
+    fn without_effects(self) -> Result<Self, StoreError> {
+        self.projected(&(0..ANSWER_COLUMNS.len()).collect::<Vec<_>>())
+    }
+
+    /// The same with these columns alone.
+    fn projected(mut self, columns: &[usize]) -> Result<Self, StoreError> {
+        self.schema = SchemaRef::new(self.schema.project(columns)?);
         self.projected = true;
         Ok(self)
     }
@@ -137,6 +148,7 @@ impl<'a> EffectRows<'a> {
         }
         let filter = filter.map(|filter| filter.bind(&schema, plan.store().assembly())).transpose()?;
         Ok(Self {
+            plan,
             rows: plan.rows(),
             schema,
             names: Arc::new(StringArray::from(names)),
@@ -171,7 +183,7 @@ impl<'a> EffectRows<'a> {
             return Ok(count);
         }
         let each = self.chosen.len().min(self.top.unwrap_or(usize::MAX)) as u64;
-        for batch in self.rows {
+        for batch in self.plan.clone().without_effects()?.rows() {
             let batch = batch?;
             let rows = AnswerRows::of(&batch);
             let lines = (0..batch.num_rows()).map(|row| if is_scored(&rows, row) { each } else { 1 });

@@ -55,7 +55,7 @@ impl Lists {
         if self.count == 0 {
             return BATCH_ROWS;
         }
-        let page = most_entries(metadata, self.widest).max(1).saturating_mul(self.count as u64);
+        let page = most_entries(is_rounded(metadata), self.widest).max(1).saturating_mul(self.count as u64);
         usize::try_from(DECODED_ENTRIES / page).unwrap_or(usize::MAX).clamp(1, self.batch_rows())
     }
 }
@@ -68,13 +68,17 @@ pub(super) fn width(kind: &DataType) -> Option<u64> {
     }
 }
 
-/// Most entries of the lists of a page, of `width` each: pages end by their bytes, which a dictionary and missing
-/// numbers make few of.
-pub(super) fn most_entries(metadata: &ParquetMetaData, width: u64) -> u64 {
-    let rounded = metadata.row_groups().iter().flat_map(|group| group.columns()).any(|chunk| {
-        let is_list = chunk.column_descr().max_rep_level() > 0;
-        is_list && chunk.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY)
-    });
+/// Most entries of the lists of a page, of `width` each: pages end by their bytes, which missing numbers and, in a file
+/// that is `rounded`, dictionaries make few of.
+pub(super) fn most_entries(rounded: bool, width: u64) -> u64 {
     let page = PAGE_ENTRIES.saturating_add(width);
     if rounded { page.max(width.saturating_mul(2 * PAGE_ROWS as u64)) } else { page }
+}
+
+/// Whether the numbers of lists have dictionaries.
+pub(super) fn is_rounded(metadata: &ParquetMetaData) -> bool {
+    metadata.row_groups().iter().flat_map(|group| group.columns()).any(|chunk| {
+        let is_list = chunk.column_descr().max_rep_level() > 0;
+        is_list && chunk.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY)
+    })
 }

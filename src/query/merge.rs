@@ -33,7 +33,7 @@ pub struct Rows<'a> {
     next_segment: usize,
     cursors: Vec<Cursor>,
     /// Rows of one batch.
-    batch_rows: usize,
+    most: usize,
     failed: bool,
 }
 
@@ -150,8 +150,8 @@ impl<'a> Rows<'a> {
             models: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.model))),
             tracks: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.name))),
         };
-        let batch_rows = Lists::of(plan.schema().fields()).batch_rows();
-        Self { plan, names, part: 0, next_segment: 0, cursors: Vec::new(), batch_rows, failed: false }
+        let most = Lists::of(plan.schema().fields()).batch_rows();
+        Self { plan, names, part: 0, next_segment: 0, cursors: Vec::new(), most, failed: false }
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
@@ -169,7 +169,7 @@ impl<'a> Rows<'a> {
     fn next_of_part(&mut self, part: &'a Part) -> Result<Option<RecordBatch>, StoreError> {
         let mut sources: Vec<RecordBatch> = Vec::new();
         let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
-        let (mut count, most) = (0, self.batch_rows);
+        let (mut count, most) = (0, self.most);
         let long_run = (most / LONG_RUN).max(1);
         self.cursors.iter_mut().for_each(|cursor| cursor.source = None);
         while count < most {

@@ -294,8 +294,12 @@ pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
     }
     for other in known {
         match (other.name == track.name, other.id == track.id) {
-            (true, true) if other.targets != track.targets => {
-                return conflict("it has effects on other targets; choose another store".to_owned());
+            (true, true)
+                if (&other.effect_columns, other.targets) != (&track.effect_columns, track.targets) =>
+            {
+                return conflict(
+                    "it has effects of other kinds, or on other targets; choose another store".to_owned(),
+                );
             }
             (true, true) if other.columns != track.columns => {
                 return conflict(format!(

@@ -113,7 +113,7 @@ impl ModelTask for ScoreTask<'_> {
             return Ok(ExitCode::SUCCESS);
         };
         let depth = networks[0].depth() as u64;
-        writer.put_track(track)?;
+        writer.put_track_with_targets(track, &scorer.targets())?;
         let unit = Family::of(&prepared.store, &prepared.record)?.input_unit();
         let batch_tokens = (unit == TOKEN).then_some(prepared.batch_tokens);
         let mut run = new_run(&job, &prepared.device_name(), prepared.threads, batch_tokens)?;

@@ -14,6 +14,7 @@ pub(super) struct Unit {
 }
 
 /// A variant, and in which tables it has no row yet.
+#[expect(clippy::struct_excessive_bools, reason = "one for each table")]
 pub(super) struct Pending {
     pub(super) planned: Planned,
     pub(super) scores: bool,
