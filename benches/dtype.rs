@@ -58,6 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         precision: None,
         part: AblatedPart::default(),
         splice: None,
+        regulatory: None,
     };
     let mut columns = Vec::new();
     let mut scores: Vec<Vec<Row>> = Vec::new();

@@ -243,15 +243,32 @@ fn forged_records_are_refused_by_name_or_harmless() {
     }
 }
 
+/// Makes the record of a model that of a regulatory one whose `field` is forged.
+fn regulatory(model: &mut Value, field: &str, forged: Value) {
+    for (name, value) in
+        [("architecture", json!("regulatory")), ("head", json!("human")), ("targets", json!(7))]
+    {
+        model[name] = value;
+    }
+    (model["bin"], model["center_bins"]) = (json!(32), json!(160));
+    model[field] = forged;
+}
+
 #[test]
 fn forged_records_are_named() {
     type Forgery = (&'static str, u64, &'static str, &'static dyn Fn(&mut Value));
-    let forged: [Forgery; 11] = [
+    let forged: [Forgery; 15] = [
         ("models", 0, "`m`", &|model| model["parent"] = json!("m")),
         ("models", 0, "`m`", &|model| model["copied"] = json!(true)),
         ("models", 0, "`m`", &|model| model["kept_layers"] = json!([9])),
         ("runs", 0, "`1`", &|run| run["number"] = json!(u64::MAX)),
         ("tracks", 0, "`t`", &|track| track["columns"] = json!(["llr", "llr"])),
+        ("models", 0, "`m`", &|model| regulatory(model, "targets", json!(u32::MAX))),
+        ("models", 0, "`m`", &|model| regulatory(model, "targets_file", json!("/etc/passwd"))),
+        ("tracks", 0, "`t`", &|track| track["recipe"]["regulatory"] = json!({ "shifts": [99_999_999] })),
+        ("tracks", 0, "`t`", &|track| {
+            track["recipe"]["regulatory"] = json!({ "shifts": [0], "targets": "0-4294967295" });
+        }),
         ("segments", 0, "`scores/t/0/", &|segment| segment["last"] = json!(99_999_999)),
         ("segments", 0, "`scores/t/0/", &|segment| segment["contig"] = json!("elsewhere")),
         ("segments", 0, "`scores/t/0/", &|segment| segment["statuses"] = json!({ "scored": u64::MAX })),

@@ -78,6 +78,7 @@ pub(crate) fn track(name: &str, kind: ScoreKind) -> Track {
         precision: None,
         part: AblatedPart::default(),
         splice: None,
+        regulatory: None,
     };
     Track::new(
         name,

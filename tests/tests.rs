@@ -40,6 +40,7 @@ mod programs;
 mod recipes;
 mod ref_mismatch;
 mod reference;
+mod regulatory;
 mod rescore;
 mod splice;
 mod store;

@@ -34,7 +34,16 @@ pub(crate) const DNABERT2: SyntheticShape = SyntheticShape {
 /// A recipe of one score kind.
 pub(crate) fn recipe(kind: &str, window: u32, strands: Strands, dtype: Dtype) -> Recipe {
     let part = AblatedPart::default();
-    Recipe { scores: vec![kind.to_owned()], window, strands, dtype, precision: None, part, splice: None }
+    Recipe {
+        scores: vec![kind.to_owned()],
+        window,
+        strands,
+        dtype,
+        precision: None,
+        part,
+        splice: None,
+        regulatory: None,
+    }
 }
 
 /// A checkpoint on disk and a genome.

@@ -4,11 +4,13 @@
 
 mod dora;
 mod error;
+mod family;
 mod houlsby;
 mod ia3;
 mod initial;
 mod lora;
 mod names;
+mod squeeze_excite;
 mod target;
 mod vera;
 
@@ -23,16 +25,14 @@ use crate::checkpoint::ConfigFile;
 use crate::checkpoint::Found;
 use crate::checkpoint::tensor_line;
 use crate::checkpoint::to_tensor;
-use crate::checkpoint::{Checkpoint, CheckpointError, TensorDtype, has_file};
+use crate::checkpoint::{Checkpoint, CheckpointError, has_file};
 use crate::convert::dimension;
-use crate::encoder::model::blueprint::{class_modules, decoder_parameters, masked_modules};
-use crate::encoder::model::config::EncoderConfig;
-use crate::encoder::model::dialect::{Dialect, Part};
 use crate::encoder::model::keys;
-use crate::encoder::model::{Module, Modules};
 use crate::error::ModelError;
+use crate::module::Modules;
 
 pub use error::AdapterError;
+pub(crate) use family::Family;
 use ia3::Ia3;
 pub use initial::AdapterKind;
 pub(crate) use initial::{Trunk, counted, write_initial};
@@ -62,8 +62,7 @@ fn refuse_unknown_switches(config: &ConfigFile) -> Result<(), CheckpointError> {
 
 /// What an adapter is opened against.
 pub(crate) struct Base<'a> {
-    pub(crate) dialect: &'static Dialect,
-    pub(crate) config: &'a EncoderConfig,
+    pub(crate) family: Family<'a>,
     /// The checkpoint's modules, heads included.
     pub(crate) modules: &'a Modules,
     /// The checkpoint's used weights and their shapes.
@@ -87,6 +86,8 @@ pub(crate) struct Adapter {
     tensors: Tensors,
     changes: BTreeMap<String, Change>,
     bottlenecks: BTreeSet<String>,
+    /// Convolutions whose results are scaled by channel.
+    gates: BTreeSet<String>,
     saved: BTreeSet<String>,
 }
 
@@ -113,27 +114,28 @@ impl Current<'_> {
 }
 
 impl Tensors {
-    fn open(directory: &Path, dialect: &Dialect, kept: Option<&[u32]>) -> Result<(Self, bool), ModelError> {
+    fn open(directory: &Path, family: &Family<'_>, kept: Option<&[u32]>) -> Result<(Self, bool), ModelError> {
         let mut checkpoint = Checkpoint::open(directory, "adapter_model", "adapter_model")?;
         let file = checkpoint.path().to_owned();
         let owners = names::owners(checkpoint.tensors().map(|(name, _)| name));
         if owners.len() > 1 {
             return Err(AdapterError::Several { file, names: owners.into_iter().collect() }.into());
         }
-        let full = format!("model.{}", dialect.prefix);
+        let full = format!("model.{}", family.prefix());
         let prefixed = checkpoint.tensors().any(|(name, _)| format!(".{name}").contains(&format!(".{full}")));
         // What a trained copy of a module replaced: PEFT reads it no more.
         checkpoint.retain(|name| !name.split('.').any(|part| part == "original_module"));
-        checkpoint.rename_same(|name| names::plain(name, dialect))?;
+        checkpoint.rename_same(|name| names::plain(name, family))?;
         if let Some(kept) = kept {
+            let stack = family.stack();
             let beyond = checkpoint
                 .tensors()
-                .find_map(|(name, _)| target::layer_of(name).filter(|layer| *layer as usize >= kept.len()));
+                .find_map(|(name, _)| stack.layer_of(name).filter(|layer| *layer as usize >= kept.len()));
             if let Some(layer) = beyond {
                 return Err(AdapterError::NoLayer { file, layer, kept: kept.len() }.into());
             }
-            checkpoint.rename(|name| match target::layer_of(name) {
-                Some(layer) => target::with_layer(name, kept[layer as usize]),
+            checkpoint.rename(|name| match stack.layer_of(name) {
+                Some(layer) => stack.with_layer(name, kept[layer as usize]),
                 None => name.to_owned(),
             })?;
         }
@@ -157,11 +159,7 @@ impl Tensors {
             let (expected, found) = (expected.to_vec(), found.to_vec());
             return Err(AdapterError::WrongShape { file, key: key_owned, expected, found });
         }
-        if self
-            .checkpoint
-            .get(key)
-            .is_some_and(|tensor| matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other))
-        {
+        if self.checkpoint.get(key).is_some_and(|tensor| !tensor.dtype.is_float()) {
             let reason = "is not an F32, F16 or BF16 tensor; convert it";
             return Err(AdapterError::UnexpectedTensor { file, key: key_owned, reason });
         }
@@ -198,10 +196,10 @@ impl Adapter {
             let known = BIASES.map(|known| format!("`{known}`")).join(", ");
             return Err(config.unsupported("bias", known).into());
         }
-        let (tensors, prefixed) = Tensors::open(directory, base.dialect, kept)?;
+        let (tensors, prefixed) = Tensors::open(directory, &base.family, kept)?;
         let targets = || Targets::read(&config)?.modules(&config, base, prefixed, kept);
         let mut changes = BTreeMap::new();
-        let mut bottlenecks = BTreeSet::new();
+        let (mut bottlenecks, mut gates) = (BTreeSet::new(), BTreeSet::new());
         let mut claimed = BTreeSet::new();
         let kind = match config.text("peft_type") {
             Some("LORA") => {
@@ -226,18 +224,26 @@ impl Adapter {
                 "vera"
             }
             Some("HOULSBY") => {
-                bottlenecks = houlsby::plan(&config, &tensors, base.config, kept)?;
+                bottlenecks = houlsby::plan(&config, &tensors, &base.family, kept)?;
                 claimed.extend(bottlenecks.iter().flat_map(|module| houlsby::keys(module)));
+                if config.get(squeeze_excite::RANK).is_some() {
+                    gates = squeeze_excite::plan(&config, &tensors, &base.family, &targets()?)?;
+                }
                 "houlsby"
+            }
+            Some("SQUEEZE_EXCITE") => {
+                gates = squeeze_excite::plan(&config, &tensors, &base.family, &targets()?)?;
+                "squeeze-excite"
             }
             _ => {
                 let found = config.get("peft_type").map_or("missing".to_owned(), ToString::to_string);
                 return Err(AdapterError::UnknownKind { file: config.path().to_owned(), found }.into());
             }
         };
+        claimed.extend(gates.iter().flat_map(|module| squeeze_excite::keys(module)));
         refuse_unknown_switches(&config)?;
         let stated = config.text("base_model_name_or_path").map(str::to_owned);
-        let mut adapter = Self { kind, stated, tensors, changes, bottlenecks, saved: BTreeSet::new() };
+        let mut adapter = Self { kind, stated, tensors, changes, bottlenecks, gates, saved: BTreeSet::new() };
         adapter.saved = adapter.find_saved(&config, base, &claimed)?;
         adapter.check_saved(&config, base, kept)?;
         Ok(adapter)
@@ -255,22 +261,8 @@ impl Adapter {
         base: &Base<'_>,
         kept: Option<&[u32]>,
     ) -> Result<(), ModelError> {
-        let (dialect, encoder) = (base.dialect, base.config);
-        let names = |modules: &mut dyn Iterator<Item = (&String, &Module)>| -> BTreeSet<String> {
-            modules.flat_map(|(name, module)| module.parameters(name)).map(|(name, _)| name).collect()
-        };
-        let head = names(&mut class_modules(dialect, encoder).iter().map(|(name, module)| (name, module)));
-        let mut other = names(&mut masked_modules(dialect, encoder).iter());
-        other.extend(decoder_parameters(dialect, encoder).map(|(name, _)| name));
-        // A model with a classification head has no other; a pruned one has its own layers alone.
         let alone = config.text("task_type") == Some("SEQ_CLS");
-        let trained = |name: &&String| {
-            let layer = target::layer_of(name);
-            let kept = kept.is_none_or(|kept| layer.is_none_or(|layer| kept.contains(&layer)));
-            kept && !(alone && other.contains(*name))
-        };
-        let body = base.parameters.keys().filter(trained).cloned();
-        let expected: BTreeSet<String> = body.chain(head).collect();
+        let expected = base.family.savable(base.parameters.keys(), kept, alone);
         for module in saved_modules(config, base)? {
             let missing = expected.iter().find(|name| under(name, &module) && !self.tensors.has(name));
             let Some(key) = missing.cloned() else { continue };
@@ -296,14 +288,14 @@ impl Adapter {
             modules.extend(["classifier".to_owned(), "score".to_owned()]);
         }
         let biases = config.text("bias").is_some_and(|bias| bias != "none");
-        let [dense, output] =
-            [Part::ClassDense, Part::ClassOutput].map(|part| format!("{}.", base.dialect.name_of(part, 0)));
-        let (embedding, decoder) = (embedding_name(base), decoder_name(base));
-        let tied = |key: &str| base.config.tied_decoder && (key == embedding || key == decoder);
+        let heads = base.family.heads();
+        let tied = base.family.tied();
+        let tied = |key: &str| tied.iter().flatten().any(|tied| tied == key);
+        let tables = base.family.tables();
         let mut saved = BTreeSet::new();
         for (key, tensor) in self.tensors.checkpoint.tensors() {
             let module = names::module_of(key);
-            if claimed.contains(key) || base.dialect.ignores(key) || base.dialect.ignores_module(module) {
+            if claimed.contains(key) || base.family.ignores(key) || base.family.ignores_module(module) {
                 continue;
             }
             let listed = modules.iter().any(|module| under(key, module));
@@ -313,7 +305,7 @@ impl Adapter {
                 if self.is_copy(key, base)? {
                     continue;
                 }
-                if key == embedding || key == decoder && !tied(key) {
+                if tables.iter().any(|table| table == key) {
                     self.check_table(key, base)?;
                     saved.insert(key.to_owned());
                     continue;
@@ -330,7 +322,7 @@ impl Adapter {
             }
             match base.parameters.get(key) {
                 // A head may be new, or have other labels; it is checked as a whole later.
-                _ if key.starts_with(&dense) || key.starts_with(&output) => {}
+                _ if heads.iter().any(|head| key.starts_with(head)) => {}
                 Some(shape) => self.tensors.check(key, shape)?,
                 None => {
                     return Err(
@@ -346,10 +338,9 @@ impl Adapter {
 
     /// Whether the file holds the checkpoint's own weight `key`, perhaps with rows added at its end.
     fn is_copy(&self, key: &str, base: &Base<'_>) -> Result<bool, ModelError> {
-        let own = if base.config.tied_decoder && key == decoder_name(base) {
-            embedding_name(base)
-        } else {
-            key.to_owned()
+        let own = match base.family.tied() {
+            Some([table, decoder]) if key == decoder => table,
+            _ => key.to_owned(),
         };
         let (Some(found), Some(own)) = (self.tensors.found(key), base.checkpoint.get(&own)) else {
             return Ok(false);
@@ -360,9 +351,7 @@ impl Adapter {
         else {
             return Ok(false);
         };
-        let floats = [found.dtype, own.dtype]
-            .into_iter()
-            .all(|dtype| !matches!(dtype, TensorDtype::I64 | TensorDtype::Other));
+        let floats = [found.dtype, own.dtype].into_iter().all(|dtype| dtype.is_float());
         if rows < own_rows || inner != own_inner || !floats {
             return Ok(false);
         }
@@ -405,7 +394,7 @@ impl Adapter {
         self.changes.contains_key(module)
     }
 
-    /// The changed weight and bias of `module`, from float32 ones; by the tensors `trained`, where they are there.
+    /// The changed weight and bias of `module`, from float32 or float64 ones; by the tensors `trained`, where they are there.
     pub(crate) fn merge(
         &self,
         module: &str,
@@ -435,6 +424,16 @@ impl Adapter {
         let tensors = Current { tensors: &self.tensors, trained };
         let [a, b, c, d] = houlsby::keys(module).map(|key| tensors.load(&key));
         Ok(Some([a?, b?, c?, d?]))
+    }
+
+    /// What scales the result of the convolution `module` by channel, if anything does: matrices down and up, in
+    /// float32.
+    pub(crate) fn gate(&self, module: &str) -> Result<Option<[Tensor; 2]>, TchError> {
+        if !self.gates.contains(module) {
+            return Ok(None);
+        }
+        let [down, up] = squeeze_excite::keys(module).map(|key| self.tensors.load(&key));
+        Ok(Some([down?, up?]))
     }
 
     /// All its tensors that are no whole weights, in float32, by the names that its changes know them by.
@@ -475,6 +474,11 @@ impl Adapter {
                 houlsby::keys(module).iter().map(|key| line(key)).collect::<Result<_, _>>()?;
             changes.push(json!([module, "houlsby", lines]));
         }
+        for module in &self.gates {
+            let lines: Vec<_> =
+                squeeze_excite::keys(module).iter().map(|key| line(key)).collect::<Result<_, _>>()?;
+            changes.push(json!([module, "squeeze-excite", lines]));
+        }
         let saved: Vec<_> = self.saved.iter().map(|key| line(key)).collect::<Result<_, _>>()?;
         Ok(json!({ "kind": self.kind, "changes": changes, "saved": saved }))
     }
@@ -483,17 +487,7 @@ impl Adapter {
 /// The modules that `modules_to_save` lists, without the family's prefix.
 fn saved_modules(config: &ConfigFile, base: &Base<'_>) -> Result<Vec<String>, ModelError> {
     let names = target::names(config, "modules_to_save")?;
-    Ok(names.iter().map(|name| base.dialect.bare(name).to_owned()).collect())
-}
-
-/// The name of the embedding table.
-fn embedding_name(base: &Base<'_>) -> String {
-    format!("{}.weight", base.dialect.name_of(Part::WordEmbedding, 0))
-}
-
-/// The name of the masked language model's decoder.
-fn decoder_name(base: &Base<'_>) -> String {
-    format!("{}.weight", base.dialect.name_of(Part::MaskedDecoder, 0))
+    Ok(names.iter().map(|name| base.family.bare(name)).collect())
 }
 
 /// Whether the weight `key` belongs to a module whose name is, or ends in, `module`.

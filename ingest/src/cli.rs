@@ -14,6 +14,7 @@ mod pretrain;
 mod progress;
 #[path = "../../src/cli/reference_arguments.rs"]
 mod reference;
+mod regulatory;
 mod rescore;
 mod score;
 mod scoring;

@@ -183,6 +183,16 @@ pub enum ModelError {
         /// `masked language model` or `classification`.
         head: &'static str,
     },
+    /// A regulatory model without the wanted head.
+    #[error("`{}` has no {head} head; use --head {}", file.display(), known.join(" or "))]
+    NoSpecies {
+        /// The file.
+        file: PathBuf,
+        /// The head.
+        head: &'static str,
+        /// Heads that it has.
+        known: Vec<&'static str>,
+    },
     /// libtorch failed: out of memory, most often.
     #[error("libtorch failed")]
     Torch(#[from] TchError),

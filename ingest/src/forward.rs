@@ -4,7 +4,7 @@
 use crate::convert::as_index;
 use crate::error::ModelError;
 use crate::pipeline::Interrupt;
-use crate::seam::{Network, Output, ScoreError, Scorer, Step};
+use crate::seam::{Network, Output, Pass as _, ScoreError, Scorer, Step};
 use crate::work::{Row, Work};
 
 /// What [`run`] gave for one batch.
@@ -80,7 +80,11 @@ fn through<N: Network>(
     Ok(state)
 }
 
-/// Whether the model gives the same bits for the same windows twice: samples of the first two of the first batch.
+/// Tokens or bases from which a pass is not run a second time only to look at it: it may take minutes.
+pub(crate) const LONG_PASS: usize = 1 << 20;
+
+/// Whether the model gives the same bits for the same windows twice: samples of the first two of the first batch. Long
+/// ones are not tried.
 ///
 /// # Errors
 /// As [`launch`] and [`Launched::read`].
@@ -93,6 +97,9 @@ pub(crate) fn repeats<N: Network>(
     let some = &batch.passes[..batch.passes.len().min(2)];
     let samples: Vec<N::Pass> = work.passes_of(some).into_iter().map(|pass| network.sample(pass)).collect();
     let numbers: Vec<u32> = (0..).zip(&samples).map(|(number, _)| number).collect();
+    if samples.iter().any(|pass| pass.length() >= LONG_PASS) {
+        return Ok(true);
+    }
     let once = || -> Result<Vec<u32>, ModelError> {
         let run = |numbers: &[u32]| {
             let passes: Vec<&N::Pass> =

@@ -19,6 +19,7 @@
 //!     precision: None,
 //!     part: AblatedPart::default(),
 //!     splice: None,
+//!     regulatory: None,
 //! };
 //! let scorer = EncoderScorer::new(&model, &recipe, false, 1536)?;
 //! let position = Position::new(43_044_294);
@@ -55,9 +56,11 @@ mod forward;
 mod genome;
 mod layers;
 mod measure;
+mod module;
 mod pipeline;
 mod progress;
 mod random;
+mod regulatory;
 mod seam;
 mod splice;
 mod study;
@@ -104,6 +107,13 @@ pub use pipeline::{
 };
 pub use progress::Progress;
 pub use random::Random;
+pub use regulatory::{
+    RegulatoryConfig, RegulatoryFamily, RegulatoryModel, RegulatoryOptions, RegulatoryOptionsError,
+    RegulatoryOutput, RegulatoryPass, RegulatoryReading, RegulatoryScorer, RegulatoryState, RegulatoryWindow,
+    TargetTable, TargetsFileError, TargetsSource, choose_targets, is_regulatory_model, regulatory_config,
+    regulatory_cost, regulatory_defaults, regulatory_kinds, regulatory_record, regulatory_scores,
+    regulatory_targets, regulatory_window,
+};
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, State, Step};
 pub use splice::{
     Alternate, PassState, SPLICE, Sites, SpliceModel, SpliceOptions, SpliceOutput, SplicePass, SpliceReading,

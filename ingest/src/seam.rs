@@ -207,6 +207,8 @@ pub struct Cost {
     pub operations: f64,
     /// Bytes of its windows, passes and outputs while they wait.
     pub bytes: f64,
+    /// Variants that share enough to be of one unit, however expensive they are; 1 where nothing is.
+    pub together: usize,
 }
 
 /// Why windows cannot be scored.
@@ -228,6 +230,14 @@ pub enum ScoreError {
         /// As asked.
         kind: String,
         /// Kinds of its family.
+        known: Vec<&'static str>,
+    },
+    /// Only kinds that are not effects.
+    #[error("score kind `{kind}` accompanies effects; add at least one of {}", known.join(", "))]
+    NoEffect {
+        /// The first of them.
+        kind: &'static str,
+        /// Kinds of the family.
         known: Vec<&'static str>,
     },
     /// A part that the blocks of the model's family do not have.

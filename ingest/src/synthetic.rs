@@ -1,6 +1,8 @@
 //! Writes small checkpoints with random weights in the published layouts, for tests, demos and
 //! benchmarks. The numbers mean nothing; everything else is as in a published checkpoint.
 
+mod regulatory;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,6 +13,7 @@ use crate::convert::{narrow, single};
 use crate::random::Random;
 pub use crate::tensor_file::{NamedWeight, write_safetensors};
 use crate::tokenize::{BASES, BYTE_PAIR_FILES, SPECIAL, byte_pair_files};
+pub use regulatory::{RegulatoryShape, write_regulatory_checkpoint};
 
 /// The families whose layout can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ fn record(blocks: u32) -> Model {
 /// What a variant takes in a network of `blocks` blocks.
 fn cost(blocks: usize) -> Cost {
     let operations = 2.0 * blocks as f64 * f64::from(LENGTH) * (CHANNELS * CHANNELS * 5) as f64;
-    Cost { operations, bytes: 2.0 * f64::from(LENGTH) }
+    Cost { operations, bytes: 2.0 * f64::from(LENGTH), together: 1 }
 }
 
 /// A store with the model and an empty track of its scores.
@@ -54,6 +54,7 @@ fn store(folder: &Path, scorer: &Outcomes) -> (Store, Track) {
         precision: None,
         part: AblatedPart::default(),
         splice: None,
+        regulatory: None,
     };
     let model = record(BLOCKS as u32);
     let track = Track::new("t", &model.name, model.id, recipe, scorer.columns()).expect("a track");

@@ -9,6 +9,7 @@ mod locus;
 mod mean;
 mod model;
 mod position;
+mod recipe;
 mod record;
 mod report;
 mod segment;
@@ -24,8 +25,15 @@ pub use digest::{Digest, canonical_json, hexadecimal};
 pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
 pub use locus::{LocusError, Region};
 pub use mean::{Averaged, MAX_AVERAGED};
-pub use model::{Architecture, EncoderRecord, Model, ModelFile, OneHotRecord, SpliceRecord, TokenizerKind};
+pub use model::{
+    Architecture, EncoderRecord, Head, Model, ModelFile, OneHotRecord, RegulatoryRecord, SpliceRecord,
+    TokenizerKind,
+};
 pub use position::Position;
+pub use recipe::{
+    AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, Recipe, RegulatoryRecipe, SpliceConvention,
+    SpliceRecipe, StrandPairs, Strands, TargetsError, Untransform,
+};
 pub use record::{RecordError, ancestors};
 pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
@@ -36,9 +44,6 @@ pub use table::{
     scores_schema, segment_format, segment_metadata,
 };
 pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name, matches_glob};
-pub use track::{
-    AblatedPart, Dtype, EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Recipe,
-    SpliceConvention, SpliceRecipe, Strands, Track, check_name,
-};
+pub use track::{EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Track, check_name};
 pub use variant::{Status, Variant};
 pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

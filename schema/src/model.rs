@@ -87,6 +87,8 @@ pub enum Architecture {
     OneHot(OneHotRecord),
     /// Residual networks that predict splice sites.
     Splice(SpliceRecord),
+    /// A network that predicts profiles of experiments along half a million bases.
+    Regulatory(RegulatoryRecord),
 }
 
 impl<'de> Deserialize<'de> for Architecture {
@@ -98,6 +100,7 @@ impl<'de> Deserialize<'de> for Architecture {
             None => serde_json::from_value(fields).map(Self::Encoder),
             Some(Some("one-hot")) => serde_json::from_value(fields).map(Self::OneHot),
             Some(Some("splice")) => serde_json::from_value(fields).map(Self::Splice),
+            Some(Some("regulatory")) => serde_json::from_value(fields).map(Self::Regulatory),
             Some(_) => {
                 let name = name.unwrap_or_default();
                 return Err(D::Error::custom(format!("unknown architecture {name}; use a newer vestore")));
@@ -142,6 +145,51 @@ pub struct SpliceRecord {
     pub context: u32,
 }
 
+/// What the record of a regulatory model has. Its layers are transformer blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename = "regulatory")]
+pub struct RegulatoryRecord {
+    /// The head that is read.
+    pub head: Head,
+    /// Targets of that head.
+    pub targets: u32,
+    /// The table of targets: an absolute path, or relative to the store when the model is copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets_file: Option<String>,
+    /// Digest of what the table says: names, transforms and strand pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets_digest: Option<Digest>,
+    /// Bases of a bin.
+    pub bin: u32,
+    /// Bins in the middle of the window that are read by default; 0 where it is all of them.
+    pub center_bins: u32,
+}
+
+/// The species whose experiments a head predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// Human.
+    #[default]
+    Human,
+    /// Mouse.
+    Mouse,
+}
+
+impl Head {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Human, Self::Mouse];
+
+    /// The name on the command line and in checkpoints.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Mouse => "mouse",
+        }
+    }
+}
+
 /// How sequence is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -160,7 +208,7 @@ impl Model {
     pub fn provenance(&self) -> serde_json::Value {
         let mut value = serde_json::json!(self);
         if let Some(fields) = value.as_object_mut() {
-            for place in ["checkpoint", "adapter", "copied", "files"] {
+            for place in ["checkpoint", "adapter", "copied", "files", "targets_file"] {
                 fields.remove(place);
             }
         }
@@ -175,7 +223,7 @@ impl Model {
             Architecture::Splice(splice) => {
                 format!("{layers}, {} of {} networks", splice.kept_networks.len(), splice.networks)
             }
-            Architecture::Encoder(_) | Architecture::OneHot(_) => layers,
+            Architecture::Encoder(_) | Architecture::OneHot(_) | Architecture::Regulatory(_) => layers,
         }
     }
 
@@ -184,7 +232,7 @@ impl Model {
     pub fn encoder(&self) -> Option<&EncoderRecord> {
         match &self.architecture {
             Architecture::Encoder(record) => Some(record),
-            Architecture::OneHot(_) | Architecture::Splice(_) => None,
+            Architecture::OneHot(_) | Architecture::Splice(_) | Architecture::Regulatory(_) => None,
         }
     }
 }
@@ -232,7 +280,11 @@ mod tests {
         let splice = json!({
             "architecture": "splice", "networks": 2, "kept_networks": [0, 1], "context": 48
         });
-        for fields in [&encoder, &one_hot, &splice] {
+        let regulatory = json!({
+            "architecture": "regulatory", "head": "mouse", "targets": 7, "targets_file": "/t",
+            "targets_digest": Digest::of(b"t"), "bin": 32, "center_bins": 6144
+        });
+        for fields in [&encoder, &one_hot, &splice, &regulatory] {
             let model: Model = serde_json::from_value(record(fields)).expect("a model");
             let written = json!(model);
             for (key, value) in fields.as_object().expect("an object") {

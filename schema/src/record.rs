@@ -9,7 +9,8 @@ use thiserror::Error;
 use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
 use crate::mean::{MAX_AVERAGED, models_of};
-use crate::model::{Architecture, Model, TokenizerKind};
+use crate::model::{Architecture, Model, RegulatoryRecord, TokenizerKind};
+use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe};
 use crate::segment::Segment;
 use crate::table::{GENE_COLUMN, TARGET_COLUMN, is_reserved_column};
 use crate::targets::MAX_TARGETS;
@@ -108,11 +109,16 @@ impl Model {
                     "not as many bases on either side",
                 )?;
             }
+            Architecture::Regulatory(regulatory) => regulatory.check()?,
         }
         for (field, count) in [("parameters", self.parameters), ("weight_bytes", self.weight_bytes)] {
             must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
         }
-        for place in [Some(&self.checkpoint), self.adapter.as_ref()].into_iter().flatten() {
+        let targets = match &self.architecture {
+            Architecture::Regulatory(regulatory) => regulatory.targets_file.as_ref(),
+            _ => None,
+        };
+        for place in [Some(&self.checkpoint), self.adapter.as_ref(), targets].into_iter().flatten() {
             let within = || Path::new(place).components().all(|part| matches!(part, Component::Normal(_)));
             let own = !self.copied || (place.starts_with("models/") && within());
             must(
@@ -123,6 +129,19 @@ impl Model {
             )?;
         }
         Ok(())
+    }
+}
+
+impl RegulatoryRecord {
+    fn check(&self) -> Result<(), RecordError> {
+        let targets = self.targets.to_string();
+        must((1..=MAX_TARGETS).contains(&self.targets), "targets", &targets, "not a number of targets")?;
+        for (field, count, least) in [("bin", self.bin, 1), ("center_bins", self.center_bins, 0)] {
+            let fits = (least..=LONGEST_WINDOW).contains(&count);
+            must(fits, field, &count.to_string(), "not a part of a window")?;
+        }
+        let both = self.targets_file.is_some() == self.targets_digest.is_some();
+        must(both, "targets_file", self.targets_file.as_deref().unwrap_or(""), "a table and its digest")
     }
 }
 
@@ -170,7 +189,12 @@ impl Track {
             let kinds = self.recipe.scores.join(",");
             let fit = self.recipe.scores.iter().all(|kind| !kind.is_empty() && letters(kind));
             must(fit && !kinds.is_empty(), "scores", &kinds, "not names of score kinds")?;
-            must(self.recipe.window > 0, "window", "0", "no room for a base")?;
+            let window = self.recipe.window;
+            must(window > 0, "window", "0", "no room for a base")?;
+            if let Some(regulatory) = &self.recipe.regulatory {
+                must(window <= LONGEST_WINDOW, "window", &window.to_string(), "longer than any model reads")?;
+                regulatory.check(window)?;
+            }
         }
         if !self.mean.is_empty() {
             let names = self
@@ -224,6 +248,20 @@ impl Track {
         let step = self.recipe.precision.as_deref().unwrap_or("1");
         let positive = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
         must(positive, "precision", step, "not a positive step")
+    }
+}
+
+impl RegulatoryRecipe {
+    fn check(&self, window: u32) -> Result<(), RecordError> {
+        let mut seen = HashSet::new();
+        let shifts = format!("{:?}", self.shifts);
+        let fit = |shift: &i32| shift.unsigned_abs() < window && seen.insert(*shift);
+        let some = (1..=MAX_SHIFTS).contains(&self.shifts.len()) && self.shifts.iter().all(fit);
+        must(some, "shifts", &shifts, "not distinct shifts within the window")?;
+        let chosen = self.targets.as_deref().unwrap_or("0");
+        must(self.chosen_targets().is_ok(), "targets", chosen, "not ascending ranges of targets")?;
+        let share = self.share.unwrap_or(1);
+        must((1..=window).contains(&share), "share", &share.to_string(), "not a step within the window")
     }
 }
 

@@ -6,221 +6,13 @@ use thiserror::Error;
 
 use crate::digest::Digest;
 use crate::mean::Averaged;
+use crate::recipe::{AblatedPart, Dtype, Recipe, Strands};
 use crate::segment::Table;
 use crate::targets::Targets;
 
 /// Revision of the engine's arithmetic. It grows when the same model and recipe would give other
 /// numbers, and with it every track id, so that old and new scores never share a table.
 pub const NUMERICS_REVISION: u32 = 1;
-
-/// Which strands are scored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strands {
-    /// The mean of both strands' finished scores.
-    #[default]
-    Both,
-    /// The forward strand alone.
-    Forward,
-}
-
-/// Arithmetic of the forward pass.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dtype {
-    /// float32, exact products.
-    #[default]
-    F32,
-    /// float32 with products in TensorFloat-32.
-    Tf32,
-    /// bfloat16.
-    Bf16,
-}
-
-impl Strands {
-    /// Every choice.
-    pub const ALL: [Self; 2] = [Self::Both, Self::Forward];
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Both => "both",
-            Self::Forward => "forward",
-        }
-    }
-
-    /// How many strands are read.
-    #[must_use]
-    pub fn count(self) -> usize {
-        match self {
-            Self::Both => 2,
-            Self::Forward => 1,
-        }
-    }
-}
-
-impl Dtype {
-    /// Every choice.
-    pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Tf32 => "tf32",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
-
-/// What of a layer an ablation removes: the whole `block`, or a part that the model's family names, such as
-/// `attention`. Without it, the residual stream passes it by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AblatedPart(String);
-
-impl Default for AblatedPart {
-    fn default() -> Self {
-        Self("block".to_owned())
-    }
-}
-
-impl AblatedPart {
-    /// The part that a family calls `name`.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self(name.to_owned())
-    }
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is the whole layer.
-    #[must_use]
-    pub fn is_block(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How a model is turned into scores.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// Names of its score kinds, in the order of their family, without repeats.
-    pub scores: Vec<String>,
-    /// Window length in bases.
-    pub window: u32,
-    /// Strands that are scored.
-    pub strands: Strands,
-    /// Arithmetic of the forward pass.
-    pub dtype: Dtype,
-    /// Step that scores are rounded to, as typed; lossless without one.
-    pub precision: Option<String>,
-    /// What its ablation removes of a layer. Not written when it is the whole layer, so that it is part
-    /// of the identity of those tracks alone that say otherwise.
-    #[serde(default, skip_serializing_if = "AblatedPart::is_block")]
-    pub part: AblatedPart,
-    /// What only splice models have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub splice: Option<SpliceRecipe>,
-}
-
-/// How a splice model is turned into scores.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpliceRecipe {
-    /// Positions on either side of a variant that are compared.
-    pub distance: u32,
-    /// Whose windows and alignment of indels.
-    pub convention: SpliceConvention,
-    /// Whether gains at annotated sites and losses elsewhere are 0.
-    pub mask: bool,
-    /// Digest of the table of genes, if there is one.
-    pub genes: Option<Digest>,
-}
-
-/// How windows are cut, and alternates of another length laid against the reference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SpliceConvention {
-    /// As `SpliceAI`: as many positions on either side; the bases that a deletion lacks stand after its anchor; both
-    /// ends of a gene belong to it.
-    #[default]
-    SpliceAi,
-    /// As `CI-SpliceAI`: the number of positions is rounded up to an even one; the bases that a deletion lacks stand
-    /// before its anchor; the last base of a gene does not belong to it.
-    CiSpliceAi,
-}
-
-impl SpliceConvention {
-    /// Every choice.
-    pub const ALL: [Self; 2] = [Self::SpliceAi, Self::CiSpliceAi];
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SpliceAi => "spliceai",
-            Self::CiSpliceAi => "cispliceai",
-        }
-    }
-}
-
-impl SpliceRecipe {
-    /// The distance of most published scores.
-    pub const DISTANCE: u32 = 50;
-
-    /// All of it, as people read it.
-    fn text(&self) -> String {
-        let mask = if self.mask { ", masked" } else { "" };
-        let genes =
-            self.genes.as_ref().map_or("no genes".to_owned(), |genes| format!("genes {}", genes.short()));
-        format!("distance {}, convention {}{mask}, {genes}", self.distance, self.convention.as_str())
-    }
-
-    /// What is not default, as a part of a track's name.
-    fn name(&self) -> String {
-        let parts = [
-            (self.distance != Self::DISTANCE).then(|| format!(".d{}", self.distance)),
-            (self.convention != SpliceConvention::default())
-                .then(|| format!(".{}", self.convention.as_str())),
-            self.mask.then(|| ".masked".to_owned()),
-            self.genes.as_ref().map(|genes| format!(".g{}", genes.short())),
-        ];
-        parts.into_iter().flatten().collect()
-    }
-}
-
-impl Recipe {
-    /// The name a track gets when nobody gives one: `<model>.<kinds joined by +>.w<window>`, and what
-    /// is not default.
-    #[must_use]
-    pub fn track_name(&self, model: &str) -> String {
-        let mut name = format!("{model}.{}.w{}", self.scores.join("+"), self.window);
-        if self.strands == Strands::Forward {
-            name.push_str(".forward");
-        }
-        if self.dtype != Dtype::default() {
-            name.push('.');
-            name.push_str(self.dtype.as_str());
-        }
-        if let Some(step) = &self.precision {
-            name.push_str(".p");
-            name.push_str(step);
-        }
-        if !self.part.is_block() {
-            name.push_str(".no-");
-            name.push_str(self.part.as_str());
-        }
-        if let Some(splice) = &self.splice {
-            name.push_str(&splice.name());
-        }
-        name
-    }
-}
 
 /// A model and a recipe under one name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -360,6 +152,7 @@ impl Track {
             precision,
             part: AblatedPart::default(),
             splice: None,
+            regulatory: None,
         };
         Ok(Self {
             name: name.to_owned(),
@@ -415,7 +208,9 @@ impl Track {
         if let Some(splice) = &self.recipe.splice {
             return format!("{mean}{scores}, {}, {dtype}{precision}", splice.text());
         }
-        format!("{mean}{scores}, window {} bp, {strands}, {dtype}{precision}", self.recipe.window)
+        let more = self.recipe.regulatory.as_ref().map(|regulatory| format!(", {}", regulatory.text()));
+        let more = more.unwrap_or_default();
+        format!("{mean}{scores}, window {} bp, {strands}{more}, {dtype}{precision}", self.recipe.window)
     }
 }
 
@@ -432,6 +227,7 @@ mod tests {
             precision: None,
             part: AblatedPart::default(),
             splice: None,
+            regulatory: None,
         }
     }
 

@@ -98,16 +98,27 @@ fn describe(model: &Model) -> String {
 /// Where the model's window lies, and the bases around the variant.
 fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
     let (length, window) = (store.assembly().contig(variant.contig).length, track.recipe.window);
-    let Some(latest) = length.checked_sub(window) else {
-        return Ok(line("window", &format!("none: the contig has {length} bases, the window {window}"))?);
-    };
-    // As the engine cuts it: centred, shifted inward at the ends of the contig.
     let position = variant.position.zero_based();
-    let start = position.saturating_sub(window / 2).min(latest);
-    let region = Region { contig: variant.contig, start, end: start + window };
+    // As the engine cuts it.
+    let start = match (&track.recipe.regulatory, length.checked_sub(window)) {
+        (Some(regulatory), _) => regulatory.start(variant.position, window),
+        // Centred, shifted inward at the ends of the contig.
+        (None, Some(latest)) => position.saturating_sub(window / 2).min(latest).into(),
+        (None, None) => {
+            return Ok(line("window", &format!("none: the contig has {length} bases, the window {window}"))?);
+        }
+    };
+    let [first, end] = [start, start + i64::from(window)].map(|place| place.clamp(0, length.into()));
+    let beyond = i64::from(window) - (end - first);
+    let region = Region { contig: variant.contig, start: u32::try_from(first)?, end: u32::try_from(end)? };
     line(
         "window",
-        &format!("{}, the variant at its base {}", region.display(store.assembly()), position - start + 1),
+        &format!(
+            "{}, the variant at its base {}{}",
+            region.display(store.assembly()),
+            i64::from(position) - start + 1,
+            if beyond > 0 { format!(", {beyond} N beyond the contig") } else { String::new() }
+        ),
     )?;
     let mut reference = store.open_reference()?;
     let end = (position + u32::try_from(variant.reference.len())?).min(length);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::Store;
-use vestore_schema::{Architecture, EncoderRecord, Model, TokenizerKind, check_name};
+use vestore_schema::{Architecture, EncoderRecord, Model, RegulatoryRecord, TokenizerKind, check_name};
 
 use super::engine;
 use super::shared::{ListFormat, print, say, writer};
@@ -194,6 +194,7 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
             line("input", format!("one-hot, {} bp of context", splice.context))?;
             line("networks", format!("{} of {}", splice.kept_networks.len(), splice.networks))?;
         }
+        Architecture::Regulatory(regulatory) => show_regulatory(regulatory)?,
     }
     if let (Some(kind), Some(digest)) = (&model.adapter_kind, &model.adapter_digest) {
         line("adapter", format!("{kind}, sha256 {digest}"))?;
@@ -213,5 +214,20 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
         line("adapter folder", adapter)?;
     }
     line("tracks", if tracks.is_empty() { "none".to_owned() } else { tracks.join(", ") })?;
+    Ok(())
+}
+
+fn show_regulatory(regulatory: &RegulatoryRecord) -> anyhow::Result<()> {
+    let RegulatoryRecord { head, targets, bin, center_bins, .. } = regulatory;
+    line("input", "one-hot")?;
+    line("head", format!("{}, {targets} targets", head.as_str()))?;
+    let read = match center_bins {
+        0 => "all of a window".to_owned(),
+        bins => format!("{bins} in the middle of a window"),
+    };
+    line("bins", format!("{bin} bp, {read}"))?;
+    if let (Some(file), Some(digest)) = (&regulatory.targets_file, &regulatory.targets_digest) {
+        line("targets", format!("{file}, sha256 {digest}"))?;
+    }
     Ok(())
 }

@@ -107,6 +107,7 @@ mod tests {
             precision: None,
             part: vestore_schema::AblatedPart::default(),
             splice: None,
+            regulatory: None,
         };
         Track::new(name, "m", Digest::of(b"m"), recipe, vec!["llr_grid".to_owned()]).unwrap()
     }

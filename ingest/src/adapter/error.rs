@@ -13,7 +13,7 @@ pub enum AdapterError {
     #[error(transparent)]
     Files(Box<CheckpointError>),
     /// A kind of adapter that cannot be merged here.
-    #[error("`{}` is an adapter of kind {found}; supported: LORA (with DoRA), IA3, VERA, HOULSBY", file.display())]
+    #[error("`{}` is an adapter of kind {found}; supported: LORA (with DoRA), IA3, VERA, HOULSBY, SQUEEZE_EXCITE", file.display())]
     UnknownKind {
         /// `adapter_config.json`.
         file: PathBuf,

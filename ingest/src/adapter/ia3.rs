@@ -6,8 +6,8 @@ use tch::{TchError, Tensor};
 use super::target::{Names, Target};
 use super::{Current, Tensors};
 use crate::checkpoint::ConfigFile;
-use crate::encoder::model::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 /// The change of one module.
 pub(super) struct Ia3 {
@@ -25,10 +25,14 @@ pub(super) fn plan(
     let inputs_scaled = Names::read(config, "feedforward_modules")?;
     let mut planned = Vec::new();
     for target in targets {
+        if matches!(target.shape, Module::Convolution { .. }) {
+            let expected = "linear modules alone: PEFT has no IA3 for convolutions";
+            return Err(config.unsupported("target_modules", expected).into());
+        }
         let Module::Linear { outputs, inputs, .. } = target.shape else { continue };
         let feed_forward = inputs_scaled.as_ref().is_some_and(|names| names.matches(&target.seen));
         let change = Ia3 { module: target.module.clone(), feed_forward };
-        if !target.in_encoder && !tensors.has(&change.vector()) {
+        if target.optional && !tensors.has(&change.vector()) {
             continue;
         }
         tensors.check(&change.vector(), &if feed_forward { [1, inputs] } else { [outputs, 1] })?;

@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::target::{layer_of, with_layer};
+use super::family::ENCODER;
 use crate::convert::{narrow, single};
-use crate::encoder::model::blueprint::{Module, encoder_modules};
+use crate::encoder::model::blueprint::encoder_modules;
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::{Dialect, LayerPart, Part};
+use crate::module::Module;
 use crate::random::Random;
 use crate::tensor_file::{NamedWeight, write_safetensors};
 
@@ -86,8 +87,8 @@ impl Trunk<'_> {
 /// The name of a weight where the layers `kept` are counted from 0.
 pub(crate) fn counted(name: &str, kept: &[u32]) -> String {
     let place = |layer| kept.iter().position(|kept| *kept == layer);
-    match layer_of(name).and_then(place) {
-        Some(place) => with_layer(name, narrow(place)),
+    match ENCODER.layer_of(name).and_then(place) {
+        Some(place) => ENCODER.with_layer(name, narrow(place)),
         None => name.to_owned(),
     }
 }

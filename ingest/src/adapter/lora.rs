@@ -8,8 +8,8 @@ use super::target::Target;
 use super::{AdapterError, Current, Tensors, dora};
 use crate::checkpoint::{CheckpointError, ConfigFile};
 use crate::convert::{as_index, whole};
-use crate::encoder::model::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 /// The change of one module.
 pub(super) struct Lora {
@@ -73,7 +73,7 @@ pub(super) fn plan(
         let embedding = matches!(target.shape, Module::Embedding { .. });
         let scaling = alpha / if stabilized { rank.sqrt() } else { rank };
         let lora = Lora { module: target.module.clone(), scaling, embedding, bias, magnitude };
-        if !target.in_encoder && lora.keys().all(|key| !tensors.has(&key)) {
+        if target.optional && lora.keys().all(|key| !tensors.has(&key)) {
             continue;
         }
         lora.check(tensors, target.shape, whole_rank(config, rank)?)?;
@@ -149,15 +149,23 @@ impl Lora {
     fn check(&self, tensors: &Tensors, shape: Module, rank: usize) -> Result<(), AdapterError> {
         let [down, up] = self.factors();
         let (outputs, inputs) = match shape {
-            Module::Linear { outputs, inputs, .. } => (outputs, inputs),
+            Module::Linear { outputs, inputs, .. } | Module::Convolution { outputs, inputs, .. } => {
+                (outputs, inputs)
+            }
             Module::Embedding { rows, length } => (length, rows),
             Module::Norm { length } => (length, 0),
         };
-        tensors.check(&down, &[rank, inputs])?;
-        tensors.check(&up, &[outputs, rank])?;
+        if let Module::Convolution { kernel, .. } = shape {
+            // Down with the kernel of the base, up with one of width 1.
+            tensors.check(&down, &[rank, inputs, kernel])?;
+            tensors.check(&up, &[outputs, rank, 1])?;
+        } else {
+            tensors.check(&down, &[rank, inputs])?;
+            tensors.check(&up, &[outputs, rank])?;
+        }
         if self.bias {
             tensors.check(&self.bias_key(), &[outputs])?;
-            if !matches!(shape, Module::Linear { bias: true, .. }) {
+            if !matches!(shape, Module::Linear { bias: true, .. } | Module::Convolution { bias: true, .. }) {
                 let reason = "adds a bias to a module that has none; train with lora_bias=False";
                 return Err(AdapterError::UnexpectedTensor {
                     file: tensors.file.clone(),
@@ -167,8 +175,9 @@ impl Lora {
             }
         }
         if self.magnitude {
-            if self.embedding {
-                let reason = "is DoRA over embeddings, which is not supported; train it on linear modules";
+            if !matches!(shape, Module::Linear { .. }) {
+                let reason = "is DoRA over embeddings or convolutions, which is not supported; \
+                              train it on linear modules";
                 return Err(AdapterError::UnexpectedTensor { file: tensors.file.clone(), key: up, reason });
             }
             tensors.check(&self.magnitude_key(), &[outputs])?;
@@ -183,8 +192,10 @@ impl Lora {
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Tensor>), TchError> {
         let [down, up] = self.factors();
-        let change = tensors.load(&up)?.f_matmul(&tensors.load(&down)?)?.f_mul_scalar(self.scaling)?;
-        let change = if self.embedding { change.f_transpose(0, 1)? } else { change };
+        let [down, up] =
+            [down, up].map(|key| tensors.load(&key)?.f_flatten(1, -1)?.f_to_kind(weight.f_kind()?));
+        let change = up?.f_matmul(&down?)?.f_mul_scalar(self.scaling)?;
+        let change = if self.embedding { change.f_transpose(0, 1)? } else { change.f_view_as(weight)? };
         let mut weight = weight.f_add(&change)?;
         if self.magnitude {
             weight = dora::rescale(&weight, &tensors.load(&self.magnitude_key())?)?;

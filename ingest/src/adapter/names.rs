@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Family;
 use crate::checkpoint::{current, without_compiled};
-use crate::encoder::model::dialect::Dialect;
 
 /// The parts of a module that PEFT adds; in a state dict the adapter's name follows.
 const PARTS: [&str; 10] = [
@@ -20,13 +20,13 @@ const PARTS: [&str; 10] = [
 ];
 
 /// Without PEFT's, the family's and wrappers' prefixes.
-pub(super) fn plain(name: &str, dialect: &Dialect) -> String {
+pub(super) fn plain(name: &str, family: &Family<'_>) -> String {
     let name = without_compiled(name);
     let mut name = name.as_str();
     for wrapper in ["module.", "base_model.", "model.", "module."] {
         name = name.strip_prefix(wrapper).unwrap_or(name);
     }
-    current(&unnamed(&dialect.bare(name).replace(".base_layer.", ".")).0)
+    current(&unnamed(&family.bare(name).replace(".base_layer.", ".")).0)
 }
 
 /// Without the name of the adapter, and that name.

@@ -4,11 +4,11 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::{AdapterError, Base};
+use super::{AdapterError, Base, Family};
 use crate::checkpoint::{CheckpointError, ConfigFile};
 use crate::convert::narrow;
-use crate::encoder::model::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 /// A module that the configuration targets.
 #[derive(Clone, Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Target {
     /// Name as the training program saw it, which patterns match.
     pub(super) seen: String,
     pub(super) shape: Module,
-    /// Part of the encoder; heads may be left out of an adapter.
-    pub(super) in_encoder: bool,
+    /// Part of a head, which an adapter may leave out.
+    pub(super) optional: bool,
 }
 
 /// A rule that matches names.
@@ -72,19 +72,6 @@ pub(super) fn names(config: &ConfigFile, key: &'static str) -> Result<Vec<String
     }
 }
 
-/// The layer number in `encoder.layer.<number>.…`.
-pub(super) fn layer_of(name: &str) -> Option<u32> {
-    name.strip_prefix("encoder.layer.")?.split('.').next()?.parse().ok()
-}
-
-/// The name with another layer number.
-pub(super) fn with_layer(name: &str, layer: u32) -> String {
-    match name.strip_prefix("encoder.layer.").and_then(|rest| rest.split_once('.')) {
-        Some((_, rest)) => format!("encoder.layer.{layer}.{rest}"),
-        None => name.to_owned(),
-    }
-}
-
 /// The targeting fields of a configuration.
 pub(super) struct Targets {
     names: Names,
@@ -121,24 +108,28 @@ impl Targets {
         prefixed: bool,
         kept: Option<&[u32]>,
     ) -> Result<Vec<Target>, ModelError> {
+        let family = &base.family;
+        if self.layers.is_some() && matches!(family, Family::Regulatory(_)) {
+            let expected = "null for a regulatory model, whose layers target_modules can name";
+            return Err(config.unsupported("layers_to_transform", expected).into());
+        }
+        let stack = family.stack();
         let mut targets = Vec::new();
         for (module, shape) in base.modules {
             if matches!(shape, Module::Norm { .. }) {
                 continue;
             }
-            let layer = match (layer_of(module), kept) {
+            let layer = match (stack.layer_of(module), kept) {
                 (Some(layer), Some(kept)) => match kept.iter().position(|number| *number == layer) {
                     Some(place) => Some(narrow(place)),
                     None => continue,
                 },
                 (layer, _) => layer,
             };
-            let in_encoder = ["encoder.", "embeddings."].iter().any(|start| module.starts_with(start));
-            let inside = in_encoder || module.starts_with("pooler.");
-            let prefix = if prefixed && inside { base.dialect.prefix } else { "" };
+            let prefix = if prefixed && family.is_prefixed(module) { family.prefix() } else { "" };
             let seen = format!(
                 "{prefix}{}",
-                layer.map_or_else(|| module.clone(), |layer| with_layer(module, layer))
+                layer.map_or_else(|| module.clone(), |layer| stack.with_layer(module, layer))
             );
             let chosen = match &self.names {
                 // Heads are targets too, where the file has their tensors.
@@ -151,7 +142,8 @@ impl Targets {
                 .is_none_or(|layers| layer.is_some_and(|layer| layers.contains(&u64::from(layer))));
             let excluded = self.excluded.as_ref().is_some_and(|names| names.matches(&seen));
             if chosen && listed && !excluded {
-                targets.push(Target { module: module.clone(), seen, shape: *shape, in_encoder });
+                let optional = family.is_optional(module);
+                targets.push(Target { module: module.clone(), seen, shape: *shape, optional });
             }
         }
         if !targets.is_empty() {
@@ -160,8 +152,8 @@ impl Targets {
         let shown = config.get("target_modules").map_or(String::new(), ToString::to_string);
         let linear = base.modules.iter().filter(|(_, module)| matches!(module, Module::Linear { .. }));
         let mut modules: Vec<String> = linear
-            .filter(|(name, _)| layer_of(name) == Some(0))
-            .map(|(name, _)| name.replace("encoder.layer.0.", ""))
+            .filter(|(name, _)| stack.layer_of(name) == Some(0))
+            .map(|(name, _)| name.replace(&stack.part(0, ""), ""))
             .collect();
         modules.sort_unstable();
         Err(AdapterError::NoTarget { file: config.path().to_owned(), targets: shown, modules }.into())
@@ -181,12 +173,5 @@ mod tests {
         let pattern = |text| Names::Whole(whole(text).expect("a pattern")).matches(name);
         assert!(pattern(r".*\.Wqkv") && pattern(r"Wo|.*Wqkv"));
         assert!(!pattern("Wqkv") && !pattern("bert"));
-    }
-
-    #[test]
-    fn layers_are_renumbered_in_names() {
-        assert_eq!(layer_of("encoder.layer.12.mlp.wo"), Some(12));
-        assert_eq!(layer_of("classifier.dense"), None);
-        assert_eq!(with_layer("encoder.layer.12.mlp.wo", 3), "encoder.layer.3.mlp.wo");
     }
 }

@@ -7,8 +7,8 @@ use super::target::Target;
 use super::{AdapterError, Current, Tensors};
 use crate::checkpoint::ConfigFile;
 use crate::convert::dimension;
-use crate::encoder::model::Module;
 use crate::error::ModelError;
+use crate::module::Module;
 
 const DOWN: &str = "vera_A";
 const UP: &str = "vera_B";
@@ -45,11 +45,15 @@ pub(super) fn plan(
     };
     let mut planned = Vec::new();
     for target in targets {
+        if matches!(target.shape, Module::Convolution { .. }) {
+            let expected = "linear modules alone: PEFT has no VeRA for convolutions";
+            return Err(config.unsupported("target_modules", expected).into());
+        }
         let Module::Linear { outputs, inputs, .. } = target.shape else { continue };
         let vera =
             Vera { module: target.module.clone(), outputs: dimension(outputs), inputs: dimension(inputs) };
         let [_, _, down_scale, up_scale] = vera.keys();
-        if !target.in_encoder && !tensors.has(&down_scale) {
+        if target.optional && !tensors.has(&down_scale) {
             continue;
         }
         // The shared matrices are as large as the largest module needs; each takes its corner.

@@ -44,7 +44,7 @@ pub fn source_of(store: &Store, record: &ModelRecord) -> ModelSource {
         kept_layers: Some(record.kept_layers.clone()),
         kept_networks: match &record.architecture {
             Architecture::Splice(splice) => Some(splice.kept_networks.clone()),
-            Architecture::Encoder(_) | Architecture::OneHot(_) => None,
+            Architecture::Encoder(_) | Architecture::OneHot(_) | Architecture::Regulatory(_) => None,
         },
         adapter: record.adapter.as_ref().map(place),
         adapter_layers: record.adapter_layers.clone(),

@@ -29,6 +29,11 @@ impl TensorDtype {
         }
     }
 
+    /// Whether it can be the type of a weight.
+    pub(crate) fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
     /// The name that digests and messages use.
     #[must_use]
     pub fn name(self) -> &'static str {

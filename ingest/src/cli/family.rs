@@ -6,19 +6,36 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use vestore::{GeneTable, Store};
 use vestore_ingest::{
-    Cost, Device, EncoderDefaults, EncoderScorer, Kind, Model, ModelSource, Network, SPLICE, ScoreError,
-    ScoreKind, Scorer, SpliceModel, SpliceOptions, SpliceScorer, describe, encoder_cost, encoder_kinds,
-    is_splice_model, load_splice_model, record_of, source_of, splice_columns, splice_cost,
-    splice_gene_columns, splice_record,
+    Cost, Device, EncoderDefaults, EncoderScorer, Kind, Model, ModelSource, Network, RegulatoryScorer,
+    SPLICE, ScoreError, ScoreKind, Scorer, SpliceModel, SpliceOptions, SpliceScorer, describe, encoder_cost,
+    encoder_kinds, is_regulatory_model, is_splice_model, load_splice_model, record_of, regulatory_cost,
+    regulatory_kinds, regulatory_scores, source_of, splice_columns, splice_cost, splice_gene_columns,
+    splice_record,
 };
-use vestore_schema::{
-    AblatedPart, Architecture, Digest, Dtype, Model as ModelRecord, Recipe, SpliceRecord, Strands,
-};
+use vestore_schema::{AblatedPart, Architecture, Digest, Dtype, Model as ModelRecord, Recipe, SpliceRecord};
+
+use super::regulatory::{HeadChoice, RegulatoryChoices, describe_regulatory};
+use super::shared::Usage;
+
+/// What the input of encoders is counted in.
+pub(super) const TOKEN: &str = "token";
+
+/// Parts of a regulatory model's transformer blocks.
+const REGULATORY_PARTS: [&str; 3] = ["block", "attention", "mlp"];
 
 /// The family of a model of the catalog, with the choices that it leaves to a command line.
 pub(super) enum Family<'a> {
     Encoder(EncoderDefaults<'a>),
     Splice(&'a ModelRecord, &'a SpliceRecord),
+    Regulatory(Box<RegulatoryChoices<'a>>),
+}
+
+/// The columns of a track, and the targets of its effects.
+pub(super) struct Columns {
+    pub(super) scores: Vec<String>,
+    pub(super) genes: Vec<String>,
+    pub(super) effects: Vec<String>,
+    pub(super) targets: Vec<String>,
 }
 
 /// What is done with a model of any family once it is loaded.
@@ -46,18 +63,22 @@ pub(super) struct Loading<'a> {
 
 /// The score kinds of all families.
 pub(super) fn score_kinds() -> impl Iterator<Item = &'static ScoreKind> {
-    encoder_kinds().chain([&SPLICE])
+    encoder_kinds().chain([&SPLICE]).chain(regulatory_kinds())
 }
 
 impl<'a> Family<'a> {
     /// That of `record`.
     ///
     /// # Errors
-    /// When no family of this program has its architecture.
-    pub(super) fn of(record: &'a ModelRecord) -> anyhow::Result<Self> {
+    /// When no family of this program has its architecture, or its files cannot be read.
+    pub(super) fn of(store: &Store, record: &'a ModelRecord) -> anyhow::Result<Self> {
         match &record.architecture {
             Architecture::Encoder(encoder) => Ok(Self::Encoder(EncoderDefaults::new(record, encoder))),
             Architecture::Splice(splice) => Ok(Self::Splice(record, splice)),
+            Architecture::Regulatory(regulatory) => {
+                let choices = RegulatoryChoices::of(store, record, regulatory)?;
+                Ok(Self::Regulatory(Box::new(choices)))
+            }
             Architecture::OneHot(_) => {
                 bail!("this program does not run models of this architecture: `{}`", record.name)
             }
@@ -72,22 +93,45 @@ impl<'a> Family<'a> {
                 None => Ok(vec![SPLICE.name.to_owned()]),
                 Some(kind) => Err(ScoreError::UnknownKind { kind: kind.clone(), known: vec![SPLICE.name] }),
             },
+            Self::Regulatory(choices) => regulatory_scores(choices.config.family(), asked),
         }
     }
 
-    /// The columns of these score kinds, in order.
-    pub(super) fn columns(&self, scores: &[String], strands: Strands) -> Result<Vec<String>, ScoreError> {
+    /// The columns that a track of `recipe` has, in order.
+    pub(super) fn columns(&self, recipe: &Recipe) -> anyhow::Result<Columns> {
+        let mut columns =
+            Columns { scores: Vec::new(), genes: Vec::new(), effects: Vec::new(), targets: Vec::new() };
         match self {
-            Self::Encoder(defaults) => defaults.columns(scores, strands),
-            Self::Splice(..) => Ok(splice_columns()),
+            Self::Encoder(defaults) => columns.scores = defaults.columns(&recipe.scores, recipe.strands)?,
+            Self::Splice(..) => {
+                columns.scores = splice_columns();
+                columns.genes = splice_gene_columns();
+            }
+            Self::Regulatory(choices) => {
+                let options = choices.options(recipe)?;
+                columns.scores = options.columns();
+                columns.effects = options.effect_columns();
+                columns.targets = options.names();
+            }
         }
+        Ok(columns)
     }
 
-    /// The columns of gene effects, in order; none where the family has none.
-    pub(super) fn gene_columns(&self) -> Vec<String> {
+    /// Refuses embeddings where the family has none.
+    pub(super) fn check_embeddings(&self) -> Result<(), Usage> {
+        let family = match self {
+            Self::Encoder(_) => return Ok(()),
+            Self::Splice(..) => "splice",
+            Self::Regulatory(_) => "regulatory",
+        };
+        Err(Usage(format!("{family} models have no embeddings; leave out --embeddings")))
+    }
+
+    /// What the input of the family's models is counted in.
+    pub(super) fn input_unit(&self) -> &'static str {
         match self {
-            Self::Encoder(_) => Vec::new(),
-            Self::Splice(..) => splice_gene_columns(),
+            Self::Encoder(_) => TOKEN,
+            Self::Splice(..) | Self::Regulatory(_) => "base",
         }
     }
 
@@ -110,6 +154,7 @@ impl<'a> Family<'a> {
                             .to_owned(),
                 }),
             },
+            Self::Regulatory(choices) => choices.window(asked),
         }
     }
 
@@ -119,6 +164,10 @@ impl<'a> Family<'a> {
             Self::Encoder(defaults) => defaults.part(name),
             Self::Splice(..) if AblatedPart::new(name).is_block() => Ok(AblatedPart::default()),
             Self::Splice(..) => Err(ScoreError::UnknownPart { part: name.to_owned(), known: vec!["block"] }),
+            Self::Regulatory(_) if REGULATORY_PARTS.contains(&name) => Ok(AblatedPart::new(name)),
+            Self::Regulatory(_) => {
+                Err(ScoreError::UnknownPart { part: name.to_owned(), known: REGULATORY_PARTS.to_vec() })
+            }
         }
     }
 
@@ -132,6 +181,9 @@ impl<'a> Family<'a> {
     ) -> Result<Cost, ScoreError> {
         match (self, &recipe.splice) {
             (Self::Splice(_, splice), Some(options)) => Ok(splice_cost(record, splice, options, ablation)),
+            (Self::Regulatory(choices), _) => {
+                Ok(regulatory_cost(record, choices.regulatory, recipe, ablation))
+            }
             _ => encoder_cost(record, recipe, embeddings, ablation),
         }
     }
@@ -156,6 +208,13 @@ impl<'a> Family<'a> {
             );
             let options = SpliceOptions::new(recipe, genes);
             return task.run(&SpliceScorer::new(options, splice.context), models);
+        }
+        if let Self::Regulatory(choices) = self {
+            let options = Arc::new(choices.options(loading.recipe)?);
+            choices.check_files(loading)?;
+            let load = |device: &Device| choices.load(loading, &options, *device);
+            let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
+            return task.run(&RegulatoryScorer::new(options), models);
         }
         let load = |device: &Device| load_encoder(loading, *device);
         let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<Model>>>()?;
@@ -196,14 +255,22 @@ fn load_splice(loading: &Loading<'_>, device: Device) -> anyhow::Result<SpliceMo
     Ok(model)
 }
 
-/// What the catalog records of the model `name` in these files, whose folders are `checkpoint` and `adapter`; and the
-/// prefix that a wrapper around the model left on all weights.
+/// What the catalog records of the model `name` in these files, whose folders are `checkpoint` and `adapter`, with the
+/// head of a regulatory model; and the prefix that a wrapper around the model left on all weights.
 pub(super) fn describe_model(
     name: &str,
     source: &ModelSource,
     checkpoint: String,
     adapter: Option<String>,
+    choice: HeadChoice<'_>,
 ) -> anyhow::Result<(ModelRecord, Option<String>)> {
+    if is_regulatory_model(source)? {
+        return Ok((describe_regulatory(name, source, (checkpoint, adapter), choice)?, None));
+    }
+    ensure!(
+        choice.head.is_none() && choice.targets.is_none(),
+        Usage("--head and --targets are for regulatory models".to_owned())
+    );
     if is_splice_model(source)? {
         return Ok((splice_record(name, source, checkpoint)?, None));
     }
@@ -213,7 +280,7 @@ pub(super) fn describe_model(
 }
 
 /// Refuses files that are no longer those that were added.
-fn check_unchanged(loading: &Loading<'_>, id: Digest) -> anyhow::Result<()> {
+pub(super) fn check_unchanged(loading: &Loading<'_>, id: Digest) -> anyhow::Result<()> {
     let Loading { store, record, .. } = loading;
     if id == record.id {
         return Ok(());

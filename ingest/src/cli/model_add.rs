@@ -5,10 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, Writer, check_model};
-use vestore_ingest::{ModelSource, ablated_tracks, model_files, source_of, summarize};
-use vestore_schema::{Architecture, Model, Track, check_name};
+use vestore_ingest::{
+    ModelSource, ablated_tracks, is_regulatory_model, model_files, regulatory_config, source_of, summarize,
+};
+use vestore_schema::{Architecture, Head, Model, RegulatoryRecord, Track, check_name};
 
 use super::family::describe_model;
+use super::regulatory::{HeadChoice, table_place, with_table};
+use super::shared::one_of;
 use super::{Usage, say, writer};
 
 #[derive(clap::Args)]
@@ -45,6 +49,13 @@ pub(super) struct Arguments {
     /// Number the adapter's layers as in the checkpoint, or as in the pruned model that it was trained on
     #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapter")]
     adapter_layers: AdapterLayers,
+    /// Read targets of a regulatory model from this file, `targets.txt` of its authors; by default that beside the
+    /// checkpoint
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    targets: Option<PathBuf>,
+    /// Use this head of a regulatory model; human by default
+    #[arg(long, conflicts_with = "from", value_parser = one_of(&Head::ALL, Head::as_str))]
+    head: Option<Head>,
     /// Copy the files into the store: configuration, tokenizer, weights, code, card and license
     #[arg(long)]
     copy: bool,
@@ -76,7 +87,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("{} is not valid UTF-8; rename it", path.display()))
     };
     let adapter = source.adapter.as_deref().map(text).transpose()?;
-    let (record, wrapper) = describe_model(&arguments.name, &source, text(&source.checkpoint)?, adapter)?;
+    let inherited = parent.as_ref().map(|parent| snapshot.model(parent)).transpose()?;
+    let table = inherited.and_then(|parent| table_of(&store, parent));
+    let choice = match inherited.map(regulatory) {
+        Some(regulatory) => {
+            HeadChoice { head: regulatory.map(|record| record.head), targets: table.as_deref() }
+        }
+        None => HeadChoice { head: arguments.head, targets: arguments.targets.as_deref() },
+    };
+    let checkpoint = text(&source.checkpoint)?;
+    let (record, wrapper) = describe_model(&arguments.name, &source, checkpoint, adapter, choice)?;
     if let Some(prefix) = wrapper {
         say(format_args!(
             "the prefix `{prefix}` of all weights, left by a wrapper around the model, is left out"
@@ -140,12 +160,11 @@ fn source(
         }
         (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),
     };
-    let base = match parent {
-        Some(parent) => parent.clone(),
-        None => describe_model("", &source, String::new(), None)?.0,
-    };
     // The layers that a derived model can keep or drop, and that a pruned adapter counts.
-    let candidates = &base.kept_layers;
+    let candidates: Vec<u32> = match parent {
+        Some(parent) => parent.kept_layers.clone(),
+        None => (0..layers_of(&source)?).collect(),
+    };
     let listed = |text: &str| -> anyhow::Result<Vec<u32>> {
         let layers = parse_numbers(text)
             .ok_or_else(|| Usage(format!("invalid list of layers `{text}`; expected one such as 0,2-5")))?;
@@ -162,6 +181,10 @@ fn source(
             Some(candidates.iter().copied().filter(|layer| !dropped.contains(layer)).collect());
     }
     if let Some(keep) = &arguments.keep_networks {
+        let base = match parent {
+            Some(parent) => parent.clone(),
+            None => describe_model("", &source, String::new(), None, HeadChoice::default())?.0,
+        };
         source.kept_networks = Some(networks(keep, &base)?);
     }
     if let Some(adapter) = &arguments.adapter {
@@ -192,6 +215,14 @@ fn networks(text: &str, base: &Model) -> anyhow::Result<Vec<u32>> {
         ensure!(known.contains(network), "there is no network {network}; the networks are {known:?}");
     }
     Ok(kept)
+}
+
+/// Layers of a checkpoint.
+fn layers_of(source: &ModelSource) -> anyhow::Result<u32> {
+    if is_regulatory_model(source)? {
+        return Ok(regulatory_config(source)?.layers());
+    }
+    Ok(describe_model("", source, String::new(), None, HeadChoice::default())?.0.layers)
 }
 
 /// The track that is the evidence, and what stays of the model `parent` without its `count` layers that
@@ -251,18 +282,46 @@ fn keep_copy(model: &mut Model, kept: &Model) {
     model.checkpoint.clone_from(&kept.checkpoint);
     model.adapter.clone_from(&kept.adapter);
     model.files.clone_from(&kept.files);
+    let table = regulatory(kept).and_then(|kept| kept.targets_file.clone());
+    set_table(model, table);
+}
+
+fn regulatory(model: &Model) -> Option<&RegulatoryRecord> {
+    match &model.architecture {
+        Architecture::Regulatory(regulatory) => Some(regulatory),
+        _ => None,
+    }
+}
+
+/// Where the table of targets of a regulatory model lies.
+fn table_of(store: &Store, model: &Model) -> Option<PathBuf> {
+    Some(store.model_path(model, regulatory(model)?.targets_file.as_ref()?))
+}
+
+/// Says where the copy of the table of targets lies, if the model has one.
+fn set_table(model: &mut Model, place: Option<String>) {
+    if let Architecture::Regulatory(regulatory) = &mut model.architecture
+        && regulatory.targets_file.is_some()
+    {
+        regulatory.targets_file = place;
+    }
 }
 
 /// Copies the model's files into the store, and checks that the copy is the same model.
 fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow::Result<()> {
-    let copied = writer.copy_model(model.id, &model_files(source)?)?;
+    let table = table_of(writer.store(), model);
+    let copied = writer.copy_model(model.id, &with_table(model_files(source)?, table))?;
     let place = |part: &str| format!("{}/{part}", copied.folder);
     model.copied = true;
     model.checkpoint = place("checkpoint");
     model.adapter = model.adapter.as_ref().map(|_| place("adapter"));
     model.files.clone_from(&copied.files);
+    set_table(model, Some(table_place(&model.checkpoint)));
+    let table = table_of(writer.store(), model);
+    let choice =
+        HeadChoice { head: regulatory(model).map(|regulatory| regulatory.head), targets: table.as_deref() };
     let (name, places) = (&model.name, (model.checkpoint.clone(), model.adapter.clone()));
-    let (found, _) = describe_model(name, &source_of(writer.store(), model), places.0, places.1)?;
+    let (found, _) = describe_model(name, &source_of(writer.store(), model), places.0, places.1, choice)?;
     ensure!(
         found.id == model.id,
         "the copy of model `{}` is another model than its source: the files changed while they were copied; \

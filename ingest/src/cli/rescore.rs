@@ -166,7 +166,7 @@ fn rescore(
         batch_tokens: CPU_BATCH_TOKENS,
         genes: genes.flatten().map(Arc::new),
     };
-    Family::of(record)?.run(&loading, Rescoring { store, track, rows, reference })
+    Family::of(store, record)?.run(&loading, Rescoring { store, track, rows, reference })
 }
 
 /// Rows of a track that are to be computed again.

@@ -9,7 +9,7 @@ use vestore::{Report, Writer};
 use vestore_ingest::{Estimate, Network, Outcome, Progress as _, Scorer, estimate, new_run};
 use vestore_schema::Track;
 
-use super::family::ModelTask;
+use super::family::{Family, ModelTask, TOKEN};
 use super::interrupt;
 use super::progress::Bar;
 use super::scoring::{Prepared, Scoring, Task};
@@ -108,12 +108,15 @@ impl ModelTask for ScoreTask<'_> {
         let (job, track) = (prepared.job(), &prepared.track);
         let Some(mut writer) = writer else {
             report.finish()?;
-            tell_estimate(&track.name, &estimate(&job, scorer, &networks[0])?, stored);
+            let unit = Family::of(&prepared.store, &prepared.record)?.input_unit();
+            tell_estimate(&track.name, &estimate(&job, scorer, &networks[0])?, stored, unit);
             return Ok(ExitCode::SUCCESS);
         };
         let depth = networks[0].depth() as u64;
         writer.put_track_with_targets(track, &scorer.targets())?;
-        let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
+        let unit = Family::of(&prepared.store, &prepared.record)?.input_unit();
+        let batch_tokens = (unit == TOKEN).then_some(prepared.batch_tokens);
+        let mut run = new_run(&job, &prepared.device_name(), prepared.threads, batch_tokens)?;
         let progress = Bar::new(quiet);
         progress.begin("variants", 0, pending);
         let started = Instant::now();
@@ -136,7 +139,7 @@ impl ModelTask for ScoreTask<'_> {
     }
 }
 
-fn tell_estimate(track: &str, found: &Estimate, stored: u64) {
+fn tell_estimate(track: &str, found: &Estimate, stored: u64, unit: &str) {
     let about = if found.exact { "" } else { "about " };
     say(format_args!(
         "dry run for track {track}: {} to score, {} a row already\n\
@@ -144,7 +147,7 @@ fn tell_estimate(track: &str, found: &Estimate, stored: u64) {
         plural(found.variants, "variant"),
         if stored == 1 { "1 has".to_owned() } else { format!("{} have", grouped(stored)) },
         plural(found.forwards, "forward"),
-        plural(found.tokens, "token"),
+        plural(found.tokens, unit),
         plural(found.bytes, "byte"),
         HumanDuration(std::time::Duration::from_secs_f64(found.seconds))
     ));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use vestore::{
     GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed,
@@ -17,6 +17,7 @@ use super::family::{Family, Loading, ModelTask, score_kinds};
 use super::interrupt;
 use super::machine::tell_auto;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
+use super::regulatory::RegulatoryArguments;
 use super::shared::{Usage, one_of, say, warn, writer};
 use super::splice::SpliceArguments;
 use super::tuned::Tuned;
@@ -35,7 +36,8 @@ pub(super) struct Scoring {
     /// Compute these score kinds, separated by commas; by default the one that suits the model
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
     score: Vec<String>,
-    /// Cut windows of this length; by default as the model was fine-tuned, else 600 bp or the model's limit
+    /// Cut windows of this length; by default as the model was fine-tuned, else 600 bp or the model's limit; for
+    /// regulatory models that of the published ones
     #[arg(long, value_name = "BP")]
     window: Option<u32>,
     /// Score the mean of both strands, or the forward strand alone; by default as the model was fine-tuned, else both
@@ -52,6 +54,8 @@ pub(super) struct Scoring {
     precision: Option<String>,
     #[command(flatten)]
     splice: SpliceArguments,
+    #[command(flatten)]
+    regulatory: RegulatoryArguments,
     /// Run at most this many tokens per batch
     #[arg(long, value_name = "N")]
     batch_tokens: Option<u32>,
@@ -146,20 +150,22 @@ impl Scoring {
         if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
             say(format_args!("{remark}"));
         }
-        let family = Family::of(&record)?;
+        let family = Family::of(&store, &record)?;
         let mut recipe = recipe(self, &family, tuned)?;
         let continued = snapshot.tracks.iter().find(|track| Some(&track.name) == self.track.as_ref());
         let genes = self.splice.complete(&mut recipe, &family, self.strands, &store, continued)?;
-        if matches!((&family, task), (Family::Splice(..), Task::Score { embeddings: true, .. })) {
-            bail!(Usage("splice models have no embeddings; leave out --embeddings".to_owned()));
+        self.regulatory.complete(&mut recipe, &family)?;
+        if matches!(task, Task::Score { embeddings: true, .. }) {
+            family.check_embeddings()?;
         }
         if let Task::Ablate { part } = task {
             recipe.part = family.part(part).map_err(|error| Usage(error.to_string()))?;
         }
         let name = self.track.clone().unwrap_or_else(|| recipe.track_name(&record.name));
-        let columns = family.columns(&recipe.scores, recipe.strands)?;
-        let track = Track::new(&name, &record.name, record.id, recipe, columns)?;
-        let track = Track { gene_columns: family.gene_columns(), ..track };
+        let columns = family.columns(&recipe)?;
+        let track = Track::new(&name, &record.name, record.id, recipe, columns.scores)?;
+        let track = Track { gene_columns: columns.genes, ..track };
+        let track = track.with_effects(columns.effects, &columns.targets);
         check_track(&track, &snapshot.tracks)?;
         let devices = devices(&self.device)?;
         set_tf32(track.recipe.dtype == Dtype::Tf32, &devices)?;
@@ -263,7 +269,7 @@ impl Prepared {
             batch_tokens: self.batch_tokens,
             genes: self.genes.clone(),
         };
-        Family::of(&self.record)?.run(&loading, task)
+        Family::of(&self.store, &self.record)?.run(&loading, task)
     }
 }
 
@@ -283,6 +289,7 @@ fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Res
         precision: arguments.precision.clone(),
         part: AblatedPart::default(),
         splice: None,
+        regulatory: None,
     })
 }
 

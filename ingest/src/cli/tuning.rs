@@ -65,7 +65,7 @@ impl DataArguments {
         let data = Dataset::read_variants(path, &rules, task, &split, store.assembly(), &mut reference)?;
         warn(&data.counts.rows.warnings);
         say(format_args!("{}: {}", path.display(), data.counts));
-        let family = Family::of(model)?;
+        let family = Family::of(store, model)?;
         ensure!(
             matches!(family, Family::Encoder(_)),
             "model `{}` cannot be fine-tuned: it is of the family {}; expected a transformer encoder",

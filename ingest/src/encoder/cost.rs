@@ -34,6 +34,7 @@ pub fn cost(model: &Model, recipe: &Recipe, embeddings: bool, ablation: bool) ->
         operations: strands * passes * runs * layer,
         // Both windows as bases, and as ids and spans of tokens; what passes want and give.
         bytes: 2.0 * window + strands * (2.0 * tokens * 16.0 + passes * 256.0 + 4.0 * hidden * 4.0),
+        together: 1,
     })
 }
 
@@ -102,6 +103,7 @@ mod tests {
             precision: None,
             part: AblatedPart::default(),
             splice: None,
+            regulatory: None,
         }
     }
 

@@ -10,7 +10,7 @@ mod files;
 pub(crate) mod head;
 mod identity;
 pub(crate) mod keys;
-mod linear;
+mod loader;
 
 use std::cell::Ref;
 
@@ -19,10 +19,9 @@ use tch::{Device, Kind, Tensor};
 use vestore_schema::TokenizerKind;
 
 pub(crate) use attention::{PositionalEncoding, SelectedTokens};
-pub(crate) use blueprint::{Module, Modules};
 pub(crate) use encoder::{Encoder, LayerStep};
 pub(crate) use files::ModelFiles;
-pub(crate) use linear::Loader;
+pub(crate) use loader::Loader;
 
 use config::Problem;
 use head::{ClassHead, MaskedHead};

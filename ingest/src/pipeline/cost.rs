@@ -31,7 +31,8 @@ const MEMORY: f64 = 134_217_728.0;
 pub fn unit_size(cost: Cost, ablation: bool, gpu: bool) -> usize {
     let most = if ablation { ABLATION_UNIT } else { UNIT };
     let work = if gpu { GPU_WORK } else { CPU_WORK };
-    let variants = (work / cost.operations.max(1.0)).min(MEMORY / cost.bytes.max(1.0));
+    let variants = (work / cost.operations.max(1.0)).max(cost.together as f64);
+    let variants = variants.min(MEMORY / cost.bytes.max(1.0));
     let variants = as_index(whole(variants.min(most as f64))).max(1);
     match variants {
         SITE.. => variants / SITE * SITE,
@@ -46,7 +47,9 @@ mod tests {
 
     #[test]
     fn units_are_seconds_of_work_and_fit_in_memory() {
-        let size = |operations, bytes, ablation, gpu| unit_size(Cost { operations, bytes }, ablation, gpu);
+        let size = |operations, bytes, ablation, gpu| {
+            unit_size(Cost { operations, bytes, together: 1 }, ablation, gpu)
+        };
         assert_eq!(size(1e6, 1e3, false, false), UNIT);
         assert_eq!(size(1e6, 1e3, true, false), ABLATION_UNIT);
         assert_eq!(size(1e9, 1e3, false, false), 90);
@@ -54,6 +57,8 @@ mod tests {
         // One variant is minutes of work on a CPU; a unit cannot be less.
         assert_eq!(size(1e13, 1e3, false, false), 1);
         assert_eq!(size(1e11, 1e3, false, true), 990);
+        // Unless it shares its reference with others.
+        assert_eq!(unit_size(Cost { operations: 1e13, bytes: 1e3, together: 7 }, false, false), 6);
         // Windows of half a million bases.
         assert_eq!(size(1e6, 2e6, false, true), 54);
     }

@@ -31,5 +31,5 @@ pub fn splice_cost(
     let state =
         4.0 * f64::from(record.hidden) * splice.kept_networks.len() as f64 * (context / 2.0 + outputs);
     let branches = if ablation { BRANCHES } else { 1.0 };
-    Cost { operations: cone / SHARED, bytes: state * branches / IN_HAND }
+    Cost { operations: cone / SHARED, bytes: state * branches / IN_HAND, together: 1 }
 }

@@ -95,6 +95,7 @@ impl Scoring {
             precision: None,
             part: AblatedPart::default(),
             splice: None,
+            regulatory: None,
         }
     }
 

@@ -1,40 +1,9 @@
 //! The weights that a configuration asks for: which module has which shape. Checkpoints are checked
 //! against it before anything is computed, and adapters find their targets in it.
 
-use std::collections::BTreeMap;
-
 use super::config::{EncoderConfig, Positions};
 use super::dialect::{Dialect, LayerPart, Part};
-
-/// A module with weights, and the shape of its `weight`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Module {
-    /// `weight` [outputs, inputs], `bias` [outputs] where `bias`.
-    Linear { outputs: usize, inputs: usize, bias: bool },
-    /// `weight` [rows, length].
-    Embedding { rows: usize, length: usize },
-    /// `weight` and `bias` [length].
-    Norm { length: usize },
-}
-
-impl Module {
-    /// The names and shapes of its weights.
-    pub(crate) fn parameters(self, name: &str) -> Vec<(String, Vec<usize>)> {
-        let weight = format!("{name}.weight");
-        let bias = format!("{name}.bias");
-        match self {
-            Self::Linear { outputs, inputs, bias: true } => {
-                vec![(weight, vec![outputs, inputs]), (bias, vec![outputs])]
-            }
-            Self::Linear { outputs, inputs, bias: false } => vec![(weight, vec![outputs, inputs])],
-            Self::Embedding { rows, length } => vec![(weight, vec![rows, length])],
-            Self::Norm { length } => vec![(weight, vec![length]), (bias, vec![length])],
-        }
-    }
-}
-
-/// Modules by name.
-pub(crate) type Modules = BTreeMap<String, Module>;
+use crate::module::{Module, Modules};
 
 /// The modules of the encoder itself, all layers of the checkpoint.
 pub(crate) fn encoder_modules(dialect: &Dialect, config: &EncoderConfig) -> Modules {

@@ -10,8 +10,9 @@ use vestore_schema::AblatedPart;
 use super::attention::{PositionalEncoding, SelectedTokens, attend};
 use super::config::{Activation, EncoderConfig, NormPlacement, Positions};
 use super::dialect::{Dialect, LayerPart, Part};
-use super::linear::{Bottleneck, Linear, Loader, Norm};
+use super::loader::Loader;
 use crate::error::ModelError;
+use crate::module::{Bottleneck, Linear, Norm};
 
 /// The weights of the encoder's kept layers, ready to run.
 pub(crate) struct Encoder {

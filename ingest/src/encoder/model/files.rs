@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::blueprint::{
-    Modules, class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
+    class_dense, class_output, decoder, decoder_parameters, encoder_modules, masked_modules,
 };
 use super::config::{EncoderConfig, Positions, Problem};
 use super::dialect::{Dialect, Part};
-use crate::adapter::{Adapter, Base};
+use crate::adapter::{Adapter, Base, Family};
 use crate::checkpoint::{
-    BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor, TensorDtype,
-    check_prefix, current, has_file, to_tensor, unwrap,
+    BaseNames, Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, StoredTensor, check_prefix,
+    current, has_file, to_tensor, unwrap,
 };
 use crate::error::ModelError;
 use crate::layers::kept_layers;
+use crate::module::Modules;
 use crate::tokenize::Tokenizer;
 
 /// A model's files, opened and found to fit together.
@@ -69,8 +70,12 @@ impl ModelFiles {
             modules.extend([decoder(dialect, &config)]);
         }
         let tokenizer = (dialect.tokenizer)(directory, &config)?;
-        let base =
-            Base { dialect, config: &config, modules: &modules, parameters: &used, checkpoint: &checkpoint };
+        let base = Base {
+            family: Family::Encoder(dialect, &config),
+            modules: &modules,
+            parameters: &used,
+            checkpoint: &checkpoint,
+        };
         let adapter = match &source.adapter {
             None => None,
             Some(directory) => Some(Adapter::open(directory, &base, source.adapter_layers.as_deref())?),
@@ -266,7 +271,7 @@ fn check_weights(
             let (expected, found) = (expected.clone(), tensor.shape.clone());
             return Err(ModelError::WrongShape { file: file(), key: name.clone(), expected, found });
         }
-        if matches!(tensor.dtype, TensorDtype::I64 | TensorDtype::Other) {
+        if !tensor.dtype.is_float() {
             let found = tensor.dtype.name();
             return Err(ModelError::WrongType { file: file(), key: name.clone(), found });
         }

@@ -4,8 +4,9 @@ use tch::{Kind, TchError, Tensor};
 
 use super::blueprint::{class_dense, class_output, decoder_parameters};
 use super::dialect::Part;
-use super::linear::{Linear, Loader, Norm};
+use super::loader::Loader;
 use crate::error::ModelError;
+use crate::module::{Linear, Norm};
 
 /// Dense, GELU, norm, decoder.
 pub(crate) struct MaskedHead {

@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::ConfigFile;
 use crate::convert::single;
-use crate::encoder::model::blueprint::{Module, decoder_parameters, encoder_modules, masked_modules};
+use crate::encoder::model::blueprint::{decoder_parameters, encoder_modules, masked_modules};
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::Dialect;
 use crate::error::ModelError;
+use crate::module::Module;
 use crate::random::Random;
 use crate::tensor_file::NamedWeight;
 

@@ -1,5 +1,4 @@
-//! The two building blocks with weights: a matrix product and a layer norm. And the loader that fills
-//! them from a model's files, one tensor at a time.
+//! Fills an encoder's building blocks from a model's files, one tensor at a time.
 
 use std::collections::BTreeMap;
 
@@ -8,52 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::files::ModelFiles;
 use crate::checkpoint::to_tensor;
 use crate::error::ModelError;
-
-/// y = x·Wᵀ + b.
-#[derive(Debug)]
-pub(crate) struct Linear {
-    pub(crate) weight: Tensor,
-    pub(crate) bias: Option<Tensor>,
-}
-
-impl Linear {
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        input.f_linear(&self.weight, self.bias.as_ref())
-    }
-
-    /// The part of it that gives `count` numbers from the `first` on.
-    pub(crate) fn part(&self, first: i64, count: i64) -> Result<Self, TchError> {
-        let bias = self.bias.as_ref().map(|bias| bias.f_narrow(0, first, count)).transpose()?;
-        Ok(Self { weight: self.weight.f_narrow(0, first, count)?, bias })
-    }
-}
-
-/// A small network beside the stream: x + up(relu(down(x))).
-#[derive(Debug)]
-pub(crate) struct Bottleneck {
-    down: Linear,
-    up: Linear,
-}
-
-impl Bottleneck {
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        self.up.forward(&self.down.forward(input)?.f_relu()?)?.f_add(input)
-    }
-}
-
-/// Normalization over the last dimension.
-#[derive(Debug)]
-pub(crate) struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-    eps: f64,
-}
-
-impl Norm {
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        input.f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, false)
-    }
-}
+use crate::module::{Bottleneck, Linear, Norm};
 
 /// Reads weights out of their files, merges the adapter's changes in float32, and casts.
 pub(crate) struct Loader<'a> {

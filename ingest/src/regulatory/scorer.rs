@@ -1,0 +1,169 @@
+//! Regulatory models under a recipe: variants of one window share the reference's predictions.
+
+use std::sync::Arc;
+
+use vestore::Reference;
+use vestore_schema::{Assembly, Status, Variant};
+
+use super::options::RegulatoryOptions;
+use super::pass::{Alternate, RegulatoryOutput, RegulatoryPass};
+use crate::convert::{as_index, from_dimension, narrow, single};
+use crate::seam::{ScoreError, Scorer};
+use crate::window::bases;
+use crate::work::{Row, RowPlan, Work};
+
+/// A regulatory model under a recipe.
+pub struct RegulatoryScorer {
+    options: Arc<RegulatoryOptions>,
+}
+
+impl RegulatoryScorer {
+    /// The scorer of a recipe.
+    #[must_use]
+    pub fn new(options: Arc<RegulatoryOptions>) -> Self {
+        Self { options }
+    }
+}
+
+/// A variant and the window that it is predicted in.
+pub struct RegulatoryWindow {
+    contig: u32,
+    /// 0-based on the contig; may be negative.
+    start: i64,
+    /// Of the reference: a window, and what a deletion pulls into it.
+    bases: Arc<[u8]>,
+    alternate: Alternate,
+}
+
+impl Scorer for RegulatoryScorer {
+    type Window = RegulatoryWindow;
+    type Pass = RegulatoryPass;
+    type Output = RegulatoryOutput;
+
+    fn columns(&self) -> Vec<String> {
+        self.options.columns()
+    }
+
+    fn effect_columns(&self) -> Vec<String> {
+        self.options.effect_columns()
+    }
+
+    fn targets(&self) -> Vec<String> {
+        self.options.names()
+    }
+
+    fn cut(
+        &self,
+        variant: &Variant,
+        reference: &mut Reference,
+        assembly: &Assembly,
+    ) -> Result<Result<RegulatoryWindow, Status>, ScoreError> {
+        let window = self.options.window;
+        let longest = as_index((window / 2).into());
+        // Half of the window or more would be of the allele.
+        if variant.reference.len().max(variant.alternate.len()) > longest {
+            return Ok(Err(Status::UnsupportedAllele));
+        }
+        let start = self.options.recipe.start(variant.position, window);
+        let alternate = Alternate {
+            at: from_dimension(i64::from(variant.position.zero_based()) - start),
+            reference: variant.reference.len(),
+            bases: Arc::from(variant.alternate.to_ascii_uppercase().into_bytes()),
+        };
+        let pulled = if self.options.averaged { (-alternate.longer()).max(0) } else { 0 };
+        let length = window + narrow(from_dimension(pulled));
+        let contig_length = assembly.contig(variant.contig).length;
+        let bases = bases(reference, variant.contig, contig_length, start, length)?;
+        Ok(Ok(RegulatoryWindow { contig: variant.contig, start, bases: Arc::from(bases), alternate }))
+    }
+
+    fn plan(
+        &self,
+        windows: &[RegulatoryWindow],
+        _: bool,
+    ) -> Result<Work<RegulatoryPass, RegulatoryOutput>, ScoreError> {
+        let (mut passes, mut rows) = (Vec::new(), Vec::with_capacity(windows.len()));
+        for same in windows.chunk_by(|left, right| (left.contig, left.start) == (right.contig, right.start)) {
+            let mut rest = same;
+            while !rest.is_empty() {
+                let (members, others) = rest.split_at(self.fitting(rest));
+                let first = passes.len();
+                self.add_passes(&mut passes, members);
+                for which in 0..members.len() {
+                    rows.push(self.row(first..passes.len(), which));
+                }
+                rest = others;
+            }
+        }
+        // Passes are run one at a time: each has several windows.
+        Ok(Work::new(passes, rows, 1, |_| 1))
+    }
+}
+
+impl RegulatoryScorer {
+    /// How many of these variants of one window fit into a pass beside its reference; at least one.
+    fn fitting(&self, members: &[RegulatoryWindow]) -> usize {
+        let shifts = if self.options.averaged { self.options.recipe.shifts.len() } else { 1 };
+        let most = RegulatoryOptions::WINDOWS / shifts;
+        let mut used = 1;
+        let fits = |member: &&RegulatoryWindow| {
+            used += 1 + usize::from(self.options.compensation(member.alternate.longer()).is_some());
+            used <= most
+        };
+        members.iter().take_while(fits).count().max(1)
+    }
+
+    /// The passes of variants of one window: one, or one a shift where predictions are not averaged.
+    fn add_passes(&self, passes: &mut Vec<RegulatoryPass>, members: &[RegulatoryWindow]) {
+        let shifts = &self.options.recipe.shifts;
+        let together = if self.options.averaged { shifts.len() } else { 1 };
+        let longest = members.iter().max_by_key(|member| member.bases.len());
+        let bases = longest.map(|member| Arc::clone(&member.bases)).unwrap_or_default();
+        for shifts in shifts.chunks(together) {
+            let alternates = members.iter().map(|member| member.alternate.clone()).collect();
+            let number = narrow(passes.len());
+            passes.push(RegulatoryPass::new(number, Arc::clone(&bases), alternates, shifts, &self.options));
+        }
+    }
+
+    /// How the outputs of some passes become the row of the alternate `which` in them: the mean over the passes, one
+    /// number per kind and target of the answer.
+    fn row(&self, passes: std::ops::Range<usize>, which: usize) -> RowPlan<RegulatoryPass, RegulatoryOutput> {
+        let options = Arc::clone(&self.options);
+        Box::new(move |all, outputs| {
+            let (all, outputs) = (&all[passes.clone()], &outputs[passes.clone()]);
+            let predictions: usize = all.iter().map(|pass| pass.comparisons[which].len()).sum();
+            let read = options.read.len();
+            let mean = |place: usize| {
+                let values = outputs.iter().map(|output| output.0[which][place]);
+                values.sum::<f64>() / outputs.len() as f64
+            };
+            let (mut values, mut effects) = (Vec::new(), Vec::with_capacity(options.kinds.len()));
+            for (number, kind) in options.kinds.iter().enumerate() {
+                if kind.needs_one_prediction() && predictions > 1 {
+                    effects.push(vec![f32::NAN; options.answers.len()]);
+                    values.extend(kind.score_column().map(|_| None));
+                    continue;
+                }
+                let of = |target: usize| mean(number * read + target);
+                let effect = |answer: &super::options::Answer| {
+                    let effect = match answer.other {
+                        None => of(answer.at),
+                        Some(other) => kind.merge([of(answer.at), of(other)]),
+                    };
+                    Some(single(effect)).filter(|effect| effect.is_finite()).unwrap_or(f32::NAN)
+                };
+                let of_kind: Vec<f32> = options.answers.iter().map(effect).collect();
+                // Not a number where no target has one.
+                let largest = of_kind.iter().copied().map(f32::abs).fold(f32::NAN, f32::max);
+                values.extend(kind.score_column().map(|_| Some(largest)));
+                effects.push(of_kind);
+            }
+            let mut row = Row::new(values, None, Status::UnsupportedAllele);
+            if row.status == Status::Scored {
+                row.effects = effects;
+            }
+            row
+        })
+    }
+}
