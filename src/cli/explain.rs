@@ -172,14 +172,13 @@ fn gene_effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Resu
             line("gene", rows.keys.key(row).4)?;
             for effect in effects() {
                 let value = |end: &str| rows.score(&format!("{effect}{end}"), row);
-                let mut text = value("").map_or_else(|| "-".to_owned(), |change| change.to_string());
-                if let Some(position) = value("_position") {
-                    text.push_str(&format!(" at {position:+}"));
-                }
-                if let (Some(before), Some(after)) = (value("_ref"), value("_alt")) {
-                    text.push_str(&format!(", {before} to {after}"));
-                }
-                line("", &format!("{effect:<16}{text}"))?;
+                let change = value("").map_or_else(|| "-".to_owned(), |change| change.to_string());
+                let place =
+                    value("_position").map(|position| format!(" at {position:+}")).unwrap_or_default();
+                let values = value("_ref").zip(value("_alt"));
+                let values =
+                    values.map(|(before, after)| format!(", {before} to {after}")).unwrap_or_default();
+                line("", &format!("{effect:<16}{change}{place}{values}"))?;
             }
         }
     }
