@@ -216,7 +216,7 @@ pub fn import(
                     let counts = made.report.summary().trim_end().replace('\n', ", ");
                     return Err(ImportError::NoRows { path: path.into(), counts });
                 }
-                writer.commit_track(&track, &segments, &run)?;
+                writer.commit_track(&track, &[], &segments, &run)?;
                 let Made { report, without_score } = made;
                 let sorted = order != Order::AsItIs;
                 return Ok(Imported { track, rows, without_score, sorted, report });

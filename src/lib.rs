@@ -55,6 +55,7 @@ mod genes;
 mod import;
 mod interrupt;
 mod markup;
+mod mean;
 mod narrow;
 mod output;
 mod query;
@@ -80,13 +81,14 @@ pub use import::{
     TableRows, import,
 };
 pub use interrupt::on_interrupt;
+pub use mean::{MeanError, MeanTaken, mean};
 pub use output::{
     Output, OutputError, OutputFolder, OutputRules, check_output_folder, create_folder,
     remove_unfinished_outputs,
 };
 pub use query::{
-    ANSWER_COLUMNS, AnswerRows, Filter, FilterError, QueryPlan, Request, Rows, SegmentReader, SegmentRows,
-    TRACKS_KEY, WideRows, answer_schema, wide_schema,
+    ANSWER_COLUMNS, AnswerRows, EffectOptions, EffectRows, EffectsError, Filter, FilterError, QueryPlan,
+    Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, WideRows, answer_schema, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{
@@ -94,9 +96,10 @@ pub use report::{
     Variation, mean_and_deviation, study_report,
 };
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EmbeddingRow, FileSystem, GeneEffectRow, Guard, Held, Lock,
-    Medium, MediumFile, ModelCopy, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch,
-    check_model, check_track, embedding_batch, gene_effect_batch, remedy_of, score_batch,
+    AblationRow, Access, Compacted, Damage, Disk, EffectRow, EmbeddingRow, FileSystem, GeneEffectRow, Guard,
+    Held, Lock, Medium, MediumFile, ModelCopy, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer,
+    ablation_batch, check_model, check_track, effect_batches, embedding_batch, gene_effect_batch, remedy_of,
+    score_batch,
 };
 pub use variants::{
     Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,

@@ -2,7 +2,9 @@
 
 mod ahead;
 mod answer;
+mod effects;
 mod filter;
+mod lists;
 mod merge;
 mod plan;
 mod scan;
@@ -12,6 +14,7 @@ mod wide;
 
 pub(crate) use ahead::guarded;
 pub use answer::AnswerRows;
+pub use effects::{EffectOptions, EffectRows, EffectsError};
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub use plan::{QueryPlan, Request};

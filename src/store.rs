@@ -6,6 +6,7 @@ mod commit;
 mod compact;
 mod copies;
 mod disk;
+mod effects;
 mod error;
 mod files;
 mod find;
@@ -21,6 +22,7 @@ mod reports;
 mod row_keys;
 mod rows;
 mod segment;
+mod targets;
 mod verify;
 
 use std::collections::HashMap;
@@ -36,6 +38,7 @@ pub use commit::{Writer, check_track};
 pub use compact::Compacted;
 pub use copies::ModelCopy;
 pub use disk::Disk;
+pub use effects::{EffectRow, effect_batches};
 pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
@@ -49,7 +52,7 @@ pub use verify::Damage;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use find::find;
-pub(crate) use rows::round;
+pub(crate) use rows::{round, rounding};
 
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;

@@ -1,6 +1,7 @@
 //! Stores of somebody else's making whose checksums all fit: records and segments that no vestore wrote. Whatever they
 //! say, a command ends with 0, 1 or 2, within bounds of time and memory, and changes nothing outside the store.
 
+mod effects;
 mod segments;
 
 use std::fs;
@@ -23,13 +24,15 @@ const KILOBYTES: u64 = 6_000_000;
 const SECONDS: u64 = 30;
 
 /// What is done with a forged store; `S` stands for it, `O` for a folder of outputs.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "query S",
     "query S 1:1-500 --format json",
     "query S --format csv --wide",
     "query S --where llr>0 --count",
     "query S --embeddings",
     "query S --ablation",
+    "query S --effects --top 2 --format json",
+    "track mean S mean --tracks t,u",
     "info S",
     "verify S",
     "track list S",

@@ -153,3 +153,22 @@ fn a_track_of_version_1_is_scored_on() {
     assert!(ok("query {} --track scored --format tsv", &[&store]) == rows);
     assert_eq!(ok("verify {} --quiet", &[&store]), "");
 }
+
+#[test]
+fn effects_are_written_into_a_store_of_version_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = frozen(folder.path());
+    let (store, names) = (Store::open(&root).unwrap(), crate::effects::names(4));
+    assert_eq!(ok("query {} --effects --format tsv", &[&root]).lines().count(), 1);
+    let track = crate::effects::effect_track("t", &names);
+    assert!(store.target_names(&track).is_err(), "the table of names is not there");
+    let mut writer = store.writer("test").unwrap();
+    writer.put_track_with_targets(&track, &names).unwrap();
+    let mut rows = crate::effects::random_rows(&mut crate::support::Random(1), &track, 0, 9);
+    rows.retain(|(row, _)| row.variant.position.zero_based() < 2000);
+    crate::effects::commit(&mut writer, &track, 99, &rows).unwrap();
+    drop(writer);
+    assert_eq!(store.target_names(&track).unwrap(), names);
+    assert!(ok("query {} --effects --format tsv", &[&root]).lines().count() > 5);
+    check_rows(&root);
+}

@@ -15,6 +15,11 @@ fn the_golden_set_of_splice_sites_is_reproduced_through_the_command_line() {
     reproduce("parity_splice.py", "golden-splice");
 }
 
+#[test]
+fn the_golden_set_of_regulatory_models_is_reproduced_through_the_command_line() {
+    reproduce("parity_regulatory.py", "golden-regulatory");
+}
+
 /// Runs a program that scores a golden set and compares.
 #[expect(clippy::print_stdout, reason = "it says what was skipped or compared")]
 fn reproduce(tool: &str, set: &str) {

@@ -3,7 +3,7 @@
 
 use crate::error::ModelError;
 use crate::pipeline::Interrupt;
-use crate::seam::{Network, Output, ScoreError, Scorer, Step};
+use crate::seam::{Network, Output, Pass as _, ScoreError, Scorer, Step};
 use crate::work::{Row, Work};
 
 /// What [`run`] gave for one batch.
@@ -88,7 +88,11 @@ fn through<N: Network>(
     Ok(state)
 }
 
-/// Whether the model gives the same bits for the same windows twice: the first two of the first batch.
+/// Tokens or bases from which a pass is not run a second time only to look at it: it may take minutes.
+pub(crate) const LONG_PASS: usize = 1 << 20;
+
+/// Whether the model gives the same bits for the same windows twice: the first two of the first batch. Long passes are
+/// not tried.
 ///
 /// # Errors
 /// As [`launch`] and [`Launched::read`].
@@ -99,6 +103,9 @@ pub(crate) fn repeats<N: Network>(
 ) -> Result<bool, ModelError> {
     let Some(batch) = work.batches.first() else { return Ok(true) };
     let some = &batch.passes[..batch.passes.len().min(2)];
+    if work.passes_of(some).iter().any(|pass| pass.length() >= LONG_PASS) {
+        return Ok(true);
+    }
     let once = || -> Result<Vec<u32>, ModelError> {
         Ok(bits(&launch_passes(network, work, some, interrupt)?.read(work)?.outputs))
     };

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use vestore::{
-    AblationRow, EmbeddingRow, GeneEffectRow, Plan, PlanError, Reference, ReferenceError, Report,
-    ReportError, ScoreRow, Store, StoreError, Writer, ablation_batch, embedding_batch, gene_effect_batch,
-    score_batch,
+    AblationRow, EffectRow, EmbeddingRow, GeneEffectRow, Plan, PlanError, Reference, ReferenceError, Report,
+    ReportError, ScoreRow, Store, StoreError, Writer, ablation_batch, effect_batches, embedding_batch,
+    gene_effect_batch, score_batch,
 };
 use vestore_schema::{Digest, Model as ModelRecord, Run, Status, Table, Targets, Track, Variant};
 
@@ -141,6 +141,7 @@ struct Rows {
     embeddings: Vec<EmbeddingRow>,
     ablation: Vec<AblationRow>,
     genes: Vec<GeneEffectRow>,
+    effects: Vec<EffectRow>,
     statuses: Vec<Status>,
 }
 
@@ -276,7 +277,7 @@ impl Job<'_> {
             statuses.push(status);
         }
         // A unit that only lacks embeddings runs no forward for scores.
-        let work = scorer.plan(&windows, unit.wants_scores() || self.ablation)?;
+        let work = scorer.plan(&windows, unit.wants_outputs() || self.ablation)?;
         Ok(Prepared { unit, statuses, work })
     }
 
@@ -373,6 +374,16 @@ impl Job<'_> {
             if !rows.ablation.is_empty() {
                 write(Table::Ablation, ablation_batch(self.track, &rows.ablation))?;
             }
+            if !rows.effects.is_empty() {
+                let batches = effect_batches(self.track, &rows.effects);
+                segments.extend(writer.write(
+                    Table::Effects,
+                    self.track,
+                    Some(self.record),
+                    contig,
+                    batches,
+                )?);
+            }
             group.push(segments, writer, run)?;
             outcome.stages.writing += started.elapsed().saturating_sub(reading);
         }
@@ -410,6 +421,9 @@ impl Job<'_> {
             }
             if pending.scores && !self.track.gene_columns.is_empty() {
                 rows.genes.extend(gene_effects(&variant, row.genes, row.status));
+            }
+            if pending.effects {
+                rows.effects.push(EffectRow::new(variant.clone(), row.effects, row.status));
             }
             if pending.scores {
                 rows.scores.push(ScoreRow { variant, values: row.values, status: row.status });

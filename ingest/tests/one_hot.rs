@@ -6,7 +6,10 @@ mod family;
 use std::path::Path;
 use std::sync::Arc;
 
-use vestore::{Disk, Plan, QueryPlan, Reference, Report, Request, Store, TextFormat, write_text};
+use vestore::{
+    Disk, EffectOptions, EffectRows, Format, Plan, QueryPlan, Reference, Report, Request, Store, TextFormat,
+    write_rows, write_text,
+};
 use vestore_ingest::{
     AblatedPart, Cost, Interrupt, Job, Outcome, Scorer, Strands, new_run, summarize, unit_size,
 };
@@ -55,9 +58,10 @@ fn store(folder: &Path, scorer: &Outcomes) -> (Store, Track) {
     };
     let model = record(BLOCKS as u32);
     let track = Track::new("t", &model.name, model.id, recipe, scorer.columns()).expect("a track");
+    let track = track.with_effects(scorer.effect_columns(), &scorer.targets());
     let mut writer = store.writer("test").expect("the lock");
     writer.put_model(&model).expect("a model");
-    writer.put_track(&track).expect("a track");
+    writer.put_track_with_targets(&track, &scorer.targets()).expect("a track");
     drop(writer);
     (store, track)
 }
@@ -126,7 +130,7 @@ fn by_hand(window: &str, blocks: usize, without: Option<usize>) -> Vec<f64> {
 
 #[test]
 fn a_family_of_its_own_is_scored_resumed_and_exported() {
-    let scorer = Outcomes { kinds: vec!["change", "alternate"], memory: 10_000 };
+    let scorer = Outcomes { kinds: vec!["change", "alternate"], memory: 10_000, effects: false };
     let (folder, other) = (directory(), directory());
     let (store, track) = store(folder.path(), &scorer);
     assert_eq!(track.columns[1..4], ["bound_change", "spliced_change", "open_alternate"]);
@@ -157,10 +161,64 @@ fn a_family_of_its_own_is_scored_resumed_and_exported() {
     }
 }
 
+/// The effects of a store, a line per variant and target.
+fn effects(store: &Store) -> String {
+    let plan =
+        QueryPlan::new(store, &Request { table: Table::Effects, ..Request::default() }).expect("a query");
+    let rows = EffectRows::new(&plan, &EffectOptions::default(), None).expect("rows");
+    let (schema, mut text) = (Arc::clone(rows.schema()), Vec::new());
+    write_rows(Format::Tsv, &schema, rows, &mut text).expect("text");
+    String::from_utf8(text).expect("UTF-8")
+}
+
+#[test]
+fn effects_are_committed_with_their_scores_and_completed_alone() {
+    let scorer = Outcomes { kinds: vec!["change"], memory: 10_000, effects: true };
+    let (folder, other) = (directory(), directory());
+    let (store, track) = store(folder.path(), &scorer);
+    assert_eq!(run(&store, &track, &scorer, 60, false).rows, 180);
+    let (scores, whole) = (tsv(&store, Table::Scores), effects(&store));
+    assert_eq!(whole.lines().count(), 1 + 3 * 180);
+    // The one kind of effect is the change of each output, as the scores are.
+    for line in scores.lines().filter(|line| !line.starts_with('#')) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let start = cells[..4].join("\t");
+        for (column, target) in ["open", "bound", "spliced"].into_iter().enumerate() {
+            let row = self::cells(&whole, &format!("{start}\t{target}\t"));
+            assert_eq!((row[5..8].to_vec(), row[8]), (cells[4..7].to_vec(), cells[7 + column]));
+        }
+    }
+
+    let (resumed, track) = self::store(other.path(), &scorer);
+    assert_eq!(run(&resumed, &track, &scorer, 24, false).rows, 72);
+    assert_eq!(run(&resumed, &track, &scorer, 60, false).rows, 180 - 72);
+    assert_eq!(effects(&resumed), whole);
+    let files = |store: &Store| {
+        let mut segments = store.all_segments().expect("segments");
+        segments.sort_by_key(|segment| (segment.table, segment.first));
+        segments.into_iter().map(|segment| segment.checksum).collect::<Vec<_>>()
+    };
+    assert_eq!(files(&resumed), files(&store), "units do not depend on where a run stopped");
+
+    // Effects that are lost are computed again, without a second row of scores.
+    let lost: Vec<_> = resumed
+        .all_segments()
+        .expect("segments")
+        .into_iter()
+        .filter(|segment| segment.table == Table::Effects)
+        .take(3)
+        .collect();
+    let rows = resumed.writer("test").expect("the lock").drop_segments(&lost).expect("dropped");
+    assert_ne!(effects(&resumed), whole);
+    assert_eq!(run(&resumed, &track, &scorer, 60, false).rows, rows);
+    assert_eq!((tsv(&resumed, Table::Scores), effects(&resumed)), (scores, whole));
+    assert_eq!(resumed.verify(|_| {}).expect("verified"), []);
+}
+
 #[test]
 fn the_command_line_runs_no_model_of_another_architecture() {
     let folder = directory();
-    let _made = store(folder.path(), &Outcomes { kinds: vec!["change"], memory: 10_000 });
+    let _made = store(folder.path(), &Outcomes { kinds: vec!["change"], memory: 10_000, effects: false });
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestore-ingest"))
         .arg("score")
         .arg(folder.path().join("store"))
@@ -175,7 +233,7 @@ fn the_command_line_runs_no_model_of_another_architecture() {
 #[test]
 fn its_blocks_are_ablated() {
     // Four states fit in memory: branches are stacked, and batches hold four passes.
-    let scorer = Outcomes { kinds: vec!["change"], memory: 4 * 4 * 8 * u64::from(LENGTH) };
+    let scorer = Outcomes { kinds: vec!["change"], memory: 4 * 4 * 8 * u64::from(LENGTH), effects: false };
     let folder = directory();
     let (store, track) = store(folder.path(), &scorer);
     let outcome = run(&store, &track, &scorer, 30, true);

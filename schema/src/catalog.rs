@@ -23,6 +23,8 @@ pub const REPORTS: TableDefinition<'_, ReportKey, &[u8]> = TableDefinition::new(
 pub const STUDIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("studies");
 /// Study name, variation in words, seed: to the run, in stores from before [`REPORTS`].
 pub const STUDY_RUNS: TableDefinition<'_, StudyRunKey, &[u8]> = TableDefinition::new("study_runs");
+/// Digest of the names of targets, in hexadecimal, to the names, in stores that have tracks with effects.
+pub const TARGETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("targets");
 /// Path of a segment that no table names any more, to the Unix second in which that happened. Its file
 /// is deleted after a grace period, so that readers of an older snapshot find it.
 pub const RETIRED: TableDefinition<'_, &str, u64> = TableDefinition::new("retired");

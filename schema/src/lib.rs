@@ -5,6 +5,7 @@ mod assembly;
 pub mod catalog;
 mod digest;
 mod locus;
+mod mean;
 mod model;
 mod position;
 mod recipe;
@@ -21,6 +22,7 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use locus::{LocusError, Region};
+pub use mean::{Averaged, MAX_AVERAGED};
 pub use model::{
     Architecture, EncoderRecord, Head, Model, ModelFile, OneHotRecord, RegulatoryRecord, SpliceRecord,
     TokenizerKind,

@@ -8,10 +8,11 @@ use thiserror::Error;
 
 use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
+use crate::mean::{MAX_AVERAGED, models_of};
 use crate::model::{Architecture, Model, RegulatoryRecord, TokenizerKind};
 use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe};
 use crate::segment::Segment;
-use crate::table::{GENE_COLUMN, is_reserved_column};
+use crate::table::{GENE_COLUMN, TARGET_COLUMN, is_reserved_column};
 use crate::targets::MAX_TARGETS;
 use crate::track::{EXTERNAL_MODEL, Track, check_name};
 
@@ -185,6 +186,19 @@ impl Track {
                 regulatory.check(window)?;
             }
         }
+        if !self.mean.is_empty() {
+            let names = self
+                .mean
+                .iter()
+                .all(|track| check_name(&track.name).is_ok() && check_name(&track.model).is_ok());
+            let fit = names && (2..=MAX_AVERAGED).contains(&self.mean.len()) && self.external.is_none();
+            must(
+                fit && self.model == models_of(&self.mean),
+                "mean",
+                &self.model,
+                "not the models of some tracks",
+            )?;
+        }
         let genes = format!("{:?}", self.gene_columns);
         let mut seen = HashSet::new();
         let fit = self.gene_columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
@@ -195,6 +209,21 @@ impl Track {
             &genes,
             "not distinct names of effects",
         )?;
+        let effects = format!("{:?}", self.effect_columns);
+        let mut seen = HashSet::new();
+        let fit =
+            self.effect_columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
+        let own = |name: &String| is_reserved_column(name) || name == TARGET_COLUMN;
+        must(
+            fit && !self.effect_columns.iter().any(own),
+            "effect_columns",
+            &effects,
+            "not distinct names of kinds of effects",
+        )?;
+        let both = self.effect_columns.is_empty() == self.targets.is_none();
+        must(both, "effect_columns", &effects, "effects without targets, or targets without effects")?;
+        let count = self.targets.map_or(1, |targets| targets.count);
+        must((1..=MAX_TARGETS).contains(&count), "targets", &count.to_string(), "not a number of targets")?;
         let part = self.recipe.part.as_str();
         must(check_name(part).is_ok(), "part", part, "not the name of a part of a layer")?;
         let step = self.recipe.precision.as_deref().unwrap_or("1");

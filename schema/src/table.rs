@@ -96,7 +96,7 @@ pub fn gene_effects_schema(columns: &[String]) -> SchemaRef {
 /// Column of an answer over effects: the name of the target.
 pub const TARGET_COLUMN: &str = "target";
 
-/// Metadata key of the names of the targets, in the order of the numbers of an effects segment, JSON.
+/// Metadata key of the names of the targets, in the order of the numbers in a list of an effects segment, JSON.
 pub const TARGETS_KEY: &str = "vestore.targets";
 
 /// The schema of an effects segment: the key, per column a nullable list of `targets` nullable float32, the status.

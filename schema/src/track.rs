@@ -5,6 +5,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::digest::Digest;
+use crate::mean::Averaged;
 use crate::recipe::{AblatedPart, Dtype, Recipe, Strands};
 use crate::segment::Table;
 use crate::targets::Targets;
@@ -37,6 +38,10 @@ pub struct Track {
     /// The targets of these effects, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Targets>,
+    /// The tracks that its numbers are means of, by id; none of a track that was scored or imported. Its model is then
+    /// the names of their models, joined by commas, and the model's id a digest of theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<Averaged>,
     /// Where its scores come from when somebody else computed them. Model and recipe are placeholders then:
     /// model [`EXTERNAL_MODEL`], whose id is the source's digest, and a recipe without score kinds, of which
     /// only the precision counts.
@@ -111,6 +116,7 @@ impl Track {
             gene_columns: Vec::new(),
             effect_columns: Vec::new(),
             targets: None,
+            mean: Vec::new(),
             recipe,
             external: None,
         })
@@ -158,6 +164,7 @@ impl Track {
             gene_columns: Vec::new(),
             effect_columns: Vec::new(),
             targets: None,
+            mean: Vec::new(),
             external: Some(external),
         })
     }
@@ -189,17 +196,21 @@ impl Track {
         if self.external.is_some() {
             return format!("imported{precision}");
         }
+        let mean = match self.mean.len() {
+            0 => String::new(),
+            tracks => format!("mean of {tracks} tracks: "),
+        };
         let strands = match self.recipe.strands {
             Strands::Both => "both strands",
             Strands::Forward => "forward strand",
         };
         let (scores, dtype) = (self.recipe.scores.join("+"), self.recipe.dtype.as_str());
         if let Some(splice) = &self.recipe.splice {
-            return format!("{scores}, {}, {dtype}{precision}", splice.text());
+            return format!("{mean}{scores}, {}, {dtype}{precision}", splice.text());
         }
         let more = self.recipe.regulatory.as_ref().map(|regulatory| format!(", {}", regulatory.text()));
         let more = more.unwrap_or_default();
-        format!("{scores}, window {} bp, {strands}{more}, {dtype}{precision}", self.recipe.window)
+        format!("{mean}{scores}, window {} bp, {strands}{more}, {dtype}{precision}", self.recipe.window)
     }
 }
 

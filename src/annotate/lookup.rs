@@ -83,8 +83,7 @@ impl<'a> Lookup<'a> {
         if self.open.len() == OPEN {
             self.open.clear();
         }
-        let columns = &self.plan.tracks[track].columns;
-        let reader = SegmentReader::open(self.plan.store(), segment)?.has_columns(columns)?;
+        let reader = SegmentReader::open(self.plan.store(), segment)?.of_track(&self.plan.tracks[track])?;
         self.open.insert(segment.number, reader.clone());
         Ok(reader)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{AnswerRows, QueryPlan, Request, Snapshot, Store};
-use vestore_schema::{Model, Region, Track, Variant};
+use vestore_schema::{Averaged, Model, Region, Track, Variant};
 
 use super::places::Places;
 use super::reference_arguments::ReferenceArguments;
@@ -45,6 +45,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             line("source", &format!("imported file, sha256 {}", external.source))?;
             for (column, from) in track.columns.iter().zip(&external.columns) {
                 line("", &format!("{column} from its column {from}"))?;
+            }
+        }
+        None if !track.mean.is_empty() => {
+            for averaged in &track.mean {
+                let Averaged { name, id, model, model_id } = averaged;
+                line(
+                    "mean of",
+                    &format!("{name}, id {}, model {model}, id {}", id.short(), model_id.short()),
+                )?;
             }
         }
         None => lineage(&store, &snapshot, track)?,
@@ -91,16 +100,27 @@ fn describe(model: &Model) -> String {
 /// Where the model's window lies, and the bases around the variant.
 fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
     let (length, window) = (store.assembly().contig(variant.contig).length, track.recipe.window);
-    let Some(latest) = length.checked_sub(window) else {
-        return Ok(line("window", &format!("none: the contig has {length} bases, the window {window}"))?);
-    };
-    // As the engine cuts it: centred, shifted inward at the ends of the contig.
     let position = variant.position.zero_based();
-    let start = position.saturating_sub(window / 2).min(latest);
-    let region = Region { contig: variant.contig, start, end: start + window };
+    // As the engine cuts it.
+    let start = match (&track.recipe.regulatory, length.checked_sub(window)) {
+        (Some(regulatory), _) => regulatory.start(variant.position, window),
+        // Centred, shifted inward at the ends of the contig.
+        (None, Some(latest)) => position.saturating_sub(window / 2).min(latest).into(),
+        (None, None) => {
+            return Ok(line("window", &format!("none: the contig has {length} bases, the window {window}"))?);
+        }
+    };
+    let [first, end] = [start, start + i64::from(window)].map(|place| place.clamp(0, length.into()));
+    let beyond = i64::from(window) - (end - first);
+    let region = Region { contig: variant.contig, start: u32::try_from(first)?, end: u32::try_from(end)? };
     line(
         "window",
-        &format!("{}, the variant at its base {}", region.display(store.assembly()), position - start + 1),
+        &format!(
+            "{}, the variant at its base {}{}",
+            region.display(store.assembly()),
+            i64::from(position) - start + 1,
+            if beyond > 0 { format!(", {beyond} N beyond the contig") } else { String::new() }
+        ),
     )?;
     let mut reference = store.open_reference()?;
     let end = (position + u32::try_from(variant.reference.len())?).min(length);

@@ -47,16 +47,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             counted(rows, "row"),
             counted(of_track.len() as u64, "segment")
         ))?;
-        for table in [Table::Embeddings, Table::Ablation, Table::GeneEffects] {
+        for table in [Table::Embeddings, Table::Ablation, Table::GeneEffects, Table::Effects] {
             let of_table = || others.iter().filter(|segment| segment.table == table);
             if of_table().next().is_some() {
                 let rows: u64 = of_table().map(|segment| segment.rows).sum();
                 let bytes: u64 = of_table().map(|segment| segment.bytes).sum();
                 let name = table.as_str();
+                let targets = track.targets.filter(|_| table == Table::Effects).map(|targets| {
+                    format!(
+                        ", {} by {}",
+                        counted(targets.count.into(), "target"),
+                        track.effect_columns.join(", ")
+                    )
+                });
                 print(format_args!(
-                    "  {} of {name} in {}, {bytes} bytes",
+                    "  {} of {name} in {}, {bytes} bytes{}",
                     counted(rows, "row"),
-                    counted(of_table().count() as u64, "segment")
+                    counted(of_table().count() as u64, "segment"),
+                    targets.unwrap_or_default()
                 ))?;
             }
         }

@@ -88,7 +88,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             let tracks: Vec<&str> = snapshot
                 .tracks
                 .iter()
-                .filter(|track| track.model == model.name)
+                .filter(|track| track.is_of_model(&model.name))
                 .map(|track| track.name.as_str())
                 .collect();
             if index > 0 {

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use vestore::{
-    AnswerRows, ExportError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputRules, QueryPlan,
-    Request, Store, StoreError, WideRows, wide_schema, write_rows, write_vcf,
+    AnswerRows, EffectOptions, EffectRows, EffectsError, ExportError, FileForm, FileFormat, Filter,
+    FormError, Format, Output, OutputRules, QueryPlan, Request, Store, StoreError, WideRows, wide_schema,
+    write_rows, write_vcf,
 };
 use vestore_schema::{Table, Variant};
 
@@ -68,6 +69,21 @@ pub(super) struct Arguments {
     /// Print what each variant does in each gene, instead of scores
     #[arg(long, conflicts_with_all = ["embeddings", "ablation"])]
     gene_effects: bool,
+    /// Print what each variant does to each target of a regulatory model, instead of scores: one row per variant and
+    /// target, with a column per kind of effect; a variant without effects has one row, without a target
+    #[arg(long, conflicts_with_all = ["embeddings", "ablation", "gene_effects", "wide"])]
+    effects: bool,
+    /// Print only targets whose name matches, where `*` matches any letters and `?` one; may be repeated
+    #[arg(long, value_name = "GLOB", requires = "effects")]
+    target: Vec<String>,
+    /// Print only the N targets of each variant with the largest absolute effect, in the targets' order. It is the
+    /// largest over the printed kinds other than ref and alt; of equal ones the first target counts. A condition
+    /// (--where) is applied before
+    #[arg(long, value_name = "N", requires = "effects")]
+    top: Option<usize>,
+    /// Read and print only these kinds of effects, such as `log_sum,js`
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', requires = "effects")]
+    columns: Vec<String>,
     /// Write in this format; by default the extension of -o decides, else a table
     #[arg(long, value_enum)]
     format: Option<QueryFormat>,
@@ -144,12 +160,29 @@ fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
 impl Arguments {
     /// Whose rows are printed.
     fn table(&self) -> Table {
-        match (self.embeddings, self.ablation, self.gene_effects) {
-            (true, _, _) => Table::Embeddings,
-            (_, true, _) => Table::Ablation,
-            (_, _, true) => Table::GeneEffects,
-            _ => Table::Scores,
-        }
+        let asked = [
+            (self.embeddings, Table::Embeddings),
+            (self.ablation, Table::Ablation),
+            (self.gene_effects, Table::GeneEffects),
+            (self.effects, Table::Effects),
+        ];
+        asked.into_iter().find_map(|(asked, table)| asked.then_some(table)).unwrap_or_default()
+    }
+}
+
+impl Arguments {
+    /// Which effects are printed.
+    fn effect_options(&self) -> EffectOptions {
+        EffectOptions { columns: self.columns.clone(), targets: self.target.clone(), top: self.top }
+    }
+}
+
+/// What was asked for and is not there is a mistake of the command line.
+fn told(error: EffectsError) -> anyhow::Error {
+    match error {
+        EffectsError::Store(error) => error.into(),
+        EffectsError::Filter(error) => error.into(),
+        error => Usage(error.to_string()).into(),
     }
 }
 
@@ -198,6 +231,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
         write(arguments, format, &plan, &wide_schema(&plan.tracks), rows, Text::new(output, compressed))?;
+    } else if arguments.effects {
+        let options = arguments.effect_options();
+        plan = plan.with_effects(&options).map_err(told)?;
+        let rows = EffectRows::new(&plan, &options, filter.as_ref()).map_err(told)?;
+        if arguments.count && missing.is_empty() {
+            print(format_args!("{}", rows.count()?.min(left as u64)))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let schema = SchemaRef::clone(rows.schema());
+        let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
+        write(arguments, format, &plan, &schema, rows, Text::new(output, compressed))?;
     } else {
         if let Some(filter) = &filter {
             plan = plan.with_filter(filter)?;

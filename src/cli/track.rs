@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::shared::{ListFormat, one_of, print, say, writer};
-use vestore::{KeptFidelity, Store};
+use indicatif::ProgressBar;
+use vestore::{KeptFidelity, MeanError, Store, mean};
 use vestore_schema::{Status, Table, Track};
+
+use super::shared::{ListFormat, Usage, note_format, one_of, plural, print, say, typed, writer};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -13,6 +15,23 @@ pub(super) enum Verb {
     List(Arguments),
     /// Remove a track, or some of its rows
     Remove(RemoveArguments),
+    /// Average tracks of one recipe, such as of the replicates of a model, as a new track: scores and effects; the
+    /// largest absolute effects among the scores are those of the averaged effects
+    Mean(MeanArguments),
+}
+
+#[derive(clap::Args)]
+pub(super) struct MeanArguments {
+    /// Folder of the store
+    store: PathBuf,
+    /// Name of the new track
+    name: String,
+    /// Average these tracks, which must have the same recipe, columns and variants
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', required = true)]
+    tracks: Vec<String>,
+    /// Hide the progress bar
+    #[arg(long)]
+    quiet: bool,
 }
 
 #[derive(clap::Args)]
@@ -47,6 +66,34 @@ struct Listed<'a> {
     fidelity: Option<&'a KeptFidelity>,
 }
 
+fn average(arguments: &MeanArguments) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&arguments.store)?;
+    note_format(&store);
+    let bar = if arguments.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let taken = mean(&store, &arguments.name, &arguments.tracks, &typed(), |rows| bar.set_position(rows));
+    bar.finish_and_clear();
+    let taken = taken.map_err(|error| match error {
+        MeanError::Count { .. } | MeanError::Twice { .. } => Usage(error.to_string()).into(),
+        error => anyhow::Error::from(error),
+    })?;
+    say(format_args!(
+        "track {}: {}, means of {}",
+        taken.track.name,
+        plural(taken.rows, "row"),
+        plural(taken.track.mean.len() as u64, "track")
+    ));
+    if taken.incomplete > 0 {
+        say(format_args!(
+            "{} without a value that some of the tracks have: a mean needs all of them",
+            plural(taken.incomplete, "row")
+        ));
+    }
+    if taken.has_gene_effects {
+        say(format_args!("remark: gene effects are not averaged"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn verdict(kept: &KeptFidelity) -> String {
     let KeptFidelity { fidelity, stale } = kept;
     let stale = if *stale { " (stale)" } else { "" };
@@ -56,6 +103,7 @@ fn verdict(kept: &KeptFidelity) -> String {
 pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let arguments = match verb {
         Verb::List(arguments) => arguments,
+        Verb::Mean(arguments) => return average(arguments),
         Verb::Remove(arguments) => {
             let store = Store::open(&arguments.store)?;
             let name = &arguments.name;

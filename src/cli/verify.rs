@@ -63,9 +63,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (tracks, mut left) = (store.snapshot()?.tracks, lost);
     for (name, segments) in damaged {
         let place = arguments.store.display();
-        if tracks.iter().any(|track| track.name == name && track.external.is_some()) {
+        let track = tracks.iter().find(|track| track.name == name);
+        if track.is_some_and(|track| track.external.is_some()) {
             say(format_args!(
                 "track {name} was imported: `vestore track remove {place} {name}`, then import its file again"
+            ));
+        } else if let Some(track) = track.filter(|track| !track.mean.is_empty()) {
+            let of: Vec<&str> = track.mean.iter().map(|track| track.name.as_str()).collect();
+            say(format_args!(
+                "track {name} is a mean: `vestore track remove {place} {name}`, then \
+                 `vestore track mean {place} {name} --tracks {}`",
+                of.join(",")
             ));
         } else if let Some(writer) = &mut writer {
             let rows = writer.drop_segments(&segments)?;

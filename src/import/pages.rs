@@ -32,7 +32,7 @@ impl ChunkReader for Pages {
         if start + END != self.len() {
             let mut sizes = [0; SIZES];
             let read = self.0.read_at(&mut sizes, start)?;
-            check_page(&sizes[..read]).map_err(ParquetError::General)?;
+            check_page(&sizes[..read], None).map_err(ParquetError::General)?;
         }
         self.0.get_read(start)
     }

@@ -12,12 +12,12 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::{ParquetError, Result as ParquetResult};
 
-use super::scan::BATCH_ROWS;
+use super::lists::Lists;
 use super::source::Source;
 use crate::narrow::{to_index, to_usize};
 
-/// Rows of one part at most: several pages, so that what a part costs at its begin does not count.
-const PART_ROWS: usize = 8 * BATCH_ROWS;
+/// Batches of one part at most: several pages, so that what a part costs at its begin does not count.
+const PART_BATCHES: usize = 8;
 /// Bytes of one part in the file, about, where rows are long.
 const PART_BYTES: u64 = 4 << 20;
 
@@ -48,12 +48,14 @@ struct File {
     source: Source,
     metadata: ArrowReaderMetadata,
     columns: ProjectionMask,
+    /// Rows that are decoded at once.
+    rows: usize,
 }
 
 impl File {
     fn reader(&self, part: Part) -> ParquetResult<ParquetRecordBatchReader> {
         ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(self.rows)
             .with_projection(self.columns.clone())
             .with_row_groups(vec![part.group])
             .with_row_selection(part.selection)
@@ -62,15 +64,18 @@ impl File {
 }
 
 impl Decoded {
-    /// The rows of `selection` with the columns of `columns`; row groups and pages without one are not read.
+    /// The rows of `selection` with the columns of `columns`, in which there are `lists`; row groups and pages without
+    /// one are not read.
     pub(super) fn new(
         source: Source,
         metadata: ArrowReaderMetadata,
         columns: ProjectionMask,
         selection: RowSelection,
+        lists: Lists,
     ) -> ParquetResult<Self> {
-        let mut parts = parts(&metadata, selection);
-        let file = File { source, metadata, columns };
+        let mut parts = parts(&metadata, selection, lists.batch_rows());
+        let rows = lists.decoded_rows(metadata.metadata());
+        let file = File { source, metadata, columns, rows };
         if parts.len() < 2 {
             let none = Part { group: 0, selection: RowSelection::default() };
             return Ok(Self::Alone(Box::new(file.reader(parts.pop_front().unwrap_or(none))?)));
@@ -80,13 +85,14 @@ impl Decoded {
     }
 }
 
-/// Cuts a selection of all rows into parts; those without a row are left out.
-fn parts(metadata: &ArrowReaderMetadata, mut rest: RowSelection) -> VecDeque<Part> {
+/// Cuts a selection of all rows into parts of some batches of `batch` rows; those without a row are left out.
+fn parts(metadata: &ArrowReaderMetadata, mut rest: RowSelection, batch: usize) -> VecDeque<Part> {
     let mut parts = VecDeque::new();
     for (group, of) in metadata.metadata().row_groups().iter().enumerate() {
         let rows = to_index(of.num_rows());
         let bytes = of.compressed_size().max(1).cast_unsigned();
-        let most = to_usize(PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(BATCH_ROWS, PART_ROWS);
+        let most =
+            to_usize(PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(batch, PART_BATCHES * batch);
         let mut in_group = rest.split_off(rows);
         for start in (0..rows).step_by(most) {
             let selection = in_group.split_off(most.min(rows - start));

@@ -15,13 +15,14 @@ use vestore_schema::{Position, Segment};
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
+use super::lists::Lists;
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::narrow::to_usize;
 use crate::store::{RowKeys, StoreError};
 
-/// Rows of one segment that are worth a batch of their own, which costs no copy.
-const LONG_RUN: usize = BATCH_ROWS / 8;
+/// The part of a batch whose rows, of one segment, are worth a batch of their own, which costs no copy.
+const LONG_RUN: usize = 8;
 
 /// The rows of an answer, in batches. Segments are opened when their first row comes near, so that few
 /// are open at a time however many hold the answer.
@@ -31,6 +32,8 @@ pub struct Rows<'a> {
     part: usize,
     next_segment: usize,
     cursors: Vec<Cursor>,
+    /// Rows of one batch.
+    most: usize,
     failed: bool,
 }
 
@@ -147,7 +150,8 @@ impl<'a> Rows<'a> {
             models: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.model))),
             tracks: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.name))),
         };
-        Self { plan, names, part: 0, next_segment: 0, cursors: Vec::new(), failed: false }
+        let most = Lists::of(plan.schema().fields()).batch_rows();
+        Self { plan, names, part: 0, next_segment: 0, cursors: Vec::new(), most, failed: false }
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
@@ -165,9 +169,10 @@ impl<'a> Rows<'a> {
     fn next_of_part(&mut self, part: &'a Part) -> Result<Option<RecordBatch>, StoreError> {
         let mut sources: Vec<RecordBatch> = Vec::new();
         let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
-        let mut count = 0;
+        let (mut count, most) = (0, self.most);
+        let long_run = (most / LONG_RUN).max(1);
         self.cursors.iter_mut().for_each(|cursor| cursor.source = None);
-        while count < BATCH_ROWS {
+        while count < most {
             self.open_segments(part)?;
             let Some(least) = self.least() else { break };
             let length = {
@@ -182,13 +187,13 @@ impl<'a> Rows<'a> {
                     // Its first row may lie anywhere from its first position on.
                     length = length.min(cursor.run(|row| cursor.position(row) < segment.first));
                 }
-                length.min(BATCH_ROWS - count)
+                length.min(most - count)
             };
             let cursor = &mut self.cursors[least];
             if length == 0 {
                 return Err(cursor.rows.damaged("another segment holds the same variant of the same track"));
             }
-            if length >= LONG_RUN && count > 0 {
+            if length >= long_run && count > 0 {
                 break; // It goes out by itself, as a slice.
             }
             let source = *cursor.source.get_or_insert_with(|| {
@@ -201,7 +206,7 @@ impl<'a> Rows<'a> {
             if cursor.row == cursor.batch.num_rows() {
                 self.advance(least)?;
             }
-            if length >= LONG_RUN {
+            if length >= long_run {
                 break;
             }
         }
@@ -242,8 +247,7 @@ impl<'a> Rows<'a> {
 
     fn read(&self, track: usize, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
         let plan = self.plan;
-        let reader = SegmentReader::open(plan.store(), segment)?
-            .has_columns(plan.tracks[track].columns_of(segment.table))?;
+        let reader = SegmentReader::open(plan.store(), segment)?.of_track(&plan.tracks[track])?;
         let names = plan.schema().fields().iter().map(|field| field.name().as_str());
         let columns: Option<Vec<usize>> =
             plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());

@@ -39,7 +39,7 @@ pub struct QueryPlan {
     /// What to read, by contig in the reference's order.
     pub parts: Vec<Part>,
     store: Store,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     variants: Arc<HashSet<Variant>>,
     /// Sorted, disjoint.
     regions: Arc<[Region]>,
@@ -211,6 +211,15 @@ impl QueryPlan {
             regions: Arc::clone(&self.regions),
             filter: self.filter.clone(),
             projected: self.projected,
+        }
+    }
+
+    /// What one track answers on one contig.
+    #[must_use]
+    pub(crate) fn of_contig(&self, track: usize, contig: u32) -> Self {
+        match self.parts.iter().find(|part| part.contig == contig) {
+            Some(part) => self.of(track, part),
+            None => self.of(track, &Part { contig, ranges: Vec::new(), segments: Vec::new() }),
         }
     }
 

@@ -11,11 +11,15 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
-use vestore_schema::{BLOCKS_KEY, Format, Position, Segment, row_schema, segment_format};
+use vestore_schema::{
+    BLOCKS_KEY, Format, Position, Segment, TARGETS_KEY, Table, Track, effects_type, row_schema,
+    segment_format,
+};
 
 use super::ANSWER_COLUMNS;
 use super::ahead::{Decoded, guarded};
 use super::filter::Bound;
+use super::lists::Lists;
 use super::shape::{check_index, check_rows};
 use super::source::{Source, damaged};
 use crate::narrow::to_index;
@@ -48,7 +52,7 @@ impl SegmentReader {
         let blocks = metadata.schema().metadata().get(BLOCKS_KEY).map(String::as_str);
         source.check_blocks(blocks).map_err(|error| damaged(segment, &error))?;
         check_index(metadata.metadata()).map_err(|reason| damaged(segment, &reason))?;
-        source.check_pages(metadata.metadata());
+        source.check_pages(metadata.metadata(), metadata.schema());
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(segment.rows) {
             return Err(damaged(segment, &format!("its footer says {rows} rows, not {}", segment.rows)));
@@ -63,12 +67,34 @@ impl SegmentReader {
         &self.format
     }
 
-    /// Refuses a segment that lacks one of the columns of numbers of its track.
-    pub(crate) fn has_columns(self, columns: &[String]) -> Result<Self, StoreError> {
-        match columns.iter().find(|name| self.column(name).is_none()) {
-            Some(name) => Err(damaged(&self.segment, &format!("it has no column `{name}`"))),
-            None => Ok(self),
+    /// Refuses a segment that lacks one of the columns of numbers of its track, or whose effects are not on as many
+    /// targets.
+    pub(crate) fn of_track(self, track: &Track) -> Result<Self, StoreError> {
+        let targets = track.targets.filter(|_| self.segment.table == Table::Effects);
+        for name in track.columns_of(self.segment.table) {
+            let Some(column) = self.column(name) else {
+                return Err(damaged(&self.segment, &format!("it has no column `{name}`")));
+            };
+            let kind = self.metadata.schema().field(column).data_type();
+            if let Some(targets) = targets.filter(|targets| *kind != effects_type(targets.count)) {
+                let reason = format!("its column `{name}` is not of lists of {} numbers", targets.count);
+                return Err(damaged(&self.segment, &reason));
+            }
         }
+        Ok(self)
+    }
+
+    /// Refuses a segment whose footer does not name the targets of its track.
+    pub(crate) fn names_targets(self, track: &Track) -> Result<Self, StoreError> {
+        let Some(targets) = track.targets.filter(|_| self.segment.table == Table::Effects) else {
+            return Ok(self);
+        };
+        let text = self.metadata.schema().metadata().get(TARGETS_KEY);
+        let names = text.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+        let checked = names.ok_or("they are missing".to_owned()).and_then(|names| targets.check(&names));
+        checked
+            .map(|()| self.clone())
+            .map_err(|reason| damaged(&self.segment, &format!("names of targets in its footer: {reason}")))
     }
 
     /// The index of a column in the file.
@@ -119,8 +145,11 @@ impl SegmentReader {
         let mask = columns.map_or_else(ProjectionMask::all, |columns| {
             ProjectionMask::roots(schema, columns.iter().copied())
         });
+        let fields = self.metadata.schema().fields();
+        let lists = columns
+            .map_or_else(|| Lists::of(fields), |columns| Lists::of_columns(fields, columns.iter().copied()));
         let Self { segment, source, metadata, .. } = self;
-        let reader = Decoded::new(source.clone(), metadata, mask, selection)
+        let reader = Decoded::new(source.clone(), metadata, mask, selection, lists)
             .map_err(|error| source.failed(&segment, &error))?;
         let reader = Checked { segment, source, reader, previous: 0 };
         Ok(SegmentRows { reader, ranges: ranges.to_vec(), ready: Vec::new() })
@@ -138,8 +167,9 @@ impl SegmentReader {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let lists = Lists::of_columns(self.metadata.schema().fields(), columns.iter().copied());
         let Self { segment, source, metadata, .. } = self;
-        let reader = Decoded::new(source.clone(), metadata, mask, selection)
+        let reader = Decoded::new(source.clone(), metadata, mask, selection, lists)
             .map_err(|error| source.failed(&segment, &error))?;
         Ok(Checked { segment, source, reader, previous: 0 })
     }
@@ -248,7 +278,7 @@ fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
 }
 
 /// How many rows of a row group of `rows` are in one of its pages; `None` where the page index says what cannot be.
-fn rows_of_page(pages: &[PageLocation], page: usize, rows: usize) -> Option<usize> {
+pub(super) fn rows_of_page(pages: &[PageLocation], page: usize, rows: usize) -> Option<usize> {
     let first = usize::try_from(pages[page].first_row_index).ok()?;
     let next = pages.get(page + 1).map_or(Some(rows), |next| usize::try_from(next.first_row_index).ok())?;
     next.checked_sub(first)

@@ -65,33 +65,47 @@ pub(super) fn check_index(metadata: &ParquetMetaData) -> Result<(), String> {
 
 /// Checks the begin of a page: what it takes in memory is in its header, before anything is decompressed. The header is
 /// a Thrift struct in compact form (parquet.thrift, `PageHeader`) whose first fields are type, uncompressed and
-/// compressed size.
-pub(crate) fn check_page(page: &[u8]) -> Result<(), String> {
+/// compressed size. Of a page of lists, `most` are the entries that it may have; the next field is then the header of
+/// a data page, which begins with their number.
+pub(crate) fn check_page(page: &[u8], most: Option<u64>) -> Result<(), String> {
     /// Field number one more than that before, an i32.
     const NEXT_I32: u8 = 0x15;
+    /// Field number two more than that before, a struct.
+    const DATA_PAGE: u8 = 0x2c;
+    let no_header = || "a page has no header as vestore writes it".to_owned();
     let mut rest = page;
-    let mut number = || {
-        let (&kind, after) = rest.split_first()?;
-        rest = after;
-        let mut value = 0_u64;
-        for shift in (0..35).step_by(7) {
-            let (&byte, after) = rest.split_first()?;
-            rest = after;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                // Zigzag: the sizes of pages are not negative.
-                return (kind == NEXT_I32 && value & 1 == 0).then_some(value / 2);
-            }
-        }
-        None
-    };
-    let (Some(_), Some(uncompressed), Some(compressed)) = (number(), number(), number()) else {
-        return Err("a page has no header as vestore writes it".to_owned());
+    let (Some(_), Some(uncompressed), Some(compressed)) =
+        (number(&mut rest, NEXT_I32), number(&mut rest, NEXT_I32), number(&mut rest, NEXT_I32))
+    else {
+        return Err(no_header());
     };
     if uncompressed > PAGE_BYTES.max(compressed.saturating_mul(EXPANSION)) {
         return Err(format!("a page of {compressed} bytes would take {uncompressed} in memory"));
     }
+    let Some(most) = most else { return Ok(()) };
+    let (&DATA_PAGE, mut rest) = rest.split_first().ok_or_else(no_header)? else { return Err(no_header()) };
+    let entries = number(&mut rest, NEXT_I32).ok_or_else(no_header)?;
+    if entries > most {
+        return Err(format!("a page of lists has {entries} entries, more than {most}"));
+    }
     Ok(())
+}
+
+/// Takes a number that is not negative from the begin of `rest`, and what marks it as one of its `kind`.
+fn number(rest: &mut &[u8], kind: u8) -> Option<u64> {
+    let (&found, mut after) = rest.split_first()?;
+    let mut value = 0_u64;
+    for shift in (0..35).step_by(7) {
+        let (&byte, next) = after.split_first()?;
+        after = next;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            *rest = after;
+            // Zigzag: even where it is not negative.
+            return (found == kind && value & 1 == 0).then_some(value / 2);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -114,14 +128,24 @@ mod tests {
 
     #[test]
     fn a_page_that_grows_beyond_reason_is_refused_before_it_does() {
-        assert!(check_page(&header(0, 32 << 10, 900)).is_ok());
-        assert!(check_page(&header(0, 16 << 20, 10)).is_ok());
-        assert!(check_page(&header(0, 1 << 30, 2 << 20)).is_ok());
-        assert!(check_page(&header(2, 1 << 30, 30 << 10)).is_err());
-        assert!(check_page(&header(0, (1 << 31) - 1, 100)).is_err());
+        let check = |page: &[u8]| check_page(page, None);
+        assert!(check(&header(0, 32 << 10, 900)).is_ok());
+        assert!(check(&header(0, 16 << 20, 10)).is_ok());
+        assert!(check(&header(0, 1 << 30, 2 << 20)).is_ok());
+        assert!(check(&header(2, 1 << 30, 30 << 10)).is_err());
+        assert!(check(&header(0, (1 << 31) - 1, 100)).is_err());
         for cut in 0..4 {
-            assert!(check_page(&header(0, 100, 100)[..cut]).is_err());
+            assert!(check(&header(0, 100, 100)[..cut]).is_err());
         }
-        assert!(check_page(&[0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err());
+        assert!(check(&[0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err());
+    }
+
+    #[test]
+    fn a_page_of_lists_says_how_many_entries_it_has() {
+        let page = |field: u8, entries: u8| [header(0, 100, 100), vec![field, 0x15, 2 * entries]].concat();
+        assert!(check_page(&page(0x2c, 30), Some(30)).is_ok());
+        assert!(check_page(&page(0x2c, 31), Some(30)).is_err());
+        assert!(check_page(&page(0x5c, 30), Some(30)).is_err(), "a page of version 2");
+        assert!(check_page(&header(0, 100, 100), Some(30)).is_err());
     }
 }

@@ -5,14 +5,17 @@ use std::io::{self, Cursor};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::Schema;
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::Segment;
 
+use super::lists::{is_rounded, most_entries, width};
+use super::scan::rows_of_page;
 use super::shape::check_page;
-use crate::narrow::to_usize;
+use crate::narrow::{to_index, to_usize};
 use crate::store::{Blocks, MediumFile, Store, StoreError};
 
 /// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
@@ -27,8 +30,8 @@ pub(super) struct Source {
     tail: Bytes,
     /// Of nothing, until the footer is read.
     blocks: Arc<Blocks>,
-    /// First bytes of pages, ascending.
-    pages: Arc<[u64]>,
+    /// First bytes of pages, ascending, each with the most entries of its lists if it is one of lists.
+    pages: Arc<[(u64, Option<u64>)]>,
     /// What the system said when it refused a read; Parquet keeps only the text of errors.
     refused: Arc<Mutex<Option<io::Error>>>,
 }
@@ -75,20 +78,37 @@ impl Source {
         Ok(())
     }
 
-    /// Checks pages before they are decompressed from now on.
-    pub(super) fn check_pages(&mut self, metadata: &ParquetMetaData) {
+    /// Checks pages before they are decompressed from now on; `schema` is that of the file.
+    pub(super) fn check_pages(&mut self, metadata: &ParquetMetaData, schema: &Schema) {
         let mut pages = Vec::new();
+        let (columns, rounded) = (metadata.file_metadata().schema_descr(), is_rounded(metadata));
         for (number, group) in metadata.row_groups().iter().enumerate() {
             let index = metadata.page_index_for_row_group(number);
             for (column, chunk) in group.columns().iter().enumerate() {
-                pages.push(chunk.byte_range().0);
-                let located = index.offset_index(column).map(|index| index.page_locations().iter());
-                pages.extend(located.into_iter().flatten().map(|page| page.offset.cast_unsigned()));
+                pages.push((chunk.byte_range().0, None));
+                let Some(index) = index.offset_index(column) else { continue };
+                let width = width(schema.field(columns.get_column_root_idx(column)).data_type());
+                let most = width.map(|width| (width, most_entries(rounded, width)));
+                for (page, location) in index.page_locations().iter().enumerate() {
+                    let rows = rows_of_page(index.page_locations(), page, to_index(group.num_rows()));
+                    let entries =
+                        most.map(|(width, most)| most.min(width.saturating_mul(rows.unwrap_or(0) as u64)));
+                    pages.push((location.offset.cast_unsigned(), entries));
+                }
             }
         }
-        pages.sort_unstable();
-        pages.dedup();
+        // Of what is said twice, the stricter counts.
+        pages.sort_unstable_by_key(|(start, most)| (*start, most.unwrap_or(u64::MAX)));
+        pages.dedup_by_key(|(start, _)| *start);
         self.pages = pages.into();
+    }
+
+    /// Checks `bytes` that begin at `start`, if a page does.
+    fn check_page(&self, start: u64, bytes: &[u8]) -> ParquetResult<()> {
+        match self.pages.binary_search_by_key(&start, |(start, _)| *start) {
+            Ok(page) => check_page(bytes, self.pages[page].1).map_err(ParquetError::General),
+            Err(_) => Ok(()),
+        }
     }
 
     /// The error of a read that failed: the system's when it refused, else the segment is damaged.
@@ -137,7 +157,8 @@ impl ChunkReader for Source {
         let length = to_usize(end.saturating_sub(start)).min(64 << 10);
         let bytes = self.get_bytes(start, length)?;
         if start < self.tail_start {
-            check_page(&bytes).map_err(ParquetError::General)?;
+            check_page(&bytes, None).map_err(ParquetError::General)?;
+            self.check_page(start, &bytes)?;
         }
         Ok(Cursor::new(bytes))
     }
@@ -156,9 +177,7 @@ impl ChunkReader for Source {
         }
         let skipped = to_usize(start - around.start);
         let bytes = bytes.slice(skipped..skipped + length);
-        if self.pages.binary_search(&start).is_ok() {
-            check_page(&bytes).map_err(ParquetError::General)?;
-        }
+        self.check_page(start, &bytes)?;
         Ok(bytes)
     }
 }

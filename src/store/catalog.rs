@@ -5,6 +5,7 @@
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
 mod reports;
+mod targets;
 
 use std::io::ErrorKind::{self, InvalidData, UnexpectedEof};
 use std::panic::{AssertUnwindSafe, catch_unwind};

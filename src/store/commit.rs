@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use vestore_schema::{Model, Run, Segment, StoreRecord, Table, Track, check_name, segment_path};
+use vestore_schema::{
+    Model, Run, Segment, StoreRecord, TARGETS_KEY, Table, Track, check_name, segment_metadata, segment_path,
+};
 
 use super::Store;
 use super::catalog::CatalogWrite;
@@ -18,6 +20,7 @@ use super::files::Files;
 use super::medium::{Access, Guard, Lock, Medium};
 use super::recovery;
 use super::segment::SegmentWriter;
+use super::targets::{LastTargets, check_targets};
 
 /// Locked by the one process that writes; holds a note of who that is.
 const WRITER_LOCK: &str = "writer.lock";
@@ -30,6 +33,7 @@ pub struct Writer {
     files: Files,
     poisoned: bool,
     lock: Guard,
+    targets: LastTargets,
 }
 
 impl Writer {
@@ -43,7 +47,14 @@ impl Writer {
         store.catalog.sync()?;
         let mut files = Files::new(store)?;
         let next_segment = recovery::clean(store, &mut files)?;
-        Ok(Self { store: store.clone(), next_segment, files, poisoned: false, lock: guard })
+        Ok(Self {
+            store: store.clone(),
+            next_segment,
+            files,
+            poisoned: false,
+            lock: guard,
+            targets: LastTargets::default(),
+        })
     }
 
     /// The store that is written.
@@ -76,7 +87,11 @@ impl Writer {
             let contig = store.record.assembly.contig(contig);
             let place = segment_path(table, &track.name, &contig.name, number);
             writer.files.make_folders(&place)?;
-            let mut segment = SegmentWriter::create(store, number, table, track, model, contig, &schema)?;
+            let names = writer.targets.of(store, table, track)?;
+            let mut metadata = segment_metadata(table, track, model, contig);
+            metadata
+                .extend(names.map(|names| (TARGETS_KEY.to_owned(), serde_json::json!(*names).to_string())));
+            let mut segment = SegmentWriter::create(store, number, table, track, contig, &schema, metadata)?;
             writer.next_segment += 1;
             for batch in batches {
                 segment.write(&batch?)?;
@@ -104,17 +119,25 @@ impl Writer {
         })
     }
 
-    /// As [`Writer::commit`], of all segments of a track that is new, or has no rows: it comes with them or not at all.
+    /// As [`Writer::commit`], of all segments of a track that is new, or has no rows: it comes with them, and with the
+    /// names of its targets if it has some, or not at all.
     ///
     /// # Errors
-    /// As [`Writer::commit`].
-    pub fn commit_track(&mut self, track: &Track, segments: &[Segment], run: &Run) -> Result<(), StoreError> {
+    /// As [`Writer::commit`], and when the names are not those of the track's targets.
+    pub fn commit_track(
+        &mut self,
+        track: &Track,
+        targets: &[String],
+        segments: &[Segment],
+        run: &Run,
+    ) -> Result<(), StoreError> {
         check_name(&track.name)?;
+        check_targets(track, targets)?;
         self.guarded(|writer| {
             writer.settle()?;
             let segments = writer.of_run(segments, run)?;
             writer.store.catalog.write(|catalog| {
-                catalog.put_track(track)?;
+                put_track(catalog, track, targets)?;
                 catalog.put_segments(&segments)?;
                 catalog.put_next_segment(writer.next_segment)?;
                 catalog.put_run(run)
@@ -204,11 +227,20 @@ impl Writer {
     /// # Errors
     /// When the name belongs to another track, or the track has another name.
     pub fn put_track(&mut self, track: &Track) -> Result<(), StoreError> {
+        self.put_track_with_targets(track, &[])
+    }
+
+    /// As [`Writer::put_track`], of a track with effects on targets of these names.
+    ///
+    /// # Errors
+    /// As [`Writer::put_track`], and when the names are not those of the track's targets.
+    pub fn put_track_with_targets(&mut self, track: &Track, names: &[String]) -> Result<(), StoreError> {
         check_name(&track.name)?;
         if check_track(track, &self.store.snapshot()?.tracks)? {
             return Ok(());
         }
-        self.guarded(|writer| writer.store.catalog.write(|catalog| catalog.put_track(track)))
+        check_targets(track, names)?;
+        self.guarded(|writer| writer.store.catalog.write(|catalog| put_track(catalog, track, names)))
     }
 
     /// Runs `change` unless an earlier one failed: after a failed write or sync nobody knows what is on
@@ -243,6 +275,14 @@ impl Writer {
     }
 }
 
+/// Puts a track into the catalog, and the names of its targets.
+fn put_track(catalog: &CatalogWrite<'_>, track: &Track, names: &[String]) -> Result<(), StoreError> {
+    if track.targets.is_some() {
+        catalog.put_targets(names)?;
+    }
+    catalog.put_track(track)
+}
+
 /// Whether `track` is among `known`; name and identity are one-to-one.
 ///
 /// # Errors
@@ -254,6 +294,13 @@ pub fn check_track(track: &Track, known: &[Track]) -> Result<bool, StoreError> {
     }
     for other in known {
         match (other.name == track.name, other.id == track.id) {
+            (true, true)
+                if (&other.effect_columns, other.targets) != (&track.effect_columns, track.targets) =>
+            {
+                return conflict(
+                    "it has effects of other kinds, or on other targets; choose another store".to_owned(),
+                );
+            }
             (true, true) if other.columns != track.columns => {
                 return conflict(format!(
                     "it has columns {}, this program makes {}; choose another store",

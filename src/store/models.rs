@@ -93,9 +93,8 @@ impl Writer {
                     child.parent = Some(new.to_owned());
                     catalog.put_model(&child)?;
                 }
-                for mut track in snapshot.tracks.into_iter().filter(|track| track.model == old) {
-                    new.clone_into(&mut track.model);
-                    catalog.put_track(&track)?;
+                for track in snapshot.tracks.into_iter().filter(|track| track.is_of_model(old)) {
+                    catalog.put_track(&track.with_model_renamed(old, new))?;
                 }
                 catalog.move_older_reports(&older)?;
                 for report in &reports {
@@ -110,7 +109,7 @@ impl Writer {
 /// What names a model: kind and name of each.
 fn users(store: &Store, snapshot: &Snapshot, name: &str) -> Result<Vec<String>, StoreError> {
     let mut users = Vec::new();
-    for track in snapshot.tracks.iter().filter(|track| track.model == name) {
+    for track in snapshot.tracks.iter().filter(|track| track.is_of_model(name)) {
         users.push(format!("track `{}`", track.name));
     }
     for child in snapshot.models.iter().filter(|child| child.parent.as_deref() == Some(name)) {

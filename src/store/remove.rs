@@ -14,11 +14,16 @@ impl Writer {
     /// # Errors
     /// When there is no such track, or the system refuses.
     pub fn remove_track(&mut self, name: &str) -> Result<u64, StoreError> {
-        self.track(name)?;
+        let targets = self.track(name)?.targets;
+        let mut others = self.store().snapshot()?.tracks.into_iter().filter(|track| track.name != name);
+        let unnamed = targets.filter(|targets| !others.any(|other| other.targets == Some(*targets)));
         let segments = self.segments_of(name)?;
         let older = self.store().catalog.read(|catalog| catalog.older_reports())?;
         self.replace(&[], &segments, |catalog| {
             catalog.remove_track(name)?;
+            if let Some(targets) = unnamed {
+                catalog.remove_targets(&targets.names)?;
+            }
             catalog.move_older_reports(&older)?;
             catalog.remove_report(FIDELITY, name)
         })?;

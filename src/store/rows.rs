@@ -34,7 +34,7 @@ pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, Stor
     Ok(RecordBatch::try_new(scores_schema(&track.columns), columns)?)
 }
 
-fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<ArrayRef> {
+pub(super) fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<ArrayRef> {
     vec![
         Arc::new(Int32Array::from_iter_values(variants.clone().map(|variant| variant.position.to_column()))),
         Arc::new(StringArray::from_iter_values(variants.clone().map(|variant| &variant.reference))),
@@ -42,8 +42,14 @@ fn key_columns<'a>(variants: impl Iterator<Item = &'a Variant> + Clone) -> Vec<A
     ]
 }
 
-fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef {
+pub(super) fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(statuses.map(Status::as_str)))
+}
+
+/// What becomes of a number on its way into a track: rounded where the recipe says so.
+pub(crate) fn rounding(track: &Track) -> impl Fn(f32) -> f32 {
+    let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
+    move |value| step.map_or(value, |step| round(value, step))
 }
 
 /// `count` columns of numbers, rounded where the recipe says so.
@@ -52,10 +58,9 @@ fn value_columns<'a>(
     count: usize,
     rows: &(impl Iterator<Item = &'a [Option<f32>]> + Clone),
 ) -> Vec<ArrayRef> {
-    let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
-    let rounded = |value: f32| step.map_or(value, |step| round(value, step));
+    let rounded = rounding(track);
     let column = |column: usize| -> ArrayRef {
-        let values = rows.clone().map(|row| row.get(column).copied().flatten().map(rounded));
+        let values = rows.clone().map(|row| row.get(column).copied().flatten().map(&rounded));
         Arc::new(values.collect::<Float32Array>())
     };
     (0..count).map(column).collect()

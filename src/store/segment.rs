@@ -15,12 +15,13 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{
-    BLOCKS_KEY, Contig, KEY_COLUMNS, LAYER_COLUMN, Model, Position, Segment, Status, Table, Tail, Track,
-    segment_metadata, segment_path,
+    BLOCKS_KEY, Contig, KEY_COLUMNS, LAYER_COLUMN, Position, Segment, Status, Table, Tail, Track,
+    segment_path,
 };
 
 use super::Store;
 use super::blocks::{Blocks, BlocksBuilder};
+use super::effects;
 use super::error::StoreError;
 use super::files::Written;
 use super::medium::{Access, MediumFile};
@@ -35,8 +36,8 @@ const ROUNDED_GROUP_ROWS: usize = 245_760;
 /// Level of zstd. From 15 on it codes the four byte streams of a page of floats apart: 0.2 bytes a score less
 /// than at 3, for 0.15 µs.
 const ZSTD_LEVEL: i32 = 15;
-/// Level for embeddings: so many numbers that the time counts.
-const EMBEDDING_ZSTD_LEVEL: i32 = 3;
+/// Level for lists, of embeddings and effects: so many numbers that the time counts.
+const LIST_ZSTD_LEVEL: i32 = 3;
 
 /// Writes one segment under a temporary name. It is part of nothing until a commit gave it its name and put it
 /// into the catalog.
@@ -54,20 +55,15 @@ impl SegmentWriter {
         number: u64,
         table: Table,
         track: &Track,
-        model: Option<&Model>,
         contig: &Contig,
         schema: &SchemaRef,
+        metadata: Vec<(String, String)>,
     ) -> Result<Self, StoreError> {
         let place = store.root.join(segment_path(table, &track.name, &contig.name, number));
         let temporary = place.with_extension("parquet.partial");
         let file = store.medium.open(&temporary, Access::Create);
         let file = file.map_err(StoreError::io("create", &temporary))?;
-        let properties = properties(
-            schema,
-            table,
-            track.recipe.precision.is_some(),
-            segment_metadata(table, track, model, contig),
-        );
+        let properties = properties(schema, table, track.recipe.precision.is_some(), metadata);
         let file = HashedFile {
             file: Arc::from(file),
             written: 0,
@@ -160,15 +156,22 @@ fn properties(
     rounded: bool,
     metadata: Vec<(String, String)>,
 ) -> WriterProperties {
-    let level = if table == Table::Embeddings { EMBEDDING_ZSTD_LEVEL } else { ZSTD_LEVEL };
+    let is_long = matches!(table, Table::Embeddings | Table::Effects);
+    let level = if is_long { LIST_ZSTD_LEVEL } else { ZSTD_LEVEL };
     let level = ZstdLevel::try_new(level).expect("zstd has these levels; this is a bug");
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+    let group_rows = if rounded { ROUNDED_GROUP_ROWS } else { GROUP_ROWS };
+    let (page_rows, group_rows) = match table {
+        Table::Effects => effects::layout(schema, group_rows),
+        _ => (PAGE_ROWS, group_rows),
+    };
     let mut builder = WriterProperties::builder()
         .set_created_by("vestore".to_owned())
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(if rounded { ROUNDED_GROUP_ROWS } else { GROUP_ROWS }))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(PAGE_ROWS)
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_data_page_row_count_limit(page_rows)
+        // Pages end where a batch does.
+        .set_write_batch_size(page_rows)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(metadata));
     // Floats, also those in lists, unless a column below says otherwise.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
-use vestore_schema::{Digest, RETIRED_FOLDER, Segment, Table, retired_path};
+use vestore_schema::{Digest, RETIRED_FOLDER, Segment, Table, Track, retired_path};
 
 use super::error::StoreError;
 use super::recovery::segment_files;
@@ -112,6 +112,9 @@ impl Store {
         for model in &models {
             self.ancestors(model, &models)?;
         }
+        for track in &tracks {
+            self.target_names(track)?;
+        }
         self.runs()?;
         self.catalog.read(|catalog| catalog.next_segment())?;
         self.all_reports()?;
@@ -121,7 +124,7 @@ impl Store {
         let mut read = 0;
         for segment in &segments {
             let checked = match tracks.iter().find(|track| track.name == segment.track) {
-                Some(track) => self.verify_segment(segment, track.columns_of(segment.table)),
+                Some(track) => self.verify_segment(segment, track),
                 None => Err("the catalog has no such track".to_owned()),
             };
             if let Err(reason) = checked {
@@ -169,7 +172,7 @@ impl Store {
         self.catalog.read(|catalog| Ok(catalog.retired()?.len() as u64))
     }
 
-    fn verify_segment(&self, segment: &Segment, columns: &[String]) -> Result<(), String> {
+    fn verify_segment(&self, segment: &Segment, track: &Track) -> Result<(), String> {
         let file = self.open_segment(segment).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
             _ => error.to_string(),
@@ -191,7 +194,9 @@ impl Store {
         if found != segment.checksum {
             return Err(format!("checksum {} is not {}", found.short(), segment.checksum.short()));
         }
-        let reader = SegmentReader::open(self, segment).and_then(|reader| reader.has_columns(columns));
+        let reader = SegmentReader::open(self, segment)
+            .and_then(|reader| reader.of_track(track))
+            .and_then(|reader| reader.names_targets(track));
         let reader = reader.map_err(|error| error.to_string())?;
         let batches =
             reader.read(std::slice::from_ref(&(0..u32::MAX)), None).map_err(|error| error.to_string())?;

@@ -10,7 +10,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use base64::Engine;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -20,7 +21,7 @@ use vestore::Store;
 use super::{endure, filled, rewrite};
 
 /// Columns by name, each with whether it may be null.
-type Columns = Vec<(&'static str, ArrayRef, bool)>;
+pub(super) type Columns = Vec<(&'static str, ArrayRef, bool)>;
 
 /// Three good rows of a score.
 fn good() -> Columns {
@@ -38,6 +39,11 @@ fn good() -> Columns {
 
 /// Puts a file of `columns` in the place of track t's first segment.
 fn forge(root: &Path, columns: Columns) {
+    forge_with(root, columns, |_| {});
+}
+
+/// As [`forge`], with a footer that `footer` changes.
+pub(super) fn forge_with(root: &Path, columns: Columns, footer: impl FnOnce(&mut Vec<KeyValue>)) {
     let store = Store::open(root).unwrap();
     let segment = store.all_segments().unwrap().into_iter().find(|segment| segment.track == "t").unwrap();
     let path = root.join(segment.path());
@@ -57,12 +63,16 @@ fn forge(root: &Path, columns: Columns) {
         RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(_, array, _)| array).collect())
             .unwrap();
     let own = old.into_iter().filter(|pair| pair.key.starts_with("vestore.") && pair.key != "vestore.blocks");
+    let mut pairs: Vec<KeyValue> = own.collect();
+    footer(&mut pairs);
+    let hidden = pairs.iter().any(|pair| pair.key == ARROW_SCHEMA_META_KEY);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap()))
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_key_value_metadata(Some(own.collect()))
+        .set_key_value_metadata(Some(pairs))
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(hidden);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).unwrap();
     writer.write(&batch).unwrap();
     writer.flush().unwrap();
     writer.sync().unwrap();

@@ -17,6 +17,9 @@ use vestore_schema::{AblatedPart, Architecture, Digest, Dtype, Model as ModelRec
 use super::regulatory::{HeadChoice, RegulatoryChoices, describe_regulatory};
 use super::shared::Usage;
 
+/// What the input of encoders is counted in.
+pub(super) const TOKEN: &str = "token";
+
 /// Parts of a regulatory model's transformer blocks.
 const REGULATORY_PARTS: [&str; 3] = ["block", "attention", "mlp"];
 
@@ -127,7 +130,7 @@ impl<'a> Family<'a> {
     /// What the input of the family's models is counted in.
     pub(super) fn input_unit(&self) -> &'static str {
         match self {
-            Self::Encoder(_) => "token",
+            Self::Encoder(_) => TOKEN,
             Self::Splice(..) | Self::Regulatory(_) => "base",
         }
     }

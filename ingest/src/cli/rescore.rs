@@ -41,8 +41,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     let mut reference = store.open_reference()?;
     let tracks = store.snapshot()?.tracks;
-    let (with_genes, tracks): (Vec<Track>, Vec<Track>) =
-        tracks.into_iter().filter(|track| track.external.is_none()).partition(needs_genes);
+    let (with_genes, tracks): (Vec<Track>, Vec<Track>) = tracks
+        .into_iter()
+        .filter(|track| track.external.is_none() && track.mean.is_empty())
+        .partition(needs_genes);
     for track in with_genes {
         say(format_args!("track {}: not rescored: the store does not keep its table of genes", track.name));
     }

@@ -9,7 +9,7 @@ use vestore::{Report, Writer};
 use vestore_ingest::{Estimate, Network, Outcome, Progress as _, Scorer, estimate, new_run};
 use vestore_schema::Track;
 
-use super::family::{Family, ModelTask};
+use super::family::{Family, ModelTask, TOKEN};
 use super::interrupt;
 use super::progress::Bar;
 use super::scoring::{Prepared, Scoring, Task};
@@ -113,8 +113,10 @@ impl ModelTask for ScoreTask<'_> {
             return Ok(ExitCode::SUCCESS);
         };
         let depth = networks[0].depth() as u64;
-        writer.put_track(track)?;
-        let mut run = new_run(&job, &prepared.device_name(), prepared.threads, Some(prepared.batch_tokens))?;
+        writer.put_track_with_targets(track, &scorer.targets())?;
+        let unit = Family::of(&prepared.store, &prepared.record)?.input_unit();
+        let batch_tokens = (unit == TOKEN).then_some(prepared.batch_tokens);
+        let mut run = new_run(&job, &prepared.device_name(), prepared.threads, batch_tokens)?;
         let progress = Bar::new(quiet);
         progress.begin("variants", 0, pending);
         let started = Instant::now();

@@ -48,8 +48,10 @@ where
             forwards += count as u64;
             tokens += size as u64;
             if rate.is_none() {
-                // The first run of a batch pays for memory that later ones find.
-                forward::run(model, &prepared.work, batch)?;
+                // The first run of a batch pays for memory that later ones find, which is little of a long one.
+                if size < forward::LONG_PASS {
+                    forward::run(model, &prepared.work, batch)?;
+                }
                 let started = Instant::now();
                 forward::run(model, &prepared.work, batch)?;
                 rate = Some(started.elapsed().as_secs_f64() / size.max(1) as f64);

@@ -14,17 +14,19 @@ pub(super) struct Unit {
 }
 
 /// A variant, and in which tables it has no row yet.
+#[expect(clippy::struct_excessive_bools, reason = "one for each table")]
 pub(super) struct Pending {
     pub(super) planned: Planned,
     pub(super) scores: bool,
     pub(super) embedding: bool,
     pub(super) ablation: bool,
+    pub(super) effects: bool,
 }
 
 impl Unit {
-    /// Whether a variant lacks its row of scores.
-    pub(super) fn wants_scores(&self) -> bool {
-        self.rows.iter().any(|row| row.scores)
+    /// Whether a variant lacks its row of scores, or of effects.
+    pub(super) fn wants_outputs(&self) -> bool {
+        self.rows.iter().any(|row| row.scores || row.effects)
     }
 }
 
@@ -35,6 +37,7 @@ pub(super) struct Units<'a> {
     size: usize,
     embeddings: bool,
     ablation: bool,
+    effects: bool,
     variants: Box<dyn Iterator<Item = Result<Planned, vestore::PlanError>> + 'a>,
     /// First variant of the next unit.
     ahead: Option<Planned>,
@@ -58,6 +61,7 @@ impl<'a> Units<'a> {
             size: job.unit,
             embeddings: job.embeddings,
             ablation: job.ablation,
+            effects: !job.track.effect_columns.is_empty(),
             variants,
             ahead,
             segments,
@@ -93,13 +97,16 @@ impl<'a> Units<'a> {
         let scored = stored(true, Table::Scores)?;
         let embedded = stored(self.embeddings, Table::Embeddings)?;
         let ablated = stored(self.ablation, Table::Ablation)?;
+        let affected = stored(self.effects, Table::Effects)?;
         let pending = rows.into_iter().map(|planned| Pending {
             scores: !scored.contains(&planned.variant),
             embedding: self.embeddings && !embedded.contains(&planned.variant),
             ablation: self.ablation && !ablated.contains(&planned.variant),
+            effects: self.effects && !affected.contains(&planned.variant),
             planned,
         });
-        Ok(Unit { contig, rows: pending.filter(|row| row.scores || row.embedding || row.ablation).collect() })
+        let lacks = |row: &Pending| row.scores || row.embedding || row.ablation || row.effects;
+        Ok(Unit { contig, rows: pending.filter(lacks).collect() })
     }
 }
 

@@ -201,3 +201,93 @@ impl Output for RegulatoryOutput {
         self.0.iter().flatten().copied().map(crate::convert::single).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vestore_schema::{Bins, Indels, RegulatoryRecipe, Strands, Untransform};
+
+    use super::*;
+
+    /// Windows of 8 bases and bins of 2, of which the first is cropped.
+    fn options(indels: Option<Indels>) -> RegulatoryOptions {
+        let recipe = RegulatoryRecipe {
+            shifts: vec![0],
+            indels,
+            untransform: None,
+            strand_pairs: None,
+            bins: None,
+            targets: None,
+            share: None,
+        };
+        RegulatoryOptions {
+            recipe,
+            kinds: Vec::new(),
+            strands: Strands::Both,
+            window: 8,
+            bins: Bins::Center,
+            bin: 2,
+            cropped: 1,
+            averaged: indels.is_none(),
+            answers: Vec::new(),
+            read: Vec::new(),
+            reads_all: true,
+            pairs: None,
+            untransform: Untransform::None,
+            training: Vec::new(),
+        }
+    }
+
+    fn pass(
+        bases: &[u8],
+        (reference, alternate): (usize, &[u8]),
+        shifts: &[i32],
+        indels: Option<Indels>,
+    ) -> RegulatoryPass {
+        let alternate = Alternate { at: 3, reference, bases: Arc::from(alternate) };
+        RegulatoryPass::new(0, Arc::from(bases), vec![alternate], shifts, &options(indels))
+    }
+
+    fn text(pass: &RegulatoryPass, input: Input) -> String {
+        pass.codes(input).into_iter().map(|code| char::from(b"ACGTN"[usize::from(code)])).collect()
+    }
+
+    #[test]
+    fn sequences_are_those_of_the_authors_programs() {
+        let all = |pass: &RegulatoryPass| -> Vec<String> {
+            pass.inputs.iter().map(|input| text(pass, *input)).collect()
+        };
+        let plain = Some(Indels::Plain);
+        // An insertion pushes bases off the right end; a deletion lets N in there, or what comes next in the genome.
+        assert_eq!(all(&pass(b"AAATCCGG", (1, b"TGA"), &[0], plain)), ["AAATCCGG", "AAATGACC"]);
+        assert_eq!(all(&pass(b"AAATCCGG", (3, b"T"), &[0], plain)), ["AAATCCGG", "AAATGGNN"]);
+        assert_eq!(all(&pass(b"AAATCCGGTA", (3, b"T"), &[0], None)), ["AAATCCGG", "AAATGGTA"]);
+        // Shifts let N in.
+        assert_eq!(all(&pass(b"AAATCCGG", (1, b"G"), &[2], plain)), ["NNAAATCC", "NNAAAGCC"]);
+        assert_eq!(all(&pass(b"AAATCCGG", (1, b"G"), &[-2], plain)), ["ATCCGGNN", "AGCCGGNN"]);
+        // Back by the length of an indel: the longer of the two alleles.
+        let compensate = Some(Indels::Compensate);
+        let insertion = pass(b"AAATCCGG", (1, b"TGA"), &[0], compensate);
+        assert_eq!(all(&insertion), ["AAATCCGG", "AAATGACC", "ATGACCNN"]);
+        let deletion = pass(b"AAATCCGG", (3, b"T"), &[0], compensate);
+        assert_eq!(all(&deletion), ["AAATCCGG", "AAATGGNN", "ATCCGGNN"]);
+    }
+
+    #[test]
+    fn predictions_are_compared_as_the_recipe_says() {
+        let one = |input| Side::Mean(vec![input]);
+        let compared = |indels, alleles: (usize, &[u8])| {
+            pass(b"AAATCCGG", alleles, &[0], Some(indels)).comparisons[0].clone()
+        };
+        assert_eq!(compared(Indels::Compensate, (1, b"G")), [[one(0), one(1)]]);
+        assert_eq!(compared(Indels::Plain, (3, b"T")), [[one(0), one(1)]]);
+        assert_eq!(compared(Indels::Compensate, (1, b"TGA")), [[one(0), one(1)], [one(0), one(2)]]);
+        assert_eq!(compared(Indels::Compensate, (3, b"T")), [[one(0), one(1)], [one(2), one(1)]]);
+        // The variant's base is in the second bin, the first one after the crop.
+        let stitch = |left| Side::Stitch { left, right: 2, bin: 1 };
+        assert_eq!(compared(Indels::Stitch, (1, b"TGA")), [[one(0), stitch(1)]]);
+        assert_eq!(compared(Indels::Stitch, (3, b"T")), [[stitch(0), one(1)]]);
+        // Averaged before they are compared.
+        let averaged = pass(b"AAATCCGG", (1, b"G"), &[0, 1], None);
+        assert_eq!(averaged.comparisons[0], [[Side::Mean(vec![0, 1]), Side::Mean(vec![2, 3])]]);
+    }
+}

@@ -327,4 +327,24 @@ mod tests {
         assert_eq!(parse(short, false).expect("names alone").names(), ["A"]);
         assert!(parse("", false).is_err() && parse(&format!("{HEADER}\n"), true).is_err());
     }
+
+    /// Where it is at hand.
+    #[test]
+    fn the_published_table_is_read() {
+        let shared = std::env::var_os("VESTORE_SHARED")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+        let file = shared.join("data/regulatory/borzoi_human.targets.txt");
+        if !file.exists() {
+            return;
+        }
+        let table = TargetTable::read(&file, true).expect("a table");
+        assert_eq!(table.count(), 7611);
+        let paired: Vec<(u32, &Target)> =
+            (0..).zip(&table.targets).filter(|(number, target)| target.pair != *number).collect();
+        assert_eq!(paired.len(), 2452);
+        assert!(paired.iter().all(|(number, target)| target.pair.abs_diff(*number) == 1));
+        let names = table.names();
+        assert_eq!((names[0].as_str(), names[7610].contains('#')), ("CNhs10608+", false));
+        assert_eq!(table.targets.iter().filter(|target| target.root).count(), 1543);
+    }
 }

@@ -37,6 +37,8 @@ pub(super) struct Outcomes {
     pub(super) kinds: Vec<&'static str>,
     /// Bytes of one batch.
     pub(super) memory: u64,
+    /// Whether rows also have the change of each output as the effect on a target.
+    pub(super) effects: bool,
 }
 
 /// Bytes of a window's states.
@@ -50,6 +52,14 @@ impl Scorer for Outcomes {
     fn columns(&self) -> Vec<String> {
         let of = |kind: &&str| OUTPUTS.map(|output| format!("{output}_{kind}"));
         self.kinds.iter().flat_map(of).collect()
+    }
+
+    fn effect_columns(&self) -> Vec<String> {
+        if self.effects { vec!["change".to_owned()] } else { Vec::new() }
+    }
+
+    fn targets(&self) -> Vec<String> {
+        if self.effects { OUTPUTS.map(str::to_owned).to_vec() } else { Vec::new() }
     }
 
     fn cut(
@@ -71,14 +81,16 @@ impl Scorer for Outcomes {
         };
         let row = |window: &WindowPair| -> RowPlan<Bases, Vec<f32>> {
             let (reference, alternate) = (number(&window.reference), number(&window.alternate));
-            let kinds = self.kinds.clone();
+            let (kinds, with_effects) = (self.kinds.clone(), self.effects);
             Box::new(move |_, outputs| {
                 let value = |kind: &&str, place: usize| match *kind {
                     "change" => outputs[alternate][place] - outputs[reference][place],
                     _ => outputs[alternate][place],
                 };
                 let values = kinds.iter().flat_map(|kind| (0..3).map(move |place| Some(value(kind, place))));
-                Row::new(values.collect(), None, Status::UnsupportedAllele)
+                let row = Row::new(values.collect(), None, Status::UnsupportedAllele);
+                let effects = (0..3).map(|place| value(&"change", place)).collect();
+                Row { effects: if with_effects { vec![effects] } else { Vec::new() }, ..row }
             })
         };
         let rows = windows.iter().map(row).collect();

@@ -86,7 +86,7 @@ impl CatalogRead<'_> {
     }
 
     /// A table that not every store has; whoever writes to it first makes it.
-    fn later_table<K: Key + 'static>(
+    pub(super) fn later_table<K: Key + 'static>(
         &self,
         table: TableDefinition<'_, K, &'static [u8]>,
     ) -> Result<Option<ReadOnlyTable<K, &'static [u8]>>, StoreError> {
