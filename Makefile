@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-regulatory bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -72,6 +72,12 @@ bench-pretrain: setup
 	test -x target/baseline/bin/python || python3 -m venv target/baseline
 	target/baseline/bin/pip install --quiet --requirement benches/engine/requirements.txt
 	BASELINE_PYTHON=$(CURDIR)/target/baseline/bin/python $(CARGO) bench --locked --workspace --bench pretrain
+
+# A forward pass of a regulatory model in its true shape beside the published Python code.
+bench-regulatory: setup
+	test -x target/regulatory/bin/python || python3 -m venv target/regulatory
+	target/regulatory/bin/pip install --quiet --requirement benches/regulatory/requirements.txt
+	BASELINE_PYTHON=$(CURDIR)/target/regulatory/bin/python $(CARGO) bench --locked --workspace --bench regulatory
 
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup
