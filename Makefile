@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-splice bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -81,6 +81,12 @@ bench-splice: build
 	test -x target/cispliceai/bin/python || python3 -m venv target/cispliceai
 	target/cispliceai/bin/pip install --quiet --requirement benches/splice/requirements.txt
 	target/baseline/bin/python benches/splice --original target/cispliceai/bin/python $(BENCH)
+
+# A forward pass of a regulatory model in its true shape beside the published Python code.
+bench-regulatory: setup
+	test -x target/regulatory/bin/python || python3 -m venv target/regulatory
+	target/regulatory/bin/pip install --quiet --requirement benches/regulatory/requirements.txt
+	BASELINE_PYTHON=$(CURDIR)/target/regulatory/bin/python $(CARGO) bench --locked --workspace --bench regulatory
 
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup

@@ -41,4 +41,4 @@ pub use options::{
 pub use pass::{RegulatoryOutput, RegulatoryPass};
 pub use scorer::{RegulatoryScorer, RegulatoryWindow};
 pub use targets::{TargetTable, TargetsFileError};
-pub(crate) use trunk::{Trunk, WindowState};
+pub use trunk::{Trunk, WindowState};

@@ -285,6 +285,7 @@ impl Blueprint {
                 {
                     return Err(wrong(name, vec![outputs.max(1), inputs, kernel.min(1 << 10) | 1]));
                 }
+                Module::Linear { outputs: 0, inputs, .. } => return Err(wrong(name, vec![1, inputs])),
                 Module::Linear { outputs, inputs, .. }
                     if config.is_unet() && name.ends_with(".to_rel_k") && inputs % 2 != 0 =>
                 {

@@ -49,7 +49,7 @@ pub struct RegulatoryConfig {
     pub(crate) halvings: u32,
 }
 
-/// Most halvings, blocks, heads and numbers of a head: more would be typing errors that take all memory.
+/// Most heads and numbers of a head: more would be typing errors that take all memory.
 const MOST: u32 = 1 << 16;
 
 impl RegulatoryConfig {
@@ -89,7 +89,11 @@ impl RegulatoryConfig {
             Some(_) => config.count(key, 1 << 24).map(Some),
         };
         let (hidden, heads) = (count("dim", 1536)?, count("heads", 8)?);
-        let depth = count("depth", if family == RegulatoryFamily::Enformer { 11 } else { 8 })?;
+        let depth = match config.get("depth") {
+            None if family == RegulatoryFamily::Enformer => 11,
+            None => 8,
+            Some(_) => config.count("depth", 1024)?,
+        };
         let each = |expected: &str| {
             let share = hidden / heads;
             hidden.is_multiple_of(heads).then_some(share).ok_or_else(|| config.unsupported("heads", expected))

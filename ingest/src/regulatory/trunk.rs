@@ -19,7 +19,7 @@ use crate::error::ModelError;
 use crate::module::Linear;
 
 /// What lies between two blocks, for one window.
-pub(crate) struct WindowState {
+pub struct WindowState {
     /// [1, tokens, hidden].
     pub(crate) hidden: Tensor,
     /// What is added when tokens become finer, the coarser first; none in Enformer.
@@ -30,7 +30,7 @@ pub(crate) struct WindowState {
 }
 
 /// A regulatory model's weights on a device.
-pub(crate) struct Trunk {
+pub struct Trunk {
     pub(crate) config: RegulatoryConfig,
     /// The stem, then the stages of the tower.
     pub(super) stages: Vec<Stage>,
@@ -50,7 +50,7 @@ impl Trunk {
     ///
     /// # Errors
     /// When the files cannot be read or do not fit together, or memory runs out.
-    pub(crate) fn load(
+    pub fn load(
         source: &ModelSource,
         head: Head,
         chosen: Option<&[u32]>,
@@ -96,7 +96,8 @@ impl Trunk {
     }
 
     /// Blocks that are run.
-    pub(crate) fn depth(&self) -> usize {
+    #[must_use]
+    pub fn depth(&self) -> usize {
         self.blocks.len()
     }
 
@@ -109,7 +110,7 @@ impl Trunk {
     ///
     /// # Errors
     /// When memory runs out.
-    pub(crate) fn begin(&self, bases: &Tensor) -> Result<WindowState, TchError> {
+    pub fn begin(&self, bases: &Tensor) -> Result<WindowState, TchError> {
         tch::no_grad(|| {
             let (_, _, length) = bases.size3()?;
             let like = (self.device, self.kind);
@@ -142,7 +143,7 @@ impl Trunk {
     ///
     /// # Errors
     /// As [`Trunk::begin`].
-    pub(crate) fn block(
+    pub fn block(
         &self,
         index: usize,
         state: &WindowState,
@@ -162,7 +163,7 @@ impl Trunk {
     ///
     /// # Errors
     /// As [`Trunk::begin`].
-    pub(crate) fn profile(&self, state: &WindowState, bins: Bins) -> Result<Tensor, TchError> {
+    pub fn profile(&self, state: &WindowState, bins: Bins) -> Result<Tensor, TchError> {
         tch::no_grad(|| {
             let embedding = self.embedding(state, bins)?.f_to_kind(wide(self.kind))?;
             let products = self.head.weight.f_matmul(&embedding.f_transpose(0, 1)?)?;

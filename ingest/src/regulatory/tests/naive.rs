@@ -153,7 +153,7 @@ impl Naive<'_> {
                 for pair in 0..half {
                     let angle = position as f64 * 20_000f64.powf(-(pair as f64) / half as f64);
                     let at = |place: i64| x.select(2, place).select(1, position);
-                    let mut to =
+                    let to =
                         |place: i64, value: Tensor| turned.select(2, place).select(1, position).copy_(&value);
                     to(pair, at(pair) * angle.cos() - at(pair + half) * angle.sin());
                     to(pair + half, at(pair + half) * angle.cos() + at(pair) * angle.sin());
