@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     widths: Option<Vec<u32>>,
     /// Regulatory models: targets of the human and of the mouse head
-    #[arg(long, value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_delimiter = ',')]
     targets: Option<Vec<u32>>,
     /// Regulatory models: bins that are predicted
     #[arg(long)]
@@ -83,13 +83,17 @@ fn main() -> anyhow::Result<()> {
 
 fn regulatory(arguments: Arguments, family: RegulatoryFamily) -> anyhow::Result<()> {
     let published = RegulatoryShape::published(family);
+    let targets = match arguments.targets {
+        None => published.targets,
+        Some(targets) => targets.try_into().ok().context("--targets takes two numbers, such as 7611,2608")?,
+    };
     let shape = RegulatoryShape {
         layers: arguments.layers.unwrap_or(published.layers),
         hidden: arguments.hidden.unwrap_or(published.hidden),
         heads: arguments.heads.unwrap_or(published.heads),
         ffn: arguments.intermediate.unwrap_or(published.ffn),
         widths: arguments.widths.unwrap_or(published.widths),
-        targets: arguments.targets.and_then(|targets| targets.try_into().ok()).unwrap_or(published.targets),
+        targets,
         bins: arguments.bins.unwrap_or(published.bins),
         ..published
     };
