@@ -32,15 +32,21 @@ pub enum DeviceError {
     #[error("--dtype tf32 is arithmetic of NVIDIA GPUs; use --dtype f32 or bf16 on the CPU")]
     NoTf32,
     /// The program could not start itself again.
-    #[error("cannot start this program again with {TF32} set as --dtype asks: {reason}; set it by hand")]
+    #[error(
+        "cannot start this program again with {TF32} and {NVIDIA_TF32} set as --dtype asks: {reason}; set both by hand \
+         (to 0 without TF32)"
+    )]
     NoRestart {
         /// What the system said.
         reason: String,
     },
 }
 
-/// The one switch of TF32 that tch leaves: libtorch reads it when it starts.
+/// The one switch of TF32 in matrix products that tch leaves: libtorch reads it when it starts.
 const TF32: &str = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
+
+/// With 0 no library of NVIDIA uses TF32, which libtorch allows in convolutions unless told otherwise.
+const NVIDIA_TF32: &str = "NVIDIA_TF32_OVERRIDE";
 
 /// How a device is called in records and on the command line: `cpu`, `cuda:0`.
 #[must_use]
@@ -89,15 +95,21 @@ pub fn set_tf32(wanted: bool, devices: &[Device]) -> Result<(), DeviceError> {
     if !devices.iter().all(|device| device.is_cuda()) {
         return if wanted { Err(DeviceError::NoTf32) } else { Ok(()) };
     }
-    if std::env::var_os(TF32).is_some_and(|value| value == "1") == wanted {
+    let is = |name: &str, value: &str| std::env::var_os(name).is_some_and(|found| found == value);
+    if is(TF32, "1") == wanted && is(NVIDIA_TF32, "0") != wanted {
         return Ok(());
     }
     let program = std::env::current_exe().map_err(|error| error.to_string());
     let reason = match program {
         Ok(program) => {
             let arguments = std::env::args_os().skip(1);
-            let value = if wanted { "1" } else { "0" };
-            Command::new(program).args(arguments).env(TF32, value).exec().to_string()
+            let mut again = Command::new(program);
+            if wanted {
+                again.env(TF32, "1").env_remove(NVIDIA_TF32);
+            } else {
+                again.env(TF32, "0").env(NVIDIA_TF32, "0");
+            }
+            again.args(arguments).exec().to_string()
         }
         Err(reason) => reason,
     };
