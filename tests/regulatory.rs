@@ -17,7 +17,7 @@ const TABLE: &str = "\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstran
 4\tC-\t/c\t1\t0.2\t0.3\tsum_sqrt\t3\tRNA:liver
 ";
 const MINIATURE: &str =
-    "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5,3 --bins 16";
+    "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5 3 --bins 16";
 /// What every run of the miniature has.
 const SCORE: &str = "score {} --window 2048 --device cpu --threads 1 --quiet";
 
@@ -83,7 +83,9 @@ fn strands_of_an_experiment_are_merged_and_targets_chosen() {
         assert_eq!(chosen.len(), expected.len());
         for (row, expected) in chosen.iter().zip(expected) {
             assert_eq!(row["target"], expected["target"]);
-            assert!(near(number(row, "sum"), number(expected, "sum")), "{row:?} {expected:?}");
+            // A product of fewer rows rounds otherwise.
+            let difference = number(row, "sum") - number(expected, "sum");
+            assert!(difference.abs() < 1e-5 * number(row, "ref").max(1.0), "{row:?} {expected:?}");
         }
     }
     assert!(ok("verify {} --rescore 100 --quiet", &[&store]).is_empty());
@@ -102,7 +104,7 @@ fn a_shared_window_is_the_window_of_the_variant_in_its_middle() {
     };
     // Three alternates and a reference for each site, against seven and one.
     let (alone, shared) = (forwards(""), forwards("--share 512"));
-    assert!(alone * 6 > shared * 7, "{alone} {shared}");
+    assert!(alone * 20 > shared * 23, "{alone} {shared}");
     ok(&format!("{SCORE} --model mini --region chr1:2550-2570 --share 512 --track shared"), &[&store]);
     // Their own windows start at a multiple of 512: 2560 + 1 - 1024 = 1537, 0-based 1536.
     ok(&format!("{SCORE} --model mini --region chr1:2560 --track own"), &[&store]);
@@ -138,7 +140,7 @@ fn windows_that_leave_the_contig_are_filled_with_n() {
     assert_eq!(found.len(), 2 * 3 * 3);
     assert!(found.iter().all(|value| !value.is_empty()) && found == values(&other));
     let told = ok("explain {} 1-3-A-C --track t", &[&store]);
-    assert!(told.contains("1:1-1026") && told.contains("1022 N beyond the contig"), "{told}");
+    assert!(told.contains("chr1:1-1027") && told.contains("1021 N beyond the contig"), "{told}");
 }
 
 #[test]
@@ -184,32 +186,33 @@ fn indels_are_compensated_unless_they_are_not() {
 }
 
 #[test]
-fn a_killed_run_resumes_to_the_same_effects() {
+fn a_run_in_parts_or_killed_ends_with_the_same_effects() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = prepare(folder.path());
-    let whole = folder.path().join("whole");
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
     crate::kill::copy(&store, &whole);
-    let words = format!("{SCORE} --model mini --region chr1:2200-2400 --shifts=-1,0,1 --track t");
-    ok(&words, &[&whole]);
+    crate::kill::copy(&store, &parts);
+    let words = |region: &str| format!("{SCORE} --model mini {region} --shifts=-1,1 --share 64 --track t");
+    let all = words("--region chr1:2300-2330 --region HLA-A*01:01:400-430");
+    ok(&all, &[&whole]);
+    ok(&words("--region chr1:2311-2320"), &[&parts]);
+    ok(&all, &[&parts]);
     let stored = || -> u64 {
         Store::open(&store).unwrap().all_segments().unwrap().iter().map(|segment| segment.rows).sum()
     };
-    let mut rounds = 0;
-    let all = Store::open(&whole).unwrap().all_segments().unwrap().iter().map(|segment| segment.rows).sum();
-    while stored() < all && rounds < 3 {
+    for _ in 0..2 {
         let before = stored();
-        let mut child =
-            command(&words, &[&store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command(&all, &[&store]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while stored() == before && child.try_wait().unwrap().is_none() {}
         child.kill().unwrap();
         child.wait().unwrap();
-        rounds += 1;
     }
-    assert!(rounds > 1, "a run ended before it could be killed");
-    ok(&words, &[&store]);
+    ok(&all, &[&store]);
     for table in ["--effects", ""] {
         let query = format!("query {{}} --track t {table} --format tsv");
-        assert!(ok(&query, &[&store]) == ok(&query, &[&whole]), "{table}");
+        let wanted = ok(&query, &[&whole]);
+        assert!(wanted.lines().count() > 186 && ok(&query, &[&store]) == wanted, "{table}, killed");
+        assert!(ok(&query, &[&parts]) == wanted, "{table}, in parts");
     }
     assert!(ok("verify {} --quiet", &[&store]).is_empty());
 }
@@ -306,7 +309,6 @@ fn what_regulatory_models_do_not_take_is_a_usage_error() {
         ("--model mini --window 2048 --shifts=2000", "less than half of the window"),
         ("--model mini --window 2048 --share 1025", "expected 1 to 1024"),
         ("--model mini --window 2048 --target nothing", "no target matches `nothing`"),
-        ("--model mini --window 1024 --bins all", "--bins all leaves no bin"),
         ("--model enformer --window 2048 --indels plain", "for Borzoi and Flashzoi"),
         ("--model mini --window 2048 --distance 10", "splice models"),
     ] {

@@ -21,6 +21,11 @@ pub trait Pass: Send + Sync {
 
     /// Tokens or bases of its input.
     fn length(&self) -> usize;
+
+    /// Sequences that are run through the model for it.
+    fn forwards(&self) -> usize {
+        1
+    }
 }
 
 /// The numbers that one pass gave, on the CPU.

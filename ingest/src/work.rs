@@ -139,11 +139,12 @@ impl<P: Pass, O: Output> Work<P, O> {
         self.batches.len()
     }
 
-    /// How many passes a batch has, and how many tokens or bases in all.
+    /// How many sequences are run through the model in a batch, and how many tokens or bases they are in all.
     #[must_use]
     pub fn size(&self, batch: usize) -> (usize, usize) {
-        let passes = &self.batches[batch].passes;
-        (passes.len(), self.passes_of(passes).iter().map(|pass| pass.length()).sum())
+        let passes = self.passes_of(&self.batches[batch].passes);
+        let sum = |of: &dyn Fn(&P) -> usize| passes.iter().map(|pass| of(pass)).sum();
+        (sum(&P::forwards), sum(&P::length))
     }
 
     /// The passes of these numbers.

@@ -242,7 +242,12 @@ impl RegulatoryRecipe {
         let chosen = self.targets.as_deref().unwrap_or("0");
         must(self.chosen_targets().is_ok(), "targets", chosen, "not ascending ranges of targets")?;
         let share = self.share.unwrap_or(1);
-        must((1..=window).contains(&share), "share", &share.to_string(), "not a step within the window")
+        must(
+            (1..=window / 2).contains(&share),
+            "share",
+            &share.to_string(),
+            "not a step within half of the window",
+        )
     }
 }
 

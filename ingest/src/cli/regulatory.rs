@@ -22,32 +22,34 @@ use super::shared::{Usage, one_of, say};
 /// The table of targets beside a checkpoint, as the models' authors call it.
 const TARGETS: &str = "targets.txt";
 
+/// Where their options stand in the help.
+const HEADING: &str = "Regulatory models";
+
 #[derive(clap::Args)]
-#[command(next_help_heading = "Regulatory models")]
 pub(super) struct RegulatoryArguments {
     /// Predict windows shifted by these numbers of bases, and use the mean; write --shifts=-1,0,1 with `=`
-    #[arg(long, value_name = "BP,…", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, value_name = "BP,…", value_delimiter = ',', allow_hyphen_values = true, help_heading = HEADING)]
     shifts: Vec<i32>,
     /// Also predict indels shifted back, and use the mean (compensate) or join both at the variant (stitch), or do
     /// not (plain); compensate by default
-    #[arg(long, value_parser = one_of(&Indels::ALL, Indels::as_str))]
+    #[arg(long, value_parser = one_of(&Indels::ALL, Indels::as_str), help_heading = HEADING)]
     indels: Option<Indels>,
     /// Undo the transform of the training data: that of published models (old), of newer ones (new), or none; by
     /// default old with a table of targets, else none
-    #[arg(long, value_parser = one_of(&Untransform::ALL, Untransform::as_str))]
+    #[arg(long, value_parser = one_of(&Untransform::ALL, Untransform::as_str), help_heading = HEADING)]
     untransform: Option<Untransform>,
     /// Merge the two strands of an experiment into one target, or keep both; merge by default
-    #[arg(long, value_parser = one_of(&StrandPairs::ALL, StrandPairs::as_str))]
+    #[arg(long, value_parser = one_of(&StrandPairs::ALL, StrandPairs::as_str), help_heading = HEADING)]
     strand_pairs: Option<StrandPairs>,
     /// Compare the bins in the middle of the window, as many as config.json says, or all but 16 on each side; center
     /// by default
-    #[arg(long, value_parser = one_of(&Bins::ALL, Bins::as_str))]
+    #[arg(long, value_parser = one_of(&Bins::ALL, Bins::as_str), help_heading = HEADING)]
     bins: Option<Bins>,
     /// Compute only targets whose name or description matches this pattern with * and ?; may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", help_heading = HEADING)]
     target: Vec<String>,
     /// Start windows at multiples of this step, so that neighbouring variants share a prediction of the reference
-    #[arg(long, value_name = "BP")]
+    #[arg(long, value_name = "BP", help_heading = HEADING)]
     share: Option<u32>,
 }
 
@@ -187,11 +189,6 @@ impl RegulatoryArguments {
             ensure!((1..=most).contains(&step), Usage(expected));
             resolved.share = Some(step);
         }
-        let few = choices.config.bins(recipe.window) <= 32;
-        ensure!(
-            resolved.bins != Some(Bins::All) || !few,
-            Usage("--bins all leaves no bin of this window; use a longer --window".to_owned())
-        );
         recipe.regulatory = Some(resolved);
         Ok(())
     }

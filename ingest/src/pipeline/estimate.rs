@@ -20,7 +20,7 @@ pub struct Estimate {
     pub forwards: u64,
     /// Tokens or bases in them.
     pub tokens: u64,
-    /// Bytes of the segments, at four per score and two for the key.
+    /// Bytes of the segments, at four per number and two for the key.
     pub bytes: u64,
     /// Seconds, from running one batch.
     pub seconds: f64,
@@ -60,11 +60,13 @@ where
     }
     let scale = if planned == 0 { 0.0 } else { variants as f64 / planned as f64 };
     let tokens_in_all = tokens as f64 * scale;
+    let targets = job.track.targets.map_or(0, |targets| u64::from(targets.count));
+    let numbers = targets * job.track.effect_columns.len() as u64;
     Ok(Estimate {
         variants,
         forwards: whole((forwards as f64 * scale).round()),
         tokens: whole(tokens_in_all.round()),
-        bytes: variants * (2 + 4 * job.track.columns.len() as u64),
+        bytes: variants * (2 + 4 * (job.track.columns.len() as u64 + numbers)),
         seconds: tokens_in_all * rate.unwrap_or(0.0),
         exact: planned == variants,
     })

@@ -1,6 +1,8 @@
 //! A regulatory model on a device, as the engine runs it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor};
@@ -26,7 +28,7 @@ pub struct RegulatoryModel {
 }
 
 /// What lies between two blocks: a state per pass, input and strand.
-pub struct RegulatoryState(Vec<Arc<WindowState>>);
+pub struct RegulatoryState(Vec<Rc<WindowState>>);
 
 impl State for RegulatoryState {
     fn stack(states: &[Self]) -> Result<Self, TchError> {
@@ -65,21 +67,21 @@ impl RegulatoryModel {
     }
 
     /// The states of an input below the first block, strand by strand.
-    fn begin_input(&self, pass: &RegulatoryPass, input: Input) -> Result<Vec<Arc<WindowState>>, TchError> {
+    fn begin_input(&self, pass: &RegulatoryPass, input: Input) -> Result<Vec<Rc<WindowState>>, TchError> {
         let device = self.trunk.device();
         let codes = Tensor::f_from_slice(&pass.codes(input))?.f_to_device(device)?;
         let letters = Tensor::f_arange(4, (Kind::Uint8, device))?.f_unsqueeze(1)?;
         let forward = codes.f_eq_tensor(&letters)?.f_unsqueeze(0)?.f_to_kind(Kind::Float)?;
-        let mut states = vec![Arc::new(self.trunk.begin(&forward)?)];
+        let mut states = vec![Rc::new(self.trunk.begin(&forward)?)];
         if pass.strands == 2 {
             // The reverse complement: bases and their order turned.
-            states.push(Arc::new(self.trunk.begin(&forward.f_flip([1, 2])?)?));
+            states.push(Rc::new(self.trunk.begin(&forward.f_flip([1, 2])?)?));
         }
         Ok(states)
     }
 
     /// What an input is predicted to measure [targets, bins]: the mean of its strands, in the window's order.
-    fn profile(&self, states: &[Arc<WindowState>]) -> Result<Tensor, TchError> {
+    fn profile(&self, states: &[Rc<WindowState>]) -> Result<Tensor, TchError> {
         let predicted = |state: &WindowState| self.trunk.profile(state, self.options.bins);
         let [forward, reverse @ ..] = states else {
             return Err(TchError::Shape("an input without strands".to_owned()));
@@ -99,16 +101,16 @@ impl RegulatoryModel {
     }
 
     /// By alternate: effects [kinds, targets].
-    fn read_pass(&self, states: &[Arc<WindowState>], pass: &RegulatoryPass) -> Result<Vec<Tensor>, TchError> {
+    fn read_pass(&self, states: &[Rc<WindowState>], pass: &RegulatoryPass) -> Result<Vec<Tensor>, TchError> {
         let mut known: HashMap<usize, Tensor> = HashMap::new();
         let mut read = Vec::with_capacity(pass.comparisons.len());
         for comparisons in &pass.comparisons {
             let mut mean: Option<Tensor> = None;
             for sides in comparisons {
                 for input in sides.iter().flat_map(Side::inputs) {
-                    if !known.contains_key(&input) {
+                    if let Entry::Vacant(unknown) = known.entry(input) {
                         let strands = &states[input * pass.strands..(input + 1) * pass.strands];
-                        known.insert(input, self.profile(strands)?);
+                        unknown.insert(self.profile(strands)?);
                     }
                 }
                 let [reference, alternate] = [0, 1].map(|side| side_profile(&sides[side], &known));
@@ -173,8 +175,7 @@ impl Network for RegulatoryModel {
         state: &RegulatoryState,
         step: &Step<'_, RegulatoryPass>,
     ) -> Result<RegulatoryState, ModelError> {
-        let through =
-            |state: &Arc<WindowState>| Ok(Arc::new(self.trunk.block(index, state, step.without)?));
+        let through = |state: &Rc<WindowState>| Ok(Rc::new(self.trunk.block(index, state, step.without)?));
         Ok(RegulatoryState(state.0.iter().map(through).collect::<Result<_, TchError>>()?))
     }
 

@@ -122,6 +122,9 @@ impl RegulatoryOptions {
         let wrong = |problem| RegulatoryOptionsError::Recipe { family, problem };
         let kinds = kinds_of(config.family, recipe)?;
         let regulatory = recipe.regulatory.as_ref().ok_or_else(|| wrong("it lacks the family's options"))?;
+        config
+            .check_window(recipe.window)
+            .map_err(|_| wrong("the model does not read windows of its length"))?;
         let averaged = config.family == RegulatoryFamily::Enformer;
         let fits = regulatory.indels.is_none() == averaged
             && regulatory.bins.is_none() == averaged

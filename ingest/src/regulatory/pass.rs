@@ -188,7 +188,11 @@ impl Pass for RegulatoryPass {
     }
 
     fn length(&self) -> usize {
-        self.inputs.len() * self.strands * self.window
+        self.forwards() * self.window
+    }
+
+    fn forwards(&self) -> usize {
+        self.inputs.len() * self.strands
     }
 }
 

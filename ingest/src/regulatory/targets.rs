@@ -110,7 +110,7 @@ impl TargetTable {
         let description = place("description");
         let mut targets = Vec::new();
         for (number, line) in lines.enumerate() {
-            let cells = Cells { file, line: number + 2, cells: line.split('\t').collect() };
+            let cells = Cells { file, line: number + 2, texts: line.split('\t').collect() };
             cells.check_count(header.len())?;
             if let Some(index) = index
                 && cells.at(index) != number.to_string()
@@ -226,23 +226,23 @@ fn text(file: &Path) -> Result<String, TargetsFileError> {
 struct Cells<'a> {
     file: &'a Path,
     line: usize,
-    cells: Vec<&'a str>,
+    texts: Vec<&'a str>,
 }
 
 impl Cells<'_> {
     fn at(&self, place: usize) -> &str {
-        self.cells[place]
+        self.texts[place]
     }
 
     fn check_count(&self, count: usize) -> Result<(), TargetsFileError> {
-        if self.cells.len() == count {
+        if self.texts.len() == count {
             return Ok(());
         }
         Err(TargetsFileError::Value {
             file: self.file.to_owned(),
             line: self.line,
             column: "line",
-            value: self.cells.join("\t"),
+            value: self.texts.join("\t"),
             expected: format!("{count} cells separated by tabs, as in the header"),
         })
     }
