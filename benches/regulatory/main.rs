@@ -57,7 +57,7 @@ fn measure(
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let shape = RegulatoryShape::published(family);
-    let token = bases.next_multiple_of(128) / 128;
+    let token = bases.div_ceil(128);
     let bins = if family == RegulatoryFamily::Enformer { token } else { 4 * token } as u32;
     let shape = RegulatoryShape { bins: shape.bins.min(bins), ..shape };
     write_regulatory_checkpoint(folder.path(), &shape, 1)?;

@@ -80,7 +80,7 @@ impl Family<'_> {
     pub(super) fn ignores(&self, name: &str) -> bool {
         match self {
             Self::Encoder(dialect, _) => dialect.ignores(name),
-            Self::Regulatory(config) => is_ignored(name) && !self.is_head(config, name),
+            Self::Regulatory(config) => is_ignored(name) && !Self::is_head(config, name),
         }
     }
 
@@ -96,7 +96,7 @@ impl Family<'_> {
     pub(super) fn is_optional(&self, module: &str) -> bool {
         match self {
             Self::Encoder(..) => !["encoder.", "embeddings."].iter().any(|start| module.starts_with(start)),
-            Self::Regulatory(config) => self.is_head(config, &format!("{module}.")),
+            Self::Regulatory(config) => Self::is_head(config, &format!("{module}.")),
         }
     }
 
@@ -105,7 +105,7 @@ impl Family<'_> {
         !self.is_optional(module) || module.starts_with("pooler.")
     }
 
-    fn is_head(&self, config: &RegulatoryConfig, name: &str) -> bool {
+    fn is_head(config: &RegulatoryConfig, name: &str) -> bool {
         Head::ALL.into_iter().any(|head| name.starts_with(&format!("{}.", head_name(config, head))))
     }
 

@@ -4,7 +4,7 @@
 //! PEFT has no such kind, so the files are of our own layout: `adapter_config.json` with `"peft_type":
 //! "SQUEEZE_EXCITE"`, or with `"HOULSBY"` for both, `se_rank` (the inner width) and `target_modules`, which names
 //! convolutions before a pool or the last one. The weights in `adapter_model.safetensors` are named
-//! `<module>.squeeze_excite.<down|up>.weight`: `down` [se_rank, channels], `up` [channels, se_rank], no biases.
+//! `<module>.squeeze_excite.<down|up>.weight`: `down` [rank, channels], `up` [channels, rank], no biases.
 
 use std::collections::BTreeSet;
 

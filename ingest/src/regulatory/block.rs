@@ -55,7 +55,7 @@ impl Block {
         }
         if keeps("mlp") {
             let inner = self.input.forward(&self.feed_forward_norm.forward(&tokens)?)?.f_relu_()?;
-            let change = adapted(self.output.forward(&inner)?, self.feed_forward_adapter.as_ref())?;
+            let change = adapted(&self.output.forward(&inner)?, self.feed_forward_adapter.as_ref())?;
             tokens = tokens.f_add(&change)?;
         }
         Ok(tokens)
@@ -64,10 +64,10 @@ impl Block {
     /// What attention adds.
     pub(super) fn attended(&self, tokens: &Tensor, positions: &Positions) -> Result<Tensor, TchError> {
         let change = self.attention.forward(&self.attention_norm.forward(tokens)?, positions)?;
-        adapted(change, self.attention_adapter.as_ref())
+        adapted(&change, self.attention_adapter.as_ref())
     }
 }
 
-fn adapted(change: Tensor, adapter: Option<&Bottleneck>) -> Result<Tensor, TchError> {
-    adapter.map_or(Ok(change.shallow_clone()), |adapter| adapter.forward(&change))
+fn adapted(change: &Tensor, adapter: Option<&Bottleneck>) -> Result<Tensor, TchError> {
+    adapter.map_or(Ok(change.shallow_clone()), |adapter| adapter.forward(change))
 }

@@ -128,12 +128,18 @@ pub(super) struct Stage {
 impl Stage {
     /// [positions, channels] to [positions, outputs], or half as many positions where `pooled`.
     pub(super) fn forward(&self, input: &Tensor, pooled: bool) -> Result<Tensor, TchError> {
-        let (length, inputs) = input.size2()?;
+        let unrolled = self.convolution.kernel * input.size2()?.1;
+        let rows = block_rows(unrolled, self.convolution.outputs(), input.device());
+        self.by_blocks(input, pooled, rows)
+    }
+
+    /// The same with an even number of positions in each block.
+    fn by_blocks(&self, input: &Tensor, pooled: bool, rows: i64) -> Result<Tensor, TchError> {
+        let (length, _) = input.size2()?;
         let outputs = self.convolution.outputs();
         let step = if pooled { 2 } else { 1 };
         let mut all = Tensor::f_empty([length / step, outputs], (input.f_kind()?, input.device()))?;
         let mut sum: Option<Tensor> = None;
-        let rows = block_rows(self.convolution.kernel * inputs, outputs, input.device());
         for first in (0..length).step_by(from_dimension(rows)) {
             let rows = rows.min(length - first);
             let mut block = self.block(input, first, rows)?;
@@ -215,5 +221,58 @@ impl Separable {
         let _ = sum.f_narrow(0, 1, rest)?.f_addcmul_(&input.f_narrow(0, 0, rest)?, &left?)?;
         let _ = sum.f_narrow(0, 0, rest)?.f_addcmul_(&input.f_narrow(0, 1, rest)?, &right?)?;
         self.pointwise.apply(&sum.f_to_kind(kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_give_what_the_whole_gives() {
+        tch::manual_seed(4);
+        let like = (Kind::Double, Device::Cpu);
+        let norm = |channels: i64| BatchNorm {
+            scale: Tensor::randn([channels], like),
+            shift: Tensor::randn([channels], like),
+        };
+        let convolution = |inputs: i64, outputs: i64, kernel: i64| Convolution {
+            weight: Tensor::randn([kernel * inputs, outputs], like),
+            bias: Tensor::randn([outputs], like),
+            kernel,
+        };
+        let gelu = Gelu::Sigmoid;
+        for (first_norm, kernel, length) in [(false, 15, 101), (true, 5, 64), (true, 1, 33)] {
+            let residual = Pointwise { norm: norm(6), convolution: convolution(6, 6, 1), gelu };
+            let stage = Stage {
+                norm: first_norm.then(|| norm(4)),
+                convolution: convolution(4, 6, kernel),
+                gate: None,
+                residual: Some(residual),
+                pool: Pool::Attention(Tensor::randn([6, 6], like)),
+                gelu,
+            };
+            let input = Tensor::randn([length, 4], like);
+            for pooled in [false, true] {
+                let whole = stage.forward(&input, pooled).expect("a stage");
+                for rows in [2, 16, 30] {
+                    let blocks = stage.by_blocks(&input, pooled, rows).expect("a stage");
+                    assert_eq!(blocks.size(), whole.size());
+                    let difference = (blocks - &whole).abs().max().double_value(&[]);
+                    assert!(
+                        difference < 1e-9,
+                        "kernel {kernel}, {rows} rows, pooled {pooled}: {difference:.1e}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_is_an_even_number_of_positions() {
+        for (inputs, outputs) in [(60, 512), (2560, 608), (1 << 40, 1)] {
+            let rows = block_rows(inputs, outputs, Device::Cpu);
+            assert!(rows >= 2 && rows % 2 == 0 && (rows == 2 || rows * inputs <= BLOCK_NUMBERS));
+        }
     }
 }

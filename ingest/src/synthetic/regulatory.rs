@@ -171,8 +171,7 @@ pub fn write_regulatory_checkpoint(directory: &Path, shape: &RegulatoryShape, se
 fn distribution(name: &str, sizes: &[usize]) -> (f32, f64) {
     let end = name.rsplit('.').next().unwrap_or(name);
     match (end, sizes) {
-        ("running_var", _) => (1.0, 0.1),
-        ("weight", [_]) => (1.0, 0.1),
+        ("running_var", _) | ("weight", [_]) => (1.0, 0.1),
         ("weight", [_, 4, kernel]) => (0.0, (*kernel as f64).powf(-0.5)),
         ("weight", [_, inner @ ..]) => (0.0, (inner.iter().product::<usize>() as f64).powf(-0.5)),
         _ => (0.0, 0.1),

@@ -37,10 +37,8 @@ fn difference(found: &Tensor, expected: &Tensor) -> f64 {
 
 /// Why a model is refused, with all causes.
 fn refusal(source: &ModelSource) -> String {
-    let error = match Trunk::load(source, Head::Human, None, Kind::Float, Device::Cpu) {
-        Ok(_) => panic!("{source:?} was loaded"),
-        Err(error) => error,
-    };
+    let loaded = Trunk::load(source, Head::Human, None, Kind::Float, Device::Cpu);
+    let Err(error) = loaded else { panic!("{source:?} was loaded") };
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {

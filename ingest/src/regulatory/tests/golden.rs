@@ -1,7 +1,5 @@
 //! Every activation and prediction of the golden set, within the tolerances that it states.
 
-#![expect(clippy::print_stderr, reason = "the worst deviations")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -91,12 +89,10 @@ fn windows(golden: &Path, run: &Run) -> BTreeMap<(String, String), Tensor> {
             let bases = one_hot(bases.as_str().expect("bases"));
             found.insert((id.to_owned(), allele.clone()), bases);
         }
-        for (allele, standing_in) in [("alt_extended", "alt")] {
-            let stand_in = found.get(&(id.to_owned(), standing_in.to_owned())).map(Tensor::shallow_clone);
-            let key = (id.to_owned(), allele.to_owned());
-            if let (false, Some(stand_in)) = (found.contains_key(&key), stand_in) {
-                found.insert(key, stand_in);
-            }
+        // Where nothing has to be filled, the alternate is the extended one as well.
+        let [plain, extended] = ["alt", "alt_extended"].map(|allele| (id.to_owned(), allele.to_owned()));
+        if let Some(bases) = found.get(&plain).map(Tensor::shallow_clone) {
+            found.entry(extended).or_insert(bases);
         }
     }
     found
@@ -127,7 +123,7 @@ impl Comparison<'_> {
     }
 
     /// Predictions as the run lays them out: [targets, bins], or [bins, targets] for Enformer.
-    fn predict(&self, trunk: &Trunk, bases: &Tensor) -> Tensor {
+    fn predict(trunk: &Trunk, bases: &Tensor) -> Tensor {
         let profile = profile(trunk, bases, Bins::Center);
         if trunk.config.is_unet() { profile } else { profile.transpose(0, 1) }
     }
@@ -138,7 +134,8 @@ impl Comparison<'_> {
             let prefix = format!("pred.{}.", head.as_str());
             let names: Vec<String> =
                 self.run.tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
-            let names: Vec<String> = names.into_iter().filter(|name| !name.ends_with(".f64")).collect();
+            let names: Vec<String> =
+                names.into_iter().filter(|name| name.strip_suffix(".f64").is_none()).collect();
             if names.is_empty() {
                 continue;
             }
@@ -151,14 +148,14 @@ impl Comparison<'_> {
                         let rows = cases.iter().map(|case| {
                             let bases = &windows[&(case.clone(), allele.to_owned())];
                             let bases = if strand == "rev" { reversed(bases) } else { bases.shallow_clone() };
-                            self.predict(&trunk, &bases)
+                            Self::predict(&trunk, &bases)
                         });
                         Tensor::stack(&rows.collect::<Vec<_>>(), 0)
                     }
                     [case, allele, "fwd", shift] => {
                         let shift = shift.strip_prefix("shift").and_then(|shift| shift.parse().ok());
                         let bases = &windows[&(case.to_owned(), allele.to_owned())];
-                        self.predict(&trunk, &shifted(bases, shift.expect("a shift")))
+                        Self::predict(&trunk, &shifted(bases, shift.expect("a shift")))
                     }
                     _ => panic!("{name} is not known"),
                 };
@@ -223,7 +220,7 @@ fn compare(family: &str, runs_expected: usize) {
             comparison.predictions(&golden);
             comparison.activations(&golden);
             let shares: Vec<String> =
-                comparison.worst.iter().map(|(group, share)| format!("{group} {:.2}", share)).collect();
+                comparison.worst.iter().map(|(group, share)| format!("{group} {share:.2}")).collect();
             eprintln!(
                 "{} {kind:?}: {} compared, share of tolerance {}",
                 run.name,

@@ -217,12 +217,12 @@ impl Naive<'_> {
                 x = self.borzoi_block(&x, &format!("upsampling_unet{number}.0"));
                 let twice = Tensor::stack(&[&x, &x], 3);
                 x = twice.view([1, x.size()[1], -1]);
-                x = x + self.borzoi_block(&skip, &format!("horizontal_conv{number}"));
+                x += self.borzoi_block(&skip, &format!("horizontal_conv{number}"));
                 let depthwise = self.weight(&format!("separable{number}.conv_layer.0.weight"));
                 x = x.conv1d(depthwise, None::<Tensor>, 1, 1, 1, depthwise.size()[0]);
                 x = self.convolve(&x, &format!("separable{number}.conv_layer.1"));
             }
-            let x = self.crop(&x, 16);
+            let x = Self::crop(&x, 16);
             self.gelu(&self.borzoi_block(&x, "final_joined_convs.0"))
         } else {
             let pool = |x: &Tensor, name: &str| {
@@ -250,7 +250,7 @@ impl Naive<'_> {
                 x = pool(&residual(&x, &format!("{name}.1")), &format!("{name}.2"));
             }
             let x = self.transformer(x.transpose(1, 2), kept, without).transpose(1, 2);
-            let x = self.crop(&x, 16);
+            let x = Self::crop(&x, 16);
             self.gelu(&self.block(&x, "final_pointwise.1.0", "final_pointwise.1.2"))
         };
         let name = super::super::blueprint::head_name(self.config, head);
@@ -259,7 +259,7 @@ impl Naive<'_> {
         (weight.matmul(&x.squeeze_dim(0)) + bias).softplus()
     }
 
-    fn crop(&self, x: &Tensor, bins: i64) -> Tensor {
+    fn crop(x: &Tensor, bins: i64) -> Tensor {
         let margin = (x.size()[2] - bins + 1) / 2;
         x.narrow(2, margin, x.size()[2] - 2 * margin)
     }
@@ -303,14 +303,11 @@ fn agree(family: RegulatoryFamily, lengths: &[i64], gamma: Option<bool>, toleran
             let expected = naive.forward(&bases, &kept, head, without);
             let part = Some(AblatedPart::new(without)).filter(|part| !part.as_str().is_empty());
             for (trunk, tolerance) in [(&double, tolerance), (&float, 1e-4)] {
-                let found = match &part {
-                    None => profile(trunk, &bases, Bins::Center),
-                    Some(_) => {
-                        let state = trunk.begin(&bases).expect("tokens");
-                        let state = trunk.block(0, &state, part.as_ref()).expect("tokens");
-                        trunk.profile(&state, Bins::Center).expect("a profile")
-                    }
-                };
+                let mut state = trunk.begin(&bases).expect("tokens");
+                for index in 0..trunk.depth() {
+                    state = trunk.block(index, &state, part.as_ref()).expect("tokens");
+                }
+                let found = trunk.profile(&state, Bins::Center).expect("a profile");
                 let difference = (found.to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
                 assert!(difference < tolerance, "{family:?} {kept:?} {length}: {difference:.1e}");
             }

@@ -82,7 +82,6 @@ pub(super) fn activations(trunk: &Trunk, bases: &Tensor) -> BTreeMap<String, Ten
 }
 
 /// The golden set of regulatory models, where it is.
-#[expect(clippy::print_stderr, reason = "says that nothing was compared")]
 pub(super) fn golden() -> Option<PathBuf> {
     let shared = std::env::var_os("VESTORE_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
