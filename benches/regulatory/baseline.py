@@ -5,6 +5,7 @@ bases of a window and a file for the answer), writes the profile [targets, bins]
 with the seconds of the forward pass. It runs in inference mode.
 """
 
+import importlib.machinery
 import json
 import resource
 import sys
@@ -68,6 +69,8 @@ def load(family, folder):
         if family == "flashzoi":
             for name in ("flash_attn", "flash_attn.modules", "flash_attn.modules.mha"):
                 sys.modules[name] = types.ModuleType(name)
+                # transformers looks for it, and then for its version, which is not there.
+                sys.modules[name].__spec__ = importlib.machinery.ModuleSpec(name, None)
             sys.modules["flash_attn.modules.mha"].MHA = FusedAttention
         from borzoi_pytorch.config_borzoi import BorzoiConfig
         from borzoi_pytorch.pytorch_borzoi_model import Borzoi
