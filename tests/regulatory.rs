@@ -17,7 +17,7 @@ const TABLE: &str = "\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstran
 4\tC-\t/c\t1\t0.2\t0.3\tsum_sqrt\t3\tRNA:liver
 ";
 const MINIATURE: &str =
-    "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5 3 --bins 16";
+    "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5,3 --bins 16";
 /// What every run of the miniature has.
 const SCORE: &str = "score {} --window 2048 --device cpu --threads 1 --quiet";
 
