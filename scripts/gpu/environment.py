@@ -61,7 +61,7 @@ class Check:
             self.environment["LD_LIBRARY_PATH"] = f"{library}:{os.environ.get('LD_LIBRARY_PATH', '')}"
         self.results = {
             "machine": machine(), "device": device, "commit": (kit / "commit").read_text().strip(),
-            "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "libtorch": library, "steps": [],
+            "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "libtorch": "of this python3" if library else None, "steps": [],
         }
 
     def left(self):
