@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use vestore_schema::{External, Run, Table, Track};
+use vestore_schema::{External, Track};
 
 pub use self::columns::{TableRow, TableRows};
 pub use self::distinct::Duplicates;
@@ -195,23 +195,7 @@ pub fn import(
             Err(error) => return Err(error),
             Ok((segments, made)) => {
                 let rows = segments.iter().map(|segment| segment.rows).sum();
-                let run = Run {
-                    number: store.runs()?.last().map_or(1, |run| run.number + 1),
-                    track: track.name.clone(),
-                    table: Table::Scores,
-                    plan: digest,
-                    program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
-                    device: "import".to_owned(),
-                    threads: 1,
-                    batch_tokens: None,
-                    started,
-                    finished: Some(store.now()),
-                    units: 1,
-                    committed: 1,
-                    rows,
-                    remarks: Vec::new(),
-                    layers: Vec::new(),
-                };
+                let run = store.run_of_one_commit(&track, digest, "import", started, rows)?;
                 if rows == 0 {
                     let counts = made.report.summary().trim_end().replace('\n', ", ");
                     return Err(ImportError::NoRows { path: path.into(), counts });

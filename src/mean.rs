@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use thiserror::Error;
-use vestore_schema::{MAX_AVERAGED, NameError, Run, Segment, Table, Track};
+use vestore_schema::{MAX_AVERAGED, NameError, Segment, Table, Track};
 
 use crate::query::{QueryPlan, Request};
 use crate::store::{Store, StoreError, Writer, check_track};
@@ -183,23 +183,7 @@ pub fn mean(
     if rows == 0 {
         return Err(MeanError::Empty);
     }
-    let run = Run {
-        number: store.runs()?.last().map_or(1, |run| run.number + 1),
-        track: track.name.clone(),
-        table: Table::Scores,
-        plan: track.id,
-        program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
-        device: "mean".to_owned(),
-        threads: 1,
-        batch_tokens: None,
-        started,
-        finished: Some(store.now()),
-        units: 1,
-        committed: 1,
-        rows,
-        remarks: Vec::new(),
-        layers: Vec::new(),
-    };
+    let run = store.run_of_one_commit(&track, track.id, "mean", started, rows)?;
     let targets = store.target_names(&averaged[0])?;
     writer.commit_track(&track, &targets, &segments, &run)?;
     let has_gene_effects = averaged.iter().any(|track| !track.gene_columns.is_empty());

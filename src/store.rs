@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vestore_schema::{
-    Assembly, FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Table, Track, retired_path,
+    Assembly, Digest, FORMAT_VERSION, Format, Model, Run, Segment, StoreRecord, Table, Track, retired_path,
 };
 
 pub use commit::{Writer, check_track};
@@ -298,6 +298,35 @@ impl Store {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.medium.now()
+    }
+
+    /// The next run, for a track whose scores no model of this machine computed: `rows` written in one transaction from
+    /// `plan`, the digest of what they were made of, by what `device` names.
+    pub(crate) fn run_of_one_commit(
+        &self,
+        track: &Track,
+        plan: Digest,
+        device: &str,
+        started: u64,
+        rows: u64,
+    ) -> Result<Run, StoreError> {
+        Ok(Run {
+            number: self.runs()?.last().map_or(1, |run| run.number + 1),
+            track: track.name.clone(),
+            table: Table::Scores,
+            plan,
+            program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
+            device: device.to_owned(),
+            threads: 1,
+            batch_tokens: None,
+            started,
+            finished: Some(self.now()),
+            units: 1,
+            committed: 1,
+            rows,
+            remarks: Vec::new(),
+            layers: Vec::new(),
+        })
     }
 
     /// Takes the right to write, for `purpose` (the command, for whoever else wants to write).

@@ -216,7 +216,7 @@ fn a_kept_gene_table_goes_with_the_store() {
     assert!(told.contains("5 rows rescored, 0 values differ"), "{told}");
     ok(&format!("ablate {} --quiet", &score[5..]), &[&moved]);
     let told = fails(1, &format!("{score} --genes other.gtf"), &[&moved]);
-    assert!(told.contains("no gene table `other.gtf`") && told.contains("`genes.gtf`"), "{told}");
+    assert!(told.contains("unknown gene table `other.gtf`") && told.contains("`genes.gtf`"), "{told}");
     // Damage is found, and mended by adding the table again.
     let kept = fs::read_dir(moved.join("genes")).unwrap().next().unwrap().unwrap().path();
     let whole = fs::read(&kept).unwrap();
@@ -270,7 +270,7 @@ fn networks_of_an_ensemble_can_be_dropped() {
     let add = "model add {} x --keep-networks";
     for (rest, code, part) in [
         ("0 --from second", 1, "the networks are [1]"),
-        ("0,2 --from mini", 1, "there is no network 2"),
+        ("0,2 --from mini", 1, "unknown network 2"),
         ("0-9000000 --from mini", 2, "invalid list of networks"),
         ("x --from mini", 2, "invalid list of networks"),
         ("0 --from small", 2, "for splice models"),

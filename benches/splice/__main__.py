@@ -141,9 +141,9 @@ def main():
                 results.append((side, some, seconds, memory, largest_difference(ours[0][2][2], rows, side)))
             results += [(side, of, found[0], found[1], None) for side, of, found in ours]
             for side, of, seconds, memory, difference in results:
-                told = "" if difference is None else f"{difference:.1e}"
+                shown = "" if difference is None else f"{difference:.1e}"
                 print(f"{distance:>8}  {side:<20} {len(of):>8}  {seconds:>8.1f}  {seconds / len(of):>9.3f}  "
-                      f"{memory:>7.0f}  {told:>18}", flush=True)
+                      f"{memory:>7.0f}  {shown:>18}", flush=True)
             if arguments.stretch:
                 contig, middle, *_ = variants[len(variants) // 2]
                 start = middle - arguments.stretch // 2

@@ -45,7 +45,7 @@ pub enum DeviceError {
 /// The one switch of TF32 in matrix products that tch leaves: libtorch reads it when it starts.
 const TF32: &str = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
 
-/// With 0 no library of NVIDIA uses TF32, which libtorch allows in convolutions unless told otherwise.
+/// With 0 no library of NVIDIA uses TF32, which libtorch allows in convolutions by default.
 const NVIDIA_TF32: &str = "NVIDIA_TF32_OVERRIDE";
 
 /// How a device is called in records and on the command line: `cpu`, `cuda:0`.

@@ -169,7 +169,7 @@ fn source(
         let layers = parse_numbers(text)
             .ok_or_else(|| Usage(format!("invalid list of layers `{text}`; expected one such as 0,2-5")))?;
         for layer in &layers {
-            ensure!(candidates.contains(layer), "there is no layer {layer}; the layers are {candidates:?}");
+            ensure!(candidates.contains(layer), "unknown layer {layer}; expected some of {candidates:?}");
         }
         Ok(layers)
     };
@@ -212,7 +212,7 @@ fn networks(text: &str, base: &Model) -> anyhow::Result<Vec<u32>> {
         .ok_or_else(|| Usage(format!("invalid list of networks `{text}`; expected one such as 0,2-3")))?;
     let known = &splice.kept_networks;
     for network in &kept {
-        ensure!(known.contains(network), "there is no network {network}; the networks are {known:?}");
+        ensure!(known.contains(network), "unknown network {network}; expected some of {known:?}");
     }
     Ok(kept)
 }

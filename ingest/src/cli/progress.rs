@@ -120,5 +120,26 @@ fn drawn(unit: &str, done: u64, total: u64) -> ProgressBar {
 }
 
 fn per_second(rate: f64) -> String {
-    if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") }
+    format!("{}/s", significant(rate))
+}
+
+/// A rate with two significant digits at least: a full-length window may take minutes.
+pub(super) fn significant(rate: f64) -> String {
+    match rate {
+        10.0.. => format!("{rate:.0}"),
+        1.0..10.0 => format!("{rate:.1}"),
+        0.1..1.0 => format!("{rate:.2}"),
+        _ => format!("{rate:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::significant;
+
+    #[test]
+    fn slow_rates_keep_their_digits() {
+        let shown = [155.4, 10.0, 5.02, 0.171, 0.00562].map(significant);
+        assert_eq!(shown, ["155", "10", "5.0", "0.17", "0.0056"]);
+    }
 }

@@ -11,7 +11,7 @@ use vestore_schema::Track;
 
 use super::family::{Family, ModelTask, TOKEN};
 use super::interrupt;
-use super::progress::Bar;
+use super::progress::{Bar, significant};
 use super::scoring::{Prepared, Scoring, Task};
 use super::shared::{grouped, plural, say};
 
@@ -171,10 +171,10 @@ fn tell_outcome(outcome: &Outcome, track: &Track, stored: u64, pending: u64, sta
     let statuses: Vec<String> =
         outcome.statuses.iter().map(|(status, count)| format!("{} {status}", grouped(*count))).collect();
     say(format_args!(
-        "track {}: {} written in {seconds:.1} s ({:.0} variants/s{}): {}{}",
+        "track {}: {} written in {seconds:.1} s ({} variants/s{}): {}{}",
         track.name,
         plural(outcome.rows, "row"),
-        outcome.rows as f64 / seconds.max(1e-9),
+        significant(outcome.rows as f64 / seconds.max(1e-9)),
         if outcome.rows > 0 {
             format!(", model {model:.0} % and writing {writing:.0} % of the time")
         } else {

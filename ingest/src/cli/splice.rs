@@ -117,10 +117,12 @@ fn table(given: &Path, store: &Store) -> anyhow::Result<GeneTable> {
     match found.as_slice() {
         [record] => store.gene_table(record.digest)?.context("the gene table was removed meanwhile"),
         [] if known.is_empty() => {
-            bail!("no gene table `{text}`: there is no such file, and the store keeps none")
+            bail!(
+                "unknown gene table `{text}`: it is not a file, and the store has no gene tables; add one with `vestore genes add`"
+            )
         }
         [] => bail!(
-            "no gene table `{text}`: there is no such file, and the store keeps {}",
+            "unknown gene table `{text}`: it is not a file, and the store has {}",
             names(&mut known.iter())
         ),
         several => bail!(Usage(format!(

@@ -43,7 +43,7 @@ pub struct RegulatoryConfig {
     /// Flashzoi: numbers of a query or key that are rotated; 0 elsewhere.
     pub(crate) rotated: u32,
     pub(crate) gamma: GammaMaximum,
-    /// Bins in the centre of a window; all of them where there is no number.
+    /// Bins in the centre of a window; `None` means all of them.
     pub(crate) center_bins: Option<u32>,
     /// How often the length is halved before the transformer.
     pub(crate) halvings: u32,

@@ -100,7 +100,7 @@ impl RegulatoryFiles {
         }
     }
 
-    /// Targets of a head; none where there is no such head.
+    /// Targets of a head; `None` if the checkpoint lacks that head.
     pub(crate) fn targets(&self, head: Head) -> Option<u32> {
         let found = self.find(&format!("{}.weight", head_name(&self.config, head)))?;
         u32::try_from(*found.shape.first()?).ok()

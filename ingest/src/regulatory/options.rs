@@ -45,7 +45,7 @@ pub enum RegulatoryOptionsError {
     #[error(transparent)]
     Ranges(#[from] vestore_schema::TargetsError),
     /// A target that the head does not have.
-    #[error("there is no target {target} to choose; the head has {count}, of which merged pairs count once")]
+    #[error("invalid target {target}; expected 0 to {}, and of merged pairs the `+` strand", count.saturating_sub(1))]
     Target {
         /// Its index.
         target: u32,
