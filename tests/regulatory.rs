@@ -183,6 +183,21 @@ fn indels_are_compensated_unless_they_are_not() {
         assert!(!stitched["js"].is_empty() && !plain["js"].is_empty());
     }
     assert_eq!(plain.iter().filter(|row| row["status"] == "scored").count(), 9);
+    // Where no effect is defined, the values of the windows still are.
+    ok(
+        &format!("{SCORE} --model mini --variants {{}} --score js,ref,alt --track values"),
+        &[&store, &variants],
+    );
+    for row in effects(&store, "values").iter().filter(|row| row["position"] != "2700") {
+        assert_eq!(row["status"], "scored", "{row:?}");
+        assert!(!row["ref"].is_empty() && !row["alt"].is_empty(), "{row:?}");
+    }
+    let error = fails(
+        1,
+        &format!("{SCORE} --model mini --variants {{}} --score js,ref --shifts=-1,1"),
+        &[&store, &variants],
+    );
+    assert!(error.contains("`js` is not defined for several shifts"), "{error}");
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn networks_of_an_ensemble_can_be_dropped() {
     assert_ne!(effects(&store, "mini")[0]["acceptor_gain"], effects(&store, "first")[0]["acceptor_gain"]);
     let add = "model add {} x --keep-networks";
     for (rest, code, part) in [
-        ("0 --from second", 1, "the networks are [1]"),
+        ("0 --from second", 1, "expected some of [1]"),
         ("0,2 --from mini", 1, "unknown network 2"),
         ("0-9000000 --from mini", 2, "invalid list of networks"),
         ("x --from mini", 2, "invalid list of networks"),

@@ -29,11 +29,20 @@ impl Store {
     /// When the catalog cannot be read or the file is damaged.
     pub fn gene_table(&self, digest: Digest) -> Result<Option<GeneTable>, StoreError> {
         let known = self.gene_tables()?;
-        let Some(record) = known.iter().find(|record| record.digest == digest) else { return Ok(None) };
+        let record = known.iter().find(|record| record.digest == digest);
+        record.map(|record| self.kept_gene_table(record)).transpose()
+    }
+
+    /// The gene table of a record.
+    pub(super) fn kept_gene_table(&self, record: &GeneTableRecord) -> Result<GeneTable, StoreError> {
         let text = self.gene_table_text(record)?;
-        GeneTable::parse(&text, self.assembly())
-            .map(Some)
-            .map_err(|reason| self.damaged_genes(record, reason))
+        let table = GeneTable::parse(&text, self.assembly());
+        let table = table.map_err(|reason| self.damaged_genes(record, reason))?;
+        // Lines in another order are another text for the same genes.
+        if table.digest() != record.digest || table.genes().len() as u64 != record.genes {
+            return Err(self.damaged_genes(record, "not the genes that the catalog names".to_owned()));
+        }
+        Ok(table)
     }
 
     fn damaged_genes(&self, record: &GeneTableRecord, reason: String) -> StoreError {

@@ -157,7 +157,7 @@ impl Store {
             self.unnamed_gene_files(gene_files, &tables).into_iter().map(|path| Damage::Orphan { path }),
         );
         for table in tables {
-            match self.gene_table_text(&table) {
+            match self.kept_gene_table(&table) {
                 Ok(_) => {}
                 Err(StoreError::Genes { reason, .. }) => damage.push(Damage::Genes { table, reason }),
                 Err(error) => damage.push(Damage::Genes { table, reason: error.to_string() }),

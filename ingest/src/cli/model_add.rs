@@ -90,10 +90,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let inherited = parent.as_ref().map(|parent| snapshot.model(parent)).transpose()?;
     let table = inherited.and_then(|parent| table_of(&store, parent));
     let choice = match inherited.map(regulatory) {
-        Some(regulatory) => {
-            HeadChoice { head: regulatory.map(|record| record.head), targets: table.as_deref() }
-        }
-        None => HeadChoice { head: arguments.head, targets: arguments.targets.as_deref() },
+        Some(regulatory) => HeadChoice {
+            head: regulatory.map(|record| record.head),
+            targets: table.as_deref(),
+            inherited: true,
+        },
+        None => HeadChoice { head: arguments.head, targets: arguments.targets.as_deref(), inherited: false },
     };
     let checkpoint = text(&source.checkpoint)?;
     let (record, wrapper) = describe_model(&arguments.name, &source, checkpoint, adapter, choice)?;
@@ -318,8 +320,11 @@ fn copy(writer: &mut Writer, source: &ModelSource, model: &mut Model) -> anyhow:
     model.files.clone_from(&copied.files);
     set_table(model, Some(table_place(&model.checkpoint)));
     let table = table_of(writer.store(), model);
-    let choice =
-        HeadChoice { head: regulatory(model).map(|regulatory| regulatory.head), targets: table.as_deref() };
+    let choice = HeadChoice {
+        head: regulatory(model).map(|regulatory| regulatory.head),
+        targets: table.as_deref(),
+        inherited: true,
+    };
     let (name, places) = (&model.name, (model.checkpoint.clone(), model.adapter.clone()));
     let (found, _) = describe_model(name, &source_of(writer.store(), model), places.0, places.1, choice)?;
     ensure!(

@@ -253,6 +253,8 @@ impl RegulatoryArguments {
 pub(super) struct HeadChoice<'a> {
     pub(super) head: Option<Head>,
     pub(super) targets: Option<&'a Path>,
+    /// Whether the model that it derives from decided already: without a table there it has none.
+    pub(super) inherited: bool,
 }
 
 /// What the catalog records of a regulatory model in these files.
@@ -268,7 +270,7 @@ pub(super) fn describe_regulatory(
     let beside = source.checkpoint.join(TARGETS);
     let file = match choice.targets {
         Some(file) => Some(file.to_owned()),
-        None => beside.is_file().then_some(beside),
+        None => (!choice.inherited && beside.is_file()).then_some(beside),
     };
     let table = file.map(|file| table_of(&file, &config, (head, count), choice)).transpose()?.flatten();
     Ok(regulatory_record(name, source, checkpoint, adapter, head, table)?)

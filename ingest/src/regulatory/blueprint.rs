@@ -125,10 +125,14 @@ impl Builder<'_> {
 
     /// A convolution over `inputs` channels with the batch norm before it; its number of outputs, which the weight says
     /// where it is not known.
-    fn convolution(&mut self, names: &ConvolutionNames, inputs: usize, outputs: Option<usize>) -> usize {
-        let weight = format!("{}.weight", names.convolution);
-        let outputs = outputs.unwrap_or_else(|| self.size(&weight, 0));
-        let kernel = self.size(&weight, 2);
+    fn convolution(
+        &mut self,
+        names: &ConvolutionNames,
+        inputs: usize,
+        outputs: Option<usize>,
+        kernel: usize,
+    ) -> usize {
+        let outputs = outputs.unwrap_or_else(|| self.size(&format!("{}.weight", names.convolution), 0));
         if let Some(norm) = &names.norm {
             self.norm(norm, inputs);
             for part in ["running_mean", "running_var"] {
@@ -159,7 +163,8 @@ impl Builder<'_> {
             let relative = format!("{attention}.1.to_rel_k");
             let features = match config.family {
                 RegulatoryFamily::Enformer => value,
-                _ => self.size(&format!("{relative}.weight"), 1),
+                // All blocks read the same features.
+                _ => self.size("transformer.0.0.fn.1.to_rel_k.weight", 1),
             };
             self.linear(&relative, heads * key, features, false);
             self.linear(&format!("{attention}.1.to_out"), hidden, heads * value, true);
@@ -179,8 +184,8 @@ impl Builder<'_> {
         for (number, inputs) in [(1, hidden), (0, fine)] {
             let horizontal = ConvolutionNames::borzoi(&format!("horizontal_conv{number}"));
             let upsampling = ConvolutionNames::borzoi(&format!("upsampling_unet{number}.0"));
-            self.convolution(&horizontal, inputs, Some(hidden));
-            self.convolution(&upsampling, hidden, Some(hidden));
+            self.convolution(&horizontal, inputs, Some(hidden), 1);
+            self.convolution(&upsampling, hidden, Some(hidden), 1);
             let separable = format!("separable{number}.conv_layer");
             let depthwise = Module::Convolution { outputs: hidden, inputs: 1, kernel: 3, bias: false };
             self.module(&format!("{separable}.0"), depthwise);
@@ -202,9 +207,11 @@ impl Blueprint {
         for names in &stages {
             let inputs = channels.last().copied().unwrap_or(4);
             let last = channels.len() == stages.len();
-            let outputs = builder.convolution(&names.first, inputs, last.then_some(hidden));
+            // Of these alone the width is the checkpoint's; the others read one position.
+            let kernel = builder.size(&format!("{}.weight", names.first.convolution), 2);
+            let outputs = builder.convolution(&names.first, inputs, last.then_some(hidden), kernel);
             if let Some(residual) = &names.residual {
-                builder.convolution(residual, outputs, Some(outputs));
+                builder.convolution(residual, outputs, Some(outputs), 1);
             }
             if let Some(pool) = &names.pool {
                 builder.parameter(format!("{pool}.weight"), &[outputs, outputs, 1, 1]);
@@ -218,7 +225,7 @@ impl Blueprint {
             // What `unet1` reads.
             builder.unet(config, channels[channels.len() - 2]);
         }
-        let outputs = builder.convolution(&final_names(config), hidden, None);
+        let outputs = builder.convolution(&final_names(config), hidden, None, 1);
         for head in Head::ALL {
             let name = head_name(config, head);
             let targets = builder.size(&format!("{name}.weight"), 0);
@@ -287,9 +294,11 @@ impl Blueprint {
                 }
                 Module::Linear { outputs: 0, inputs, .. } => return Err(wrong(name, vec![1, inputs])),
                 Module::Linear { outputs, inputs, .. }
-                    if config.is_unet() && name.ends_with(".to_rel_k") && inputs % 2 != 0 =>
+                    if config.is_unet()
+                        && name.ends_with(".to_rel_k")
+                        && (inputs % 2 != 0 || inputs == 0) =>
                 {
-                    return Err(wrong(name, vec![outputs, inputs + 1]));
+                    return Err(wrong(name, vec![outputs, inputs + 2 - inputs % 2]));
                 }
                 _ => {}
             }

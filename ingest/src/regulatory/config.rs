@@ -86,6 +86,8 @@ impl RegulatoryConfig {
         let bins = |key: &'static str, default: u32| match config.get(key) {
             None => Ok(Some(default)),
             Some(value) if value == -1 => Ok(None),
+            // Of an even number of bins none would be left: as many are cropped from both sides.
+            Some(value) if value == 1 => Err(config.unsupported(key, "at least 2, or -1 for all bins")),
             Some(_) => config.count(key, 1 << 24).map(Some),
         };
         let (hidden, heads) = (count("dim", 1536)?, count("heads", 8)?);
@@ -277,7 +279,8 @@ mod tests {
         assert_eq!(enformer.crop(196_608, Bins::Center), (320, 896));
         let port = config(&json!({ "model_type": "enformer", "use_tf_gamma": false }));
         assert_eq!(port.expect("a configuration").gamma, GammaMaximum::Features);
-        for (key, value) in [("heads", 5), ("num_downsamples", 1), ("target_length", 0)] {
+        for (key, value) in [("heads", 5), ("num_downsamples", 1), ("target_length", 0), ("target_length", 1)]
+        {
             let refused = config(&json!({ "model_type": "enformer", key: value })).expect_err("a refusal");
             assert!(refused.to_string().contains(&format!("`{key}` is {value}; expected")), "{refused}");
         }

@@ -35,11 +35,11 @@ pub enum RegulatoryOptionsError {
         /// The family.
         family: &'static str,
     },
-    /// A transform that only a table describes.
-    #[error("{option} needs the model's table of targets; add the model with --targets")]
-    NoTable {
-        /// The option.
-        option: &'static str,
+    /// Kinds that are defined for one prediction alone, with several.
+    #[error("`{kind}` is not defined for several shifts; use one with --shifts, or add another score kind")]
+    OnePrediction {
+        /// The kind.
+        kind: &'static str,
     },
     /// Text that is not ranges of targets.
     #[error(transparent)]
@@ -125,6 +125,13 @@ impl RegulatoryOptions {
         config
             .check_window(recipe.window)
             .map_err(|_| wrong("the model does not read windows of its length"))?;
+        let mut effects = kinds.iter().filter(|kind| kind.score_column().is_some()).peekable();
+        if let Some(first) = effects.peek().map(|kind| kind.about.name)
+            && regulatory.shifts.len() > 1
+            && effects.all(|kind| kind.needs_one_prediction())
+        {
+            return Err(RegulatoryOptionsError::OnePrediction { kind: first });
+        }
         let averaged = config.family == RegulatoryFamily::Enformer;
         let fits = regulatory.indels.is_none() == averaged
             && regulatory.bins.is_none() == averaged

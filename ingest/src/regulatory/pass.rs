@@ -152,7 +152,7 @@ impl Inputs {
 }
 
 /// What is compared for an alternate and a shift. Behind an indel the bins of the two alleles lie apart by its length;
-/// there the longer sequence is also predicted shifted back, or the reference of a deletion forth.
+/// there the longer sequence is also predicted shifted back: the alternate of an insertion, the reference of a deletion.
 fn compared(
     inputs: &mut Inputs,
     which: usize,

@@ -160,9 +160,8 @@ impl RegulatoryScorer {
                 effects.push(of_kind);
             }
             let mut row = Row::new(values, None, Status::UnsupportedAllele);
-            if row.status == Status::Scored {
-                row.effects = effects;
-            }
+            // The values of the windows count also where no effect is defined.
+            row.effects = effects;
             row
         })
     }

@@ -1,7 +1,7 @@
 //! The table of a head's targets, `targets.txt` of the models' authors: what each output predicts, how its training data
 //! were transformed, and which output is the other strand of the same experiment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -165,6 +165,18 @@ impl TargetTable {
         if targets.is_empty() {
             return Err(TargetsFileError::NotText { file: file.to_owned(), found: "lists no targets" });
         }
+        let mut seen = HashSet::new();
+        if let Some((number, name)) =
+            names_of(&targets).iter().enumerate().find(|(_, name)| !seen.insert(*name))
+        {
+            return Err(TargetsFileError::Value {
+                file: file.to_owned(),
+                line: number + 2,
+                column: "identifier",
+                value: name.clone(),
+                expected: "another name than that of a repeated identifier with its index".to_owned(),
+            });
+        }
         let line = |target: &Target| {
             json!([
                 target.identifier,
@@ -193,16 +205,21 @@ impl TargetTable {
     /// The names of targets: their identifiers, with `#` and the index where several have the same.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let mut seen: HashMap<&str, u32> = HashMap::new();
-        for target in &self.targets {
-            *seen.entry(&target.identifier).or_default() += 1;
-        }
-        let name = |(number, target): (usize, &Target)| match seen[target.identifier.as_str()] {
-            1 => target.identifier.clone(),
-            _ => format!("{}#{number}", target.identifier),
-        };
-        self.targets.iter().enumerate().map(name).collect()
+        names_of(&self.targets)
     }
+}
+
+/// The names of targets: identifiers, with `#` and the index where several have the same.
+fn names_of(targets: &[Target]) -> Vec<String> {
+    let mut seen: HashMap<&str, u32> = HashMap::new();
+    for target in targets {
+        *seen.entry(&target.identifier).or_default() += 1;
+    }
+    let name = |(number, target): (usize, &Target)| match seen[target.identifier.as_str()] {
+        1 => target.identifier.clone(),
+        _ => format!("{}#{number}", target.identifier),
+    };
+    targets.iter().enumerate().map(name).collect()
 }
 
 /// The text of a plain file.
@@ -219,7 +236,10 @@ fn text(file: &Path) -> Result<String, TargetsFileError> {
         return Err(not("is larger than 256 MiB"));
     }
     let text = String::from_utf8(bytes).map_err(|_| not("is not UTF-8 text"))?;
-    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }
 
 /// A line of the table.
@@ -242,7 +262,7 @@ impl Cells<'_> {
             file: self.file.to_owned(),
             line: self.line,
             column: "line",
-            value: self.texts.join("\t"),
+            value: self.texts.join("\t").chars().take(200).collect(),
             expected: format!("{count} cells separated by tabs, as in the header"),
         })
     }
@@ -259,7 +279,9 @@ impl Cells<'_> {
         if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
             return Ok(None);
         }
-        let number = cell.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+        // Computed with in float32.
+        let usable = |number: &f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(number);
+        let number = cell.parse::<f64>().ok().filter(usable);
         number.map(Some).ok_or_else(|| self.invalid(column, place, "a positive number".to_owned()))
     }
 
@@ -314,6 +336,11 @@ mod tests {
             (&["0\tA\tf\t1\t1\t-2\tsum\t0\t"], "line 2: invalid scale `-2`"),
             (&["0\tA\tf\t1\t1\t1\tsum\tself\t"], "line 2: invalid strand_pair `self`"),
             (&["7\tA\tf\t1\t1\t1\tsum\t0\t"], "line 2: invalid index `7`"),
+            (&["0\tA\tf\t1\t1\t1e-60\tsum\t0\t"], "line 2: invalid scale `1e-60`"),
+            (
+                &["0\tA\tf\t1\t1\t1\tsum\t0\t", "1\tA\tf\t1\t1\t1\tsum\t1\t", "2\tA#0\tf\t1\t1\t1\tsum\t2\t"],
+                "line 4: invalid identifier `A#0`",
+            ),
             (&["0\t\tf\t1\t1\t1\tsum\t0\t"], "line 2: invalid identifier ``"),
             (&[PAIR[0], PAIR[1], "2\tB"], "line 4: invalid line"),
             (&[PAIR[0], "1\tA-\tf\t1\t1\t1\tsum\t1\t"], "line 2: invalid strand_pair `1`"),

@@ -42,7 +42,7 @@ pub struct RegulatoryRecipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Indels {
-    /// The shorter allele's window is also predicted shifted by the difference; both predictions count.
+    /// The window of the longer allele is also predicted shifted back by the difference; both predictions count.
     #[default]
     Compensate,
     /// As `Compensate`, but each bin is that of the prediction in which it is aligned.

@@ -159,6 +159,19 @@ fn files_that_do_not_fit_are_refused() {
         (*shape, *numbers) = (vec![8, 7, 4], vec![0.0; 8 * 7 * 4]);
     });
     assert!(reason.contains("has shape [8, 7, 4], config.json asks for [8, 7, 5]"), "{reason}");
+    let widen = |module: &str| {
+        change(&|weights| {
+            let name = format!("{module}.weight");
+            let (_, shape, numbers) =
+                weights.iter_mut().find(|(found, ..)| *found == name).expect("a weight");
+            shape[2] = 3;
+            *numbers = numbers.iter().flat_map(|number| [*number; 3]).collect();
+        })
+    };
+    for name in ["final_joined_convs.0", "horizontal_conv1", "upsampling_unet0.0"] {
+        let reason = widen(&format!("{name}.conv_layer"));
+        assert!(reason.contains("3], config.json asks for [") && reason.contains("1]"), "{name}: {reason}");
+    }
     let reason = change(&|weights| weights.retain(|(name, ..)| !name.contains("_head.")));
     assert!(reason.contains("`human_head.weight`"), "{reason}");
     let only_mouse: Vec<NamedWeight> =
