@@ -259,7 +259,9 @@ fn models_are_pruned_by_name_and_know_their_parent() {
         shown.contains("1 of 2, without 0") && shown.contains("checkpoint, small pruned to pruned"),
         "{shown}"
     );
-    assert!(fails(1, "model add {} again --from pruned --drop-layers 0", &[&store]).contains("unknown layer 0"));
+    assert!(
+        fails(1, "model add {} again --from pruned --drop-layers 0", &[&store]).contains("unknown layer 0")
+    );
     assert!(fails(1, "model add {} other --from small --keep-layers 1", &[&store]).contains("`pruned`"));
     for model in ["small", "pruned"] {
         said(
