@@ -4,7 +4,7 @@
 use crate::convert::as_index;
 use crate::error::ModelError;
 use crate::pipeline::Interrupt;
-use crate::seam::{Network, Output, Pass as _, ScoreError, Scorer, Step};
+use crate::seam::{Network, Output, Pass as _, ScoreError, Scorer};
 use crate::work::{Row, Work};
 
 /// What [`run`] gave for one batch.
@@ -59,25 +59,10 @@ pub fn launch<N: Network>(
 ) -> Result<Launched<N>, ModelError> {
     let (parts, divided) = split_on_out_of_memory(&work.batches[batch].passes, |numbers| {
         let passes = work.passes_of(numbers);
-        let state = through(network, &passes, interrupt)?;
-        Ok(Part { passes: numbers.to_vec(), reading: network.read(&state, &passes)? })
+        let reading = network.forward(&passes, &|| interrupt.check())?;
+        Ok(Part { passes: numbers.to_vec(), reading })
     })?;
     Ok(Launched::new(parts, divided))
-}
-
-/// The state of the passes after the last block.
-fn through<N: Network>(
-    network: &N,
-    passes: &[&N::Pass],
-    interrupt: &Interrupt,
-) -> Result<N::State, ModelError> {
-    let mut state = network.begin(passes)?;
-    for index in 0..network.depth() {
-        interrupt.check()?;
-        let wanted = (index + 1 == network.depth()).then_some(passes);
-        state = network.block(index, &state, &Step { without: None, wanted })?;
-    }
-    Ok(state)
 }
 
 /// Tokens or bases from which a pass is not run a second time only to look at it: it may take minutes.
@@ -104,8 +89,7 @@ pub(crate) fn repeats<N: Network>(
         let run = |numbers: &[u32]| {
             let passes: Vec<&N::Pass> =
                 numbers.iter().map(|number| &samples[as_index((*number).into())]).collect();
-            let state = through(network, &passes, interrupt)?;
-            N::outputs(network.read(&state, &passes)?, &passes)
+            N::outputs(network.forward(&passes, &|| interrupt.check())?, &passes)
         };
         Ok(bits(&split_on_out_of_memory(&numbers, run)?.0.concat()))
     };

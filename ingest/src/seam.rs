@@ -165,6 +165,24 @@ pub trait Network: Send {
     /// As [`Network::begin`].
     fn read(&self, state: &Self::State, passes: &[&Self::Pass]) -> Result<Self::Reading, ModelError>;
 
+    /// From the passes to what is read of them; `before_block` is called before every block, and ends it.
+    ///
+    /// # Errors
+    /// As [`Network::begin`], and those of `before_block`.
+    fn forward(
+        &self,
+        passes: &[&Self::Pass],
+        before_block: &dyn Fn() -> Result<(), ModelError>,
+    ) -> Result<Self::Reading, ModelError> {
+        let mut state = self.begin(passes)?;
+        for index in 0..self.depth() {
+            before_block()?;
+            let wanted = (index + 1 == self.depth()).then_some(passes);
+            state = self.block(index, &state, &Step { without: None, wanted })?;
+        }
+        self.read(&state, passes)
+    }
+
     /// Waits for what was read of `passes`, in their order. May be called on any thread.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::pass::{Alternate, Sites, SpliceOutput, SplicePass};
 use super::state::{PassState, SpliceState};
@@ -38,6 +38,11 @@ impl SpliceModel {
     fn run_to(&self, index: usize) -> std::ops::Range<usize> {
         let first = index.checked_sub(1).map_or(0, |before| self.kept[before] + 1);
         first..self.kept[index] + 1
+    }
+
+    /// Sums over all networks as means.
+    fn means(&self, sums: Vec<Tensor>) -> Result<Vec<Tensor>, TchError> {
+        sums.iter().map(|sum| sum.f_div_scalar(self.networks.len() as f64)).collect()
     }
 }
 
@@ -88,8 +93,42 @@ impl Network for SpliceModel {
                 last = Some(last.as_ref().unwrap_or(state).block(&self.networks, block, true)?);
             }
             let state = last.as_ref().unwrap_or(state);
-            sites.push(state.read(&self.networks)?);
+            sites.push(self.means(state.sums(&self.networks)?)?);
             places.push(state.places());
+        }
+        Ok(SpliceReading { sites, places, reach: self.reach })
+    }
+
+    /// One network after the other: the states of all of them would be several times as much in memory.
+    fn forward(
+        &self,
+        passes: &[&SplicePass],
+        before_block: &dyn Fn() -> Result<(), ModelError>,
+    ) -> Result<SpliceReading, ModelError> {
+        let (mut sites, mut places) = (Vec::new(), Vec::new());
+        for pass in passes {
+            let mut sums: Vec<Tensor> = Vec::new();
+            let mut of_pass = Vec::new();
+            for network in self.networks.chunks(1) {
+                let mut state = PassState::new(network, pass, self.reach, self.device)?;
+                for block in 0..self.blocks {
+                    before_block()?;
+                    state = state.block(network, block, !self.kept.contains(&block))?;
+                }
+                let more = state.sums(network)?;
+                if sums.is_empty() {
+                    sums = more;
+                } else {
+                    sums = sums
+                        .iter()
+                        .zip(&more)
+                        .map(|(sum, more)| sum.f_add(more))
+                        .collect::<Result<_, _>>()?;
+                }
+                of_pass = state.places();
+            }
+            sites.push(self.means(sums)?);
+            places.push(of_pass);
         }
         Ok(SpliceReading { sites, places, reach: self.reach })
     }

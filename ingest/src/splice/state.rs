@@ -167,10 +167,10 @@ impl PassState {
         Ok(Self { groups: self.groups.iter().map(Group::shallow_clone).collect(), networks })
     }
 
-    /// The mean probabilities of acceptor and donor: of the reference [1, outputs of the pass, 2], then of each group
-    /// of alternates [alternates, outputs, 2].
-    pub(crate) fn read(&self, networks: &[SpliceNetwork]) -> Result<Vec<Tensor>, TchError> {
-        let mean = |skips: Vec<&Tensor>| -> Result<Tensor, TchError> {
+    /// The sums over networks of the probabilities of acceptor and donor: of the reference [1, outputs of the pass, 2],
+    /// then of each group of alternates [alternates, outputs, 2].
+    pub(crate) fn sums(&self, networks: &[SpliceNetwork]) -> Result<Vec<Tensor>, TchError> {
+        let sum = |skips: Vec<&Tensor>| -> Result<Tensor, TchError> {
             let mut sum: Option<Tensor> = None;
             for (network, skip) in networks.iter().zip(&skips) {
                 let sites = network.head.apply(skip)?.f_softmax(2, Kind::Float)?.f_narrow(2, 1, 2)?;
@@ -179,11 +179,11 @@ impl PassState {
                     Some(sum) => sum.f_add(&sites)?,
                 });
             }
-            sum.expect("a model has a network; this is a bug").f_div_scalar(networks.len() as f64)
+            Ok(sum.expect("a model has a network; this is a bug"))
         };
-        let mut found = vec![mean(self.networks.iter().map(|state| &state.skip).collect())?];
+        let mut found = vec![sum(self.networks.iter().map(|state| &state.skip).collect())?];
         for group in 0..self.groups.len() {
-            found.push(mean(self.networks.iter().map(|state| &state.groups[group].skip).collect())?);
+            found.push(sum(self.networks.iter().map(|state| &state.groups[group].skip).collect())?);
         }
         Ok(found)
     }
