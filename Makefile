@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -81,6 +81,11 @@ bench-splice: build
 	test -x target/cispliceai/bin/python || python3 -m venv target/cispliceai
 	target/cispliceai/bin/pip install --quiet --requirement benches/splice/requirements.txt
 	target/baseline/bin/python benches/splice --original target/cispliceai/bin/python $(BENCH)
+
+# Effects on 7,611 targets: layouts of a file, then a store of 100,000 variants and queries of it.
+bench-effects: build
+	$(CARGO) build --release --locked --workspace --examples
+	python3 benches/effects $(BENCH)
 
 # A forward pass of a regulatory model in its true shape beside the published Python code.
 bench-regulatory: setup

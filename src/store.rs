@@ -12,6 +12,7 @@ mod files;
 mod find;
 mod folders;
 mod genes;
+mod groups;
 mod keys;
 mod medium;
 mod models;
@@ -59,6 +60,7 @@ pub(crate) use catalog::CATALOG;
 use catalog::Catalog;
 pub(crate) use recovery::is_segment_file;
 pub(crate) use segment::PAGE_ROWS;
+pub(crate) use {effects::PAGE_NUMBERS, groups::Groups};
 
 /// What the name of a file or folder in the making ends in.
 const PARTIAL: &str = ".partial";

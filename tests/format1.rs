@@ -102,9 +102,9 @@ fn a_store_of_version_1_is_continued_and_upgraded() {
         lines.map(|line| line.split('\t').take(4).collect::<Vec<_>>().join("\t") + "\t1\n").collect();
     fs::write(&table, format!("contig\tposition\treference\talternate\tone\n{lines}")).unwrap();
     let told = said("import {} --track more {} --columns one --quiet", &[&store, &table]);
-    assert!(told.contains("format version 1; the first change raises it to 2"), "{told}");
+    assert!(told.contains("format version 1; the first change raises it to 3"), "{told}");
     check_rows(&store);
-    assert!(ok("info {}", &[&store]).contains("format version 2"));
+    assert!(ok("info {}", &[&store]).contains("format version 3"));
     let (one, two): (Vec<_>, Vec<_>) =
         types(&store).into_iter().partition(|(_, format)| format.contains("\"version\":1"));
     assert_eq!((one.len(), two.len()), (9, 4));
@@ -121,7 +121,7 @@ fn a_store_of_version_1_is_continued_and_upgraded() {
     assert!(
         upgraded
             .iter()
-            .all(|(kinds, format)| format.contains("\"version\":2") && !kinds.contains("is_signed: false"))
+            .all(|(kinds, format)| format.contains("\"version\":3") && !kinds.contains("is_signed: false"))
     );
     check_rows(&store);
     let told = fails(1, "track remove {} scored --run 1", &[&store]);

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vestore::{
-    Disk, EffectOptions, EffectRows, Format, Plan, QueryPlan, Reference, Report, Request, Store, TextFormat,
-    write_rows, write_text,
+    Disk, EffectRows, Format, Plan, QueryPlan, Reference, Report, Request, Store, TextFormat, write_rows,
+    write_text,
 };
 use vestore_ingest::{
     AblatedPart, Cost, Interrupt, Job, Outcome, Scorer, Strands, new_run, summarize, unit_size,
@@ -165,7 +165,7 @@ fn a_family_of_its_own_is_scored_resumed_and_exported() {
 fn effects(store: &Store) -> String {
     let plan =
         QueryPlan::new(store, &Request { table: Table::Effects, ..Request::default() }).expect("a query");
-    let rows = EffectRows::new(&plan, &EffectOptions::default(), None).expect("rows");
+    let rows = EffectRows::new(&plan, None, None).expect("rows");
     let (schema, mut text) = (Arc::clone(rows.schema()), Vec::new());
     write_rows(Format::Tsv, &schema, rows, &mut text).expect("text");
     String::from_utf8(text).expect("UTF-8")

@@ -46,4 +46,4 @@ pub use table::{
 pub use targets::{MAX_TARGET_NAME, MAX_TARGETS, Targets, is_target_name, matches_glob};
 pub use track::{EXTERNAL_MODEL, External, MAX_NAME, NUMERICS_REVISION, NameError, Track, check_name};
 pub use variant::{Status, Variant};
-pub use version::{FORMAT_VERSION, Format, KNOWN_FEATURES, OLDEST_VERSION, VersionError};
+pub use version::{FORMAT_VERSION, Format, GROUPED_VERSION, KNOWN_FEATURES, OLDEST_VERSION, VersionError};

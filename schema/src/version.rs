@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Version of the format that this program writes. See FORMAT.md, version history.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Oldest version that this program reads; stores of every later one stay readable.
 pub const OLDEST_VERSION: u32 = 1;
+
+/// The version from which on long lists of effects are cut into columns.
+pub const GROUPED_VERSION: u32 = 3;
 
 /// Feature flags that this program knows. A store with another flag is refused.
 pub const KNOWN_FEATURES: [&str; 0] = [];
@@ -86,8 +89,10 @@ mod tests {
             let known = "this vestore reads versions 1 to 2";
             assert!(other.contains(&format!("version {version};")) && other.contains(known), "{other}");
         }
-        let flagged =
-            Format { version: 2, features: vec!["zones".into()] }.check("s").unwrap_err().to_string();
-        assert!(flagged.contains("`zones`") && flagged.contains("version 2"), "{flagged}");
+        let flagged = Format { version: FORMAT_VERSION, features: vec!["zones".into()] }
+            .check("s")
+            .unwrap_err()
+            .to_string();
+        assert!(flagged.contains("`zones`") && flagged.contains("version 3"), "{flagged}");
     }
 }

@@ -234,7 +234,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else if arguments.effects {
         let options = arguments.effect_options();
         plan = plan.with_effects(&options).map_err(told)?;
-        let rows = EffectRows::new(&plan, &options, filter.as_ref()).map_err(told)?;
+        let rows = EffectRows::new(&plan, options.top, filter.as_ref()).map_err(told)?;
         if arguments.count && missing.is_empty() {
             print(format_args!("{}", rows.count()?.min(left as u64)))?;
             return Ok(ExitCode::SUCCESS);

@@ -10,7 +10,7 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef};
 use thiserror::Error;
-use vestore_schema::{KEY_COLUMNS, Status, TARGET_COLUMN, matches_glob, nearest};
+use vestore_schema::{KEY_COLUMNS, Status, TARGET_COLUMN, effects_type, matches_glob, nearest};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
@@ -33,6 +33,14 @@ pub struct EffectOptions {
     /// Those targets of each variant alone whose largest absolute effect, over the wanted kinds other than `ref` and
     /// `alt`, is among so many largest; of equal ones the first.
     pub top: Option<usize>,
+}
+
+/// Some of the targets of a track.
+#[derive(Clone, Debug)]
+pub(super) struct ChosenTargets {
+    /// Ascending.
+    pub(super) indices: Arc<[u32]>,
+    names: Vec<String>,
 }
 
 /// Why effects cannot be asked for so.
@@ -73,9 +81,8 @@ pub struct EffectRows<'a> {
     plan: &'a QueryPlan,
     rows: Rows<'a>,
     schema: SchemaRef,
-    /// The names of all targets, then that of none.
+    /// The names of the wanted targets, then that of none.
     names: ArrayRef,
-    chosen: Vec<u32>,
     top: Option<usize>,
     /// Which of the wanted kinds count when targets are ranked.
     ranked: Vec<usize>,
@@ -90,11 +97,14 @@ pub struct EffectRows<'a> {
 }
 
 impl QueryPlan {
-    /// The same, of a plan over effects, with the wanted kinds alone.
+    /// The same, of a plan over effects, with the wanted kinds and targets alone; pages of others are not read.
     ///
     /// # Errors
-    /// When no track has one of them.
-    pub fn with_effects(self, options: &EffectOptions) -> Result<Self, EffectsError> {
+    /// When no track has one of them, or the names of the targets cannot be read.
+    pub fn with_effects(mut self, options: &EffectOptions) -> Result<Self, EffectsError> {
+        if !options.targets.is_empty() {
+            self = self.with_targets(&options.targets)?;
+        }
         if options.columns.is_empty() || self.tracks.is_empty() {
             return Ok(self);
         }
@@ -111,6 +121,33 @@ impl QueryPlan {
         Ok(self.projected(&indices)?)
     }
 
+    /// The same with the targets alone that one of `patterns` matches.
+    fn with_targets(mut self, patterns: &[String]) -> Result<Self, EffectsError> {
+        let names = self.target_names()?;
+        let chosen = chosen(&names, patterns)?;
+        let list = effects_type(to_u32(chosen.len()));
+        let mut fields: Vec<Field> =
+            self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        for field in
+            fields.iter_mut().filter(|field| matches!(field.data_type(), DataType::FixedSizeList(..)))
+        {
+            field.set_data_type(list.clone());
+        }
+        self.schema = Arc::new(Schema::new(fields).with_metadata(self.schema.metadata().clone()));
+        let names = chosen.iter().map(|target| names[*target as usize].clone()).collect();
+        self.targets = Some(ChosenTargets { indices: chosen.into(), names });
+        Ok(self)
+    }
+
+    /// The names of the targets that lists hold.
+    fn target_names(&self) -> Result<Vec<String>, StoreError> {
+        if let Some(chosen) = &self.targets {
+            return Ok(chosen.names.clone());
+        }
+        let track = self.tracks.iter().find(|track| track.targets.is_some());
+        Ok(track.map(|track| self.store().target_names(track)).transpose()?.unwrap_or_default())
+    }
+
     /// The same without any kind.
     fn without_effects(self) -> Result<Self, StoreError> {
         self.projected(&(0..ANSWER_COLUMNS.len()).collect::<Vec<_>>())
@@ -125,25 +162,23 @@ impl QueryPlan {
 }
 
 impl<'a> EffectRows<'a> {
-    /// The rows of a plan over effects that `options` and `filter` want, whose columns are those of
-    /// [`EffectRows::schema`].
+    /// The rows of a plan over effects that `filter` wants, whose columns are those of [`EffectRows::schema`]; of each
+    /// variant the `top` targets, see [`EffectOptions::top`].
     ///
     /// # Errors
-    /// When there are no such targets or columns, or the names of the targets cannot be read.
+    /// When there are no such columns, or the names of the targets cannot be read.
     pub fn new(
         plan: &'a QueryPlan,
-        options: &EffectOptions,
+        top: Option<usize>,
         filter: Option<&Filter>,
     ) -> Result<Self, EffectsError> {
-        let track = plan.tracks.iter().find(|track| track.targets.is_some());
-        let mut names = track.map(|track| plan.store().target_names(track)).transpose()?.unwrap_or_default();
-        let chosen = chosen(&names, &options.targets)?;
+        let mut names = plan.target_names()?;
         names.push(String::new());
         let schema = schema(plan.schema());
         let kinds = &plan.schema().fields()[ANSWER_COLUMNS.len()..];
         let ranked: Vec<usize> =
             (0..kinds.len()).filter(|kind| !VALUES.contains(&kinds[*kind].name().as_str())).collect();
-        if options.top.is_some() && ranked.is_empty() && !kinds.is_empty() {
+        if top.is_some() && ranked.is_empty() && !kinds.is_empty() {
             return Err(EffectsError::Rank);
         }
         let filter = filter.map(|filter| filter.bind(&schema, plan.store().assembly())).transpose()?;
@@ -152,8 +187,7 @@ impl<'a> EffectRows<'a> {
             rows: plan.rows(),
             schema,
             names: Arc::new(StringArray::from(names)),
-            chosen,
-            top: options.top,
+            top,
             ranked,
             filter,
             batch: None,
@@ -182,7 +216,7 @@ impl<'a> EffectRows<'a> {
             }
             return Ok(count);
         }
-        let each = self.chosen.len().min(self.top.unwrap_or(usize::MAX)) as u64;
+        let each = self.target_count().min(self.top.unwrap_or(usize::MAX)) as u64;
         for batch in self.plan.clone().without_effects()?.rows() {
             let batch = batch?;
             let rows = AnswerRows::of(&batch);
@@ -190,6 +224,10 @@ impl<'a> EffectRows<'a> {
             count += lines.sum::<u64>();
         }
         Ok(count)
+    }
+
+    fn target_count(&self) -> usize {
+        self.names.len() - 1
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
@@ -223,7 +261,7 @@ impl<'a> EffectRows<'a> {
             let line = vec![(number, None)];
             return self.fulfilling(batch, line);
         }
-        let lines = self.chosen.iter().map(|target| (number, Some(*target))).collect();
+        let lines = (0..to_u32(self.target_count())).map(|target| (number, Some(target))).collect();
         let mut lines = self.fulfilling(batch, lines)?;
         if let Some(top) = self.top.filter(|top| *top < lines.len()) {
             let sizes = self.sizes(batch, row);
@@ -256,7 +294,7 @@ impl<'a> EffectRows<'a> {
 
     /// By target, its largest absolute effect in a row; −1 where none is defined.
     fn sizes(&self, batch: &RecordBatch, row: usize) -> Vec<f32> {
-        let mut sizes = vec![-1.0_f32; self.names.len() - 1];
+        let mut sizes = vec![-1.0_f32; self.target_count()];
         for kind in &self.ranked {
             let list = Numbers::of(batch, *kind);
             for (target, size) in sizes.iter_mut().enumerate() {
@@ -271,7 +309,7 @@ impl<'a> EffectRows<'a> {
         let rows: UInt32Array = lines.iter().map(|(row, _)| *row).collect();
         let keys = &batch.columns()[..ANSWER_COLUMNS.len()];
         let mut columns = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>()?;
-        let none = to_u32(self.names.len() - 1).cast_signed();
+        let none = to_u32(self.target_count()).cast_signed();
         let names = lines.iter().map(|(_, target)| target.map_or(none, u32::cast_signed));
         let names = Int32Array::from_iter_values(names);
         columns.insert(
@@ -311,9 +349,9 @@ fn is_scored(rows: &AnswerRows<'_>, row: usize) -> bool {
     rows.status(row) == Status::Scored.as_str()
 }
 
-/// The targets that one of `patterns` matches, in their order; all without any.
+/// The targets that one of `patterns` matches, in their order.
 fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
-    let mut chosen = vec![patterns.is_empty(); names.len()];
+    let mut chosen = vec![false; names.len()];
     for pattern in patterns {
         let mut found = false;
         for (name, chosen) in names.iter().zip(&mut chosen) {

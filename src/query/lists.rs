@@ -5,7 +5,7 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::scan::BATCH_ROWS;
-use crate::store::PAGE_ROWS;
+use crate::store::{PAGE_NUMBERS, PAGE_ROWS};
 
 /// Numbers in the lists of a batch, about.
 const BATCH_NUMBERS: usize = 1 << 22;
@@ -22,17 +22,23 @@ pub(super) struct Lists {
     /// Lists of a row.
     count: usize,
     widest: u64,
+    /// Whether long lists are cut in the file.
+    grouped: bool,
 }
 
 impl Lists {
     /// Those of columns of a file or an answer.
     pub(super) fn of(fields: &Fields) -> Self {
-        Self::of_columns(fields, 0..fields.len())
+        Self::of_columns(fields, 0..fields.len(), false)
     }
 
     /// Those of the columns at these indices.
-    pub(super) fn of_columns(fields: &Fields, columns: impl IntoIterator<Item = usize>) -> Self {
-        let mut lists = Self::default();
+    pub(super) fn of_columns(
+        fields: &Fields,
+        columns: impl IntoIterator<Item = usize>,
+        grouped: bool,
+    ) -> Self {
+        let mut lists = Self { grouped, ..Self::default() };
         for column in columns {
             let width = width(fields[column].data_type());
             if let Some(width) = width {
@@ -55,7 +61,8 @@ impl Lists {
         if self.count == 0 {
             return BATCH_ROWS;
         }
-        let page = most_entries(is_rounded(metadata), self.widest).max(1).saturating_mul(self.count as u64);
+        let page = PageEntries::of(metadata, self.grouped).most(self.widest).max(1);
+        let page = page.saturating_mul(self.count as u64);
         usize::try_from(DECODED_ENTRIES / page).unwrap_or(usize::MAX).clamp(1, self.batch_rows())
     }
 }
@@ -68,15 +75,40 @@ pub(super) fn width(kind: &DataType) -> Option<u64> {
     }
 }
 
-/// Most entries of the lists of a page, of `width` each: pages end by their bytes, which missing numbers and, in a file
-/// that is `rounded`, dictionaries make few of.
-pub(super) fn most_entries(rounded: bool, width: u64) -> u64 {
-    let page = PAGE_ENTRIES.saturating_add(width);
-    if rounded { page.max(width.saturating_mul(2 * PAGE_ROWS as u64)) } else { page }
+/// What ends the pages of the lists of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PageEntries {
+    /// Their rows, which are as many as have so many numbers.
+    Rows,
+    /// Their bytes, which missing numbers make few of.
+    Bytes,
+    /// The same, of a file whose numbers have dictionaries.
+    RoundedBytes,
+}
+
+impl PageEntries {
+    /// Of a file whose long lists are cut if it is `grouped`.
+    pub(super) fn of(metadata: &ParquetMetaData, grouped: bool) -> Self {
+        match (grouped, is_rounded(metadata)) {
+            (true, _) => Self::Rows,
+            (false, true) => Self::RoundedBytes,
+            (false, false) => Self::Bytes,
+        }
+    }
+
+    /// Most entries of the lists of a page, of `width` each.
+    pub(super) fn most(self, width: u64) -> u64 {
+        let page = PAGE_ENTRIES.saturating_add(width);
+        match self {
+            Self::Rows => (PAGE_NUMBERS as u64).saturating_add(width),
+            Self::Bytes => page,
+            Self::RoundedBytes => page.max(width.saturating_mul(2 * PAGE_ROWS as u64)),
+        }
+    }
 }
 
 /// Whether the numbers of lists have dictionaries.
-pub(super) fn is_rounded(metadata: &ParquetMetaData) -> bool {
+fn is_rounded(metadata: &ParquetMetaData) -> bool {
     metadata.row_groups().iter().flat_map(|group| group.columns()).any(|chunk| {
         let is_list = chunk.column_descr().max_rep_level() > 0;
         is_list && chunk.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY)

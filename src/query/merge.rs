@@ -248,6 +248,7 @@ impl<'a> Rows<'a> {
     fn read(&self, track: usize, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
         let plan = self.plan;
         let reader = SegmentReader::open(plan.store(), segment)?.of_track(&plan.tracks[track])?;
+        let reader = reader.with_targets(plan.targets.as_ref().map(|targets| &targets.indices));
         let names = plan.schema().fields().iter().map(|field| field.name().as_str());
         let columns: Option<Vec<usize>> =
             plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use vestore_schema::{Region, Segment, Table, Targets, Track, Variant};
 
+use super::effects::ChosenTargets;
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
 use super::{
@@ -46,6 +47,8 @@ pub struct QueryPlan {
     pub(super) filter: Option<BoundFilter>,
     /// Whether the schema lacks columns that segments have.
     pub(super) projected: bool,
+    /// The targets that lists of effects hold; all without.
+    pub(super) targets: Option<ChosenTargets>,
 }
 
 /// What to read of one contig.
@@ -139,6 +142,7 @@ impl QueryPlan {
                     regions: Region::union(request.regions.clone()).into(),
                     filter: None,
                     projected: false,
+                    targets: None,
                 })
             },
             request.table,
@@ -170,6 +174,7 @@ impl QueryPlan {
             regions: Arc::default(),
             filter: None,
             projected: false,
+            targets: None,
         }
     }
 
@@ -211,6 +216,7 @@ impl QueryPlan {
             regions: Arc::clone(&self.regions),
             filter: self.filter.clone(),
             projected: self.projected,
+            targets: self.targets.clone(),
         }
     }
 

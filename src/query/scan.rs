@@ -12,8 +12,8 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
 use vestore_schema::{
-    BLOCKS_KEY, Format, Position, Segment, TARGETS_KEY, Table, Track, effects_type, row_schema,
-    segment_format,
+    BLOCKS_KEY, Format, GROUPED_VERSION, Position, Segment, TARGETS_KEY, Table, Track, effects_type,
+    row_schema, segment_format,
 };
 
 use super::ANSWER_COLUMNS;
@@ -23,7 +23,7 @@ use super::lists::Lists;
 use super::shape::{check_index, check_rows};
 use super::source::{Source, damaged};
 use crate::narrow::to_index;
-use crate::store::{Store, StoreError};
+use crate::store::{Groups, Store, StoreError};
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8192;
@@ -35,6 +35,8 @@ pub struct SegmentReader {
     source: Source,
     metadata: ArrowReaderMetadata,
     format: Format,
+    groups: Groups,
+    /// Of rows: the lists of a kind are one column.
     schema: SchemaRef,
 }
 
@@ -52,19 +54,26 @@ impl SegmentReader {
         let blocks = metadata.schema().metadata().get(BLOCKS_KEY).map(String::as_str);
         source.check_blocks(blocks).map_err(|error| damaged(segment, &error))?;
         check_index(metadata.metadata()).map_err(|reason| damaged(segment, &reason))?;
-        source.check_pages(metadata.metadata(), metadata.schema());
+        let grouped = is_grouped(segment.table, &format);
+        source.check_pages(metadata.metadata(), metadata.schema(), grouped);
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(segment.rows) {
             return Err(damaged(segment, &format!("its footer says {rows} rows, not {}", segment.rows)));
         }
         let schema = row_schema(segment.table, &format, metadata.schema())
             .map_err(|reason| damaged(segment, &reason))?;
-        Ok(Self { segment: segment.clone(), source, metadata, format, schema })
+        let (groups, schema) = Groups::of(&schema, grouped);
+        Ok(Self { segment: segment.clone(), source, metadata, format, groups, schema })
     }
 
     /// The format of the file, which may be older than the catalog's.
     pub(crate) fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// Whether long lists are cut in its file.
+    fn is_grouped(&self) -> bool {
+        is_grouped(self.segment.table, &self.format)
     }
 
     /// Refuses a segment that lacks one of the columns of numbers of its track, or whose effects are not on as many
@@ -75,7 +84,7 @@ impl SegmentReader {
             let Some(column) = self.column(name) else {
                 return Err(damaged(&self.segment, &format!("it has no column `{name}`")));
             };
-            let kind = self.metadata.schema().field(column).data_type();
+            let kind = self.schema.field(column).data_type();
             if let Some(targets) = targets.filter(|targets| *kind != effects_type(targets.count)) {
                 let reason = format!("its column `{name}` is not of lists of {} numbers", targets.count);
                 return Err(damaged(&self.segment, &reason));
@@ -97,9 +106,17 @@ impl SegmentReader {
             .map_err(|reason| damaged(&self.segment, &format!("names of targets in its footer: {reason}")))
     }
 
-    /// The index of a column in the file.
+    /// The same, whose lists of effects hold these targets alone, ascending; pages of others are not read.
+    pub(crate) fn with_targets(self, chosen: Option<&Arc<[u32]>>) -> Self {
+        match chosen {
+            Some(chosen) => Self { groups: self.groups.with_targets(Arc::clone(chosen)), ..self },
+            None => self,
+        }
+    }
+
+    /// The index of a column of its rows.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
-        self.metadata.schema().index_of(name).ok()
+        self.schema.index_of(name).ok()
     }
 
     /// The schema of its rows.
@@ -133,6 +150,7 @@ impl SegmentReader {
         for bound in bounds {
             match self.column(bound.column) {
                 Some(column) => {
+                    let column = self.groups.roots([column])[0];
                     let fulfilling = select_bound(self.metadata.metadata(), column, bound).map_err(failed)?;
                     selection = selection.intersection(&fulfilling);
                 }
@@ -141,19 +159,15 @@ impl SegmentReader {
                 None => {}
             }
         }
-        let schema = self.metadata.parquet_schema();
-        let mask = columns.map_or_else(ProjectionMask::all, |columns| {
-            ProjectionMask::roots(schema, columns.iter().copied())
-        });
-        let fields = self.metadata.schema().fields();
-        let lists = columns
-            .map_or_else(|| Lists::of(fields), |columns| Lists::of_columns(fields, columns.iter().copied()));
-        let Self { segment, source, metadata, .. } = self;
-        let reader = Decoded::new(source.clone(), metadata, mask, selection, lists)
-            .map_err(|error| source.failed(&segment, &error))?;
-        let reader = Checked { segment, source, reader, previous: 0 };
+        let columns = columns.map_or_else(|| (0..self.groups.count()).collect(), <[usize]>::to_vec);
+        let reader = self.checked(selection, columns)?;
         Ok(SegmentRows { reader, ranges: ranges.to_vec(), ready: Vec::new() })
     }
+}
+
+/// Whether long lists are cut in a file.
+fn is_grouped(table: Table, format: &Format) -> bool {
+    table == Table::Effects && format.version >= GROUPED_VERSION
 }
 
 impl SegmentReader {
@@ -166,12 +180,20 @@ impl SegmentReader {
     ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        let lists = Lists::of_columns(self.metadata.schema().fields(), columns.iter().copied());
-        let Self { segment, source, metadata, .. } = self;
+        self.checked(selection, columns.to_vec())
+    }
+
+    /// The rows of `selection`, with these columns.
+    fn checked(self, selection: RowSelection, mut columns: Vec<usize>) -> Result<Checked, StoreError> {
+        columns.sort_unstable();
+        columns.dedup();
+        let roots = self.groups.roots(columns.iter().copied());
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
+        let lists = Lists::of_columns(self.metadata.schema().fields(), roots, self.is_grouped());
+        let Self { segment, source, metadata, groups, schema, .. } = self;
         let reader = Decoded::new(source.clone(), metadata, mask, selection, lists)
             .map_err(|error| source.failed(&segment, &error))?;
-        Ok(Checked { segment, source, reader, previous: 0 })
+        Ok(Checked { segment, source, reader, groups, columns, schema, previous: 0 })
     }
 }
 
@@ -180,6 +202,10 @@ struct Checked {
     segment: Segment,
     source: Source,
     reader: Decoded,
+    groups: Groups,
+    /// Of its rows, ascending, and all that there are.
+    columns: Vec<usize>,
+    schema: SchemaRef,
     /// The last position so far.
     previous: i32,
 }
@@ -194,7 +220,8 @@ impl Iterator for Checked {
         };
         Some(hand_on(&self.segment, batch).and_then(|batch| {
             let checked = check_rows(&batch, &mut self.previous);
-            checked.map(|()| batch).map_err(|reason| damaged(&self.segment, &reason))
+            checked.map_err(|reason| damaged(&self.segment, &reason))?;
+            self.groups.join(batch, &self.columns, &self.schema)
         }))
     }
 }

@@ -12,7 +12,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use vestore_schema::Segment;
 
-use super::lists::{is_rounded, most_entries, width};
+use super::lists::{PageEntries, width};
 use super::scan::rows_of_page;
 use super::shape::check_page;
 use crate::narrow::{to_index, to_usize};
@@ -78,17 +78,19 @@ impl Source {
         Ok(())
     }
 
-    /// Checks pages before they are decompressed from now on; `schema` is that of the file.
-    pub(super) fn check_pages(&mut self, metadata: &ParquetMetaData, schema: &Schema) {
+    /// Checks pages before they are decompressed from now on; `schema` is that of the file, whose long lists are cut if it
+    /// is `grouped`.
+    pub(super) fn check_pages(&mut self, metadata: &ParquetMetaData, schema: &Schema, grouped: bool) {
         let mut pages = Vec::new();
-        let (columns, rounded) = (metadata.file_metadata().schema_descr(), is_rounded(metadata));
+        let columns = metadata.file_metadata().schema_descr();
+        let entries = PageEntries::of(metadata, grouped);
         for (number, group) in metadata.row_groups().iter().enumerate() {
             let index = metadata.page_index_for_row_group(number);
             for (column, chunk) in group.columns().iter().enumerate() {
                 pages.push((chunk.byte_range().0, None));
                 let Some(index) = index.offset_index(column) else { continue };
                 let width = width(schema.field(columns.get_column_root_idx(column)).data_type());
-                let most = width.map(|width| (width, most_entries(rounded, width)));
+                let most = width.map(|width| (width, entries.most(width)));
                 for (page, location) in index.page_locations().iter().enumerate() {
                     let rows = rows_of_page(index.page_locations(), page, to_index(group.num_rows()));
                     let entries =

@@ -10,8 +10,8 @@ use super::error::StoreError;
 use super::rows::{key_columns, rounding, status_column};
 use super::segment::PAGE_ROWS;
 
-/// Numbers in a page of one kind, about.
-const PAGE_NUMBERS: usize = 1 << 18;
+/// Numbers in a page, at most: what a reader decompresses of each column for one row.
+pub(crate) const PAGE_NUMBERS: usize = 1 << 14;
 /// Numbers of all kinds in a row group, about: what a writer holds in memory before it is compressed and after.
 const GROUP_NUMBERS: usize = 1 << 24;
 /// Numbers of all kinds in a batch on its way into a segment, about.

@@ -24,6 +24,7 @@ use super::blocks::{Blocks, BlocksBuilder};
 use super::effects;
 use super::error::StoreError;
 use super::files::Written;
+use super::groups::{file_schema, split};
 use super::medium::{Access, MediumFile};
 use super::row_keys::RowKeys;
 
@@ -45,6 +46,8 @@ pub(super) struct SegmentWriter {
     temporary: PathBuf,
     place: PathBuf,
     writer: ArrowWriter<HashedFile>,
+    /// Of the file.
+    schema: SchemaRef,
     segment: Segment,
     previous: Option<(Position, String, String, u32, String)>,
 }
@@ -63,7 +66,8 @@ impl SegmentWriter {
         let temporary = place.with_extension("parquet.partial");
         let file = store.medium.open(&temporary, Access::Create);
         let file = file.map_err(StoreError::io("create", &temporary))?;
-        let properties = properties(schema, table, track.recipe.precision.is_some(), metadata);
+        let schema = if table == Table::Effects { file_schema(schema) } else { Arc::clone(schema) };
+        let properties = properties(&schema, table, track.recipe.precision.is_some(), metadata);
         let file = HashedFile {
             file: Arc::from(file),
             written: 0,
@@ -71,7 +75,7 @@ impl SegmentWriter {
             blocks: BlocksBuilder::default(),
             tail: None,
         };
-        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
             .map_err(|error| refused(&temporary, error))?;
         let segment = Segment {
             number,
@@ -87,7 +91,7 @@ impl SegmentWriter {
             statuses: BTreeMap::new(),
             runs: Vec::new(),
         };
-        Ok(Self { temporary, place, writer, segment, previous: None })
+        Ok(Self { temporary, place, writer, schema, segment, previous: None })
     }
 
     /// Appends rows. They must follow those before in strictly ascending order of position, reference and
@@ -120,6 +124,10 @@ impl SegmentWriter {
         for status in statuses.iter().flatten().filter_map(Status::parse) {
             *self.segment.statuses.entry(status).or_default() += 1;
         }
+        let batch = match self.segment.table {
+            Table::Effects => &split(batch, &self.schema)?,
+            _ => batch,
+        };
         self.writer.write(batch).map_err(|error| refused(&self.temporary, error))
     }
 
@@ -165,6 +173,8 @@ fn properties(
         Table::Effects => effects::layout(schema, group_rows),
         _ => (PAGE_ROWS, group_rows),
     };
+    // Bounds of effects would take much of the footer, and nobody asks for them.
+    let statistics = if table == Table::Effects { EnabledStatistics::None } else { EnabledStatistics::Page };
     let mut builder = WriterProperties::builder()
         .set_created_by("vestore".to_owned())
         .set_compression(Compression::ZSTD(level))
@@ -172,7 +182,7 @@ fn properties(
         .set_data_page_row_count_limit(page_rows)
         // Pages end where a batch does.
         .set_write_batch_size(page_rows)
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(statistics)
         .set_key_value_metadata(Some(metadata));
     // Floats, also those in lists, unless a column below says otherwise.
     builder = builder.set_dictionary_enabled(rounded);
@@ -181,6 +191,9 @@ fn properties(
     }
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
+        if !matches!(field.data_type(), DataType::FixedSizeList(..)) {
+            builder = builder.set_column_statistics_enabled(column.clone(), EnabledStatistics::Page);
+        }
         if field.name() == KEY_COLUMNS[0] {
             builder = builder
                 .set_column_dictionary_enabled(column.clone(), false)

@@ -1,5 +1,6 @@
 //! Segments of effects that no vestore wrote.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,15 +8,16 @@ use arrow::array::{
     ArrayRef, FixedSizeListArray, Float32Array, Int32Array, ListBuilder, PrimitiveBuilder, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::file::metadata::KeyValue;
 use vestore::{Store, effect_batches};
-use vestore_schema::{TARGETS_KEY, Table, effects_schema, effects_type};
+use vestore_schema::{FORMAT_KEY, TARGETS_KEY, Table, effects_schema, effects_type};
 
 use super::endure;
 use super::segments::{Columns, forge_with};
-use crate::effects::{effect_track, names, random_rows};
-use crate::programs::fails;
+use crate::effects::{all_lines, effect_track, names, random_rows};
+use crate::programs::{fails, ok};
 use crate::support::{Random, new_store, run};
 
 /// Targets of its one track, `t`.
@@ -23,8 +25,13 @@ const TARGETS: usize = 3;
 
 /// A store with one segment, of effects.
 fn filled(root: &Path) {
+    filled_with(root, TARGETS);
+}
+
+/// The same, on so many targets.
+fn filled_with(root: &Path, targets: usize) {
     let store = new_store(root, &["1", "2"]);
-    let names = names(TARGETS);
+    let names = names(targets);
     let track = effect_track("t", &names);
     let mut writer = store.writer("test").unwrap();
     writer.put_track_with_targets(&track, &names).unwrap();
@@ -98,6 +105,35 @@ fn forged_names_of_targets_are_damage() {
     ] {
         check("names", told, columns(good(), good()), rename(names));
     }
+}
+
+#[test]
+fn lists_that_version_2_left_whole_are_read_and_cut_when_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    filled_with(&root, 130);
+    let numbers = [Some(0.5), None, Some(-1.0)];
+    let mut whole = columns(lists(130, numbers), lists(130, [None, Some(7.0), None]));
+    whole[5].1 = lists(130, [Some(1.0), None, Some(2.0)]);
+    forge_with(&root, whole, |pairs| {
+        pairs.retain(|pair| pair.key != FORMAT_KEY);
+        pairs.push(KeyValue::new(FORMAT_KEY.to_owned(), r#"{"version":2,"features":[]}"#.to_owned()));
+    });
+    let store = Store::open(&root).unwrap();
+    let lines = all_lines(&store);
+    assert_eq!(lines.len(), 3 * 130);
+    let of = |line: usize, kind: usize| lines[line].3[kind].map(f32::from_bits);
+    assert_eq!([of(0, 0), of(129, 0), of(130, 1), of(389, 2)], [Some(0.5), Some(0.5), Some(7.0), Some(2.0)]);
+    assert_eq!([of(0, 1), of(130, 0)], [None, None]);
+    let last = ok("query {} --effects --target RNA-128 --format tsv", &[&root]);
+    assert_eq!(last.lines().count(), 4);
+    store.writer("test").unwrap().upgrade(|_| {}).unwrap();
+    let segment = store.all_segments().unwrap().remove(0);
+    let file = File::open(root.join(segment.path())).unwrap();
+    let file = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let names: Vec<&str> = file.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names[3..9], ["log_sum_0", "log_sum_128", "js_0", "js_128", "ref_0", "ref_128"]);
+    assert_eq!(all_lines(&store), lines);
 }
 
 #[test]

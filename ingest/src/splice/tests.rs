@@ -45,7 +45,8 @@ fn of_networks(kept: &[u32], pass: &SplicePass, without: &[usize]) -> Vec<Tensor
         for block in 0..config.blocks.len() {
             state = state.block(&networks, block, without.contains(&block)).unwrap();
         }
-        let found = state.read(&networks).unwrap();
+        let count = networks.len() as f64;
+        let found: Vec<Tensor> = state.sums(&networks).unwrap().iter().map(|sum| sum / count).collect();
         let places = state.places();
         let alternate = |(group, row): (usize, usize)| found[group + 1].get(row as i64);
         let reference = found[0].get(0);
@@ -121,11 +122,38 @@ fn an_ensemble_is_the_mean_of_its_networks() {
     }
 }
 
+/// A model of both networks, with some of its four blocks.
+fn pruned(kept: Vec<usize>) -> SpliceModel {
+    let (config, networks) = model(&[0, 1]);
+    SpliceModel { networks, kept, blocks: 4, reach: i64::from(config.reach), device: Device::Cpu }
+}
+
+#[test]
+fn one_network_after_the_other_gives_the_bits_of_all_together() {
+    let bases: Vec<u8> = (0..160).map(|place| b"ACGT"[place * place % 7 % 4]).collect();
+    let alternate = |start| Alternate { start, reference: 1, bases: Arc::from(&b"AC"[..]), outputs: (-5, 6) };
+    let passes = [pass(&bases, vec![alternate(61), alternate(70)]), pass(&bases[9..], vec![alternate(66)])];
+    let passes: Vec<&SplicePass> = passes.iter().collect();
+    for kept in [vec![0, 1, 2, 3], vec![1, 2], vec![0], vec![]] {
+        let model = pruned(kept);
+        let (forward, together) = tch::no_grad(|| {
+            let mut state = model.begin(&passes).unwrap();
+            for block in 0..model.depth() {
+                state = model.block(block, &state, &Step { without: None, wanted: None }).unwrap();
+            }
+            (model.forward(&passes, &|| Ok(())).unwrap(), model.read(&state, &passes).unwrap())
+        });
+        let outputs = |reading| SpliceModel::outputs(reading, &passes).unwrap();
+        assert_eq!(outputs(forward), outputs(together));
+    }
+    let stopped =
+        pruned(vec![0]).forward(&passes, &|| Err(crate::error::ModelError::UnknownPart { part: "x".into() }));
+    assert!(stopped.is_err());
+}
+
 #[test]
 fn a_sample_is_a_part_of_its_pass() {
-    let (config, networks) = model(&[0, 1]);
-    let reach = i64::from(config.reach);
-    let model = SpliceModel { networks, kept: (0..4).collect(), blocks: 4, reach, device: Device::Cpu };
+    let model = pruned((0..4).collect());
     let bases: Vec<u8> = (0..160).map(|place| b"ACGT"[place * place % 7 % 4]).collect();
     let alternate = |start, outputs| Alternate { start, reference: 3, bases: Arc::from(&b"AC"[..]), outputs };
     let whole = pass(&bases, vec![alternate(61, (-5, 8)), alternate(70, (-5, 8))]);
