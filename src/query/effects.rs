@@ -4,24 +4,28 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, FixedSizeListArray, Float32Array, Int32Array, RecordBatch,
-    StringArray, UInt32Array,
+    ArrayRef, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use thiserror::Error;
 use vestore_schema::{KEY_COLUMNS, Status, TARGET_COLUMN, effects_type, matches_glob, nearest};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
+use super::numbers::Numbers;
 use super::plan::QueryPlan;
 use super::scan::BATCH_ROWS;
 use super::{ANSWER_COLUMNS, AnswerRows};
-use crate::narrow::{to_index, to_u32};
+use crate::narrow::to_u32;
 use crate::store::StoreError;
 
-/// Kinds that are values of the two windows themselves, and no effects.
-const VALUES: [&str; 2] = ["ref", "alt"];
+/// Whether the numbers of a kind are effects, by which targets can be ranked: `ref` and `alt` are values of the two
+/// windows themselves.
+#[must_use]
+pub fn is_effect(kind: &str) -> bool {
+    !["ref", "alt"].contains(&kind)
+}
 
 /// Which effects of each variant are wanted.
 #[derive(Clone, Debug, Default)]
@@ -122,9 +126,15 @@ impl QueryPlan {
     }
 
     /// The same with the targets alone that one of `patterns` matches.
-    fn with_targets(mut self, patterns: &[String]) -> Result<Self, EffectsError> {
+    fn with_targets(self, patterns: &[String]) -> Result<Self, EffectsError> {
         let names = self.target_names()?;
         let chosen = chosen(&names, patterns)?;
+        Ok(self.with_chosen(&names, &chosen))
+    }
+
+    /// The same, of a plan over all targets, with these alone, ascending, of targets of these names.
+    #[must_use]
+    pub(crate) fn with_chosen(mut self, names: &[String], chosen: &[u32]) -> Self {
         let list = effects_type(to_u32(chosen.len()));
         let mut fields: Vec<Field> =
             self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
@@ -136,11 +146,17 @@ impl QueryPlan {
         self.schema = Arc::new(Schema::new(fields).with_metadata(self.schema.metadata().clone()));
         let names = chosen.iter().map(|target| names[*target as usize].clone()).collect();
         self.targets = Some(ChosenTargets { indices: chosen.into(), names });
-        Ok(self)
+        self
+    }
+
+    /// The names of the targets that were chosen; none where all are wanted.
+    #[must_use]
+    pub fn chosen_targets(&self) -> &[String] {
+        self.targets.as_ref().map_or(&[], |chosen| &chosen.names)
     }
 
     /// The names of the targets that lists hold.
-    fn target_names(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn target_names(&self) -> Result<Vec<String>, StoreError> {
         if let Some(chosen) = &self.targets {
             return Ok(chosen.names.clone());
         }
@@ -176,8 +192,7 @@ impl<'a> EffectRows<'a> {
         names.push(String::new());
         let schema = schema(plan.schema());
         let kinds = &plan.schema().fields()[ANSWER_COLUMNS.len()..];
-        let ranked: Vec<usize> =
-            (0..kinds.len()).filter(|kind| !VALUES.contains(&kinds[*kind].name().as_str())).collect();
+        let ranked: Vec<usize> = (0..kinds.len()).filter(|kind| is_effect(kinds[*kind].name())).collect();
         if top.is_some() && ranked.is_empty() && !kinds.is_empty() {
             return Err(EffectsError::Rank);
         }
@@ -296,7 +311,7 @@ impl<'a> EffectRows<'a> {
     fn sizes(&self, batch: &RecordBatch, row: usize) -> Vec<f32> {
         let mut sizes = vec![-1.0_f32; self.target_count()];
         for kind in &self.ranked {
-            let list = Numbers::of(batch, *kind);
+            let list = Numbers::of(batch.column(ANSWER_COLUMNS.len() + kind));
             for (target, size) in sizes.iter_mut().enumerate() {
                 *size = list.get(row, target).map_or(*size, |value| size.max(value.abs()));
             }
@@ -317,7 +332,7 @@ impl<'a> EffectRows<'a> {
             Arc::new(DictionaryArray::<Int32Type>::try_new(names, Arc::clone(&self.names))?),
         );
         for kind in 0..batch.num_columns() - ANSWER_COLUMNS.len() {
-            let list = Numbers::of(batch, kind);
+            let list = Numbers::of(batch.column(ANSWER_COLUMNS.len() + kind));
             let value = |(row, target): &(u32, Option<u32>)| {
                 target.and_then(|target| list.get(*row as usize, target as usize))
             };
@@ -327,30 +342,12 @@ impl<'a> EffectRows<'a> {
     }
 }
 
-/// The lists of one kind of effect.
-struct Numbers<'a> {
-    lists: &'a FixedSizeListArray,
-    numbers: &'a Float32Array,
-}
-
-impl<'a> Numbers<'a> {
-    fn of(batch: &'a RecordBatch, kind: usize) -> Self {
-        let lists = batch.column(ANSWER_COLUMNS.len() + kind).as_fixed_size_list();
-        Self { lists, numbers: lists.values().as_primitive::<Float32Type>() }
-    }
-
-    fn get(&self, row: usize, target: usize) -> Option<f32> {
-        let at = to_index(self.lists.value_offset_at(row)) + target;
-        (self.lists.is_valid(row) && self.numbers.is_valid(at)).then(|| self.numbers.value(at))
-    }
-}
-
 fn is_scored(rows: &AnswerRows<'_>, row: usize) -> bool {
     rows.status(row) == Status::Scored.as_str()
 }
 
 /// The targets that one of `patterns` matches, in their order.
-fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
+pub(crate) fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
     let mut chosen = vec![false; names.len()];
     for pattern in patterns {
         let mut found = false;
