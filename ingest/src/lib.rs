@@ -110,9 +110,9 @@ pub use random::Random;
 pub use regulatory::{
     RegulatoryConfig, RegulatoryFamily, RegulatoryModel, RegulatoryOptions, RegulatoryOptionsError,
     RegulatoryOutput, RegulatoryPass, RegulatoryReading, RegulatoryScorer, RegulatoryState, RegulatoryWindow,
-    TargetTable, TargetsFileError, TargetsSource, Trunk, WindowState, choose_targets, is_regulatory_model,
-    regulatory_config, regulatory_cost, regulatory_defaults, regulatory_kinds, regulatory_record,
-    regulatory_scores, regulatory_targets, regulatory_window,
+    TargetTable, TargetsFileError, TargetsSource, Trunk, WindowState, choose_targets, is_gene_kind,
+    is_regulatory_model, regulatory_config, regulatory_cost, regulatory_defaults, regulatory_kinds,
+    regulatory_record, regulatory_scores, regulatory_targets, regulatory_window,
 };
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, State, Step};
 pub use splice::{

@@ -230,7 +230,11 @@ impl Track {
             &effects,
             "not distinct names of kinds of effects",
         )?;
-        let both = self.effect_columns.is_empty() == self.targets.is_none();
+        let both = if self.targets.is_some() {
+            !(self.effect_columns.is_empty() && self.gene_columns.is_empty())
+        } else {
+            self.effect_columns.is_empty()
+        };
         must(both, "effect_columns", &effects, "effects without targets, or targets without effects")?;
         let count = self.targets.map_or(1, |targets| targets.count);
         must((1..=MAX_TARGETS).contains(&count), "targets", &count.to_string(), "not a number of targets")?;

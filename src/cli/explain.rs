@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         window(&store, track, variant)?;
     }
     let code = scores(&store, track, variant)?;
-    if !track.gene_columns.is_empty() {
+    if !track.gene_columns.is_empty() && track.targets.is_none() {
         gene_effects(&store, track, variant)?;
     }
     if !track.effect_columns.is_empty() {

@@ -126,6 +126,7 @@ fn rescoring_finds_changed_effects_in_genes() {
             variant: variant(row),
             gene: row["gene"].clone(),
             values: values(&track.gene_columns, row),
+            effects: Vec::new(),
             status: Status::Scored,
         })
         .collect();

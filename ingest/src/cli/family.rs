@@ -111,6 +111,7 @@ impl<'a> Family<'a> {
                 let options = choices.options(recipe)?;
                 columns.scores = options.columns();
                 columns.effects = options.effect_columns();
+                columns.genes = options.gene_columns();
                 columns.targets = options.names();
             }
         }
@@ -195,18 +196,13 @@ impl<'a> Family<'a> {
             let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<SpliceModel>>>()?;
             let recipe =
                 loading.recipe.splice.as_ref().context("a recipe of a splice model lacks its options")?;
-            let genes = loading.genes.clone();
             ensure!(
                 recipe.distance < splice.context / 2,
                 "a recipe compares {} positions on either side; expected fewer than {}",
                 recipe.distance,
                 splice.context / 2
             );
-            ensure!(
-                genes.as_ref().map(|genes| genes.digest()) == recipe.genes,
-                "the table of genes is not the one that the track was scored with; give it with --genes"
-            );
-            let options = SpliceOptions::new(recipe, genes);
+            let options = SpliceOptions::new(recipe, loading.checked_genes(recipe.genes)?);
             return task.run(&SpliceScorer::new(options, splice.context), models);
         }
         if let Self::Regulatory(choices) = self {
@@ -214,13 +210,25 @@ impl<'a> Family<'a> {
             choices.check_files(loading)?;
             let load = |device: &Device| choices.load(loading, &options, *device);
             let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
-            return task.run(&RegulatoryScorer::new(options), models);
+            let named = loading.recipe.regulatory.as_ref().and_then(|recipe| recipe.genes);
+            return task.run(&RegulatoryScorer::new(options, loading.checked_genes(named)?), models);
         }
         let load = |device: &Device| load_encoder(loading, *device);
         let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<Model>>>()?;
         let first = models.first().context("no device was named; this is a bug")?;
         let scorer = EncoderScorer::new(first, loading.recipe, loading.embeddings, loading.batch_tokens)?;
         task.run(&scorer, models)
+    }
+}
+
+impl Loading<'_> {
+    /// The table of genes, which must be the one that a recipe names.
+    fn checked_genes(&self, named: Option<Digest>) -> anyhow::Result<Option<Arc<GeneTable>>> {
+        ensure!(
+            self.genes.as_ref().map(|genes| genes.digest()) == named,
+            "the table of genes is not the one that the track was scored with; give it with --genes"
+        );
+        Ok(self.genes.clone())
     }
 }
 

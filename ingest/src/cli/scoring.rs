@@ -155,6 +155,9 @@ impl Scoring {
         let continued = snapshot.tracks.iter().find(|track| Some(&track.name) == self.track.as_ref());
         let genes = self.splice.complete(&mut recipe, &family, self.strands, &store, continued)?;
         self.regulatory.complete(&mut recipe, &family)?;
+        if let Some(regulatory) = &mut recipe.regulatory {
+            regulatory.genes = genes.as_ref().map(|genes| genes.digest());
+        }
         if matches!(task, Task::Score { embeddings: true, .. }) {
             family.check_embeddings()?;
         }

@@ -10,7 +10,7 @@ use vestore_schema::Head;
 
 use super::options::RegulatoryOptions;
 use super::pass::{Input, RegulatoryOutput, RegulatoryPass, Side};
-use super::statistics::effects;
+use super::statistics::{effects, effects_on_bins, quartiles};
 use super::transform::Transform;
 use super::{Trunk, WindowState};
 use crate::checkpoint::ModelSource;
@@ -41,7 +41,7 @@ impl State for RegulatoryState {
     }
 }
 
-/// Effects of a batch, on the device: by pass and alternate [kinds, targets], float64.
+/// Effects of a batch, on the device: by pass and alternate [numbers], float64, in the order of [`RegulatoryOutput`].
 pub struct RegulatoryReading(Vec<Vec<Tensor>>);
 
 impl RegulatoryModel {
@@ -100,10 +100,34 @@ impl RegulatoryModel {
         }
     }
 
-    /// By alternate: effects [kinds, targets].
+    /// The effects of one comparison over all bins, then over those of each gene.
+    fn effects(&self, profiles: [&Tensor; 2], genes: &[Tensor]) -> Result<Tensor, TchError> {
+        let [reference, alternate] = profiles;
+        let options = &self.options;
+        let mut parts = Vec::new();
+        if !options.kinds.is_empty() {
+            parts.push(effects(&options.kinds, reference, alternate)?.f_flatten(0, -1)?);
+        }
+        if !genes.is_empty() {
+            let quartile = quartiles(reference)?;
+            for bins in genes {
+                let found = effects_on_bins(&options.gene_kinds, profiles, &quartile, bins)?;
+                parts.push(found.f_flatten(0, -1)?);
+            }
+        }
+        if parts.is_empty() {
+            return Tensor::f_zeros([0], (Kind::Double, self.trunk.device()));
+        }
+        Tensor::f_cat(&parts, 0)
+    }
+
+    /// By alternate: its effects, in the order of [`RegulatoryOutput`].
     fn read_pass(&self, states: &[Rc<WindowState>], pass: &RegulatoryPass) -> Result<Vec<Tensor>, TchError> {
         let mut known: HashMap<usize, Tensor> = HashMap::new();
         let mut read = Vec::with_capacity(pass.comparisons.len());
+        let bins =
+            pass.genes.iter().map(|gene| Tensor::f_from_slice(&gene.bins)?.f_to_device(self.trunk.device()));
+        let bins = bins.collect::<Result<Vec<_>, TchError>>()?;
         for comparisons in &pass.comparisons {
             let mut mean: Option<Tensor> = None;
             for sides in comparisons {
@@ -114,7 +138,7 @@ impl RegulatoryModel {
                     }
                 }
                 let [reference, alternate] = [0, 1].map(|side| side_profile(&sides[side], &known));
-                let found = effects(&self.options.kinds, &reference?, &alternate?)?;
+                let found = self.effects([&reference?, &alternate?], &bins)?;
                 mean = Some(match mean {
                     None => found,
                     Some(sum) => sum.f_add(&found)?,

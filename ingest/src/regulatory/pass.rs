@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::exons::GeneBins;
 use super::options::RegulatoryOptions;
 use crate::convert::{dimension, from_dimension};
 use crate::seam::{Output, Pass};
@@ -18,6 +19,8 @@ pub struct RegulatoryPass {
     pub(crate) window: usize,
     pub(crate) strands: usize,
     pub(crate) alternates: Vec<Alternate>,
+    /// Genes whose effects are wanted.
+    pub(crate) genes: Vec<GeneBins>,
     pub(crate) inputs: Vec<Input>,
     /// By alternate: what is compared, each a prediction of its own.
     pub(crate) comparisons: Vec<Vec<[Side; 2]>>,
@@ -99,6 +102,7 @@ impl RegulatoryPass {
         Self {
             number,
             bases,
+            genes: Vec::new(),
             window: from_dimension(options.window.into()),
             strands: options.strands.count(),
             alternates,
@@ -196,7 +200,8 @@ impl Pass for RegulatoryPass {
     }
 }
 
-/// What a pass gave: for each of its alternates, the effects on the targets that are read, kind by kind.
+/// What a pass gave: for each of its alternates, the effects on the targets that are read, kind by kind; then the same of
+/// each gene of the pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegulatoryOutput(pub(crate) Vec<Vec<f64>>);
 
@@ -222,15 +227,18 @@ mod tests {
             bins: None,
             targets: None,
             share: None,
+            genes: None,
         };
         RegulatoryOptions {
             recipe,
             kinds: Vec::new(),
+            gene_kinds: Vec::new(),
             strands: Strands::Both,
             window: 8,
             bins: Bins::Center,
             bin: 2,
             cropped: 1,
+            bins_read: 2,
             averaged: indels.is_none(),
             answers: Vec::new(),
             read: Vec::new(),

@@ -48,17 +48,30 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Effects by kind; the error of a list is that of its largest number, as for the score made of it. The first
-    /// target of a kind that differs is named.
     pub(super) fn effects(
         &mut self,
         variant: &Variant,
         stored: Option<Lists>,
         new: &[Vec<f32>],
     ) -> io::Result<()> {
+        match stored {
+            Some(stored) => self.lists(variant, "", &self.track.effect_columns, &stored, new),
+            None => self.tell(variant, "effects", "none", "some"),
+        }
+    }
+
+    /// Numbers by column and target; the error of a list is that of its largest number, as for the score made of it.
+    /// The first target of a column that differs is named.
+    fn lists(
+        &mut self,
+        variant: &Variant,
+        of: &str,
+        columns: &[String],
+        stored: &Lists,
+        new: &[Vec<f32>],
+    ) -> io::Result<()> {
         let track = self.track;
-        let Some(stored) = stored else { return self.tell(variant, "effects", "none", "some") };
-        for (number, (kind, stored)) in track.effect_columns.iter().zip(&stored).enumerate() {
+        for (number, (column, stored)) in columns.iter().zip(stored).enumerate() {
             let largest = stored.iter().flatten().map(|value| value.abs()).fold(0.0, f32::max);
             let allowed = tolerance(track, largest.into());
             let pair = |target: usize| {
@@ -76,28 +89,29 @@ impl<'a> Comparison<'a> {
                 0 => String::new(),
                 more => format!(" and {}", plural(more as u64, "other target")),
             };
-            let what = format!("column {kind}, target {}{more}", self.targets[*first]);
+            let what = format!("{of}column {column}, target {}{more}", self.targets[*first]);
             self.tell(variant, &what, &text(stored), &text(new))?;
             self.mismatches += differing.len() - 1;
         }
         Ok(())
     }
 
-    /// Effects in genes, which are sorted by gene.
+    /// Effects in genes.
     pub(super) fn genes(&mut self, variant: &Variant, stored: Vec<Gene>, new: &[GeneRow]) -> io::Result<()> {
         let names = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join("+");
-        let of_stored = names(stored.iter().map(|(gene, _)| gene.as_str()).collect());
+        let of_stored = names(stored.iter().map(|gene| gene.name.as_str()).collect());
         let of_new = names(new.iter().map(|row| row.gene.as_str()).collect());
         if of_stored != of_new {
             return self.tell(variant, "genes", &of_stored, &of_new);
         }
         let columns = &self.track.gene_columns;
-        for (gene, stored) in &stored {
-            let Some(new) = new.iter().find(|row| row.gene == *gene) else { continue };
-            for ((column, number), recomputed) in columns.iter().zip(stored).zip(&new.values) {
+        for Gene { name, values, lists } in &stored {
+            let Some(new) = new.iter().find(|row| row.gene == *name) else { continue };
+            self.lists(variant, &format!("gene {name}, "), columns, lists, &new.effects)?;
+            for ((column, number), recomputed) in columns.iter().zip(values).zip(&new.values) {
                 let change = DETAILS.iter().find_map(|end| column.strip_suffix(end));
-                if change.is_none_or(|change| self.is_clear(change, stored, &new.values)) {
-                    self.number(variant, &format!("gene {gene}, column {column}"), *number, *recomputed)?;
+                if change.is_none_or(|change| self.is_clear(change, values, &new.values)) {
+                    self.number(variant, &format!("gene {name}, column {column}"), *number, *recomputed)?;
                 }
             }
         }

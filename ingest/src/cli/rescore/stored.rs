@@ -18,16 +18,7 @@ impl Effects {
     pub(super) fn read(store: &Store, track: &Track, variants: &[Variant]) -> anyhow::Result<Self> {
         let mut found = HashMap::new();
         read(store, track, Table::Effects, &track.effect_columns, variants, |rows, batch, row| {
-            let lists = track.effect_columns.iter().map(|kind| {
-                let lists = batch.column_by_name(kind)?.as_fixed_size_list_opt()?;
-                let numbers = lists.is_valid(row).then(|| lists.value(row));
-                Some(
-                    numbers
-                        .map(|numbers| numbers.as_primitive::<Float32Type>().iter().collect())
-                        .unwrap_or_default(),
-                )
-            });
-            let lists = lists.collect::<Option<Lists>>().context("effects are not lists")?;
+            let lists = lists(batch, &track.effect_columns, row)?;
             found.insert(rows.variant(store, row).context("an unknown contig")?, lists);
             Ok(())
         })?;
@@ -40,8 +31,14 @@ impl Effects {
     }
 }
 
-/// A gene, and its numbers by gene column.
-pub(super) type Gene = (String, Vec<Option<f32>>);
+/// What is stored of a variant in a gene.
+pub(super) struct Gene {
+    pub(super) name: String,
+    /// By gene column, of tracks without targets.
+    pub(super) values: Vec<Option<f32>>,
+    /// By gene column, of tracks with targets.
+    pub(super) lists: Lists,
+}
 
 /// The effects of variants in genes.
 pub(super) struct GeneEffects(HashMap<Variant, Vec<Gene>>);
@@ -49,19 +46,36 @@ pub(super) struct GeneEffects(HashMap<Variant, Vec<Gene>>);
 impl GeneEffects {
     pub(super) fn read(store: &Store, track: &Track, variants: &[Variant]) -> anyhow::Result<Self> {
         let mut found: HashMap<Variant, Vec<Gene>> = HashMap::new();
-        read(store, track, Table::GeneEffects, &track.gene_columns, variants, |rows, _, row| {
-            let numbers = track.gene_columns.iter().map(|column| rows.score(column, row)).collect();
-            let variant = rows.variant(store, row).context("an unknown contig")?;
-            found.entry(variant).or_default().push((rows.keys.gene(row).to_owned(), numbers));
+        read(store, track, Table::GeneEffects, &track.gene_columns, variants, |rows, batch, row| {
+            let (columns, name) = (&track.gene_columns, rows.keys.gene(row).to_owned());
+            let (values, lists) = match track.targets {
+                Some(_) => (Vec::new(), lists(batch, columns, row)?),
+                None => (columns.iter().map(|column| rows.score(column, row)).collect(), Vec::new()),
+            };
+            // A row without a gene says why there is none.
+            if !name.is_empty() {
+                let variant = rows.variant(store, row).context("an unknown contig")?;
+                found.entry(variant).or_default().push(Gene { name, values, lists });
+            }
             Ok(())
         })?;
         Ok(Self(found))
     }
 
-    /// Those of a variant, sorted by gene.
+    /// Those of a variant.
     pub(super) fn of(&mut self, variant: &Variant) -> Vec<Gene> {
         self.0.remove(variant).unwrap_or_default()
     }
+}
+
+/// The lists of a row in these columns.
+fn lists(batch: &RecordBatch, columns: &[String], row: usize) -> anyhow::Result<Lists> {
+    let list = |column: &String| {
+        let lists = batch.column_by_name(column)?.as_fixed_size_list_opt()?;
+        let numbers = lists.is_valid(row).then(|| lists.value(row));
+        Some(numbers.map_or_else(Vec::new, |list| list.as_primitive::<Float32Type>().iter().collect()))
+    };
+    columns.iter().map(list).collect::<Option<_>>().context("effects are not lists; this is a bug")
 }
 
 /// Shows the rows of `variants` in a table, unless the track has none of its `columns`.
