@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Digest of the gene table that a track was scored with, if it was with one.
 fn genes_of(track: &Track) -> Option<Digest> {
     let splice = track.recipe.splice.as_ref().and_then(|splice| splice.genes);
-    splice.or(track.recipe.regulatory.as_ref()?.genes)
+    splice.or_else(|| track.recipe.regulatory.as_ref()?.genes)
 }
 
 /// `count` rows of these tracks, or all where there are no more: the places of rows in their
