@@ -186,7 +186,7 @@ struct Joined {
 /// The scores of the variants that have one in both tracks.
 struct Pairs {
     /// As numbers that order as they do.
-    pairs: Vec<[u32; 2]>,
+    scores: Vec<[u32; 2]>,
     means: [f64; 2],
     squares: [f64; 2],
     products: f64,
@@ -235,7 +235,7 @@ impl Joined {
                         for (number, pairs) in self.pairs.iter_mut().enumerate() {
                             let scores = left_scores.get(i, number).zip(right_scores.get(j, number));
                             if let Some((first, second)) = scores {
-                                check_pairs(pairs.pairs.len() + 1)?;
+                                check_pairs(pairs.scores.len() + 1)?;
                                 pairs.add(contig, &left, i, [first, second]);
                             }
                         }
@@ -255,12 +255,12 @@ impl Joined {
 impl Pairs {
     /// At most `most`.
     fn new(most: u64) -> Self {
-        let mut pairs = Vec::new();
+        let mut scores = Vec::new();
         // At once: a vector that grows is there twice for a while, and pages that are not touched cost nothing. Where
         // the system refuses, it grows.
-        let _ = pairs.try_reserve_exact(to_usize(most));
+        let _ = scores.try_reserve_exact(to_usize(most));
         Self {
-            pairs,
+            scores,
             means: [0.0; 2],
             squares: [0.0; 2],
             products: 0.0,
@@ -273,8 +273,8 @@ impl Pairs {
     }
 
     fn add(&mut self, contig: &str, keys: &RowKeys<'_>, row: usize, scores: [f32; 2]) {
-        self.pairs.push(scores.map(ordered));
-        let count = self.pairs.len() as f64;
+        self.scores.push(scores.map(ordered));
+        let count = self.scores.len() as f64;
         let [x, y] = scores.map(f64::from);
         // Welford's way: sums of squares of large numbers would lose their digits.
         let (from_x, from_y) = (x - self.means[0], y - self.means[1]);
@@ -308,14 +308,14 @@ impl Pairs {
 
     /// `of` with what is known of the pairs.
     fn finish(mut self, of: Diff) -> Diff {
-        let count = self.pairs.len();
+        let count = self.scores.len();
         let mean = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
         let spread = (self.squares[0] * self.squares[1]).sqrt();
         let mut movers = self.movers.into_vec();
         movers.sort_by(|a, b| b.size.total_cmp(&a.size));
-        let cells = Cells::of(&self.pairs, self.ranges);
-        let percentile_99_9_difference = percentile(&mut self.pairs, 999);
-        let ranked = Ranked::of(self.pairs);
+        let cells = Cells::of(&self.scores, self.ranges);
+        let percentile_99_9_difference = percentile(&mut self.scores, 999);
+        let ranked = Ranked::of(self.scores);
         Diff {
             compared: count as u64,
             pearson: (spread > 0.0).then(|| self.products / spread),

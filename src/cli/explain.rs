@@ -219,7 +219,7 @@ fn effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()
     line("targets", &format!("{}, the {shown} with the largest effect:", plural(count.into(), "target")))?;
     let width = targets.iter().map(|(_, target, _)| target.chars().count()).max().unwrap_or_default();
     let columns = |cells: &mut dyn Iterator<Item = String>| -> String {
-        cells.map(|cell| format!("  {cell:>14}")).collect()
+        cells.map(|cell| format!("  {cell:>14}")).collect::<Vec<_>>().concat()
     };
     line("", &format!("{:<width$}{}", "", columns(&mut track.effect_columns.iter().cloned())))?;
     for (_, target, numbers) in &targets {

@@ -78,11 +78,12 @@ impl Iterator for EffectDiffs {
     type Item = Result<Diff, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.len() == 0 && self.targets.len() > 0 {
-            if let Err(error) = self.read() {
-                self.targets = Vec::new().into_iter();
-                return Some(Err(error));
-            }
+        if self.ready.len() == 0
+            && self.targets.len() > 0
+            && let Err(error) = self.read()
+        {
+            self.targets = Vec::new().into_iter();
+            return Some(Err(error));
         }
         let (target, pairs) = self.ready.next()?;
         let target = Some(self.names[target as usize].clone());

@@ -98,6 +98,64 @@ fn rescoring_finds_changed_and_missing_effects() {
 }
 
 #[test]
+fn rescoring_finds_changed_effects_on_targets_in_genes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, _) = crate::regulatory::prepare(folder.path());
+    let genes = folder.path().join("genes.gtf");
+    let exon = |gene: &str, strand: &str, start: u32| {
+        let end = start + 120;
+        format!("1\tx\texon\t{start}\t{end}\t.\t{strand}\t.\tgene_id \"{gene}\"; transcript_id \"{gene}\";\n")
+    };
+    std::fs::write(&genes, exon("A", "+", 2450) + &exon("B", "-", 2600)).unwrap();
+    ok("genes add {} {}", &[&root, &genes]);
+    let score = format!("{} --model mini --score log-sum,gene-sed,gene-d2", crate::regulatory::SCORE);
+    ok(&format!("{score} --track t --region chr1:2500-2501 --genes {{}}"), &[&root, &genes]);
+    assert!(said("verify {} --rescore 1000", &[&root]).contains("6 rows rescored, 0 values differ"));
+
+    let store = Store::open(&root).unwrap();
+    let track = only_track(&store);
+    let names = store.target_names(&track).unwrap();
+    let lines = rows(&ok("query {} --gene-effects --format tsv", &[&root]));
+    let mut effects: Vec<GeneEffectRow> = Vec::new();
+    for line in &lines {
+        let (of, gene) = (variant(line), line["gene"].clone());
+        if effects.last().is_none_or(|last| (&last.variant, &last.gene) != (&of, &gene)) {
+            let effects_of = vec![vec![f32::NAN; names.len()]; track.gene_columns.len()];
+            let status = Status::Scored;
+            effects.push(GeneEffectRow {
+                variant: of,
+                gene,
+                values: Vec::new(),
+                effects: effects_of,
+                status,
+            });
+        }
+        let target = names.iter().position(|name| *name == line["target"]).unwrap();
+        for (column, list) in track.gene_columns.iter().zip(&mut effects.last_mut().unwrap().effects) {
+            list[target] = line[column].parse().unwrap_or(f32::NAN);
+        }
+    }
+    assert_eq!(effects.len(), 12);
+    let changed = effects[3].effects[1].iter().position(|value| value.is_finite()).unwrap();
+    effects[3].effects[1][changed] += 0.01;
+    let segments = store.all_segments().unwrap();
+    let stored = segments.into_iter().find(|segment| segment.table == Table::GeneEffects).unwrap();
+    let mut writer = store.writer("test").unwrap();
+    writer.drop_segments(&[stored]).unwrap();
+    let batch = gene_effect_batch(&track, &effects);
+    let segment = writer.write(Table::GeneEffects, &track, None, 0, [batch]).unwrap().unwrap();
+    writer.commit(&[segment], &run_record(9, &track)).unwrap();
+    drop(writer);
+    let text = mismatches(&root);
+    let place = effects[3].variant.display(store.assembly()).to_string();
+    let told = format!(
+        "variant {place}, gene {}, column {}, target {}: stored",
+        effects[3].gene, track.gene_columns[1], names[changed]
+    );
+    assert!(text.lines().count() == 1 && text.contains(&told), "{text}");
+}
+
+#[test]
 fn rescoring_finds_changed_effects_in_genes() {
     let folder = tempfile::tempdir().unwrap();
     let (root, genes, _) = crate::splice::prepare(folder.path());
