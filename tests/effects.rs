@@ -1,7 +1,9 @@
 //! Effects on targets: written, queried, compacted, verified, averaged.
 
 mod averages;
+mod commands;
 mod cuts;
+mod rescored;
 
 use std::path::Path;
 

@@ -22,10 +22,10 @@ const TABLE: &str = "\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstran
 const MINIATURE: &str =
     "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5,3 --bins 16";
 /// What every run of the miniature has.
-const SCORE: &str = "score {} --window 2048 --device cpu --threads 1 --quiet";
+pub(crate) const SCORE: &str = "score {} --window 2048 --device cpu --threads 1 --quiet";
 
 /// A store over the genome of the tests with the miniature as model `mini`, and the bases of `chr1`.
-fn prepare(folder: &Path) -> (PathBuf, Vec<u8>) {
+pub(crate) fn prepare(folder: &Path) -> (PathBuf, Vec<u8>) {
     let (fasta, store, model) = (folder.join("genome.fa"), folder.join("store"), folder.join("model"));
     let bases = genome(&fasta);
     checkpoint(&model, "borzoi", MINIATURE);

@@ -139,4 +139,4 @@ pub use train::{
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};
-pub use work::{Embedding, Row, RowPlan, Work};
+pub use work::{Embedding, GeneRow, Row, RowPlan, Work};

@@ -179,7 +179,7 @@ impl Arguments {
 }
 
 /// What was asked for and is not there is a mistake of the command line.
-fn told(error: EffectsError) -> anyhow::Error {
+pub(super) fn told(error: EffectsError) -> anyhow::Error {
     match error {
         EffectsError::Store(error) => error.into(),
         EffectsError::Filter(error) => error.into(),

@@ -4,24 +4,28 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, FixedSizeListArray, Float32Array, Int32Array, RecordBatch,
-    StringArray, UInt32Array,
+    ArrayRef, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use thiserror::Error;
 use vestore_schema::{GENE_COLUMN, KEY_COLUMNS, Status, TARGET_COLUMN, effects_type, matches_glob, nearest};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
+use super::numbers::Numbers;
 use super::plan::QueryPlan;
 use super::scan::BATCH_ROWS;
 use super::{ANSWER_COLUMNS, AnswerRows};
-use crate::narrow::{to_index, to_u32};
+use crate::narrow::to_u32;
 use crate::store::StoreError;
 
-/// Kinds that are values of the two windows themselves, and no effects.
-const VALUES: [&str; 4] = ["ref", "alt", "gene_ref", "gene_alt"];
+/// Whether the numbers of a kind are effects, by which targets can be ranked: others are values of the two windows
+/// themselves.
+#[must_use]
+pub fn is_effect(kind: &str) -> bool {
+    !["ref", "alt", "gene_ref", "gene_alt"].contains(&kind)
+}
 
 /// Which effects of each variant are wanted.
 #[derive(Clone, Debug, Default)]
@@ -127,9 +131,15 @@ impl QueryPlan {
     }
 
     /// The same with the targets alone that one of `patterns` matches.
-    fn with_targets(mut self, patterns: &[String]) -> Result<Self, EffectsError> {
+    fn with_targets(self, patterns: &[String]) -> Result<Self, EffectsError> {
         let names = self.target_names()?;
         let chosen = chosen(&names, patterns)?;
+        Ok(self.with_chosen(&names, &chosen))
+    }
+
+    /// The same, of a plan over all targets, with these alone, ascending, of targets of these names.
+    #[must_use]
+    pub(crate) fn with_chosen(mut self, names: &[String], chosen: &[u32]) -> Self {
         let list = effects_type(to_u32(chosen.len()));
         let mut fields: Vec<Field> =
             self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
@@ -141,11 +151,17 @@ impl QueryPlan {
         self.schema = Arc::new(Schema::new(fields).with_metadata(self.schema.metadata().clone()));
         let names = chosen.iter().map(|target| names[*target as usize].clone()).collect();
         self.targets = Some(ChosenTargets { indices: chosen.into(), names });
-        Ok(self)
+        self
+    }
+
+    /// The names of the targets that were chosen; none where all are wanted.
+    #[must_use]
+    pub fn chosen_targets(&self) -> &[String] {
+        self.targets.as_ref().map_or(&[], |chosen| &chosen.names)
     }
 
     /// The names of the targets that lists hold.
-    fn target_names(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn target_names(&self) -> Result<Vec<String>, StoreError> {
         if let Some(chosen) = &self.targets {
             return Ok(chosen.names.clone());
         }
@@ -183,8 +199,7 @@ impl<'a> EffectRows<'a> {
         let schema = schema(plan.schema());
         let keys = key_columns(plan.schema());
         let kinds = &plan.schema().fields()[keys..];
-        let ranked: Vec<usize> =
-            (0..kinds.len()).filter(|kind| !VALUES.contains(&kinds[*kind].name().as_str())).collect();
+        let ranked: Vec<usize> = (0..kinds.len()).filter(|kind| is_effect(kinds[*kind].name())).collect();
         let of_genes = keys > ANSWER_COLUMNS.len();
         if top.is_some() && ranked.is_empty() && !kinds.is_empty() {
             return Err(EffectsError::Rank);
@@ -271,8 +286,7 @@ impl<'a> EffectRows<'a> {
             let line = vec![(number, None)];
             return self.fulfilling(batch, line);
         }
-        let lists: Vec<Numbers<'_>> =
-            (self.keys..batch.num_columns()).map(|column| Numbers::of(batch, column)).collect();
+        let lists: Vec<Numbers<'_>> = batch.columns()[self.keys..].iter().map(Numbers::of).collect();
         let is_there =
             |target: usize| !self.of_genes || lists.iter().any(|list| list.get(row, target).is_some());
         let targets = (0..self.target_count()).filter(|target| is_there(*target));
@@ -311,7 +325,7 @@ impl<'a> EffectRows<'a> {
     fn sizes(&self, batch: &RecordBatch, row: usize) -> Vec<f32> {
         let mut sizes = vec![-1.0_f32; self.target_count()];
         for kind in &self.ranked {
-            let list = Numbers::of(batch, self.keys + *kind);
+            let list = Numbers::of(batch.column(self.keys + *kind));
             for (target, size) in sizes.iter_mut().enumerate() {
                 *size = list.get(row, target).map_or(*size, |value| size.max(value.abs()));
             }
@@ -331,32 +345,14 @@ impl<'a> EffectRows<'a> {
             target_column(self.of_genes),
             Arc::new(DictionaryArray::<Int32Type>::try_new(names, Arc::clone(&self.names))?),
         );
-        for column in self.keys..batch.num_columns() {
-            let list = Numbers::of(batch, column);
+        for column in &batch.columns()[self.keys..] {
+            let list = Numbers::of(column);
             let value = |(row, target): &(u32, Option<u32>)| {
                 target.and_then(|target| list.get(*row as usize, target as usize))
             };
             columns.push(Arc::new(lines.iter().map(value).collect::<Float32Array>()));
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
-    }
-}
-
-/// The lists of one kind of effect.
-struct Numbers<'a> {
-    lists: &'a FixedSizeListArray,
-    numbers: &'a Float32Array,
-}
-
-impl<'a> Numbers<'a> {
-    fn of(batch: &'a RecordBatch, column: usize) -> Self {
-        let lists = batch.column(column).as_fixed_size_list();
-        Self { lists, numbers: lists.values().as_primitive::<Float32Type>() }
-    }
-
-    fn get(&self, row: usize, target: usize) -> Option<f32> {
-        let at = to_index(self.lists.value_offset_at(row)) + target;
-        (self.lists.is_valid(row) && self.numbers.is_valid(at)).then(|| self.numbers.value(at))
     }
 }
 
@@ -375,7 +371,7 @@ fn is_scored(rows: &AnswerRows<'_>, row: usize) -> bool {
 }
 
 /// The targets that one of `patterns` matches, in their order.
-fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
+pub(crate) fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
     let mut chosen = vec![false; names.len()];
     for pattern in patterns {
         let mut found = false;
