@@ -1,5 +1,8 @@
 //! Regulatory models through the command line: a miniature Borzoi with a table of five targets.
 
+mod embeddings;
+mod genes;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -319,7 +322,7 @@ fn what_regulatory_models_do_not_take_is_a_usage_error() {
         ("--model mini --window 2048 --score sad", "unknown score kind `sad`"),
         ("--model enformer --window 2048 --score sum", "unknown score kind `sum`"),
         ("--model mini --window 2048 --score ref", "accompanies effects"),
-        ("--model mini --window 2048 --embeddings pooled", "no embeddings"),
+        ("--model enformer --window 2048 --score gene-sed", "unknown score kind `gene-sed`"),
         ("--model mini --window 2048 --shifts=0,0", "invalid shifts `0,0`"),
         ("--model mini --window 2048 --shifts=2000", "less than half of the window"),
         ("--model mini --window 2048 --share 1025", "expected 1 to 1024"),

@@ -367,7 +367,7 @@ impl Job<'_> {
                 write(Table::Scores, score_batch(self.track, &rows.scores))?;
             }
             if !rows.embeddings.is_empty() {
-                write(Table::Embeddings, embedding_batch(self.record.hidden, &rows.embeddings))?;
+                write(Table::Embeddings, embedding_batch(self.record.embedding_width(), &rows.embeddings))?;
             }
             if !rows.genes.is_empty() {
                 write(Table::GeneEffects, gene_effect_batch(self.track, &rows.genes))?;

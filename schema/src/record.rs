@@ -136,7 +136,9 @@ impl RegulatoryRecord {
     fn check(&self) -> Result<(), RecordError> {
         let targets = self.targets.to_string();
         must((1..=MAX_TARGETS).contains(&self.targets), "targets", &targets, "not a number of targets")?;
-        for (field, count, least) in [("bin", self.bin, 1), ("center_bins", self.center_bins, 0)] {
+        let parts =
+            [("bin", self.bin, 1), ("center_bins", self.center_bins, 0), ("features", self.features, 0)];
+        for (field, count, least) in parts {
             let fits = (least..=LONGEST_WINDOW).contains(&count);
             must(fits, field, &count.to_string(), "not a part of a window")?;
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use vestore_schema::{Region, Segment, Table, Targets, Track, Variant};
+use vestore_schema::{Model, Region, Segment, Table, Targets, Track, Variant};
 
 use super::effects::ChosenTargets;
 use super::filter::{BoundFilter, Filter, FilterError};
@@ -303,7 +303,7 @@ impl QueryPlan {
 fn common_width(snapshot: &Snapshot, tracks: &[Track]) -> Result<u32, StoreError> {
     let width = |track: &Track| {
         let model = snapshot.models.iter().find(|model| model.name == track.model);
-        model.map_or(0, |model| model.hidden)
+        model.map_or(0, Model::embedding_width)
     };
     let Some(first) = tracks.first() else { return Ok(0) };
     match tracks.iter().find(|track| width(track) != width(first)) {

@@ -118,14 +118,19 @@ impl<'a> Family<'a> {
         Ok(columns)
     }
 
-    /// Refuses embeddings where the family has none.
-    pub(super) fn check_embeddings(&self) -> Result<(), Usage> {
-        let family = match self {
-            Self::Encoder(_) => return Ok(()),
-            Self::Splice(..) => "splice",
-            Self::Regulatory(_) => "regulatory",
+    /// Refuses embeddings where the family has none, or none of the variant's place alone.
+    pub(super) fn check_embeddings(&self, of_variant: bool) -> Result<(), Usage> {
+        let told = match self {
+            Self::Regulatory(choices) if choices.regulatory.features == 0 => {
+                "this model was added before regulatory models had embeddings; add it again under another name"
+            }
+            Self::Encoder(_) if of_variant => {
+                "embeddings of the variant's bins are those of regulatory models; use pooled"
+            }
+            Self::Encoder(_) | Self::Regulatory(_) => return Ok(()),
+            Self::Splice(..) => "splice models have no embeddings; leave out --embeddings",
         };
-        Err(Usage(format!("{family} models have no embeddings; leave out --embeddings")))
+        Err(Usage(told.to_owned()))
     }
 
     /// What the input of the family's models is counted in.
@@ -206,7 +211,8 @@ impl<'a> Family<'a> {
             return task.run(&SpliceScorer::new(options, splice.context), models);
         }
         if let Self::Regulatory(choices) = self {
-            let options = Arc::new(choices.options(loading.recipe)?);
+            let options = choices.options(loading.recipe)?;
+            let options = Arc::new(if loading.embeddings { options.with_embeddings() } else { options });
             choices.check_files(loading)?;
             let load = |device: &Device| choices.load(loading, &options, *device);
             let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;

@@ -64,8 +64,8 @@ impl SpliceArguments {
             };
             let scored_with = track.and_then(|track| track.recipe.regulatory.as_ref()?.genes);
             let genes = self.table(store, track, scored_with)?;
-            let genes = genes
-                .with_context(|| Usage(format!("`{kind}` needs genes; give a GTF file with --genes")))?;
+            let genes =
+                genes.ok_or_else(|| Usage(format!("`{kind}` needs genes; give a GTF file with --genes")))?;
             ensure!(
                 genes.has_exons(),
                 usage(

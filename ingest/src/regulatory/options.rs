@@ -122,6 +122,17 @@ pub struct RegulatoryOptions {
     pub(crate) untransform: Untransform,
     /// Of each target that is read, where a transform is undone.
     pub(crate) training: Vec<Training>,
+    /// Which embeddings are computed.
+    pub(crate) embeddings: Option<Embedded>,
+}
+
+/// What an embedding is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Embedded {
+    /// The mean over all bins that are read.
+    Window,
+    /// The mean over the bins of the allele.
+    Allele,
 }
 
 impl RegulatoryOptions {
@@ -205,8 +216,16 @@ impl RegulatoryOptions {
             untransform: regulatory.untransform.unwrap_or(Untransform::None),
             training: read.iter().filter_map(training).collect(),
             read,
+            embeddings: None,
             recipe: regulatory.clone(),
         })
+    }
+
+    /// The same, with embeddings.
+    #[must_use]
+    pub fn with_embeddings(self) -> Self {
+        let embedded = if self.recipe.variant_embeddings { Embedded::Allele } else { Embedded::Window };
+        Self { embeddings: Some(embedded), ..self }
     }
 
     /// Bases by which predictions of an allele that is `longer` by so many bases, or shorter, are also shifted so that
@@ -345,6 +364,7 @@ pub fn regulatory_defaults(config: &RegulatoryConfig, table: bool) -> Regulatory
         targets: None,
         share: None,
         genes: None,
+        variant_embeddings: false,
     }
 }
 

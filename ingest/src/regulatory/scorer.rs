@@ -12,7 +12,7 @@ use super::pass::{Alternate, RegulatoryOutput, RegulatoryPass};
 use crate::convert::{as_index, from_dimension, narrow, single};
 use crate::seam::{ScoreError, Scorer};
 use crate::window::bases;
-use crate::work::{GeneRow, Row, RowPlan, Work};
+use crate::work::{Embedding, GeneRow, Row, RowPlan, Work};
 
 /// A regulatory model under a recipe.
 pub struct RegulatoryScorer {
@@ -198,7 +198,14 @@ impl RegulatoryScorer {
             } else {
                 Status::NonFinite
             };
-            let mut row = Row::new(values, None, otherwise);
+            let numbers = outputs.first().map_or(0, |output| output.0[which].len());
+            let effects_end = (options.kinds.len() + found.len() * options.gene_kinds.len()) * read;
+            let embedding = options.embeddings.map(|_| {
+                let half = (numbers - effects_end) / 2;
+                let part = |first: usize| (first..first + half).map(|place| single(mean(place))).collect();
+                Embedding { reference: part(effects_end), delta: part(effects_end + half) }
+            });
+            let mut row = Row::new(values, embedding, otherwise);
             // The values of the windows count also where no effect is defined.
             row.effects = effects;
             row.genes = genes;

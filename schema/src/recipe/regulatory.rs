@@ -39,6 +39,9 @@ pub struct RegulatoryRecipe {
     /// Digest of the table of genes over whose exons gene effects are taken; none without gene effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genes: Option<Digest>,
+    /// Whether embeddings are of the variant's bins, and not means over all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variant_embeddings: bool,
 }
 
 /// What is done about the bases that an indel shifts.
@@ -214,6 +217,7 @@ impl RegulatoryRecipe {
             self.targets.as_ref().map(|targets| format!("targets {targets}")),
             self.share.map(|step| format!("windows at multiples of {step} bp")),
             self.genes.map(|genes| format!("genes {}", genes.short())),
+            self.variant_embeddings.then(|| "embeddings of the variant's bins".to_owned()),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -237,6 +241,7 @@ impl RegulatoryRecipe {
             }),
             self.share.map(|step| format!(".share{step}")),
             self.genes.map(|genes| format!(".g{}", genes.short())),
+            self.variant_embeddings.then(|| ".variant-embeddings".to_owned()),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -256,6 +261,7 @@ mod tests {
             targets: targets.map(str::to_owned),
             share: None,
             genes: None,
+            variant_embeddings: false,
         }
     }
 
@@ -284,6 +290,7 @@ mod tests {
             targets: None,
             share: Some(4096),
             genes: None,
+            variant_embeddings: false,
         };
         assert_eq!(other.name(), ".s-1+0+1.stitch.u-new.keep.all-bins.share4096");
     }

@@ -1,5 +1,7 @@
 //! Gene effects of the golden set, from its predictions: as `borzoi_sed` defines them, and as `hound_snpgene` does.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 use vestore::{Gene, GeneTable};
 use vestore_schema::{
@@ -10,10 +12,13 @@ use super::golden::{Run, json};
 use super::support::golden;
 use crate::regulatory::exons::genes_of;
 use crate::regulatory::kinds::{RegulatoryKind, every_kind};
+use crate::regulatory::network::RegulatoryModel;
 use crate::regulatory::options::{RegulatoryOptions, regulatory_defaults};
+use crate::regulatory::pass::{Alternate, RegulatoryPass};
 use crate::regulatory::statistics::{effects, effects_on_bins, quartiles};
 use crate::regulatory::targets::TargetTable;
 use crate::regulatory::transform::Transform;
+use crate::seam::Network as _;
 
 const WINDOW: u32 = 8192;
 
@@ -131,6 +136,50 @@ fn gene_effects_of_both_programs_are_reproduced() {
         }
     }
     assert!(compared > 3000, "{compared}");
+}
+
+#[test]
+fn embeddings_are_the_activations_below_the_head() {
+    let Some(golden) = golden() else { return };
+    let run = Run::open(&golden, "borzoi-tiny");
+    let windows = json(&golden.join("windows.json"));
+    let window = windows["cases"].as_array().expect("cases").iter().find(|window| window["id"] == "c00");
+    let window = window.expect("a window");
+    let bases = window["seq"]["ref"].as_str().expect("bases").to_ascii_uppercase().into_bytes();
+    let at = window["variant_index"].as_u64().expect("an index") as usize;
+    let allele = window["alt"].as_str().expect("an allele").as_bytes();
+    for of_variant in [false, true] {
+        let options = options(&run, Untransform::None);
+        let recipe = RegulatoryRecipe { variant_embeddings: of_variant, ..options.recipe.clone() };
+        let options = RegulatoryOptions { recipe, strands: Strands::Forward, pairs: None, ..options };
+        let options = Arc::new(options.with_embeddings());
+        let source = run.source(&golden);
+        let head = vestore_schema::Head::Human;
+        let model = RegulatoryModel::load(&source, head, Arc::clone(&options), Kind::Float, Device::Cpu);
+        let model = model.expect("a model");
+        let alternate = Alternate { at, reference: 1, bases: Arc::from(allele) };
+        let pass = RegulatoryPass::new(0, Arc::from(bases.as_slice()), vec![alternate], &[0], &options);
+        let reading = model.forward(&[&pass], &|| Ok(())).expect("a reading");
+        let read = RegulatoryModel::outputs(reading, &[&pass]).expect("numbers").remove(0).0.remove(0);
+        let found = Tensor::from_slice(&read);
+        let expected = |allele: &str| {
+            let name = if of_variant { "act" } else { "act_mean" };
+            let all = &run.tensors[&format!("{name}.final.c00.{allele}")];
+            if !of_variant {
+                return all.to_kind(Kind::Double);
+            }
+            // The set has some bins; the variant, in the middle of the window, is in one of them.
+            let places = numbers(&run.meta["activations"]["final"]["positions"]);
+            let bin = (at / 32) as i64 - i64::from(options.cropped);
+            let place = places.iter().position(|place| *place == bin).expect("the variant's bin");
+            all.select(1, place as i64).to_kind(Kind::Double)
+        };
+        let (reference, alternate) = (expected("ref"), expected("alt"));
+        let expected = Tensor::cat(&[&reference, &(alternate - &reference)], 0);
+        assert_eq!(found.size(), expected.size());
+        let apart = (found - expected).abs().max().double_value(&[]);
+        assert!(apart < 2e-4, "of the variant: {of_variant}: {apart:.1e}");
+    }
 }
 
 fn gene(known: &serde_json::Value, forward: bool) -> Gene {
