@@ -1,6 +1,6 @@
 //! The table of an evaluation: every column of scores, by group and metric, and its difference to the first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -8,15 +8,21 @@ use super::metric::{Bootstrap, Figure, Metric, Sample};
 use crate::dataset::Labels;
 
 /// Scores of the labelled variants, under the name they have in the table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoredColumn {
     /// Track and column.
     pub name: String,
     /// One for each labelled variant; `None` where there is none.
     pub scores: Vec<Option<f64>>,
+    /// What stands for them in groups of the first column to group by: what a probe says that learned from a group.
+    pub within: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 impl ScoredColumn {
+    fn scores_in(&self, group: Option<&str>) -> &[Option<f64>] {
+        group.and_then(|group| self.within.get(group)).unwrap_or(&self.scores)
+    }
+
     /// Takes away the scores of variants that not all `columns` score, and tells how many are left in each.
     pub fn keep_common(columns: &mut [Self]) -> usize {
         let length = columns.iter().map(|column| column.scores.len()).min().unwrap_or(0);
@@ -27,6 +33,7 @@ impl ScoredColumn {
             } else {
                 for column in columns.iter_mut() {
                     column.scores[at] = None;
+                    column.within.values_mut().for_each(|scores| scores[at] = None);
                 }
             }
         }
@@ -84,33 +91,41 @@ impl Comparison<'_> {
     #[must_use]
     pub fn rows(&self) -> Vec<ComparisonRow> {
         let everything: Vec<usize> = (0..self.labels.labels.len()).collect();
-        let mut rows = self.group("", "all", &everything);
-        for (by, groups) in self.by.iter().zip(&self.labels.groups) {
+        let mut rows = self.group("", "all", &everything, None);
+        for (number, (by, groups)) in self.by.iter().zip(&self.labels.groups).enumerate() {
             let names: BTreeSet<&String> = groups.iter().flatten().collect();
             for name in names {
                 let places: Vec<usize> = (0..groups.len()).filter(|at| groups[*at].contains(name)).collect();
-                rows.extend(self.group(by, name, &places));
+                rows.extend(self.group(by, name, &places, (number == 0).then_some(name.as_str())));
             }
         }
         rows
     }
 
-    /// The rows of `places` that have all of `columns`, as a sample of each.
+    /// All rows that have scores in `column`.
     #[must_use]
-    pub fn samples<const N: usize>(&self, places: &[usize], columns: [&ScoredColumn; N]) -> [Sample; N] {
-        let scored = |at: &usize| columns.iter().all(|column| column.scores[*at].is_some());
+    pub fn sample(&self, column: &ScoredColumn) -> Sample {
+        let places: Vec<usize> = (0..self.labels.labels.len()).collect();
+        let [sample] = self.samples(&places, [&column.scores]);
+        sample
+    }
+
+    /// The rows of `places` that have all of these scores, as a sample of each.
+    fn samples<const N: usize>(&self, places: &[usize], columns: [&[Option<f64>]; N]) -> [Sample; N] {
+        let scored = |at: &usize| columns.iter().all(|scores| scores[*at].is_some());
         let kept: Vec<usize> = places.iter().copied().filter(scored).collect();
-        columns.map(|column| {
-            let scores = kept.iter().filter_map(|at| column.scores[*at]).collect();
+        columns.map(|scores| {
+            let scores = kept.iter().filter_map(|at| scores[*at]).collect();
             let labels = kept.iter().map(|at| self.labels.labels[*at]).collect();
             Sample::new(scores, labels, self.threshold)
         })
     }
 
-    fn group(&self, by: &str, group: &str, places: &[usize]) -> Vec<ComparisonRow> {
+    fn group(&self, by: &str, group: &str, places: &[usize], within: Option<&str>) -> Vec<ComparisonRow> {
         let mut rows = Vec::new();
         for (number, column) in self.columns.iter().enumerate() {
-            let [alone] = self.samples(places, [column]);
+            let scores = column.scores_in(within);
+            let [alone] = self.samples(places, [scores]);
             let row = |sample: &Sample, metric: Metric, versus: Option<&ScoredColumn>, figure: Figure| {
                 ComparisonRow {
                     by: by.to_owned(),
@@ -131,7 +146,7 @@ impl Comparison<'_> {
             }
             if number > 0 {
                 let first = &self.columns[0];
-                let [ours, firsts] = self.samples(places, [column, first]);
+                let [ours, firsts] = self.samples(places, [scores, first.scores_in(within)]);
                 for metric in self.metrics {
                     if let Some(figure) = ours.difference(&firsts, *metric, self.bootstrap) {
                         rows.push(row(&ours, *metric, Some(first), figure));
