@@ -253,7 +253,8 @@ fn group_by(text: &str) -> anyhow::Result<GroupBy> {
 fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output) -> anyhow::Result<()> {
     let mut curves = Vec::new();
     for column in comparison.columns {
-        if let Some(found) = comparison.sample(column).curves().filter(|_| comparison.classes) {
+        let sample = comparison.sample(column);
+        if let Some(found) = sample.and_then(|sample| sample.curves()).filter(|_| comparison.classes) {
             curves.push((column.name.clone(), found));
         }
     }

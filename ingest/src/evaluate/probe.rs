@@ -96,16 +96,6 @@ impl Probe {
     }
 }
 
-/// Row by row as the library wants it.
-fn matrix<T: smartcore::numbers::basenum::Number>(
-    values: impl Iterator<Item = T>,
-    rows: usize,
-) -> Result<DenseMatrix<T>, smartcore::error::Failed> {
-    let values: Vec<T> = values.collect();
-    let columns = values.len().checked_div(rows).unwrap_or(0);
-    DenseMatrix::new(rows, columns, values, false)
-}
-
 fn logistic(rows: &[(&[f32], f64)], asked: &[&[f32]]) -> Result<Vec<f64>, smartcore::error::Failed> {
     // Its `get` would stand for that of slices elsewhere.
     use smartcore::linalg::basic::arrays::Array;
@@ -121,7 +111,8 @@ fn logistic(rows: &[(&[f32], f64)], asked: &[&[f32]]) -> Result<Vec<f64>, smartc
     let scales: Vec<f64> = (0..width).map(scale).collect();
     let standard = |at: usize, value: f32| (f64::from(value) - mean[at]) * scales[at];
     let values = rows.iter().flat_map(|(row, _)| row.iter().enumerate());
-    let seen = matrix(values.map(|(at, value)| standard(at, *value)), rows.len())?;
+    let values: Vec<f64> = values.map(|(at, value)| standard(at, *value)).collect();
+    let seen = DenseMatrix::new(rows.len(), width, values, false)?;
     let classes: Vec<i32> = rows.iter().map(|(_, label)| i32::from(*label == 1.0)).collect();
     let parameters = LogisticRegressionParameters::default().with_alpha(1.0);
     let learned = LogisticRegression::fit(&seen, &classes, parameters)?;

@@ -145,7 +145,7 @@ impl Learning<'_> {
     }
 
     /// What a probe tells of each row after learning from the rows of other folds, within each group where there are
-    /// some; over all groups of a row the mean.
+    /// some.
     fn cross_validated(
         &self,
         features: &Features,
@@ -189,11 +189,8 @@ impl Learning<'_> {
         if let Some(error) = failed.filter(|_| learned == 0) {
             return Err(error.into());
         }
-        let mean = |place: usize| {
-            let told: Vec<f64> = groups[place].iter().filter_map(|group| within[group][place]).collect();
-            (!told.is_empty()).then(|| told.iter().sum::<f64>() / told.len() as f64)
-        };
-        let scores: Vec<Option<f64>> = (0..count).map(mean).collect();
+        let any = |place: usize| groups[place].iter().find_map(|group| within[group][place]);
+        let scores: Vec<Option<f64>> = (0..count).map(any).collect();
         say(format_args!(
             "{name}: {folds}-fold cross-validation within {} of {by}, {} rows of {} numbers ({})",
             plural(learned, "group"),
