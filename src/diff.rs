@@ -1,5 +1,6 @@
-//! Compares one score of two tracks.
+//! Compares one score of two tracks, or one kind of their effects on targets.
 
+mod effects;
 mod ranks;
 mod scatter;
 
@@ -8,14 +9,15 @@ use std::collections::BinaryHeap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
+use arrow::array::RecordBatch;
 use serde::Serialize;
 use vestore_schema::Region;
 
+pub use self::effects::EffectDiffs;
 use self::ranks::{Ranked, check_pairs};
 pub use self::scatter::scatter;
 use crate::narrow::{to_score, to_usize};
-use crate::query::{QueryPlan, Request};
+use crate::query::{Numbers, QueryPlan, Request};
 use crate::store::{RowKeys, Store, StoreError, find};
 
 /// Variants listed as biggest movers.
@@ -28,8 +30,11 @@ const CELLS: usize = 160;
 pub struct Diff {
     /// Names of the tracks.
     pub tracks: [String; 2],
-    /// The score column.
+    /// The score column, or the kind of effect.
     pub column: String,
+    /// The target of effects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Variants with a row in both tracks.
     pub in_both: u64,
     /// Variants with a row in the first or second track alone.
@@ -107,14 +112,27 @@ pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) 
         find("score column", column, &track.columns, |known| known)?;
     }
     let plan = plan.with_columns(&[column])?;
-    let second = plan.tracks.len() - 1; // a track may be compared with itself
+    let of = Diff { tracks: tracks.map(str::to_owned), column: column.to_owned(), ..Diff::default() };
+    let mut joined = join(&plan, 1)?;
+    let pairs = joined.pairs.remove(0);
+    Ok(pairs.finish(joined.count(of)))
+}
+
+/// Most pairs that [`join`] can find for a column, as the catalog says.
+fn most_pairs(plan: &QueryPlan) -> u64 {
     let rows = |track: usize| -> u64 {
         let segments = plan.parts.iter().flat_map(|part| &part.segments);
         segments.filter(|(of, _)| *of == track).map(|(_, segment)| segment.rows).sum()
     };
-    let mut joined = Joined::new(rows(0).min(rows(second)));
+    rows(0).min(rows(plan.tracks.len() - 1))
+}
+
+/// Joins the rows of two tracks, whose last column holds a score or the effects on so many targets.
+fn join(plan: &QueryPlan, numbers: usize) -> Result<Joined, StoreError> {
+    let second = plan.tracks.len() - 1; // a track may be compared with itself
+    let mut joined = Joined::new(numbers, most_pairs(plan));
     for part in &plan.parts {
-        let contig = &store.assembly().contig(part.contig).name;
+        let contig = &plan.store().assembly().contig(part.contig).name;
         let plans = [plan.of(0, part), plan.of(second, part)];
         // Each track is read by a thread of its own.
         thread::scope(|scope| {
@@ -126,7 +144,7 @@ pub fn diff(store: &Store, tracks: [&str; 2], column: &str, regions: &[Region]) 
             joined.join(contig, first, second)
         })?;
     }
-    Ok(joined.finish(tracks.map(str::to_owned), column))
+    Ok(joined)
 }
 
 /// The rows of one track on one contig.
@@ -161,7 +179,13 @@ impl Side {
 struct Joined {
     in_both: u64,
     only: [u64; 2],
-    /// The scores, as numbers that order as they do.
+    /// By number of a row.
+    pairs: Vec<Pairs>,
+}
+
+/// The scores of the variants that have one in both tracks.
+struct Pairs {
+    /// As numbers that order as they do.
     pairs: Vec<[u32; 2]>,
     means: [f64; 2],
     squares: [f64; 2],
@@ -174,32 +198,23 @@ struct Joined {
 }
 
 impl Joined {
-    /// Of at most `most` pairs, as the catalog says.
-    fn new(most: u64) -> Self {
-        let mut pairs = Vec::new();
-        // At once: a vector that grows is there twice for a while, and pages that are not touched cost nothing. Where
-        // the system refuses, it grows.
-        let _ = pairs.try_reserve_exact(to_usize(most));
-        Self {
-            in_both: 0,
-            only: [0; 2],
-            pairs,
-            means: [0.0; 2],
-            squares: [0.0; 2],
-            products: 0.0,
-            differences: 0.0,
-            absolute: 0.0,
-            sign_changes: 0,
-            ranges: [(f32::INFINITY, f32::NEG_INFINITY); 2],
-            movers: BinaryHeap::with_capacity(MOVERS + 1),
-        }
+    /// Of so many numbers a row, with at most `most` pairs each.
+    fn new(numbers: usize, most: u64) -> Self {
+        let pairs = (0..numbers).map(|_| Pairs::new(most)).collect();
+        Self { in_both: 0, only: [0; 2], pairs }
+    }
+
+    /// `of` with the numbers of rows.
+    fn count(&self, of: Diff) -> Diff {
+        Diff { in_both: self.in_both, only: self.only, ..of }
     }
 
     fn join(&mut self, contig: &str, mut a: Side, mut b: Side) -> Result<(), StoreError> {
         while a.fill()? && b.fill()? {
             let (Some(first), Some(second)) = (&a.batch, &b.batch) else { break };
             let (left, right) = (RowKeys::of(first), RowKeys::of(second));
-            let [left_scores, right_scores] = [first, second].map(scores);
+            let [left_scores, right_scores] =
+                [first, second].map(|batch| Numbers::of(batch.column(batch.num_columns() - 1)));
             let (mut i, mut j) = (a.row, b.row);
             while i < first.num_rows() && j < second.num_rows() {
                 let order = left
@@ -217,9 +232,12 @@ impl Joined {
                     }
                     Ordering::Equal => {
                         self.in_both += 1;
-                        if left_scores.is_valid(i) && right_scores.is_valid(j) {
-                            check_pairs(self.pairs.len() + 1)?;
-                            self.add(contig, &left, i, [left_scores.value(i), right_scores.value(j)]);
+                        for (number, pairs) in self.pairs.iter_mut().enumerate() {
+                            let scores = left_scores.get(i, number).zip(right_scores.get(j, number));
+                            if let Some((first, second)) = scores {
+                                check_pairs(pairs.pairs.len() + 1)?;
+                                pairs.add(contig, &left, i, [first, second]);
+                            }
                         }
                         i += 1;
                         j += 1;
@@ -231,6 +249,27 @@ impl Joined {
         self.only[0] += a.count()?;
         self.only[1] += b.count()?;
         Ok(())
+    }
+}
+
+impl Pairs {
+    /// At most `most`.
+    fn new(most: u64) -> Self {
+        let mut pairs = Vec::new();
+        // At once: a vector that grows is there twice for a while, and pages that are not touched cost nothing. Where
+        // the system refuses, it grows.
+        let _ = pairs.try_reserve_exact(to_usize(most));
+        Self {
+            pairs,
+            means: [0.0; 2],
+            squares: [0.0; 2],
+            products: 0.0,
+            differences: 0.0,
+            absolute: 0.0,
+            sign_changes: 0,
+            ranges: [(f32::INFINITY, f32::NEG_INFINITY); 2],
+            movers: BinaryHeap::with_capacity(MOVERS + 1),
+        }
     }
 
     fn add(&mut self, contig: &str, keys: &RowKeys<'_>, row: usize, scores: [f32; 2]) {
@@ -267,7 +306,8 @@ impl Joined {
         }
     }
 
-    fn finish(mut self, tracks: [String; 2], column: &str) -> Diff {
+    /// `of` with what is known of the pairs.
+    fn finish(mut self, of: Diff) -> Diff {
         let count = self.pairs.len();
         let mean = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
         let spread = (self.squares[0] * self.squares[1]).sqrt();
@@ -277,10 +317,6 @@ impl Joined {
         let percentile_99_9_difference = percentile(&mut self.pairs, 999);
         let ranked = Ranked::of(self.pairs);
         Diff {
-            tracks,
-            column: column.to_owned(),
-            in_both: self.in_both,
-            only: self.only,
             compared: count as u64,
             pearson: (spread > 0.0).then(|| self.products / spread),
             spearman: ranked.correlation,
@@ -294,6 +330,7 @@ impl Joined {
             top_5_percent_overlap: ranked.overlaps[1],
             movers: movers.into_iter().map(|ranking| ranking.mover).collect(),
             cells,
+            ..of
         }
     }
 }
@@ -336,11 +373,6 @@ impl PartialEq for Ranking {
 }
 
 impl Eq for Ranking {}
-
-/// The one column of scores of a batch.
-fn scores(batch: &RecordBatch) -> &Float32Array {
-    batch.column(batch.num_columns() - 1).as_primitive()
-}
 
 impl Cells {
     fn of(pairs: &[[u32; 2]], ranges: [(f32, f32); 2]) -> Self {

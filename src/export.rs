@@ -141,8 +141,8 @@ fn write_lines(
     }
 }
 
-/// Writes one score `column` of the one track of `plan` as bedGraph: one value per position, after comment
-/// lines that name track and model.
+/// Writes one score `column` of the one track of `plan`, or of a plan over effects the kind `column` of its one target,
+/// as bedGraph: one value per position, after comment lines that name track and model.
 ///
 /// # Errors
 /// When there is no such column, or reading or writing fails.
@@ -157,12 +157,15 @@ pub fn write_bedgraph<W: Write>(
 ) -> Result<(), ExportError> {
     let assembly = plan.store().assembly();
     let plan = plan.clone().with_columns(&[column])?;
-    position::write_bedgraph(assembly, &plan.tracks[0], column, value, plan.rows(), &mut out)?;
+    let what = match plan.chosen_targets() {
+        [target] => format!("{column} on target {target}"),
+        _ => column.to_owned(),
+    };
+    position::write_bedgraph(assembly, &plan.tracks[0], &what, value, plan.rows(), &mut out)?;
     Ok(out.flush()?)
 }
 
-/// Writes one score `column` of `plan` as bigWig: one value per position, with zoom levels. The format has
-/// no room for metadata.
+/// As [`write_bedgraph`], as bigWig: one value per position, with zoom levels. The format has no room for metadata.
 ///
 /// # Errors
 /// When there is no such column, or reading or writing fails.

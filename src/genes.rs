@@ -26,6 +26,8 @@ pub struct Gene {
     pub exon_ends: Vec<u32>,
     /// First and last bases of all exons, those at the ends of transcripts too where the table has them; sorted.
     pub borders: Vec<u32>,
+    /// Exons of all transcripts, half-open; sorted, distinct. None where the table names only junctions.
+    pub exons: Vec<(u32, u32)>,
 }
 
 impl Gene {
@@ -95,15 +97,29 @@ impl GeneTable {
     /// Genes that the 0-based `position` lies in, in the order of their starts.
     #[must_use]
     pub fn at(&self, contig: u32, position: u32) -> Vec<&Gene> {
-        let after = self.genes.partition_point(|gene| (gene.contig, gene.start) <= (contig, position));
+        self.within(contig, position, position.saturating_add(1))
+    }
+}
+
+impl GeneTable {
+    /// Genes of a contig that reach into the 0-based half-open `start..end`, in the order of their starts.
+    #[must_use]
+    pub fn within(&self, contig: u32, start: u32, end: u32) -> Vec<&Gene> {
+        let after = self.genes.partition_point(|gene| (gene.contig, gene.start) < (contig, end));
         let mut found: Vec<&Gene> = (0..after)
             .rev()
-            .take_while(|number| self.genes[*number].contig == contig && self.reaches[*number] > position)
+            .take_while(|number| self.genes[*number].contig == contig && self.reaches[*number] > start)
             .map(|number| &self.genes[number])
-            .filter(|gene| gene.end > position)
+            .filter(|gene| gene.end > start)
             .collect();
         found.reverse();
         found
+    }
+
+    /// Whether its genes have exons: a table of junctions has none.
+    #[must_use]
+    pub fn has_exons(&self) -> bool {
+        self.genes.iter().any(|gene| !gene.exons.is_empty())
     }
 }
 
@@ -122,6 +138,7 @@ mod tests {
             exon_starts: Vec::new(),
             exon_ends: Vec::new(),
             borders: Vec::new(),
+            exons: Vec::new(),
         };
         let contigs = ["1", "2"].map(|name| vestore_schema::Contig {
             name: name.to_owned(),

@@ -66,7 +66,7 @@ mod variants;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use date::utc;
-pub use diff::{Cells, Diff, Mover, diff, scatter};
+pub use diff::{Cells, Diff, EffectDiffs, Mover, diff, scatter};
 pub use export::{
     ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents,
     index_ending, visible, visible_lines, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
@@ -88,7 +88,7 @@ pub use output::{
 };
 pub use query::{
     ANSWER_COLUMNS, AnswerRows, EffectOptions, EffectRows, EffectsError, Filter, FilterError, QueryPlan,
-    Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, WideRows, answer_schema, wide_schema,
+    Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{

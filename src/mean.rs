@@ -164,7 +164,7 @@ pub fn mean(
     let names: Vec<String> = averaged.iter().map(|track| track.name.clone()).collect();
     let plan = |table| QueryPlan::new(store, &Request { tracks: names.clone(), table, ..Request::default() });
     let scores = plan(Table::Scores)?;
-    let effects = if track.targets.is_some() { Some(plan(Table::Effects)?) } else { None };
+    let effects = if track.effect_columns.is_empty() { None } else { Some(plan(Table::Effects)?) };
     let contigs: BTreeSet<u32> = scores
         .parts
         .iter()

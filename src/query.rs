@@ -6,6 +6,7 @@ mod effects;
 mod filter;
 mod lists;
 mod merge;
+mod numbers;
 mod plan;
 mod scan;
 mod shape;
@@ -14,9 +15,11 @@ mod wide;
 
 pub(crate) use ahead::guarded;
 pub use answer::AnswerRows;
-pub use effects::{EffectOptions, EffectRows, EffectsError};
+pub(crate) use effects::chosen;
+pub use effects::{EffectOptions, EffectRows, EffectsError, is_effect};
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
+pub(crate) use numbers::Numbers;
 pub use plan::{QueryPlan, Request};
 pub use scan::{SegmentReader, SegmentRows};
 pub(crate) use shape::check_page;
@@ -55,10 +58,15 @@ pub(crate) fn ablation_answer_schema(tracks: &[Track]) -> SchemaRef {
     with_answer_columns(fields, tracks)
 }
 
-/// The schema of an answer over the gene effects of `tracks`: as over scores, with the gene after the variant.
+/// The schema of an answer over the gene effects of `tracks`: as over scores, or, where they have `targets` targets, as
+/// over effects, with the gene after the variant.
 #[must_use]
-pub(crate) fn gene_effects_answer_schema(tracks: &[Track]) -> SchemaRef {
-    let schema = with_answer_columns(number_fields(tracks, Table::GeneEffects), tracks);
+pub(crate) fn gene_effects_answer_schema(tracks: &[Track], targets: Option<u32>) -> SchemaRef {
+    let mut fields = number_fields(tracks, Table::GeneEffects);
+    if let Some(targets) = targets {
+        fields.iter_mut().for_each(|field| field.set_data_type(effects_type(targets)));
+    }
+    let schema = with_answer_columns(fields, tracks);
     let mut fields = schema.fields().to_vec();
     fields.insert(1 + KEY_COLUMNS.len(), Arc::new(Field::new(GENE_COLUMN, DataType::Utf8, false)));
     Arc::new(Schema::new(fields).with_metadata(schema.metadata().clone()))

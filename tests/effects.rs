@@ -1,7 +1,9 @@
 //! Effects on targets: written, queried, compacted, verified, averaged.
 
 mod averages;
+mod commands;
 mod cuts;
+mod rescored;
 
 use std::path::Path;
 
@@ -425,7 +427,7 @@ fn targets_do_not_decide_what_a_track_is() {
     let (plain, names) = (track("t", ScoreKind::Llr), names(3));
     let with = plain.clone().with_effects(vec!["js".to_owned()], &names);
     assert_eq!(with.id, plain.id);
-    assert_eq!(plain.clone().with_effects(Vec::new(), &names), plain);
+    assert_eq!(plain.clone().with_effects(Vec::new(), &[]), plain);
     assert!(!serde_json::to_string(&plain).unwrap().contains("effect"));
     let broken = |change: fn(&mut Track)| {
         let mut track = with.clone();

@@ -1,20 +1,21 @@
 //! The recipes of README.md that read a store without vestore, run as they stand there, on a store with two
-//! tracks of different score kinds and a contig whose name is not a plain word.
+//! tracks of different score kinds and a contig whose name is not a plain word; and those of docs/regulatory.md.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use arrow::ipc::reader::FileReader;
 use vestore::{Format, QueryPlan, Request, Store, write_hive, write_rows};
-use vestore_schema::Region;
+use vestore_schema::{Position, Region};
 
 use crate::support::ScoreKind;
 
 use crate::crash::unit;
+use crate::effects::{commit, effect_track, names, random_rows};
 use crate::programs::workspace;
 use crate::store::{answer, random_store};
 use crate::store_export::python;
-use crate::support::{new_store, run, track, write};
+use crate::support::{Random, new_store, run, track, write};
 
 /// The code under "Read it elsewhere" in `language` that contains `word`, with the store at `store`.
 fn recipe(language: &str, word: &str, store: &Store) -> String {
@@ -244,6 +245,86 @@ fn an_arrow_export_is_opened_by_others() {
     for (module, program) in programs {
         if let Some(found) = python(module, &program, &[&path]) {
             assert_eq!(found, format!("{here} {all}\n"), "{module}");
+        }
+    }
+}
+
+/// The recipes for effects in docs/regulatory.md, in order, for a store whose track `r0` has effects; `of` is a variant
+/// of contig 17.
+fn effect_recipes(store: &Store, (one_based, alternate): (u64, &str)) -> Vec<String> {
+    let page = fs::read_to_string(workspace().join("docs/regulatory.md")).unwrap();
+    let section =
+        page.split("\n### ").find(|section| section.starts_with("Effects in other programs")).unwrap();
+    let blocks = section
+        .split("\n## ")
+        .next()
+        .unwrap()
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .map(|block| block.split_once('\n').unwrap().1);
+    let of_variant = format!("== {one_based}) & (field(\"alternate\") == \"{alternate}\")");
+    blocks
+        .map(|block| block.replace("STORE", store.root().to_str().unwrap()))
+        .map(|block| block.replace("== 43044295) & (field(\"alternate\") == \"A\")", &of_variant))
+        .collect()
+}
+
+#[test]
+fn effects_are_read_as_their_page_says() {
+    for targets in [4100, 100] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = new_store(&folder.path().join("s"), &["17"]);
+        let number = 4000.min(targets - 1);
+        let mut names = names(targets);
+        names[number] = "CNhs10608+".to_owned();
+        let track = effect_track("r0", &names);
+        let mut writer = store.writer("test").unwrap();
+        writer.put_track_with_targets(&track, &names).unwrap();
+        let mut rows = random_rows(&mut Random(61), &track, 0, 40);
+        for (place, (scores, effects)) in rows.iter_mut().enumerate() {
+            scores.variant.position = Position::new(10 * place as u32);
+            effects.variant = scores.variant.clone();
+        }
+        commit(&mut writer, &track, 1, &rows).unwrap();
+        drop(writer);
+        let kind = |row: usize| rows[row].1.effects.first().filter(|list| list.iter().any(|n| n.is_finite()));
+        let text = |value: Option<f32>| match value.filter(|value| value.is_finite()) {
+            Some(value) => format!("{value:.3}"),
+            None => "-".to_owned(),
+        };
+        let line = |row: usize| {
+            let value = kind(row).map(|list| list[number]);
+            format!("17 {} {}\n", rows[row].1.variant.position.one_based(), text(value))
+        };
+        let expected: String = (0..rows.len()).map(line).collect();
+        let chosen = (0..rows.len()).find(|row| kind(*row).is_some()).unwrap();
+        let variant = &rows[chosen].1.variant;
+        let recipes = effect_recipes(&store, (variant.position.one_based(), &variant.alternate));
+        let [pyarrow, duckdb, polars, whole] = recipes.try_into().unwrap();
+        let show = "for row in sorted(map(tuple, rows[['contig', 'position', 'log_sum']].values.tolist()), key=lambda row: row[1]):\n\
+            \x20   value = row[2]\n\
+            \x20   print(row[0], row[1], '-' if value is None or value != value else f'{value:.3f}')\n";
+        if let Some(found) = python("pandas, pyarrow.dataset", &format!("{pyarrow}{show}"), &[]) {
+            assert_eq!(found, expected, "{targets}");
+        }
+        let program = format!(
+            "{whole}names = range({targets})\nprint(len(effects) == len(names), *('-' if e is None else f'{{e:.3f}}' for e in effects))\n"
+        );
+        if let Some(found) = python("pyarrow.dataset", &program, &[]) {
+            let list: Vec<String> = kind(chosen).unwrap().iter().map(|value| text(Some(*value))).collect();
+            assert_eq!(found, format!("True {}\n", list.join(" ")));
+        }
+        if targets > 128 {
+            let sql = duckdb.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
+            let program = format!("import duckdb\nrows = duckdb.sql(\"\"\"{sql}\"\"\").df()\n{show}");
+            if let Some(found) = python("duckdb, pandas", &program, &[]) {
+                assert_eq!(found, expected);
+            }
+            let program = format!("{polars}rows = rows.to_pandas()\n{show}");
+            if let Some(found) = python("polars, pandas, pyarrow", &program, &[]) {
+                assert_eq!(found, expected);
+            }
         }
     }
 }

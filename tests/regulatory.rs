@@ -1,5 +1,8 @@
 //! Regulatory models through the command line: a miniature Borzoi with a table of five targets.
 
+mod embeddings;
+mod genes;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +22,10 @@ const TABLE: &str = "\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstran
 const MINIATURE: &str =
     "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5,3 --bins 16";
 /// What every run of the miniature has.
-const SCORE: &str = "score {} --window 2048 --device cpu --threads 1 --quiet";
+pub(crate) const SCORE: &str = "score {} --window 2048 --device cpu --threads 1 --quiet";
 
 /// A store over the genome of the tests with the miniature as model `mini`, and the bases of `chr1`.
-fn prepare(folder: &Path) -> (PathBuf, Vec<u8>) {
+pub(crate) fn prepare(folder: &Path) -> (PathBuf, Vec<u8>) {
     let (fasta, store, model) = (folder.join("genome.fa"), folder.join("store"), folder.join("model"));
     let bases = genome(&fasta);
     checkpoint(&model, "borzoi", MINIATURE);
@@ -319,7 +322,7 @@ fn what_regulatory_models_do_not_take_is_a_usage_error() {
         ("--model mini --window 2048 --score sad", "unknown score kind `sad`"),
         ("--model enformer --window 2048 --score sum", "unknown score kind `sum`"),
         ("--model mini --window 2048 --score ref", "accompanies effects"),
-        ("--model mini --window 2048 --embeddings pooled", "no embeddings"),
+        ("--model enformer --window 2048 --score gene-sed", "unknown score kind `gene-sed`"),
         ("--model mini --window 2048 --shifts=0,0", "invalid shifts `0,0`"),
         ("--model mini --window 2048 --shifts=2000", "less than half of the window"),
         ("--model mini --window 2048 --share 1025", "expected 1 to 1024"),
@@ -378,12 +381,12 @@ fn forests_learn_from_the_effects_on_all_targets() {
     ok(&format!("{SCORE} --model mini --region chr1:2500-2519 --score log-sum,d2 --track t"), &[&store]);
     // Whether the effect on one of the targets is above 0.
     let labels = folder.path().join("labels.csv");
-    let mut table = "CHROM,POS,REF,ALT,label\n".to_owned();
+    let mut table = vec!["CHROM,POS,REF,ALT,label".to_owned()];
     for row in effects(&store, "t").iter().filter(|row| row["target"] == "B") {
         let label = u8::from(number(row, "log_sum") > 0.0);
-        table += &format!("chr1,{},{},{},{label}\n", row["position"], row["reference"], row["alternate"]);
+        table.push(format!("chr1,{},{},{},{label}", row["position"], row["reference"], row["alternate"]));
     }
-    fs::write(&labels, table).unwrap();
+    fs::write(&labels, table.join("\n")).unwrap();
     let words = "evaluate {} --labels {} --track t --probe forest --features effects --folds 5 --format tsv";
     let found = rows(&ok(words, &[&store, &labels]));
     let forest =

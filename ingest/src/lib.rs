@@ -111,9 +111,9 @@ pub use random::Random;
 pub use regulatory::{
     RegulatoryConfig, RegulatoryFamily, RegulatoryModel, RegulatoryOptions, RegulatoryOptionsError,
     RegulatoryOutput, RegulatoryPass, RegulatoryReading, RegulatoryScorer, RegulatoryState, RegulatoryWindow,
-    TargetTable, TargetsFileError, TargetsSource, Trunk, WindowState, choose_targets, is_regulatory_model,
-    regulatory_config, regulatory_cost, regulatory_defaults, regulatory_kinds, regulatory_record,
-    regulatory_scores, regulatory_targets, regulatory_window,
+    TargetTable, TargetsFileError, TargetsSource, Trunk, WindowState, choose_targets, is_gene_kind,
+    is_regulatory_model, regulatory_config, regulatory_cost, regulatory_defaults, regulatory_kinds,
+    regulatory_record, regulatory_scores, regulatory_targets, regulatory_window,
 };
 pub use seam::{Cost, Network, Output, Pass, ScoreError, ScoreKind, Scorer, State, Step};
 pub use splice::{
@@ -140,4 +140,4 @@ pub use train::{
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};
-pub use work::{Embedding, Row, RowPlan, Work};
+pub use work::{Embedding, GeneRow, Row, RowPlan, Work};

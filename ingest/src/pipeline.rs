@@ -190,7 +190,8 @@ impl Job<'_> {
             scorer.effect_columns(),
             "and its kinds of effects; this is a bug"
         );
-        let targets = (!self.track.effect_columns.is_empty()).then(|| Targets::of(&scorer.targets()));
+        let names = scorer.targets();
+        let targets = (!names.is_empty()).then(|| Targets::of(&names));
         assert_eq!(self.track.targets, targets, "and its targets; this is a bug");
         assert!(!models.is_empty(), "a run has a model; this is a bug");
         writer.put_run(run)?;
@@ -366,7 +367,7 @@ impl Job<'_> {
                 write(Table::Scores, score_batch(self.track, &rows.scores))?;
             }
             if !rows.embeddings.is_empty() {
-                write(Table::Embeddings, embedding_batch(self.record.hidden, &rows.embeddings))?;
+                write(Table::Embeddings, embedding_batch(self.record.embedding_width(), &rows.embeddings))?;
             }
             if !rows.genes.is_empty() {
                 write(Table::GeneEffects, gene_effect_batch(self.track, &rows.genes))?;
@@ -436,17 +437,22 @@ impl Job<'_> {
 /// The rows of a variant's genes, in the order of their table; one row with its status where it has none.
 fn gene_effects(variant: &Variant, mut genes: Vec<GeneRow>, status: Status) -> Vec<GeneEffectRow> {
     if genes.is_empty() {
+        // Of a variant that has scores beside gene effects.
+        let status = if status == Status::Scored { Status::NoGene } else { status };
         return vec![GeneEffectRow {
             variant: variant.clone(),
             gene: String::new(),
             values: Vec::new(),
+            effects: Vec::new(),
             status,
         }];
     }
     genes.sort_by(|a, b| a.gene.cmp(&b.gene));
     let row = |gene: GeneRow| {
         let status = gene.status();
-        GeneEffectRow { variant: variant.clone(), gene: gene.gene, values: gene.values, status }
+        let GeneRow { gene, values, effects } = gene;
+        let effects = if status == Status::Scored { effects } else { Vec::new() };
+        GeneEffectRow { variant: variant.clone(), gene, values, effects, status }
     };
     genes.into_iter().map(row).collect()
 }

@@ -8,6 +8,7 @@ mod config;
 mod convolution;
 mod cost;
 mod describe;
+mod exons;
 mod files;
 mod gate;
 mod kinds;
@@ -33,7 +34,7 @@ pub use cost::regulatory_cost;
 pub use describe::{
     TargetsSource, is_regulatory_model, regulatory_config, regulatory_record, regulatory_targets,
 };
-pub use kinds::{regulatory_kinds, regulatory_scores};
+pub use kinds::{is_gene_kind, regulatory_kinds, regulatory_scores};
 pub use network::{RegulatoryModel, RegulatoryReading, RegulatoryState};
 pub use options::{
     RegulatoryOptions, RegulatoryOptionsError, choose_targets, regulatory_defaults, regulatory_window,

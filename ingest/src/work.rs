@@ -29,8 +29,11 @@ pub struct Row {
 pub struct GeneRow {
     /// The gene, or the strand where there is none.
     pub gene: String,
-    /// In the order of the track's gene columns; `None` where a number is not defined or not finite.
+    /// In the order of the track's gene columns, of families without targets; `None` where a number is not defined or
+    /// not finite.
     pub values: Vec<Option<f32>>,
+    /// By gene column of a family with targets, a number per target, NaN where it is not defined.
+    pub effects: Vec<Vec<f32>>,
 }
 
 /// The pooled final hidden states of a variant, means over the strands that were read.
@@ -78,13 +81,21 @@ impl GeneRow {
         Self {
             gene,
             values: values.into_iter().map(|value| value.filter(|value| value.is_finite())).collect(),
+            effects: Vec::new(),
         }
+    }
+
+    /// What was computed in a gene on targets.
+    #[must_use]
+    pub fn of_targets(gene: String, effects: Vec<Vec<f32>>) -> Self {
+        Self { gene, values: Vec::new(), effects }
     }
 
     /// `scored`, or why no number is defined.
     #[must_use]
     pub fn status(&self) -> Status {
-        if self.values.iter().any(Option::is_some) { Status::Scored } else { Status::NonFinite }
+        let defined = self.effects.iter().flatten().any(|value| value.is_finite());
+        if defined || self.values.iter().any(Option::is_some) { Status::Scored } else { Status::NonFinite }
     }
 }
 

@@ -163,6 +163,25 @@ pub struct RegulatoryRecord {
     pub bin: u32,
     /// Bins in the middle of the window that are read by default; 0 where it is all of them.
     pub center_bins: u32,
+    /// Numbers of each bin that the head reads; 0 in the record of a model that was added before embeddings were known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub features: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Model {
+    /// Numbers of an embedding: the width of the hidden states, or of what the head of a regulatory model reads.
+    #[must_use]
+    pub fn embedding_width(&self) -> u32 {
+        match &self.architecture {
+            Architecture::Regulatory(regulatory) => regulatory.features,
+            _ => self.hidden,
+        }
+    }
 }
 
 /// The species whose experiments a head predicts.

@@ -136,7 +136,9 @@ impl RegulatoryRecord {
     fn check(&self) -> Result<(), RecordError> {
         let targets = self.targets.to_string();
         must((1..=MAX_TARGETS).contains(&self.targets), "targets", &targets, "not a number of targets")?;
-        for (field, count, least) in [("bin", self.bin, 1), ("center_bins", self.center_bins, 0)] {
+        let parts =
+            [("bin", self.bin, 1), ("center_bins", self.center_bins, 0), ("features", self.features, 0)];
+        for (field, count, least) in parts {
             let fits = (least..=LONGEST_WINDOW).contains(&count);
             must(fits, field, &count.to_string(), "not a part of a window")?;
         }
@@ -230,7 +232,11 @@ impl Track {
             &effects,
             "not distinct names of kinds of effects",
         )?;
-        let both = self.effect_columns.is_empty() == self.targets.is_none();
+        let both = if self.targets.is_some() {
+            !(self.effect_columns.is_empty() && self.gene_columns.is_empty())
+        } else {
+            self.effect_columns.is_empty()
+        };
         must(both, "effect_columns", &effects, "effects without targets, or targets without effects")?;
         let count = self.targets.map_or(1, |targets| targets.count);
         must((1..=MAX_TARGETS).contains(&count), "targets", &count.to_string(), "not a number of targets")?;

@@ -85,10 +85,15 @@ pub fn ablation_schema(columns: &[String]) -> SchemaRef {
 /// Column of a gene-effects table: the gene, or the strand where there is none.
 pub const GENE_COLUMN: &str = "gene";
 
-/// The schema of a gene-effects segment: the key, the gene, one nullable float32 per column, the status.
+/// The schema of a gene-effects segment: the key, the gene, per column a nullable float32 or, of effects on `targets`
+/// targets, a nullable list of them, the status.
 #[must_use]
-pub fn gene_effects_schema(columns: &[String]) -> SchemaRef {
-    let mut fields = scores_schema(columns).fields().to_vec();
+pub fn gene_effects_schema(columns: &[String], targets: Option<u32>) -> SchemaRef {
+    let schema = match targets {
+        Some(targets) => effects_schema(columns, targets),
+        None => scores_schema(columns),
+    };
+    let mut fields = schema.fields().to_vec();
     fields.insert(KEY_COLUMNS.len(), Arc::new(Field::new(GENE_COLUMN, DataType::Utf8, false)));
     Arc::new(Schema::new(fields))
 }
@@ -130,7 +135,7 @@ pub fn row_schema(table: Table, format: &Format, file: &Schema) -> Result<Schema
     let status = (STATUS_COLUMN, &DataType::Utf8);
     let values = keys.len()..file.fields().len().max(keys.len() + 1) - 1;
     let is_number = |kind: &DataType| match (table, kind) {
-        (Table::Embeddings | Table::Effects, DataType::FixedSizeList(item, _)) => {
+        (Table::Embeddings | Table::Effects | Table::GeneEffects, DataType::FixedSizeList(item, _)) => {
             *item.data_type() == DataType::Float32
         }
         (Table::Embeddings | Table::Effects, _) => false,

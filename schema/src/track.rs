@@ -169,12 +169,19 @@ impl Track {
         })
     }
 
-    /// The same with effects: one column per kind in `columns`, on targets of these names. Neither is part of the
-    /// identity, which the model and the recipe settle.
+    /// The same with effects: one column per kind in `columns`, on targets of these names, which the numbers of gene
+    /// columns are then of, too. Nothing of this is part of the identity, which the model and the recipe settle.
     #[must_use]
     pub fn with_effects(self, columns: Vec<String>, names: &[String]) -> Self {
-        let targets = (!columns.is_empty()).then(|| Targets::of(names));
+        let targets = (!names.is_empty()).then(|| Targets::of(names));
         Self { effect_columns: columns, targets, ..self }
+    }
+
+    /// How many numbers each list in its rows of `table` holds; none where there are no lists.
+    #[must_use]
+    pub fn list_length(&self, table: Table) -> Option<u32> {
+        let has_lists = matches!(table, Table::Effects | Table::GeneEffects);
+        self.targets.filter(|_| has_lists && !self.columns_of(table).is_empty()).map(|targets| targets.count)
     }
 
     /// The columns of numbers that its rows of `table` have.

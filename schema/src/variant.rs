@@ -95,11 +95,13 @@ pub enum Status {
     UnsupportedAllele,
     /// The model gave NaN or infinity.
     NonFinite,
+    /// No gene has an exon in the window.
+    NoGene,
 }
 
 impl Status {
     /// Every status, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Scored,
         Self::RefMismatch,
         Self::NonAcgt,
@@ -108,6 +110,7 @@ impl Status {
         Self::Breakend,
         Self::UnsupportedAllele,
         Self::NonFinite,
+        Self::NoGene,
     ];
 
     /// The text that is stored and printed.
@@ -122,6 +125,7 @@ impl Status {
             Self::Breakend => "breakend",
             Self::UnsupportedAllele => "unsupported_allele",
             Self::NonFinite => "non_finite",
+            Self::NoGene => "no_gene",
         }
     }
 

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{AnswerRows, QueryPlan, Request, Snapshot, Store};
+use vestore::{AnswerRows, EffectRows, QueryPlan, Request, Snapshot, Store, is_effect};
 use vestore_schema::{Averaged, Model, Region, Table, Track, Variant};
 
 use super::places::Places;
 use super::reference_arguments::ReferenceArguments;
-use super::shared::{Usage, print, say};
+use super::shared::{Usage, plural, print, say};
 
 /// Bases shown on each side of the variant.
 const SHOWN: u32 = 20;
+/// Targets shown.
+const SHOWN_TARGETS: usize = 10;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -63,8 +65,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         window(&store, track, variant)?;
     }
     let code = scores(&store, track, variant)?;
-    if !track.gene_columns.is_empty() {
+    if !track.gene_columns.is_empty() && track.targets.is_none() {
         gene_effects(&store, track, variant)?;
+    }
+    if !track.effect_columns.is_empty() {
+        effects(&store, track, variant)?;
     }
     Ok(code)
 }
@@ -181,6 +186,45 @@ fn gene_effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Resu
                 line("", &format!("{effect:<16}{change}{place}{values}"))?;
             }
         }
+    }
+    Ok(())
+}
+
+/// The targets on which the variant has the largest effect, that one first, with a column per kind.
+fn effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
+    let request = Request {
+        variants: vec![variant.clone()],
+        tracks: vec![track.name.clone()],
+        table: Table::Effects,
+        ..Request::default()
+    };
+    let plan = QueryPlan::new(store, &request)?;
+    let mut targets: Vec<(f32, String, Vec<Option<f32>>)> = Vec::new();
+    for batch in EffectRows::new(&plan, Some(SHOWN_TARGETS), None)? {
+        let batch = batch?;
+        let rows = AnswerRows::of(&batch);
+        for row in 0..batch.num_rows() {
+            let numbers: Vec<_> = track.effect_columns.iter().map(|kind| rows.score(kind, row)).collect();
+            let ranked = track.effect_columns.iter().zip(&numbers).filter(|(kind, _)| is_effect(kind));
+            let size = ranked.filter_map(|(_, number)| *number).map(f32::abs).fold(-1.0, f32::max);
+            targets.push((size, rows.target(row).to_owned(), numbers));
+        }
+    }
+    targets.retain(|(_, target, _)| !target.is_empty());
+    let Some(count) = track.targets.map(|targets| targets.count).filter(|_| !targets.is_empty()) else {
+        return Ok(());
+    };
+    targets.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let shown = targets.len();
+    line("targets", &format!("{}, the {shown} with the largest effect:", plural(count.into(), "target")))?;
+    let width = targets.iter().map(|(_, target, _)| target.chars().count()).max().unwrap_or_default();
+    let columns = |cells: &mut dyn Iterator<Item = String>| -> String {
+        cells.map(|cell| format!("  {cell:>14}")).collect()
+    };
+    line("", &format!("{:<width$}{}", "", columns(&mut track.effect_columns.iter().cloned())))?;
+    for (_, target, numbers) in &targets {
+        let text = |number: &Option<f32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        line("", &format!("{target:<width$}{}", columns(&mut numbers.iter().map(text))))?;
     }
     Ok(())
 }

@@ -3,15 +3,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context;
 use vestore::{
-    FileForm, FileFormat, FormError, Format, Output, OutputFolder, OutputRules, PositionValue, QueryPlan,
-    Request, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
+    EffectOptions, FileForm, FileFormat, FormError, Format, Output, OutputFolder, OutputRules, PositionValue,
+    QueryPlan, Request, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
     write_indexed_text, write_rows, write_text,
 };
+use vestore_schema::Table;
 
 use super::output::{Text, inputs};
+use super::query::told;
 use super::shared::{Usage, one_of, plural, say};
 use super::{ReadArguments, regions};
 
@@ -30,9 +32,14 @@ pub(super) struct Arguments {
     /// Export only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
-    /// Write this score column to bedgraph and bigwig; by default the first of the track
-    #[arg(long, value_name = "COLUMN")]
+    /// Write this score column to bedgraph and bigwig, or with --target this kind of effect, such as `log_sum`; by
+    /// default the first of the track
+    #[arg(long, value_name = "COLUMN|KIND")]
     score: Option<String>,
+    /// Write the effects on this target of a regulatory model to bedgraph or bigwig, instead of a score; `*` matches any
+    /// letters and `?` one, as long as only one target matches
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// Summarize the alleles of a position in bedgraph and bigwig by the value of largest absolute size, or by the mean
     #[arg(long, default_value = "extreme", value_parser = one_of(&PositionValue::ALL, PositionValue::as_str))]
     value: PositionValue,
@@ -97,7 +104,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (format, zipped) = form(arguments)?;
     let store = arguments.reading.open(&arguments.store)?;
     let regions = regions(&arguments.regions, &store)?;
-    let request = Request { regions, tracks: arguments.track.clone(), ..Request::default() };
+    let by_position = matches!(format, ExportFormat::Bedgraph | ExportFormat::Bigwig);
+    if arguments.target.is_some() && !by_position {
+        let why =
+            "--target is for bedgraph and bigwig; `vestore query --effects` prints effects in other formats";
+        return Err(Usage(why.to_owned()).into());
+    }
+    let table = if arguments.target.is_some() { Table::Effects } else { Table::Scores };
+    let request = Request { regions, tracks: arguments.track.clone(), table, ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
     let path = arguments.output.as_path();
     let inputs = inputs(&store, []);
@@ -134,7 +148,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
         ExportFormat::Bedgraph | ExportFormat::Bigwig => {
-            by_position(arguments, (format, zipped), &plan, &rules)?;
+            write_by_position(arguments, (format, zipped), plan, &rules)?;
         }
     }
     say(format_args!("written to {}", path.display()));
@@ -142,35 +156,40 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes a format that holds one value per position.
-fn by_position(
+fn write_by_position(
     arguments: &Arguments,
     (format, zipped): (ExportFormat, bool),
-    plan: &QueryPlan,
+    mut plan: QueryPlan,
     rules: &OutputRules<'_>,
 ) -> anyhow::Result<()> {
-    let [track] = &plan.tracks[..] else {
-        let names: Vec<&str> = plan.tracks.iter().map(|track| track.name.as_str()).collect();
+    let tracks = Arc::clone(&plan.tracks);
+    let [track] = &tracks[..] else {
+        let names: Vec<&str> = tracks.iter().map(|track| track.name.as_str()).collect();
         return Err(Usage(format!(
             "this format holds one track; choose one with --track, of {}",
             names.join(", ")
         ))
         .into());
     };
-    let column =
-        arguments.score.as_ref().or(track.columns.first()).context("the track has no score column")?;
-    if !track.columns.contains(column) {
-        return Err(Usage(format!(
-            "track {} has no score column `{column}`; it has {}",
-            track.name,
-            track.columns.join(", ")
-        ))
-        .into());
+    let (columns, what) = match arguments.target {
+        Some(_) => (&track.effect_columns, "kind of effect"),
+        None => (&track.columns, "score column"),
+    };
+    let Some(column) = arguments.score.as_ref().or(columns.first()) else {
+        return Err(Usage(format!("track {} has no {what}", track.name)).into());
+    };
+    if !columns.contains(column) {
+        let known = columns.join(", ");
+        return Err(Usage(format!("track {} has no {what} `{column}`; it has {known}", track.name)).into());
+    }
+    if let Some(target) = &arguments.target {
+        plan = on_target(plan, target)?;
     }
     let value = arguments.value;
     let path = arguments.output.as_path();
     if format == ExportFormat::Bedgraph {
         let mut output = Text::new(Output::create(Some(path), rules)?, zipped);
-        write_bedgraph(plan, column, value, &mut output)?;
+        write_bedgraph(&plan, column, value, &mut output)?;
         return Ok(output.finish()?);
     }
     if path.as_os_str() == "-" {
@@ -179,9 +198,26 @@ fn by_position(
     let mut output = Output::create(Some(path), rules)?;
     // bigWig has no room for it.
     let about = beside(path, ".json", rules)?;
-    write_bigwig(plan, column, value, &mut output)?;
-    let text = serde_json::to_string_pretty(&serde_json::json!({ "track": track, "column": column }))?;
-    finish(output, about, text.as_bytes())
+    write_bigwig(&plan, column, value, &mut output)?;
+    let mut described = serde_json::json!({ "track": track, "column": column });
+    if let [target] = plan.chosen_targets() {
+        described["target"] = target.as_str().into();
+    }
+    finish(output, about, serde_json::to_string_pretty(&described)?.as_bytes())
+}
+
+/// The effects on the one target that `pattern` matches.
+fn on_target(plan: QueryPlan, pattern: &str) -> anyhow::Result<QueryPlan> {
+    let options = EffectOptions { targets: vec![pattern.to_owned()], ..EffectOptions::default() };
+    let plan = plan.with_effects(&options).map_err(told)?;
+    match plan.chosen_targets() {
+        [_, second, ..] => {
+            let (count, first) = (plan.chosen_targets().len(), &plan.chosen_targets()[0]);
+            Err(Usage(format!("`{pattern}` matches {count} targets, such as {first} and {second}; name one"))
+                .into())
+        }
+        _ => Ok(plan),
+    }
 }
 
 /// Writes a folder that appears under its name only when it is whole.

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let rows: u64 = of_table().map(|segment| segment.rows).sum();
                 let bytes: u64 = of_table().map(|segment| segment.bytes).sum();
                 let name = table.as_str();
-                let targets = track.targets.filter(|_| table == Table::Effects).map(|targets| {
+                let targets = track.targets.filter(|_| track.list_length(table).is_some()).map(|targets| {
                     format!(
                         ", {} by {}",
                         counted(targets.count.into(), "target"),

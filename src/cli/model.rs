@@ -218,7 +218,7 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
 }
 
 fn show_regulatory(regulatory: &RegulatoryRecord) -> anyhow::Result<()> {
-    let RegulatoryRecord { head, targets, bin, center_bins, .. } = regulatory;
+    let RegulatoryRecord { head, targets, bin, center_bins, features, .. } = regulatory;
     line("input", "one-hot")?;
     line("head", format!("{}, {targets} targets", head.as_str()))?;
     let read = match center_bins {
@@ -226,6 +226,9 @@ fn show_regulatory(regulatory: &RegulatoryRecord) -> anyhow::Result<()> {
         bins => format!("{bins} in the middle of a window"),
     };
     line("bins", format!("{bin} bp, {read}"))?;
+    if *features > 0 {
+        line("embedding", format!("{features} numbers"))?;
+    }
     if let (Some(file), Some(digest)) = (&regulatory.targets_file, &regulatory.targets_digest) {
         line("targets", format!("{file}, sha256 {digest}"))?;
     }

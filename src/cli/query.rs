@@ -66,7 +66,8 @@ pub(super) struct Arguments {
     /// Print the change of each score without each layer, instead of scores
     #[arg(long, conflicts_with = "embeddings")]
     ablation: bool,
-    /// Print what each variant does in each gene, instead of scores
+    /// Print what each variant does in each gene, instead of scores; of a regulatory model, a row per variant, gene and
+    /// target of the gene's strand
     #[arg(long, conflicts_with_all = ["embeddings", "ablation"])]
     gene_effects: bool,
     /// Print what each variant does to each target of a regulatory model, instead of scores: one row per variant and
@@ -74,15 +75,15 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["embeddings", "ablation", "gene_effects", "wide"])]
     effects: bool,
     /// Print only targets whose name matches, where `*` matches any letters and `?` one; may be repeated
-    #[arg(long, value_name = "GLOB", requires = "effects")]
+    #[arg(long, value_name = "GLOB")]
     target: Vec<String>,
     /// Print only the N targets of each variant with the largest absolute effect, in the targets' order. It is the
     /// largest over the printed kinds other than ref and alt; of equal ones the first target counts. A condition
     /// (--where) is applied before
-    #[arg(long, value_name = "N", requires = "effects")]
+    #[arg(long, value_name = "N")]
     top: Option<usize>,
     /// Read and print only these kinds of effects, such as `log_sum,js`
-    #[arg(long, value_name = "KIND,…", value_delimiter = ',', requires = "effects")]
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
     columns: Vec<String>,
     /// Write in this format; by default the extension of -o decides, else a table
     #[arg(long, value_enum)]
@@ -178,7 +179,7 @@ impl Arguments {
 }
 
 /// What was asked for and is not there is a mistake of the command line.
-fn told(error: EffectsError) -> anyhow::Error {
+pub(super) fn told(error: EffectsError) -> anyhow::Error {
     match error {
         EffectsError::Store(error) => error.into(),
         EffectsError::Filter(error) => error.into(),
@@ -216,6 +217,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.plan {
         return describe(&plan);
     }
+    let has_targets = plan.tracks.iter().any(|track| track.list_length(request.table).is_some());
+    let has_targets = arguments.effects || has_targets;
+    let asks_targets =
+        !arguments.target.is_empty() || arguments.top.is_some() || !arguments.columns.is_empty();
+    if asks_targets && !has_targets {
+        let what = "--target, --top and --columns choose effects on targets; add --effects, or --gene-effects for gene \
+                    effects of a regulatory model";
+        return Err(Usage(what.to_owned()).into());
+    }
     let wide = arguments.wide || matches!(format, QueryFormat::Vcf);
     if wide && request.table != Table::Scores {
         let what =
@@ -231,7 +241,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
         write(arguments, format, &plan, &wide_schema(&plan.tracks), rows, Text::new(output, compressed))?;
-    } else if arguments.effects {
+    } else if has_targets {
         let options = arguments.effect_options();
         plan = plan.with_effects(&options).map_err(told)?;
         let rows = EffectRows::new(&plan, options.top, filter.as_ref()).map_err(told)?;

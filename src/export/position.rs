@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::Float32Type;
+use arrow::array::RecordBatch;
 use vestore_schema::{Assembly, Position, Track};
 
 use super::ExportError;
 use super::cell::{visible, write_score};
 use crate::narrow::to_score;
-use crate::query::AnswerRows;
+use crate::query::{AnswerRows, Numbers};
 use crate::store::StoreError;
 
 /// How the alleles of one position become one value.
@@ -45,8 +44,8 @@ pub(super) struct Place {
     pub(super) value: f32,
 }
 
-/// Gives `take` the value of each position of `rows` that has a score, in order. The score is the last
-/// column.
+/// Gives `take` the value of each position of `rows` that has a score, in order. The score is the last column, or the
+/// effect on the one target in it.
 pub(super) fn each(
     assembly: &Assembly,
     value: PositionValue,
@@ -63,10 +62,11 @@ pub(super) fn each(
     for batch in rows {
         let batch = batch?;
         let rows = AnswerRows::of(&batch);
-        let scores = batch.column(batch.num_columns() - 1).as_primitive::<Float32Type>();
-        for row in (0..batch.num_rows()).filter(|row| scores.is_valid(*row)) {
+        let scores = Numbers::of(batch.column(batch.num_columns() - 1));
+        for row in 0..batch.num_rows() {
+            let Some(score) = scores.get(row, 0) else { continue };
             let Some(contig) = index.get(rows.contig(row)).copied() else { continue };
-            let (position, score) = (rows.keys.position(row), scores.value(row));
+            let position = rows.keys.position(row);
             match &mut open {
                 Some((of, at, gathered)) if (*of, *at) == (contig, position) => gathered.add(score),
                 other => give(other.replace((contig, position, Gathered::new(score))))?,
@@ -107,7 +107,7 @@ impl Gathered {
 pub(super) fn write_bedgraph(
     assembly: &Assembly,
     track: &Track,
-    column: &str,
+    of: &str,
     value: PositionValue,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     out: &mut impl Write,
@@ -116,7 +116,7 @@ pub(super) fn write_bedgraph(
         PositionValue::Extreme => "value of largest absolute size",
         PositionValue::Mean => "mean",
     };
-    writeln!(out, "# {what} of {} per position", visible(column))?;
+    writeln!(out, "# {what} of {} per position", visible(of))?;
     writeln!(out, "# {}", serde_json::json!(track))?;
     let mut line = Vec::new();
     each(assembly, value, rows, |place| {

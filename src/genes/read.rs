@@ -80,18 +80,22 @@ impl Form {
 impl Found {
     fn gene(self, id: String) -> Gene {
         let (mut exon_starts, mut exon_ends, mut borders) = (Vec::new(), Vec::new(), Vec::new());
+        let mut all: Vec<(u32, u32)> = Vec::new();
         for mut exons in self.transcripts.into_values() {
             exons.sort_unstable();
             exon_starts.extend(exons.iter().skip(1).map(|exon| exon.0));
             exon_ends.extend(exons.iter().rev().skip(1).map(|exon| exon.1));
             borders.extend(exons.iter().flat_map(|exon| [exon.0, exon.1]));
+            all.extend(exons.iter().filter(|exon| exon.0 <= exon.1).map(|exon| (exon.0, exon.1 + 1)));
         }
         for list in [&mut exon_starts, &mut exon_ends, &mut borders] {
             list.sort_unstable();
             list.dedup();
         }
+        all.sort_unstable();
+        all.dedup();
         let Self { contig, forward, start, end, .. } = self;
-        Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders }
+        Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders, exons: all }
     }
 }
 
@@ -198,7 +202,7 @@ impl Line<'_> {
         let exon_starts = sorted(self.list("jn_end", starts, 1)?);
         let borders = sorted(exon_ends.iter().chain(&exon_starts).copied().collect());
         let (id, forward) = ((*id).to_owned(), self.strand(strand)?);
-        Ok(Some(Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders }))
+        Ok(Some(Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders, exons: Vec::new() }))
     }
 
     fn transcript(&self, contigs: &mut Contigs<'_>) -> Result<Option<Gene>, PlanError> {
@@ -266,10 +270,17 @@ mod tests {
         assert_eq!((gene.start, gene.end, gene.forward), (100, 400, false));
         assert_eq!(gene.sites(), [&[149][..], &[300]]);
         assert_eq!(gene.borders, [100, 149, 300, 399]);
+        assert_eq!(gene.exons, [(100, 150), (300, 400)]);
         assert_eq!(read(transcripts).unwrap(), found);
         let other = read(junctions).unwrap();
         assert_eq!(other.genes()[0].sites(), gene.sites());
         assert_ne!(other.digest(), found.digest());
+        assert!(found.has_exons() && !other.has_exons());
+        let contig = Contig { name: "chr1".to_owned(), length: 1000, digest: "x".to_owned() };
+        let assembly = Assembly { name: None, contigs: vec![contig] };
+        for table in [found, other] {
+            assert_eq!(GeneTable::parse(&table.text(&assembly), &assembly), Ok(table));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, AsArray, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{Float32Type, Int32Type};
-use vestore_schema::{STATUS_COLUMN, Variant};
+use vestore_schema::{STATUS_COLUMN, TARGET_COLUMN, Variant};
 
 use super::{CONTIG_COLUMN, TRACK_COLUMN};
 use crate::narrow::to_index;
@@ -72,6 +72,15 @@ impl<'a> AnswerRows<'a> {
     #[must_use]
     pub fn track(&self, row: usize) -> &'a str {
         Names::of(self.batch, TRACK_COLUMN).get(row)
+    }
+
+    /// The name of the target of a row of effects; empty where the variant has none.
+    ///
+    /// # Panics
+    /// When the answer is not over effects, which is a bug.
+    #[must_use]
+    pub fn target(&self, row: usize) -> &'a str {
+        Names::of(self.batch, TARGET_COLUMN).get(row)
     }
 
     /// The status of a row. Not of wide answers.

@@ -4,24 +4,28 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, FixedSizeListArray, Float32Array, Int32Array, RecordBatch,
-    StringArray, UInt32Array,
+    ArrayRef, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use thiserror::Error;
-use vestore_schema::{KEY_COLUMNS, Status, TARGET_COLUMN, effects_type, matches_glob, nearest};
+use vestore_schema::{GENE_COLUMN, KEY_COLUMNS, Status, TARGET_COLUMN, effects_type, matches_glob, nearest};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
+use super::numbers::Numbers;
 use super::plan::QueryPlan;
 use super::scan::BATCH_ROWS;
 use super::{ANSWER_COLUMNS, AnswerRows};
-use crate::narrow::{to_index, to_u32};
+use crate::narrow::to_u32;
 use crate::store::StoreError;
 
-/// Kinds that are values of the two windows themselves, and no effects.
-const VALUES: [&str; 2] = ["ref", "alt"];
+/// Whether the numbers of a kind are effects, by which targets can be ranked: others are values of the two windows
+/// themselves.
+#[must_use]
+pub fn is_effect(kind: &str) -> bool {
+    !["ref", "alt", "gene_ref", "gene_alt"].contains(&kind)
+}
 
 /// Which effects of each variant are wanted.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +85,10 @@ pub struct EffectRows<'a> {
     plan: &'a QueryPlan,
     rows: Rows<'a>,
     schema: SchemaRef,
+    /// Columns of the plan before the lists.
+    keys: usize,
+    /// Whether the rows are of genes, which have no numbers on the targets of the other strand.
+    of_genes: bool,
     /// The names of the wanted targets, then that of none.
     names: ArrayRef,
     top: Option<usize>,
@@ -108,13 +116,14 @@ impl QueryPlan {
         if options.columns.is_empty() || self.tracks.is_empty() {
             return Ok(self);
         }
-        let known = || self.schema.fields()[ANSWER_COLUMNS.len()..].iter().map(|field| field.name());
-        let mut indices: Vec<usize> = (0..ANSWER_COLUMNS.len()).collect();
+        let keys = key_columns(&self.schema);
+        let known = || self.schema.fields()[keys..].iter().map(|field| field.name());
+        let mut indices: Vec<usize> = (0..keys).collect();
         for name in &options.columns {
             let Some(column) = known().position(|known| known == name) else {
                 return Err(EffectsError::Column { name: name.clone(), known: known().cloned().collect() });
             };
-            indices.push(ANSWER_COLUMNS.len() + column);
+            indices.push(keys + column);
         }
         indices.sort_unstable();
         indices.dedup();
@@ -122,9 +131,15 @@ impl QueryPlan {
     }
 
     /// The same with the targets alone that one of `patterns` matches.
-    fn with_targets(mut self, patterns: &[String]) -> Result<Self, EffectsError> {
+    fn with_targets(self, patterns: &[String]) -> Result<Self, EffectsError> {
         let names = self.target_names()?;
         let chosen = chosen(&names, patterns)?;
+        Ok(self.with_chosen(&names, &chosen))
+    }
+
+    /// The same, of a plan over all targets, with these alone, ascending, of targets of these names.
+    #[must_use]
+    pub(crate) fn with_chosen(mut self, names: &[String], chosen: &[u32]) -> Self {
         let list = effects_type(to_u32(chosen.len()));
         let mut fields: Vec<Field> =
             self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
@@ -136,11 +151,17 @@ impl QueryPlan {
         self.schema = Arc::new(Schema::new(fields).with_metadata(self.schema.metadata().clone()));
         let names = chosen.iter().map(|target| names[*target as usize].clone()).collect();
         self.targets = Some(ChosenTargets { indices: chosen.into(), names });
-        Ok(self)
+        self
+    }
+
+    /// The names of the targets that were chosen; none where all are wanted.
+    #[must_use]
+    pub fn chosen_targets(&self) -> &[String] {
+        self.targets.as_ref().map_or(&[], |chosen| &chosen.names)
     }
 
     /// The names of the targets that lists hold.
-    fn target_names(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn target_names(&self) -> Result<Vec<String>, StoreError> {
         if let Some(chosen) = &self.targets {
             return Ok(chosen.names.clone());
         }
@@ -150,7 +171,8 @@ impl QueryPlan {
 
     /// The same without any kind.
     fn without_effects(self) -> Result<Self, StoreError> {
-        self.projected(&(0..ANSWER_COLUMNS.len()).collect::<Vec<_>>())
+        let keys = key_columns(&self.schema);
+        self.projected(&(0..keys).collect::<Vec<_>>())
     }
 
     /// The same with these columns alone.
@@ -175,9 +197,10 @@ impl<'a> EffectRows<'a> {
         let mut names = plan.target_names()?;
         names.push(String::new());
         let schema = schema(plan.schema());
-        let kinds = &plan.schema().fields()[ANSWER_COLUMNS.len()..];
-        let ranked: Vec<usize> =
-            (0..kinds.len()).filter(|kind| !VALUES.contains(&kinds[*kind].name().as_str())).collect();
+        let keys = key_columns(plan.schema());
+        let kinds = &plan.schema().fields()[keys..];
+        let ranked: Vec<usize> = (0..kinds.len()).filter(|kind| is_effect(kinds[*kind].name())).collect();
+        let of_genes = keys > ANSWER_COLUMNS.len();
         if top.is_some() && ranked.is_empty() && !kinds.is_empty() {
             return Err(EffectsError::Rank);
         }
@@ -186,6 +209,8 @@ impl<'a> EffectRows<'a> {
             plan,
             rows: plan.rows(),
             schema,
+            keys,
+            of_genes,
             names: Arc::new(StringArray::from(names)),
             top,
             ranked,
@@ -210,7 +235,7 @@ impl<'a> EffectRows<'a> {
     /// When a segment cannot be read.
     pub fn count(self) -> Result<u64, StoreError> {
         let mut count = 0;
-        if self.filter.is_some() {
+        if self.filter.is_some() || self.of_genes {
             for batch in self {
                 count += batch?.num_rows() as u64;
             }
@@ -261,7 +286,11 @@ impl<'a> EffectRows<'a> {
             let line = vec![(number, None)];
             return self.fulfilling(batch, line);
         }
-        let lines = (0..to_u32(self.target_count())).map(|target| (number, Some(target))).collect();
+        let lists: Vec<Numbers<'_>> = batch.columns()[self.keys..].iter().map(Numbers::of).collect();
+        let is_there =
+            |target: usize| !self.of_genes || lists.iter().any(|list| list.get(row, target).is_some());
+        let targets = (0..self.target_count()).filter(|target| is_there(*target));
+        let lines = targets.map(|target| (number, Some(to_u32(target)))).collect();
         let mut lines = self.fulfilling(batch, lines)?;
         if let Some(top) = self.top.filter(|top| *top < lines.len()) {
             let sizes = self.sizes(batch, row);
@@ -296,7 +325,7 @@ impl<'a> EffectRows<'a> {
     fn sizes(&self, batch: &RecordBatch, row: usize) -> Vec<f32> {
         let mut sizes = vec![-1.0_f32; self.target_count()];
         for kind in &self.ranked {
-            let list = Numbers::of(batch, *kind);
+            let list = Numbers::of(batch.column(self.keys + *kind));
             for (target, size) in sizes.iter_mut().enumerate() {
                 *size = list.get(row, target).map_or(*size, |value| size.max(value.abs()));
             }
@@ -307,17 +336,17 @@ impl<'a> EffectRows<'a> {
     /// `lines` of the rows of `batch`.
     fn expand(&self, batch: &RecordBatch, lines: &[(u32, Option<u32>)]) -> Result<RecordBatch, StoreError> {
         let rows: UInt32Array = lines.iter().map(|(row, _)| *row).collect();
-        let keys = &batch.columns()[..ANSWER_COLUMNS.len()];
+        let keys = &batch.columns()[..self.keys];
         let mut columns = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>()?;
         let none = to_u32(self.target_count()).cast_signed();
         let names = lines.iter().map(|(_, target)| target.map_or(none, u32::cast_signed));
         let names = Int32Array::from_iter_values(names);
         columns.insert(
-            1 + KEY_COLUMNS.len(),
+            target_column(self.of_genes),
             Arc::new(DictionaryArray::<Int32Type>::try_new(names, Arc::clone(&self.names))?),
         );
-        for kind in 0..batch.num_columns() - ANSWER_COLUMNS.len() {
-            let list = Numbers::of(batch, kind);
+        for column in &batch.columns()[self.keys..] {
+            let list = Numbers::of(column);
             let value = |(row, target): &(u32, Option<u32>)| {
                 target.and_then(|target| list.get(*row as usize, target as usize))
             };
@@ -327,22 +356,14 @@ impl<'a> EffectRows<'a> {
     }
 }
 
-/// The lists of one kind of effect.
-struct Numbers<'a> {
-    lists: &'a FixedSizeListArray,
-    numbers: &'a Float32Array,
+/// Columns of a plan's answer before the lists of kinds: of effects, or of gene effects.
+fn key_columns(schema: &Schema) -> usize {
+    ANSWER_COLUMNS.len() + usize::from(schema.index_of(GENE_COLUMN).is_ok())
 }
 
-impl<'a> Numbers<'a> {
-    fn of(batch: &'a RecordBatch, kind: usize) -> Self {
-        let lists = batch.column(ANSWER_COLUMNS.len() + kind).as_fixed_size_list();
-        Self { lists, numbers: lists.values().as_primitive::<Float32Type>() }
-    }
-
-    fn get(&self, row: usize, target: usize) -> Option<f32> {
-        let at = to_index(self.lists.value_offset_at(row)) + target;
-        (self.lists.is_valid(row) && self.numbers.is_valid(at)).then(|| self.numbers.value(at))
-    }
+/// Where the target stands in a line: after the variant, or its gene.
+fn target_column(of_genes: bool) -> usize {
+    1 + KEY_COLUMNS.len() + usize::from(of_genes)
 }
 
 fn is_scored(rows: &AnswerRows<'_>, row: usize) -> bool {
@@ -350,7 +371,7 @@ fn is_scored(rows: &AnswerRows<'_>, row: usize) -> bool {
 }
 
 /// The targets that one of `patterns` matches, in their order.
-fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
+pub(crate) fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsError> {
     let mut chosen = vec![false; names.len()];
     for pattern in patterns {
         let mut found = false;
@@ -372,10 +393,11 @@ fn chosen(names: &[String], patterns: &[String]) -> Result<Vec<u32>, EffectsErro
 fn schema(lists: &SchemaRef) -> SchemaRef {
     let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let mut fields: Vec<Field> = lists.fields().iter().map(|field| field.as_ref().clone()).collect();
-    for field in &mut fields[ANSWER_COLUMNS.len()..] {
+    let keys = key_columns(lists);
+    for field in &mut fields[keys..] {
         field.set_data_type(DataType::Float32);
     }
-    fields.insert(1 + KEY_COLUMNS.len(), Field::new(TARGET_COLUMN, name, false));
+    fields.insert(target_column(keys > ANSWER_COLUMNS.len()), Field::new(TARGET_COLUMN, name, false));
     Arc::new(Schema::new(fields).with_metadata(lists.metadata().clone()))
 }
 

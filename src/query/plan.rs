@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use vestore_schema::{Region, Segment, Table, Targets, Track, Variant};
+use vestore_schema::{Model, Region, Segment, Table, Targets, Track, Variant};
 
 use super::effects::ChosenTargets;
 use super::filter::{BoundFilter, Filter, FilterError};
@@ -97,8 +97,13 @@ impl QueryPlan {
                     Table::Scores => answer_schema(&tracks),
                     Table::Embeddings => embeddings_answer_schema(&tracks, common_width(snapshot, &tracks)?),
                     Table::Ablation => ablation_answer_schema(&tracks),
-                    Table::GeneEffects => gene_effects_answer_schema(&tracks),
-                    Table::Effects => effects_answer_schema(&tracks, common_targets(&tracks)?),
+                    Table::GeneEffects => {
+                        gene_effects_answer_schema(&tracks, common_targets(&tracks, request.table)?)
+                    }
+                    Table::Effects => {
+                        let targets = common_targets(&tracks, request.table)?;
+                        effects_answer_schema(&tracks, targets.unwrap_or(0))
+                    }
                 };
                 let mut parts: Vec<Part> = Vec::new();
                 for region in &regions {
@@ -298,7 +303,7 @@ impl QueryPlan {
 fn common_width(snapshot: &Snapshot, tracks: &[Track]) -> Result<u32, StoreError> {
     let width = |track: &Track| {
         let model = snapshot.models.iter().find(|model| model.name == track.model);
-        model.map_or(0, |model| model.hidden)
+        model.map_or(0, Model::embedding_width)
     };
     let Some(first) = tracks.first() else { return Ok(0) };
     match tracks.iter().find(|track| width(track) != width(first)) {
@@ -312,11 +317,11 @@ fn common_width(snapshot: &Snapshot, tracks: &[Track]) -> Result<u32, StoreError
     }
 }
 
-/// How many targets the effects of `tracks` have, which must be of the same ones.
-fn common_targets(tracks: &[Track]) -> Result<u32, StoreError> {
-    let mut first: Option<(&Track, Targets)> = None;
-    for track in tracks {
-        let Some(targets) = track.targets else { continue };
+/// How many targets the rows of `table` of `tracks` are of, which must be the same ones; none where they have none.
+fn common_targets(tracks: &[Track], table: Table) -> Result<Option<u32>, StoreError> {
+    let mut first: Option<(&Track, Option<Targets>)> = None;
+    for track in tracks.iter().filter(|track| !track.columns_of(table).is_empty()) {
+        let targets = track.targets;
         match first {
             Some((first, found)) if found != targets => {
                 return Err(StoreError::MixedTargets {
@@ -328,7 +333,7 @@ fn common_targets(tracks: &[Track]) -> Result<u32, StoreError> {
             None => first = Some((track, targets)),
         }
     }
-    Ok(first.map_or(0, |(_, targets)| targets.count))
+    Ok(first.and_then(|(_, targets)| targets).map(|targets| targets.count))
 }
 
 fn select_tracks(snapshot: &Snapshot, request: &Request) -> Result<Vec<Track>, StoreError> {

@@ -79,14 +79,21 @@ impl SegmentReader {
     /// Refuses a segment that lacks one of the columns of numbers of its track, or whose effects are not on as many
     /// targets.
     pub(crate) fn of_track(self, track: &Track) -> Result<Self, StoreError> {
-        let targets = track.targets.filter(|_| self.segment.table == Table::Effects);
+        let expected = match (self.segment.table, track.list_length(self.segment.table)) {
+            (_, Some(targets)) => Some(effects_type(targets)),
+            (Table::GeneEffects, None) => Some(DataType::Float32),
+            _ => None,
+        };
         for name in track.columns_of(self.segment.table) {
             let Some(column) = self.column(name) else {
                 return Err(damaged(&self.segment, &format!("it has no column `{name}`")));
             };
             let kind = self.schema.field(column).data_type();
-            if let Some(targets) = targets.filter(|targets| *kind != effects_type(targets.count)) {
-                let reason = format!("its column `{name}` is not of lists of {} numbers", targets.count);
+            if expected.as_ref().is_some_and(|expected| kind != expected) {
+                let reason = match track.list_length(self.segment.table) {
+                    Some(targets) => format!("its column `{name}` is not of lists of {targets} numbers"),
+                    None => format!("its column `{name}` is not of numbers"),
+                };
                 return Err(damaged(&self.segment, &reason));
             }
         }
@@ -95,7 +102,8 @@ impl SegmentReader {
 
     /// Refuses a segment whose footer does not name the targets of its track.
     pub(crate) fn names_targets(self, track: &Track) -> Result<Self, StoreError> {
-        let Some(targets) = track.targets.filter(|_| self.segment.table == Table::Effects) else {
+        let table = self.segment.table;
+        let Some(targets) = track.targets.filter(|_| track.list_length(table).is_some()) else {
             return Ok(self);
         };
         let text = self.metadata.schema().metadata().get(TARGETS_KEY);
@@ -167,7 +175,7 @@ impl SegmentReader {
 
 /// Whether long lists are cut in a file.
 fn is_grouped(table: Table, format: &Format) -> bool {
-    table == Table::Effects && format.version >= GROUPED_VERSION
+    matches!(table, Table::Effects | Table::GeneEffects) && format.version >= GROUPED_VERSION
 }
 
 impl SegmentReader {

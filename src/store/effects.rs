@@ -68,7 +68,7 @@ fn batch(track: &Track, rows: &[EffectRow]) -> Result<RecordBatch, StoreError> {
 }
 
 /// The lists of one kind. A list without a number is missing.
-fn list<'a>(
+pub(super) fn list<'a>(
     track: &Track,
     targets: u32,
     lists: impl Iterator<Item = Option<&'a Vec<f32>>>,
@@ -106,7 +106,7 @@ fn rows_of(most: usize, numbers: usize, limit: usize) -> usize {
     (most / numbers.max(1)).clamp(1, limit)
 }
 
-/// Rows of a page and of a row group of an effects segment of this schema.
+/// Rows of a page and of a row group of a segment of effects, or gene effects, of this schema.
 pub(super) fn layout(schema: &Schema, group_rows: usize) -> (usize, usize) {
     let widths = schema.fields().iter().filter_map(|field| match field.data_type() {
         DataType::FixedSizeList(_, width) => usize::try_from(*width).ok(),

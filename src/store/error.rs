@@ -212,8 +212,7 @@ pub enum StoreError {
     },
     /// Effects on different targets cannot stand in one column.
     #[error(
-        "effects of track `{first}` are of other targets than those of `{other}`; choose tracks of the same targets \
-         with --track"
+        "effects of track `{first}` are of other targets than those of `{other}`; choose tracks of the same targets"
     )]
     MixedTargets {
         /// One track.

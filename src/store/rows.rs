@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use vestore_schema::{
-    Status, Track, Variant, ablation_schema, embedding_type, embeddings_schema, gene_effects_schema,
+    Status, Table, Track, Variant, ablation_schema, embedding_type, embeddings_schema, gene_effects_schema,
     scores_schema,
 };
 
+use super::effects::list;
 use super::error::StoreError;
 use crate::narrow::to_score;
 
@@ -98,8 +99,10 @@ pub struct GeneEffectRow {
     pub variant: Variant,
     /// The gene, or the strand where there is none; empty where the variant has no scores.
     pub gene: String,
-    /// Per gene column of the track, in order.
+    /// Per gene column of the track, in order; of tracks without targets.
     pub values: Vec<Option<f32>>,
+    /// Per gene column of a track with targets a number per target, NaN where it is not defined; empty where none is.
+    pub effects: Vec<Vec<f32>>,
     /// Why it has effects or none.
     pub status: Status,
 }
@@ -111,10 +114,17 @@ pub struct GeneEffectRow {
 pub fn gene_effect_batch(track: &Track, rows: &[GeneEffectRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
     columns.push(Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.gene))));
-    let count = track.gene_columns.len();
-    columns.extend(value_columns(track, count, &rows.iter().map(|row| row.values.as_slice())));
+    let (count, targets) = (track.gene_columns.len(), track.list_length(Table::GeneEffects));
+    match targets {
+        None => columns.extend(value_columns(track, count, &rows.iter().map(|row| row.values.as_slice()))),
+        Some(targets) => {
+            for column in 0..count {
+                columns.push(list(track, targets, rows.iter().map(|row| row.effects.get(column)))?);
+            }
+        }
+    }
     columns.push(status_column(rows.iter().map(|row| row.status)));
-    Ok(RecordBatch::try_new(gene_effects_schema(&track.gene_columns), columns)?)
+    Ok(RecordBatch::try_new(gene_effects_schema(&track.gene_columns, targets), columns)?)
 }
 
 /// One row of an embeddings table: reference and delta, or why there is none.

@@ -66,7 +66,7 @@ impl SegmentWriter {
         let temporary = place.with_extension("parquet.partial");
         let file = store.medium.open(&temporary, Access::Create);
         let file = file.map_err(StoreError::io("create", &temporary))?;
-        let schema = if table == Table::Effects { file_schema(schema) } else { Arc::clone(schema) };
+        let schema = if has_effects(table) { file_schema(schema) } else { Arc::clone(schema) };
         let properties = properties(&schema, table, track.recipe.precision.is_some(), metadata);
         let file = HashedFile {
             file: Arc::from(file),
@@ -124,10 +124,8 @@ impl SegmentWriter {
         for status in statuses.iter().flatten().filter_map(Status::parse) {
             *self.segment.statuses.entry(status).or_default() += 1;
         }
-        let batch = match self.segment.table {
-            Table::Effects => &split(batch, &self.schema)?,
-            _ => batch,
-        };
+        let cut = has_effects(self.segment.table).then(|| split(batch, &self.schema)).transpose()?;
+        let batch = cut.as_ref().unwrap_or(batch);
         self.writer.write(batch).map_err(|error| refused(&self.temporary, error))
     }
 
@@ -154,6 +152,11 @@ impl SegmentWriter {
     }
 }
 
+/// Whether a table may hold lists of effects, which are cut.
+fn has_effects(table: Table) -> bool {
+    matches!(table, Table::Effects | Table::GeneEffects)
+}
+
 fn refused(path: &Path, error: ParquetError) -> StoreError {
     StoreError::parquet("write", path, error, StoreError::Parquet)
 }
@@ -164,13 +167,13 @@ fn properties(
     rounded: bool,
     metadata: Vec<(String, String)>,
 ) -> WriterProperties {
-    let is_long = matches!(table, Table::Embeddings | Table::Effects);
-    let level = if is_long { LIST_ZSTD_LEVEL } else { ZSTD_LEVEL };
+    let lists = schema.fields().iter().any(|field| matches!(field.data_type(), DataType::FixedSizeList(..)));
+    let level = if lists { LIST_ZSTD_LEVEL } else { ZSTD_LEVEL };
     let level = ZstdLevel::try_new(level).expect("zstd has these levels; this is a bug");
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
     let group_rows = if rounded { ROUNDED_GROUP_ROWS } else { GROUP_ROWS };
     let (page_rows, group_rows) = match table {
-        Table::Effects => effects::layout(schema, group_rows),
+        Table::Effects | Table::GeneEffects if lists => effects::layout(schema, group_rows),
         _ => (PAGE_ROWS, group_rows),
     };
     // Bounds of effects would take much of the footer, and nobody asks for them.

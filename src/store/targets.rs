@@ -30,7 +30,9 @@ impl LastTargets {
         table: Table,
         track: &Track,
     ) -> Result<Option<Arc<[String]>>, StoreError> {
-        let Some(targets) = track.targets.filter(|_| table == Table::Effects) else { return Ok(None) };
+        let Some(targets) = track.targets.filter(|_| track.list_length(table).is_some()) else {
+            return Ok(None);
+        };
         match &self.0 {
             Some((known, names)) if *known == targets => Ok(Some(Arc::clone(names))),
             _ => {

@@ -111,20 +111,26 @@ impl<'a> Family<'a> {
                 let options = choices.options(recipe)?;
                 columns.scores = options.columns();
                 columns.effects = options.effect_columns();
+                columns.genes = options.gene_columns();
                 columns.targets = options.names();
             }
         }
         Ok(columns)
     }
 
-    /// Refuses embeddings where the family has none.
-    pub(super) fn check_embeddings(&self) -> Result<(), Usage> {
-        let family = match self {
-            Self::Encoder(_) => return Ok(()),
-            Self::Splice(..) => "splice",
-            Self::Regulatory(_) => "regulatory",
+    /// Refuses embeddings where the family has none, or none of the variant's place alone.
+    pub(super) fn check_embeddings(&self, of_variant: bool) -> Result<(), Usage> {
+        let told = match self {
+            Self::Regulatory(choices) if choices.regulatory.features == 0 => {
+                "this model was added before regulatory models had embeddings; add it again under another name"
+            }
+            Self::Encoder(_) if of_variant => {
+                "embeddings of the variant's bins are those of regulatory models; use pooled"
+            }
+            Self::Encoder(_) | Self::Regulatory(_) => return Ok(()),
+            Self::Splice(..) => "splice models have no embeddings; leave out --embeddings",
         };
-        Err(Usage(format!("{family} models have no embeddings; leave out --embeddings")))
+        Err(Usage(told.to_owned()))
     }
 
     /// What the input of the family's models is counted in.
@@ -195,32 +201,40 @@ impl<'a> Family<'a> {
             let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<SpliceModel>>>()?;
             let recipe =
                 loading.recipe.splice.as_ref().context("a recipe of a splice model lacks its options")?;
-            let genes = loading.genes.clone();
             ensure!(
                 recipe.distance < splice.context / 2,
                 "a recipe compares {} positions on either side; expected fewer than {}",
                 recipe.distance,
                 splice.context / 2
             );
-            ensure!(
-                genes.as_ref().map(|genes| genes.digest()) == recipe.genes,
-                "the table of genes is not the one that the track was scored with; give it with --genes"
-            );
-            let options = SpliceOptions::new(recipe, genes);
+            let options = SpliceOptions::new(recipe, loading.checked_genes(recipe.genes)?);
             return task.run(&SpliceScorer::new(options, splice.context), models);
         }
         if let Self::Regulatory(choices) = self {
-            let options = Arc::new(choices.options(loading.recipe)?);
+            let options = choices.options(loading.recipe)?;
+            let options = Arc::new(if loading.embeddings { options.with_embeddings() } else { options });
             choices.check_files(loading)?;
             let load = |device: &Device| choices.load(loading, &options, *device);
             let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
-            return task.run(&RegulatoryScorer::new(options), models);
+            let named = loading.recipe.regulatory.as_ref().and_then(|recipe| recipe.genes);
+            return task.run(&RegulatoryScorer::new(options, loading.checked_genes(named)?), models);
         }
         let load = |device: &Device| load_encoder(loading, *device);
         let models = loading.devices.iter().map(load).collect::<anyhow::Result<Vec<Model>>>()?;
         let first = models.first().context("no device was named; this is a bug")?;
         let scorer = EncoderScorer::new(first, loading.recipe, loading.embeddings, loading.batch_tokens)?;
         task.run(&scorer, models)
+    }
+}
+
+impl Loading<'_> {
+    /// The table of genes, which must be the one that a recipe names.
+    fn checked_genes(&self, named: Option<Digest>) -> anyhow::Result<Option<Arc<GeneTable>>> {
+        ensure!(
+            self.genes.as_ref().map(|genes| genes.digest()) == named,
+            "the table of genes is not the one that the track was scored with; give it with --genes"
+        );
+        Ok(self.genes.clone())
     }
 }
 

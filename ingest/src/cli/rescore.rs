@@ -1,5 +1,8 @@
 //! `vestore verify --rescore`, which `vestore verify` hands over after its own checks.
 
+mod comparison;
+mod stored;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,11 +13,16 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float32Type;
 use vestore::{Reference, RowKeys, SegmentReader, Store};
 use vestore_ingest::{CPU_BATCH_TOKENS, Device, Network, Random, Scorer, rows as rows_of};
-use vestore_schema::{Digest, Dtype, STATUS_COLUMN, Segment, Status, Table, Track, Variant};
+use vestore_schema::{Digest, STATUS_COLUMN, Segment, Status, Table, Track, Variant};
 
+use self::comparison::Comparison;
+use self::stored::{Effects, GeneEffects};
 use super::family::{Family, Loading, ModelTask};
 use super::reference::ReferenceArguments;
-use super::shared::{Usage, plural, print_finding, say};
+use super::shared::{Usage, plural, say};
+
+/// Rows that are recomputed at once: their windows and effects are in memory.
+const ROWS: usize = 256;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -69,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     "track {}: {} rows rescored, tolerance {}, {found} values differ",
                     track.name,
                     rows.len(),
-                    tolerance(track, 0.0)
+                    comparison::tolerance(track, 0.0)
                 ));
             }
         }
@@ -87,7 +95,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Digest of the gene table that a track was scored with, if it was with one.
 fn genes_of(track: &Track) -> Option<Digest> {
-    track.recipe.splice.as_ref()?.genes
+    let splice = track.recipe.splice.as_ref().and_then(|splice| splice.genes);
+    splice.or_else(|| track.recipe.regulatory.as_ref()?.genes)
 }
 
 /// `count` rows of these tracks, or all where there are no more: the places of rows in their
@@ -186,75 +195,46 @@ impl ModelTask for Rescoring<'_> {
         N: Network<Pass = S::Pass, Output = S::Output>,
     {
         let Self { store, track, rows, reference } = self;
-        ensure!(
-            track.columns == scorer.columns(),
-            "track {} has columns {}, and its recipe makes {}: the store was changed by hand",
-            track.name,
-            track.columns.join(", "),
-            scorer.columns().join(", ")
-        );
-        let (mut windows, mut scored) = (Vec::new(), Vec::new());
-        let mut mismatches = 0;
-        for row in rows.iter().filter(|row| row.status == Status::Scored) {
-            match scorer.cut(&row.variant, reference, store.assembly())? {
-                Ok(window) => {
-                    windows.push(window);
-                    scored.push(row);
-                }
-                Err(status) => {
-                    mismatches += 1;
-                    tell(store, track, row, "status", Status::Scored.as_str(), status.as_str())?;
-                }
-            }
+        for (stored, made) in [
+            (&track.columns, scorer.columns()),
+            (&track.gene_columns, scorer.gene_columns()),
+            (&track.effect_columns, scorer.effect_columns()),
+            (&store.target_names(track)?, scorer.targets()),
+        ] {
+            ensure!(
+                *stored == made,
+                "track {} has {}, and its recipe makes {}: the store was changed by hand",
+                track.name,
+                stored.join(", "),
+                made.join(", ")
+            );
         }
-        let computed = rows_of(scorer, &networks[0], &windows)?;
-        for (row, computed) in scored.into_iter().zip(computed) {
-            for ((column, stored), new) in track.columns.iter().zip(&row.values).zip(&computed.values) {
-                let near = match (stored, new) {
-                    (Some(stored), Some(new)) => {
-                        f64::from(stored - new).abs() <= tolerance(track, f64::from(*stored))
+        let mut comparison = Comparison::new(store, track)?;
+        let scored: Vec<&Stored> = rows.iter().filter(|row| row.status == Status::Scored).collect();
+        for rows in scored.chunks(ROWS) {
+            let (mut windows, mut cut) = (Vec::new(), Vec::new());
+            for row in rows {
+                match scorer.cut(&row.variant, reference, store.assembly())? {
+                    Ok(window) => {
+                        windows.push(window);
+                        cut.push(*row);
                     }
-                    (None, None) => true,
-                    _ => false,
-                };
-                if !near {
-                    mismatches += 1;
-                    let text = |value: &Option<f32>| {
-                        value.map_or_else(|| "none".to_owned(), |value| value.to_string())
-                    };
-                    tell(store, track, row, column, &text(stored), &text(new))?;
+                    Err(status) => comparison.status(&row.variant, status)?,
+                }
+            }
+            let variants: Vec<Variant> = cut.iter().map(|row| row.variant.clone()).collect();
+            let mut effects = Effects::read(store, track, &variants)?;
+            let mut genes = GeneEffects::read(store, track, &variants)?;
+            for (row, computed) in cut.into_iter().zip(rows_of(scorer, &networks[0], &windows)?) {
+                comparison.scores(&row.variant, &row.values, &computed.values)?;
+                if !track.effect_columns.is_empty() {
+                    comparison.effects(&row.variant, effects.of(&row.variant), &computed.effects)?;
+                }
+                if !track.gene_columns.is_empty() {
+                    comparison.genes(&row.variant, genes.of(&row.variant), &computed.genes)?;
                 }
             }
         }
-        Ok(mismatches)
+        Ok(comparison.mismatches)
     }
-}
-
-/// How far a recomputed score may lie from `stored`: 1e-5 in float32, as other batches round otherwise, 0.01 in
-/// TF32 and 0.1 in bfloat16, each of the score's size where that is greater than 1; and the step that stored
-/// scores are rounded to.
-fn tolerance(track: &Track, stored: f64) -> f64 {
-    let rounding = match track.recipe.dtype {
-        Dtype::F32 => 1e-5,
-        Dtype::Tf32 => 1e-2,
-        Dtype::Bf16 => 1e-1,
-    };
-    let step = track.recipe.precision.as_deref().and_then(|step| step.parse::<f64>().ok());
-    rounding * stored.abs().max(1.0) + step.unwrap_or(0.0)
-}
-
-/// Prints a mismatch. It is what was asked for: data.
-fn tell(
-    store: &Store,
-    track: &Track,
-    row: &Stored,
-    column: &str,
-    stored: &str,
-    new: &str,
-) -> std::io::Result<()> {
-    print_finding(format_args!(
-        "track {}, variant {}, column {column}: stored {stored}, recomputed {new}",
-        track.name,
-        row.variant.display(store.assembly())
-    ))
 }

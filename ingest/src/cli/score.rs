@@ -25,7 +25,8 @@ pub(super) struct Arguments {
     model: String,
     #[command(flatten)]
     scoring: Scoring,
-    /// Store pooled embeddings of reference and alternate
+    /// Store embeddings of reference and alternate: pooled over the window, or of a regulatory model over the variant's
+    /// bins
     #[arg(long, value_enum, default_value_t = EmbeddingsArgument::None)]
     embeddings: EmbeddingsArgument,
     /// Print the plan and estimated time; change nothing
@@ -37,11 +38,13 @@ pub(super) struct Arguments {
 enum EmbeddingsArgument {
     None,
     Pooled,
+    Variant,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let embeddings = arguments.embeddings == EmbeddingsArgument::Pooled;
-    let task = Task::Score { embeddings, dry_run: arguments.dry_run };
+    let embeddings = arguments.embeddings != EmbeddingsArgument::None;
+    let of_variant = arguments.embeddings == EmbeddingsArgument::Variant;
+    let task = Task::Score { embeddings, of_variant, dry_run: arguments.dry_run };
     execute(&arguments.store, &arguments.model, &arguments.scoring, task)
 }
 

@@ -94,12 +94,12 @@ fn kinds() -> PossibleValuesParser {
 pub(super) enum Task<'a> {
     Score {
         embeddings: bool,
+        /// Of the variant's bins alone.
+        of_variant: bool,
         dry_run: bool,
     },
     /// Without the part of each layer of this name.
-    Ablate {
-        part: &'a str,
-    },
+    Ablate { part: &'a str },
 }
 
 /// Everything but the model: opened, read and checked.
@@ -155,8 +155,14 @@ impl Scoring {
         let continued = snapshot.tracks.iter().find(|track| Some(&track.name) == self.track.as_ref());
         let genes = self.splice.complete(&mut recipe, &family, self.strands, &store, continued)?;
         self.regulatory.complete(&mut recipe, &family)?;
-        if matches!(task, Task::Score { embeddings: true, .. }) {
-            family.check_embeddings()?;
+        if let Some(regulatory) = &mut recipe.regulatory {
+            regulatory.genes = genes.as_ref().map(|genes| genes.digest());
+        }
+        if let Task::Score { embeddings: true, of_variant, .. } = task {
+            family.check_embeddings(of_variant)?;
+            if let Some(regulatory) = &mut recipe.regulatory {
+                regulatory.variant_embeddings = of_variant;
+            }
         }
         if let Task::Ablate { part } = task {
             recipe.part = family.part(part).map_err(|error| Usage(error.to_string()))?;

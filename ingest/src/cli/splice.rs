@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use vestore::{GeneTable, Store, read_genes};
-use vestore_schema::{Dtype, GeneTableRecord, Recipe, SpliceConvention, SpliceRecipe, Strands, Track};
+use vestore_ingest::is_gene_kind;
+use vestore_schema::{
+    Digest, Dtype, GeneTableRecord, Recipe, SpliceConvention, SpliceRecipe, Strands, Track,
+};
 
 use super::family::Family;
 use super::shared::{Usage, one_of, say};
@@ -15,9 +18,10 @@ const DIGITS: usize = 6;
 
 #[derive(clap::Args)]
 pub(super) struct SpliceArguments {
-    /// Score splicing in the genes of this file (GTF, or a table of a splice program), or of this table of the store, by
-    /// name or digest; by default those that --track was scored with, else both strands
-    #[arg(long, value_name = "FILE|NAME", help_heading = "Splice models")]
+    /// Score splicing, or gene effects of a regulatory model, in the genes of this file (GTF, or a table of a splice
+    /// program), or of this table of the store, by name or digest; by default those that --track was scored with, else
+    /// splicing on both strands
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Genes")]
     genes: Option<PathBuf>,
     /// Compare this many positions on either side of a variant; 50 by default
     #[arg(long, value_name = "BP", help_heading = "Splice models")]
@@ -49,10 +53,26 @@ impl SpliceArguments {
     ) -> anyhow::Result<Option<Arc<GeneTable>>> {
         let usage = |message: &str| Usage(message.to_owned());
         let Family::Splice(_, splice) = family else {
-            let options = self.distance.is_some() || self.convention.is_some();
-            let given = self.genes.is_some() || self.mask || options;
-            ensure!(!given, usage("--genes, --distance, --convention and --mask are for splice models"));
-            return Ok(None);
+            let given = self.distance.is_some() || self.convention.is_some() || self.mask;
+            ensure!(!given, usage("--distance, --convention and --mask are for splice models"));
+            let wanted = recipe.scores.iter().find(|kind| is_gene_kind(kind));
+            let Some(kind) = wanted else {
+                let needed =
+                    "--genes is for splice models and for the gene-… score kinds of regulatory models";
+                ensure!(self.genes.is_none(), usage(needed));
+                return Ok(None);
+            };
+            let scored_with = track.and_then(|track| track.recipe.regulatory.as_ref()?.genes);
+            let genes = self.table(store, track, scored_with)?;
+            let genes =
+                genes.ok_or_else(|| Usage(format!("`{kind}` needs genes; give a GTF file with --genes")))?;
+            ensure!(
+                genes.has_exons(),
+                usage(
+                    "gene effects need exons, and this table names only junctions; give a GTF file with --genes"
+                )
+            );
+            return Ok(Some(Arc::new(genes)));
         };
         ensure!(strands.is_none(), usage("splice models read the strand of each gene; leave out --strands"));
         ensure!(
@@ -65,17 +85,7 @@ impl SpliceArguments {
         let expected = format!("invalid distance {distance}; expected 1 to {most}");
         ensure!((1..=most).contains(&distance), Usage(expected));
         let scored_with = track.and_then(|track| track.recipe.splice.as_ref()?.genes);
-        let genes = match (&self.genes, scored_with) {
-            (Some(given), _) => Some(table(given, store)?),
-            (None, Some(digest)) => Some(store.gene_table(digest)?.with_context(|| {
-                format!(
-                    "track `{}` was scored with gene table {}, which the store does not keep; give it with --genes",
-                    track.map_or("", |track| track.name.as_str()),
-                    digest.short()
-                )
-            })?),
-            (None, None) => None,
-        };
+        let genes = self.table(store, track, scored_with)?;
         ensure!(genes.is_some() || !self.mask, usage("--mask needs the annotated sites of --genes"));
         let genes = genes.map(Arc::new);
         recipe.splice = Some(SpliceRecipe {
@@ -85,6 +95,26 @@ impl SpliceArguments {
             genes: genes.as_ref().map(|genes| genes.digest()),
         });
         Ok(genes)
+    }
+
+    /// The table that is given, or the one that `track` was `scored_with`.
+    fn table(
+        &self,
+        store: &Store,
+        track: Option<&Track>,
+        scored_with: Option<Digest>,
+    ) -> anyhow::Result<Option<GeneTable>> {
+        Ok(match (&self.genes, scored_with) {
+            (Some(given), _) => Some(table(given, store)?),
+            (None, Some(digest)) => Some(store.gene_table(digest)?.with_context(|| {
+                format!(
+                    "track `{}` was scored with gene table {}, which the store does not keep; give it with --genes",
+                    track.map_or("", |track| track.name.as_str()),
+                    digest.short()
+                )
+            })?),
+            (None, None) => None,
+        })
     }
 }
 

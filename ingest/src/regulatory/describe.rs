@@ -115,6 +115,7 @@ pub fn regulatory_record(
             targets_digest,
             bin: config.bin(),
             center_bins: config.center_bins.unwrap_or(0),
+            features: files.features(head),
         }),
         kept_layers: files.kept,
         license: card("license")?,

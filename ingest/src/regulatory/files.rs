@@ -106,6 +106,13 @@ impl RegulatoryFiles {
         u32::try_from(*found.shape.first()?).ok()
     }
 
+    /// Numbers of each bin that a head reads; 0 if the checkpoint lacks that head.
+    pub(crate) fn features(&self, head: Head) -> u32 {
+        let found = self.find(&format!("{}.weight", head_name(&self.config, head)));
+        let width = found.and_then(|found| found.shape.get(1).copied());
+        width.and_then(|width| u32::try_from(width).ok()).unwrap_or(0)
+    }
+
     /// Targets of a head that is wanted.
     pub(crate) fn check_head(&self, head: Head) -> Result<u32, ModelError> {
         self.targets(head).ok_or_else(|| {

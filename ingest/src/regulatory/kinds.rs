@@ -31,6 +31,10 @@ pub(crate) enum Measure {
     Euclidean,
     /// The mean of both Kullback–Leibler divergences of the profiles as distributions over bins.
     Divergence,
+    /// The Euclidean distance of these distributions.
+    ShapeEuclidean,
+    /// The largest absolute difference of these distributions in a bin.
+    ShapeExtreme,
     /// The sum of the reference.
     Reference,
     /// The sum of the alternate.
@@ -85,7 +89,10 @@ const SIGNED: &str = "higher: the alternate has more";
 const UNSIGNED: &str = "higher: the profiles differ more";
 const VALUE: &str = "higher: more of what the target measures";
 
-use Measure::{Alternate, Difference, Distance, Divergence, Euclidean, Extreme, LogOfSums, Mean, Reference};
+use Measure::{
+    Alternate, Difference, Distance, Divergence, Euclidean, Extreme, LogOfSums, Mean, Reference,
+    ShapeEuclidean, ShapeExtreme,
+};
 use View::{Log, Plain, Root};
 
 /// Of all families, in the order of their columns.
@@ -111,6 +118,27 @@ static KINDS: [RegulatoryKind; 19] = [
     kind("alt", "sum over the bins of the alternate window", VALUE, Plain, Alternate),
 ];
 
+/// Gene effects of Borzoi and Flashzoi, over the bins of a gene's exons, in the order of their columns.
+static GENE_KINDS: [RegulatoryKind; 11] = [
+    kind("gene-sed", "difference of the sums over the bins of a gene's exons", SIGNED, Plain, Difference),
+    kind("gene-log-sed", "difference of log2(sum over exon bins + 1)", SIGNED, Plain, LogOfSums),
+    kind("gene-d1", "sum of absolute differences of exon bins", UNSIGNED, Plain, Distance),
+    kind("gene-log-d1", "the same of log2(bin + 1)", UNSIGNED, Log, Distance),
+    kind("gene-d2", "Euclidean distance of exon bins", UNSIGNED, Plain, Euclidean),
+    kind("gene-log-d2", "the same of log2(bin + 1)", UNSIGNED, Log, Euclidean),
+    kind("gene-nd2", "Euclidean distance of the shapes over exon bins", UNSIGNED, Plain, ShapeEuclidean),
+    kind("gene-ndi", "largest difference of the shapes in an exon bin", UNSIGNED, Plain, ShapeExtreme),
+    kind(
+        "gene-js",
+        "symmetrised Kullback-Leibler divergence of the shapes over exon bins",
+        UNSIGNED,
+        Plain,
+        Divergence,
+    ),
+    kind("gene-ref", "sum over the exon bins of the reference window", VALUE, Plain, Reference),
+    kind("gene-alt", "sum over the exon bins of the alternate window", VALUE, Plain, Alternate),
+];
+
 /// Kinds of Borzoi and Flashzoi, the first that of choice.
 const BORZOI: [&str; 14] = [
     "log-sum", "sum", "log-sed", "sqrt-sum", "sax", "d1", "log-d1", "sqrt-d1", "d2", "log-d2", "sqrt-d2",
@@ -121,16 +149,26 @@ const ENFORMER: [&str; 10] = ["sad", "sad-mean", "sadr", "sar", "sax", "saxr", "
 
 /// The score kinds of all regulatory models.
 pub fn regulatory_kinds() -> impl Iterator<Item = &'static ScoreKind> {
-    KINDS.iter().map(|kind| &kind.about)
+    KINDS.iter().chain(&GENE_KINDS).map(|kind| &kind.about)
 }
 
-fn of_family(family: RegulatoryFamily) -> &'static [&'static str] {
-    if family == RegulatoryFamily::Enformer { &ENFORMER } else { &BORZOI }
+/// Whether a name is that of gene effects.
+#[must_use]
+pub fn is_gene_kind(name: &str) -> bool {
+    GENE_KINDS.iter().any(|kind| kind.about.name == name)
+}
+
+/// All kinds of a family, in the order of choice.
+fn of_family(family: RegulatoryFamily) -> Vec<&'static str> {
+    if family == RegulatoryFamily::Enformer {
+        return ENFORMER.to_vec();
+    }
+    BORZOI.iter().copied().chain(GENE_KINDS.iter().map(|kind| kind.about.name)).collect()
 }
 
 /// Those of `names` that are effects.
 fn effects(names: &[&'static str]) -> Vec<&'static str> {
-    names.iter().copied().filter(|name| !["ref", "alt"].contains(name)).collect()
+    names.iter().copied().filter(|name| !["ref", "alt", "gene-ref", "gene-alt"].contains(name)).collect()
 }
 
 /// Names of the score kinds that `asked` names, each once, in the order of their columns; without any, the family's
@@ -141,35 +179,36 @@ fn effects(names: &[&'static str]) -> Vec<&'static str> {
 pub fn regulatory_scores(family: RegulatoryFamily, asked: &[String]) -> Result<Vec<String>, ScoreError> {
     let known = of_family(family);
     if let Some(kind) = asked.iter().find(|kind| !known.contains(&kind.as_str())) {
-        return Err(ScoreError::UnknownKind { kind: kind.clone(), known: known.to_vec() });
+        return Err(ScoreError::UnknownKind { kind: kind.clone(), known });
     }
     let wanted = |kind: &&RegulatoryKind| match asked {
         [] => kind.about.name == known[0],
         asked => asked.iter().any(|name| name == kind.about.name),
     };
-    let kinds: Vec<&RegulatoryKind> = KINDS.iter().filter(wanted).collect();
+    let kinds: Vec<&RegulatoryKind> = KINDS.iter().chain(&GENE_KINDS).filter(wanted).collect();
     if kinds.iter().all(|kind| kind.score_column().is_none()) {
-        return Err(ScoreError::NoEffect { kind: kinds[0].about.name, known: effects(known) });
+        return Err(ScoreError::NoEffect { kind: kinds[0].about.name, known: effects(&known) });
     }
     Ok(kinds.iter().map(|kind| kind.about.name.to_owned()).collect())
 }
 
-/// The kinds of a recipe.
+/// The kinds of a recipe: over all bins, and over those of genes.
 ///
 /// # Errors
 /// When the family does not have one of them.
 pub(crate) fn kinds_of(
     family: RegulatoryFamily,
     recipe: &Recipe,
-) -> Result<Vec<&'static RegulatoryKind>, ScoreError> {
+) -> Result<[Vec<&'static RegulatoryKind>; 2], ScoreError> {
     let names = regulatory_scores(family, &recipe.scores)?;
-    Ok(KINDS.iter().filter(|kind| names.iter().any(|name| name == kind.about.name)).collect())
+    let wanted = |kind: &&RegulatoryKind| names.iter().any(|name| name == kind.about.name);
+    Ok([KINDS.iter().filter(wanted).collect(), GENE_KINDS.iter().filter(wanted).collect()])
 }
 
 /// All of them, for tests of what computes them.
 #[cfg(test)]
 pub(super) fn every_kind() -> Vec<&'static RegulatoryKind> {
-    KINDS.iter().collect()
+    KINDS.iter().chain(&GENE_KINDS).collect()
 }
 
 #[cfg(test)]

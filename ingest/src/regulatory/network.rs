@@ -9,8 +9,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use vestore_schema::Head;
 
 use super::options::RegulatoryOptions;
-use super::pass::{Input, RegulatoryOutput, RegulatoryPass, Side};
-use super::statistics::effects;
+use super::pass::{Bins, Input, RegulatoryOutput, RegulatoryPass, Side};
+use super::statistics::{effects, effects_on_bins, quartiles};
 use super::transform::Transform;
 use super::{Trunk, WindowState};
 use crate::checkpoint::ModelSource;
@@ -41,7 +41,15 @@ impl State for RegulatoryState {
     }
 }
 
-/// Effects of a batch, on the device: by pass and alternate [kinds, targets], float64.
+/// What is read of an input.
+struct InputReading {
+    /// What it is predicted to measure [targets, bins].
+    profile: Tensor,
+    /// What the head reads [bins, features], where embeddings are wanted.
+    features: Option<Tensor>,
+}
+
+/// Effects of a batch, on the device: by pass and alternate [numbers], float64, in the order of [`RegulatoryOutput`].
 pub struct RegulatoryReading(Vec<Vec<Tensor>>);
 
 impl RegulatoryModel {
@@ -80,48 +88,105 @@ impl RegulatoryModel {
         Ok(states)
     }
 
-    /// What an input is predicted to measure [targets, bins]: the mean of its strands, in the window's order.
-    fn profile(&self, states: &[Rc<WindowState>]) -> Result<Tensor, TchError> {
-        let predicted = |state: &WindowState| self.trunk.profile(state, self.options.bins);
+    /// What is read of an input: the mean of its strands, in the window's order.
+    fn read_input(&self, states: &[Rc<WindowState>]) -> Result<InputReading, TchError> {
+        let embedding = |state: &WindowState| tch::no_grad(|| self.trunk.embedding(state, self.options.bins));
+        let kept = |embedding: &Tensor| {
+            self.options.embeddings.map(|_| embedding.f_to_kind(Kind::Float)).transpose()
+        };
         let [forward, reverse @ ..] = states else {
             return Err(TchError::Shape("an input without strands".to_owned()));
         };
-        let mut profile = predicted(forward)?;
+        let read = embedding(forward)?;
+        let mut profile = self.trunk.profile_of(&read)?;
+        let mut features = kept(&read)?;
         for state in reverse {
-            let mut other = predicted(state)?.f_flip([1])?;
+            let read = embedding(state)?.f_flip([0])?;
+            let mut other = self.trunk.profile_of(&read)?;
             if let Some(pairs) = &self.pairs {
                 other = other.f_index_select(0, pairs)?;
             }
             profile = profile.f_add_(&other)?.f_mul_scalar_(0.5)?;
+            if let (Some(features), Some(other)) = (&mut features, kept(&read)?) {
+                *features = features.f_add(&other)?.f_mul_scalar(0.5)?;
+            }
         }
-        match &self.transform {
-            Some(transform) => transform.undo(&profile),
-            None => Ok(profile),
+        if let Some(transform) = &self.transform {
+            profile = transform.undo(&profile)?;
         }
+        Ok(InputReading { profile, features })
     }
 
-    /// By alternate: effects [kinds, targets].
+    /// The embedding of the reference, then alternate − reference [twice the features], float64.
+    fn embedding(
+        known: &HashMap<usize, InputReading>,
+        [reference, alternate]: &[Vec<Bins>; 2],
+    ) -> Result<Tensor, TchError> {
+        let mean = |side: &[Bins]| -> Result<Tensor, TchError> {
+            let of = |Bins { input, range: (first, end) }: &Bins| {
+                let features = known[input].features.as_ref();
+                let features =
+                    features.ok_or_else(|| TchError::Shape("an input without features".to_owned()))?;
+                features.f_narrow(0, *first, end - first)?.f_mean_dim(&[0i64][..], false, Kind::Double)
+            };
+            let all = side.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+            Tensor::f_stack(&all, 0)?.f_mean_dim(&[0i64][..], false, Kind::Double)
+        };
+        let reference = mean(reference)?;
+        let delta = mean(alternate)?.f_sub(&reference)?;
+        Tensor::f_cat(&[reference, delta], 0)
+    }
+
+    /// The effects of one comparison over all bins, then over those of each gene.
+    fn effects(&self, profiles: [&Tensor; 2], genes: &[Tensor]) -> Result<Tensor, TchError> {
+        let [reference, alternate] = profiles;
+        let options = &self.options;
+        let mut parts = Vec::new();
+        if !options.kinds.is_empty() {
+            parts.push(effects(&options.kinds, reference, alternate)?.f_flatten(0, -1)?);
+        }
+        if !genes.is_empty() {
+            let quartile = quartiles(reference)?;
+            for bins in genes {
+                let found = effects_on_bins(&options.gene_kinds, profiles, &quartile, bins)?;
+                parts.push(found.f_flatten(0, -1)?);
+            }
+        }
+        if parts.is_empty() {
+            return Tensor::f_zeros([0], (Kind::Double, self.trunk.device()));
+        }
+        Tensor::f_cat(&parts, 0)
+    }
+
+    /// By alternate: its effects, in the order of [`RegulatoryOutput`].
     fn read_pass(&self, states: &[Rc<WindowState>], pass: &RegulatoryPass) -> Result<Vec<Tensor>, TchError> {
-        let mut known: HashMap<usize, Tensor> = HashMap::new();
+        let mut known: HashMap<usize, InputReading> = HashMap::new();
         let mut read = Vec::with_capacity(pass.comparisons.len());
-        for comparisons in &pass.comparisons {
+        let bins =
+            pass.genes.iter().map(|gene| Tensor::f_from_slice(&gene.bins)?.f_to_device(self.trunk.device()));
+        let bins = bins.collect::<Result<Vec<_>, TchError>>()?;
+        for (which, comparisons) in pass.comparisons.iter().enumerate() {
             let mut mean: Option<Tensor> = None;
             for sides in comparisons {
                 for input in sides.iter().flat_map(Side::inputs) {
                     if let Entry::Vacant(unknown) = known.entry(input) {
                         let strands = &states[input * pass.strands..(input + 1) * pass.strands];
-                        unknown.insert(self.profile(strands)?);
+                        unknown.insert(self.read_input(strands)?);
                     }
                 }
                 let [reference, alternate] = [0, 1].map(|side| side_profile(&sides[side], &known));
-                let found = effects(&self.options.kinds, &reference?, &alternate?)?;
+                let found = self.effects([&reference?, &alternate?], &bins)?;
                 mean = Some(match mean {
                     None => found,
                     Some(sum) => sum.f_add(&found)?,
                 });
             }
             let sum = mean.ok_or_else(|| TchError::Shape("an alternate without predictions".to_owned()))?;
-            read.push(sum.f_div_scalar(dimension(comparisons.len()))?);
+            let mut numbers = sum.f_div_scalar(dimension(comparisons.len()))?;
+            if let Some(sides) = pass.embedded.get(which) {
+                numbers = Tensor::f_cat(&[numbers, Self::embedding(&known, sides)?], 0)?;
+            }
+            read.push(numbers);
             // The next alternates need those of the reference alone.
             known.retain(|input, _| pass.inputs[*input].alternate.is_none());
         }
@@ -130,20 +195,21 @@ impl RegulatoryModel {
 }
 
 /// The profile of one side of a comparison.
-fn side_profile(side: &Side, known: &HashMap<usize, Tensor>) -> Result<Tensor, TchError> {
+fn side_profile(side: &Side, known: &HashMap<usize, InputReading>) -> Result<Tensor, TchError> {
+    let of = |input: &usize| &known[input].profile;
     match side {
         Side::Mean(inputs) => {
-            let mut sum = known[&inputs[0]].shallow_clone();
+            let mut sum = of(&inputs[0]).shallow_clone();
             for input in &inputs[1..] {
-                sum = sum.f_add(&known[input])?;
+                sum = sum.f_add(of(input))?;
             }
             if inputs.len() == 1 { Ok(sum) } else { sum.f_div_scalar(dimension(inputs.len())) }
         }
         Side::Stitch { left, right, bin } => {
-            let (_, bins) = known[left].size2()?;
+            let (_, bins) = of(left).size2()?;
             let border = (*bin).clamp(0, bins);
             let (left, right) =
-                (known[left].f_narrow(1, 0, border)?, known[right].f_narrow(1, border, bins - border)?);
+                (of(left).f_narrow(1, 0, border)?, of(right).f_narrow(1, border, bins - border)?);
             Tensor::f_cat(&[left, right], 1)
         }
     }

@@ -70,6 +70,18 @@ pub(crate) struct Answer {
     pub(crate) at: usize,
     /// The place of the other strand, where the two are merged.
     pub(crate) other: Option<usize>,
+    /// Whether it is of the forward strand; none where it is of neither, or of both.
+    pub(crate) forward: Option<bool>,
+}
+
+impl Answer {
+    /// The place of the target that says something of genes on a strand; none where it is of the other one.
+    pub(crate) fn of_strand(&self, forward: bool) -> Option<usize> {
+        match self.other {
+            Some(other) => Some(if forward { self.at } else { other }),
+            None => self.forward.is_none_or(|strand| strand == forward).then_some(self.at),
+        }
+    }
 }
 
 /// How a target's predictions are turned back into measurements.
@@ -84,7 +96,10 @@ pub(crate) struct Training {
 #[derive(Clone, Debug)]
 pub struct RegulatoryOptions {
     pub(crate) recipe: RegulatoryRecipe,
+    /// Over all bins.
     pub(crate) kinds: Vec<&'static RegulatoryKind>,
+    /// Over the bins of genes.
+    pub(crate) gene_kinds: Vec<&'static RegulatoryKind>,
     pub(crate) strands: Strands,
     /// Bases of a window.
     pub(crate) window: u32,
@@ -93,6 +108,8 @@ pub struct RegulatoryOptions {
     pub(crate) bin: u32,
     /// Bins on the left that are cropped.
     pub(crate) cropped: u32,
+    /// Bins that are left.
+    pub(crate) bins_read: u32,
     /// Whether predictions are averaged before they are compared, and alternate windows are filled from the genome.
     pub(crate) averaged: bool,
     pub(crate) answers: Vec<Answer>,
@@ -105,6 +122,17 @@ pub struct RegulatoryOptions {
     pub(crate) untransform: Untransform,
     /// Of each target that is read, where a transform is undone.
     pub(crate) training: Vec<Training>,
+    /// Which embeddings are computed.
+    pub(crate) embeddings: Option<Embedded>,
+}
+
+/// What an embedding is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Embedded {
+    /// The mean over all bins that are read.
+    Window,
+    /// The mean over the bins of the allele.
+    Allele,
 }
 
 impl RegulatoryOptions {
@@ -120,12 +148,16 @@ impl RegulatoryOptions {
     ) -> Result<Self, RegulatoryOptionsError> {
         let family = config.name();
         let wrong = |problem| RegulatoryOptionsError::Recipe { family, problem };
-        let kinds = kinds_of(config.family, recipe)?;
+        let [kinds, gene_kinds] = kinds_of(config.family, recipe)?;
         let regulatory = recipe.regulatory.as_ref().ok_or_else(|| wrong("it lacks the family's options"))?;
         config
             .check_window(recipe.window)
             .map_err(|_| wrong("the model does not read windows of its length"))?;
-        let mut effects = kinds.iter().filter(|kind| kind.score_column().is_some()).peekable();
+        if gene_kinds.is_empty() != regulatory.genes.is_none() {
+            return Err(wrong("it has gene effects without a table of genes, or a table without them"));
+        }
+        let mut effects =
+            kinds.iter().chain(&gene_kinds).filter(|kind| kind.score_column().is_some()).peekable();
         if let Some(first) = effects.peek().map(|kind| kind.about.name)
             && regulatory.shifts.len() > 1
             && effects.all(|kind| kind.needs_one_prediction())
@@ -159,6 +191,7 @@ impl RegulatoryOptions {
             name: names.as_ref().map_or_else(|| target.to_string(), |names| names[at(*target)].clone()),
             at: place(*target),
             other: Some(heads.pair(*target)).filter(|pair| merges && pair != target).map(place),
+            forward: (heads.pair(*target) != *target && !merges).then(|| !heads.is_reverse(*target)),
         };
         let training = |target: &u32| {
             let target = heads.table.map(|table| &table.targets[at(*target)])?;
@@ -166,13 +199,16 @@ impl RegulatoryOptions {
             Some(Training { clip_soft, scale: target.scale, root: target.root })
         };
         let bins = regulatory.bins.unwrap_or_default();
+        let (cropped, bins_read) = config.crop(recipe.window, bins);
         Ok(Self {
             kinds,
+            gene_kinds,
             strands: recipe.strands,
             window: recipe.window,
             bins,
             bin: config.bin(),
-            cropped: config.crop(recipe.window, bins).0,
+            cropped,
+            bins_read,
             averaged,
             answers: answered.iter().map(answer).collect(),
             reads_all: read.len() == at(targets),
@@ -180,8 +216,16 @@ impl RegulatoryOptions {
             untransform: regulatory.untransform.unwrap_or(Untransform::None),
             training: read.iter().filter_map(training).collect(),
             read,
+            embeddings: None,
             recipe: regulatory.clone(),
         })
+    }
+
+    /// The same, with embeddings.
+    #[must_use]
+    pub fn with_embeddings(self) -> Self {
+        let embedded = if self.recipe.variant_embeddings { Embedded::Allele } else { Embedded::Window };
+        Self { embeddings: Some(embedded), ..self }
     }
 
     /// Bases by which predictions of an allele that is `longer` by so many bases, or shorter, are also shifted so that
@@ -203,10 +247,16 @@ impl RegulatoryOptions {
         self.kinds.iter().map(|kind| kind.column()).collect()
     }
 
+    /// The columns of gene effects.
+    #[must_use]
+    pub fn gene_columns(&self) -> Vec<String> {
+        self.gene_kinds.iter().map(|kind| kind.column()).collect()
+    }
+
     /// The columns of scores.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
-        self.kinds.iter().filter_map(|kind| kind.score_column()).collect()
+        self.kinds.iter().chain(&self.gene_kinds).filter_map(|kind| kind.score_column()).collect()
     }
 
     /// Windows of a pass: the reference, and alternates.
@@ -230,12 +280,15 @@ impl Heads<'_> {
         self.table.map_or(target, |table| table.targets[at(target)].pair)
     }
 
+    /// Whether the name of a target says that it is of the reverse strand.
+    fn is_reverse(&self, target: u32) -> bool {
+        self.table.is_some_and(|table| table.targets[at(target)].identifier.ends_with('-'))
+    }
+
     /// Whether a target stands for its pair: the one that is not the reverse strand.
     fn represents(&self, target: u32) -> bool {
         let pair = self.pair(target);
-        let reverse =
-            |target: u32| self.table.is_some_and(|table| table.targets[at(target)].identifier.ends_with('-'));
-        match (reverse(target), reverse(pair)) {
+        match (self.is_reverse(target), self.is_reverse(pair)) {
             (true, false) => false,
             (false, true) => true,
             _ => target <= pair,
@@ -310,6 +363,8 @@ pub fn regulatory_defaults(config: &RegulatoryConfig, table: bool) -> Regulatory
         bins: unet.then(Bins::default),
         targets: None,
         share: None,
+        genes: None,
+        variant_embeddings: false,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::options::RegulatoryOptions;
+use super::exons::GeneBins;
+use super::options::{Embedded, RegulatoryOptions};
 use crate::convert::{dimension, from_dimension};
 use crate::seam::{Output, Pass};
 
@@ -18,9 +19,21 @@ pub struct RegulatoryPass {
     pub(crate) window: usize,
     pub(crate) strands: usize,
     pub(crate) alternates: Vec<Alternate>,
+    /// Genes whose effects are wanted.
+    pub(crate) genes: Vec<GeneBins>,
     pub(crate) inputs: Vec<Input>,
     /// By alternate: what is compared, each a prediction of its own.
     pub(crate) comparisons: Vec<Vec<[Side; 2]>>,
+    /// By alternate, where embeddings are wanted: what is read of the reference and of it, shift by shift.
+    pub(crate) embedded: Vec<[Vec<Bins>; 2]>,
+}
+
+/// Some bins of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bins {
+    pub(crate) input: usize,
+    /// The first, and the one after the last.
+    pub(crate) range: (i64, i64),
 }
 
 /// An alternate allele in a window.
@@ -96,14 +109,35 @@ impl RegulatoryPass {
                 }
             }
         }
+        let embedded = options.embeddings.map_or_else(Vec::new, |embedded| {
+            let mut of = |(which, alternate): (usize, &Alternate)| {
+                let side = |inputs: &mut Inputs, allele: Option<usize>, length: usize| {
+                    let bins = |shift: &i32| Bins {
+                        input: inputs.place(allele, (*shift).into()),
+                        range: match embedded {
+                            Embedded::Window => (0, options.bins_read.into()),
+                            Embedded::Allele => bins_at(alternate.at, length, *shift, options),
+                        },
+                    };
+                    shifts.iter().map(bins).collect()
+                };
+                [
+                    side(&mut inputs, None, alternate.reference),
+                    side(&mut inputs, Some(which), alternate.bases.len()),
+                ]
+            };
+            alternates.iter().enumerate().map(&mut of).collect()
+        });
         Self {
             number,
             bases,
+            genes: Vec::new(),
             window: from_dimension(options.window.into()),
             strands: options.strands.count(),
             alternates,
             inputs: inputs.0,
             comparisons,
+            embedded,
         }
     }
 
@@ -136,6 +170,15 @@ impl RegulatoryPass {
         }
         sequence
     }
+}
+
+/// The bins that hold `length` bases from the index `at` of a window on, shifted; at least one, if need be the nearest.
+fn bins_at(at: usize, length: usize, shift: i32, options: &RegulatoryOptions) -> (i64, i64) {
+    let (bin, count) = (i64::from(options.bin), i64::from(options.bins_read));
+    let place = |index: i64| (index + i64::from(shift)).div_euclid(bin) - i64::from(options.cropped);
+    let first = place(dimension(at)).clamp(0, count - 1);
+    let last = place(dimension(at) + dimension(length.max(1)) - 1).clamp(first, count - 1);
+    (first, last + 1)
 }
 
 /// The inputs of a pass, each once.
@@ -196,7 +239,8 @@ impl Pass for RegulatoryPass {
     }
 }
 
-/// What a pass gave: for each of its alternates, the effects on the targets that are read, kind by kind.
+/// What a pass gave: for each of its alternates, the effects on the targets that are read, kind by kind; then the same of
+/// each gene of the pass; then, where they are wanted, the embedding of the reference, and alternate − reference.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegulatoryOutput(pub(crate) Vec<Vec<f64>>);
 
@@ -208,7 +252,7 @@ impl Output for RegulatoryOutput {
 
 #[cfg(test)]
 mod tests {
-    use vestore_schema::{Bins, Indels, RegulatoryRecipe, Strands, Untransform};
+    use vestore_schema::{Bins as ReadBins, Indels, RegulatoryRecipe, Strands, Untransform};
 
     use super::*;
 
@@ -222,15 +266,19 @@ mod tests {
             bins: None,
             targets: None,
             share: None,
+            genes: None,
+            variant_embeddings: false,
         };
         RegulatoryOptions {
             recipe,
             kinds: Vec::new(),
+            gene_kinds: Vec::new(),
             strands: Strands::Both,
             window: 8,
-            bins: Bins::Center,
+            bins: ReadBins::Center,
             bin: 2,
             cropped: 1,
+            bins_read: 2,
             averaged: indels.is_none(),
             answers: Vec::new(),
             read: Vec::new(),
@@ -238,6 +286,7 @@ mod tests {
             pairs: None,
             untransform: Untransform::None,
             training: Vec::new(),
+            embeddings: None,
         }
     }
 

@@ -2,26 +2,29 @@
 
 use std::sync::Arc;
 
-use vestore::Reference;
+use vestore::{GeneTable, Reference};
 use vestore_schema::{Assembly, Status, Variant};
 
-use super::options::RegulatoryOptions;
+use super::exons::genes_of;
+use super::kinds::RegulatoryKind;
+use super::options::{Answer, RegulatoryOptions};
 use super::pass::{Alternate, RegulatoryOutput, RegulatoryPass};
 use crate::convert::{as_index, from_dimension, narrow, single};
 use crate::seam::{ScoreError, Scorer};
 use crate::window::bases;
-use crate::work::{Row, RowPlan, Work};
+use crate::work::{Embedding, GeneRow, Row, RowPlan, Work};
 
 /// A regulatory model under a recipe.
 pub struct RegulatoryScorer {
     options: Arc<RegulatoryOptions>,
+    genes: Option<Arc<GeneTable>>,
 }
 
 impl RegulatoryScorer {
-    /// The scorer of a recipe.
+    /// The scorer of a recipe; `genes` is the table that it names, if it names one.
     #[must_use]
-    pub fn new(options: Arc<RegulatoryOptions>) -> Self {
-        Self { options }
+    pub fn new(options: Arc<RegulatoryOptions>, genes: Option<Arc<GeneTable>>) -> Self {
+        Self { options, genes }
     }
 }
 
@@ -42,6 +45,10 @@ impl Scorer for RegulatoryScorer {
 
     fn columns(&self) -> Vec<String> {
         self.options.columns()
+    }
+
+    fn gene_columns(&self) -> Vec<String> {
+        self.options.gene_columns()
     }
 
     fn effect_columns(&self) -> Vec<String> {
@@ -119,10 +126,15 @@ impl RegulatoryScorer {
         let together = if self.options.averaged { shifts.len() } else { 1 };
         let longest = members.iter().max_by_key(|member| member.bases.len());
         let bases = longest.map(|member| Arc::clone(&member.bases)).unwrap_or_default();
+        let genes = match (&self.genes, members) {
+            (Some(table), [first, ..]) => genes_of(table, first.contig, first.start, &self.options),
+            _ => Vec::new(),
+        };
         for shifts in shifts.chunks(together) {
             let alternates = members.iter().map(|member| member.alternate.clone()).collect();
             let number = narrow(passes.len());
-            passes.push(RegulatoryPass::new(number, Arc::clone(&bases), alternates, shifts, &self.options));
+            let pass = RegulatoryPass::new(number, Arc::clone(&bases), alternates, shifts, &self.options);
+            passes.push(RegulatoryPass { genes: genes.clone(), ..pass });
         }
     }
 
@@ -138,30 +150,65 @@ impl RegulatoryScorer {
                 let values = outputs.iter().map(|output| output.0[which][place]);
                 values.sum::<f64>() / outputs.len() as f64
             };
+            // Of one kind, whose numbers begin at `place`; `effect` makes one of an answer's, which it may lack.
+            let list = |kind: &RegulatoryKind, effect: &dyn Fn(&Answer) -> Option<f64>| -> Vec<f32> {
+                let is_defined = !(kind.needs_one_prediction() && predictions > 1);
+                let finite = |value: f64| Some(single(value)).filter(|value| value.is_finite());
+                let number =
+                    |answer| effect(answer).filter(|_| is_defined).and_then(finite).unwrap_or(f32::NAN);
+                options.answers.iter().map(number).collect()
+            };
+            // None where no target has one.
+            let largest = |lists: &mut dyn Iterator<Item = &Vec<f32>>| {
+                let sizes = lists.flatten().filter(|value| !value.is_nan()).map(|value| value.abs());
+                sizes.reduce(f32::max)
+            };
             let (mut values, mut effects) = (Vec::new(), Vec::with_capacity(options.kinds.len()));
             for (number, kind) in options.kinds.iter().enumerate() {
-                if kind.needs_one_prediction() && predictions > 1 {
-                    effects.push(vec![f32::NAN; options.answers.len()]);
-                    values.extend(kind.score_column().map(|_| None));
-                    continue;
-                }
                 let of = |target: usize| mean(number * read + target);
-                let effect = |answer: &super::options::Answer| {
-                    let effect = match answer.other {
+                let of_kind = list(kind, &|answer| {
+                    Some(match answer.other {
                         None => of(answer.at),
                         Some(other) => kind.merge([of(answer.at), of(other)]),
-                    };
-                    Some(single(effect)).filter(|effect| effect.is_finite()).unwrap_or(f32::NAN)
-                };
-                let of_kind: Vec<f32> = options.answers.iter().map(effect).collect();
-                // Not a number where no target has one.
-                let largest = of_kind.iter().copied().map(f32::abs).fold(f32::NAN, f32::max);
-                values.extend(kind.score_column().map(|_| Some(largest)));
+                    })
+                });
+                values.extend(kind.score_column().map(|_| largest(&mut std::iter::once(&of_kind))));
                 effects.push(of_kind);
             }
-            let mut row = Row::new(values, None, Status::UnsupportedAllele);
+            let found = all.first().map_or(&[][..], |pass| &pass.genes);
+            let mut genes = Vec::with_capacity(found.len());
+            for (place, gene) in found.iter().enumerate() {
+                let first = (options.kinds.len() + place * options.gene_kinds.len()) * read;
+                let lists = options.gene_kinds.iter().enumerate().map(|(number, kind)| {
+                    let of = |target: usize| mean(first + number * read + target);
+                    list(kind, &|answer| answer.of_strand(gene.forward).map(of))
+                });
+                genes.push(GeneRow::of_targets(gene.gene.clone(), lists.collect()));
+            }
+            for (number, kind) in options.gene_kinds.iter().enumerate() {
+                let mut lists = genes.iter().map(|gene: &GeneRow| &gene.effects[number]);
+                values.extend(kind.score_column().map(|_| largest(&mut lists)));
+            }
+            let mut kinds = options.kinds.iter().chain(&options.gene_kinds);
+            let undefined = kinds.all(|kind| kind.score_column().is_none() || kind.needs_one_prediction());
+            let otherwise = if options.kinds.is_empty() && genes.is_empty() {
+                Status::NoGene
+            } else if undefined && predictions > 1 {
+                Status::UnsupportedAllele
+            } else {
+                Status::NonFinite
+            };
+            let numbers = outputs.first().map_or(0, |output| output.0[which].len());
+            let effects_end = (options.kinds.len() + found.len() * options.gene_kinds.len()) * read;
+            let embedding = options.embeddings.map(|_| {
+                let half = (numbers - effects_end) / 2;
+                let part = |first: usize| (first..first + half).map(|place| single(mean(place))).collect();
+                Embedding { reference: part(effects_end), delta: part(effects_end + half) }
+            });
+            let mut row = Row::new(values, embedding, otherwise);
             // The values of the windows count also where no effect is defined.
             row.effects = effects;
+            row.genes = genes;
             row
         })
     }

@@ -19,17 +19,45 @@ pub(super) fn effects(
     while first < targets {
         let count = TARGETS.min(targets - first);
         let part = |profile: &Tensor| profile.f_narrow(0, first, count)?.f_to_kind(Kind::Double);
-        let pair = Pair { reference: part(reference)?, alternate: part(alternate)? };
+        let pair = Pair { reference: part(reference)?, alternate: part(alternate)?, quartile: None };
         parts.push(pair.effects(kinds)?);
         first += count;
     }
     Tensor::f_cat(&parts, 1)
 }
 
+/// The same over some `bins` alone. What is added to every bin of a shape is still the lower `quartile` [targets, 1] of
+/// all bins of the reference, see [`quartiles`] (Baskerville, `borzoi_sed`).
+pub(super) fn effects_on_bins(
+    kinds: &[&RegulatoryKind],
+    [reference, alternate]: [&Tensor; 2],
+    quartile: &Tensor,
+    bins: &Tensor,
+) -> Result<Tensor, TchError> {
+    let part = |profile: &Tensor| profile.f_index_select(1, bins)?.f_to_kind(Kind::Double);
+    let quartile = Some(quartile.shallow_clone());
+    Pair { reference: part(reference)?, alternate: part(alternate)?, quartile }.effects(kinds)
+}
+
+/// The 25th percentile over all bins of each target of a profile [targets, 1], float64.
+pub(super) fn quartiles(profile: &Tensor) -> Result<Tensor, TchError> {
+    let (targets, _) = profile.size2()?;
+    let mut parts = Vec::new();
+    let mut first = 0;
+    while first < targets {
+        let count = TARGETS.min(targets - first);
+        parts.push(lower_quartile(&profile.f_narrow(0, first, count)?.f_to_kind(Kind::Double)?)?);
+        first += count;
+    }
+    Tensor::f_cat(&parts, 0)
+}
+
 /// Two profiles [targets, bins].
 struct Pair {
     reference: Tensor,
     alternate: Tensor,
+    /// What is added to bins where shapes are compared; by default the lower quartile of these of the reference.
+    quartile: Option<Tensor>,
 }
 
 impl Pair {
@@ -56,7 +84,8 @@ impl Pair {
             View::Log => profile.f_add_scalar(1.0)?.f_log2(),
             View::Root => profile.f_sqrt(),
         };
-        Ok(Self { reference: see(&self.reference)?, alternate: see(&self.alternate)? })
+        let quartile = self.quartile.as_ref().map(Tensor::shallow_clone);
+        Ok(Self { reference: see(&self.reference)?, alternate: see(&self.alternate)?, quartile })
     }
 
     /// [targets]
@@ -77,20 +106,35 @@ impl Pair {
             Measure::Distance => sum(&difference()?.f_abs()?),
             Measure::Euclidean => sum(&difference()?.f_square()?)?.f_sqrt(),
             Measure::Divergence => self.divergence(),
+            Measure::ShapeEuclidean => sum(&self.shape_difference()?.f_square()?)?.f_sqrt(),
+            Measure::ShapeExtreme => self.shape_difference()?.f_abs()?.f_amax([1], false),
             Measure::Reference => sum(&self.reference),
             Measure::Alternate => sum(&self.alternate),
         }
     }
 
-    /// Half of the sum of both divergences. The reference's lower quartile is added to every bin of both, so that
+    /// Both profiles as distributions over bins. The reference's lower quartile is added to every bin of both, so that
     /// empty bins do not decide.
-    fn divergence(&self) -> Result<Tensor, TchError> {
-        let quartile = lower_quartile(&self.reference)?;
+    fn shapes(&self) -> Result<[Tensor; 2], TchError> {
+        let quartile = match &self.quartile {
+            Some(quartile) => quartile.shallow_clone(),
+            None => lower_quartile(&self.reference)?,
+        };
         let share = |profile: &Tensor| {
             let raised = profile.f_add(&quartile)?;
             raised.f_div(&raised.f_sum_dim_intlist(1, true, Kind::Double)?)
         };
-        let (reference, alternate) = (share(&self.reference)?, share(&self.alternate)?);
+        Ok([share(&self.reference)?, share(&self.alternate)?])
+    }
+
+    fn shape_difference(&self) -> Result<Tensor, TchError> {
+        let [reference, alternate] = self.shapes()?;
+        alternate.f_sub(&reference)
+    }
+
+    /// Half of the sum of both divergences.
+    fn divergence(&self) -> Result<Tensor, TchError> {
+        let [reference, alternate] = self.shapes()?;
         let logs = reference.f_log()?.f_sub(&alternate.f_log()?)?;
         sum(&reference.f_sub(&alternate)?.f_mul(&logs)?)?.f_mul_scalar(0.5)
     }

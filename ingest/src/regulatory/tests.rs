@@ -2,6 +2,7 @@
 //! what is refused.
 
 mod adapters;
+mod genes;
 mod golden;
 mod identity;
 mod naive;

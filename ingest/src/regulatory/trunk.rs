@@ -164,8 +164,13 @@ impl Trunk {
     /// # Errors
     /// As [`Trunk::begin`].
     pub fn profile(&self, state: &WindowState, bins: Bins) -> Result<Tensor, TchError> {
+        tch::no_grad(|| self.profile_of(&self.embedding(state, bins)?))
+    }
+
+    /// The predicted profile [targets, bins], float32, from what the head reads [bins, channels].
+    pub(super) fn profile_of(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
         tch::no_grad(|| {
-            let embedding = self.embedding(state, bins)?.f_to_kind(wide(self.kind))?;
+            let embedding = embedding.f_to_kind(wide(self.kind))?;
             let products = self.head.weight.f_matmul(&embedding.f_transpose(0, 1)?)?;
             let sums = match &self.head.bias {
                 Some(bias) => products.f_add(&bias.f_unsqueeze(1)?)?,

@@ -36,6 +36,12 @@ pub struct RegulatoryRecipe {
     /// Windows start at multiples of so many bases, so that neighbours share one; around each variant without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<u32>,
+    /// Digest of the table of genes over whose exons gene effects are taken; none without gene effects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genes: Option<Digest>,
+    /// Whether embeddings are of the variant's bins, and not means over all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variant_embeddings: bool,
 }
 
 /// What is done about the bases that an indel shifts.
@@ -210,6 +216,8 @@ impl RegulatoryRecipe {
             self.bins.map(|bins| format!("bins {}", bins.as_str())),
             self.targets.as_ref().map(|targets| format!("targets {targets}")),
             self.share.map(|step| format!("windows at multiples of {step} bp")),
+            self.genes.map(|genes| format!("genes {}", genes.short())),
+            self.variant_embeddings.then(|| "embeddings of the variant's bins".to_owned()),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -232,6 +240,8 @@ impl RegulatoryRecipe {
                 format!(".t{}", digest.short())
             }),
             self.share.map(|step| format!(".share{step}")),
+            self.genes.map(|genes| format!(".g{}", genes.short())),
+            self.variant_embeddings.then(|| ".variant-embeddings".to_owned()),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -250,6 +260,8 @@ mod tests {
             bins: Some(Bins::Center),
             targets: targets.map(str::to_owned),
             share: None,
+            genes: None,
+            variant_embeddings: false,
         }
     }
 
@@ -277,6 +289,8 @@ mod tests {
             bins: Some(Bins::All),
             targets: None,
             share: Some(4096),
+            genes: None,
+            variant_embeddings: false,
         };
         assert_eq!(other.name(), ".s-1+0+1.stitch.u-new.keep.all-bins.share4096");
     }

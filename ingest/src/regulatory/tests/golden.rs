@@ -13,19 +13,19 @@ use super::support::{activations, golden, load, one_hot, profile, reversed, shif
 use crate::checkpoint::ModelSource;
 use crate::regulatory::trunk::Trunk;
 
-fn json(file: &Path) -> Value {
+pub(super) fn json(file: &Path) -> Value {
     serde_json::from_slice(&fs::read(file).expect("a file")).expect("JSON")
 }
 
 /// Expected numbers of one run.
-struct Run {
-    name: String,
-    meta: Value,
-    tensors: BTreeMap<String, Tensor>,
+pub(super) struct Run {
+    pub(super) name: String,
+    pub(super) meta: Value,
+    pub(super) tensors: BTreeMap<String, Tensor>,
 }
 
 impl Run {
-    fn open(golden: &Path, name: &str) -> Self {
+    pub(super) fn open(golden: &Path, name: &str) -> Self {
         let file = golden.join("expected").join(name);
         let bytes = fs::read(file.with_extension("safetensors")).expect("expected values");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
@@ -38,13 +38,13 @@ impl Run {
         Self { name: name.to_owned(), meta: json(&file.with_extension("json")), tensors }
     }
 
-    fn list(&self, key: &str) -> Option<Vec<String>> {
+    pub(super) fn list(&self, key: &str) -> Option<Vec<String>> {
         let list = self.meta[key].as_array()?;
         Some(list.iter().map(|id| id.as_str().expect("an id").to_owned()).collect())
     }
 
     /// The cases of the rows of a prediction.
-    fn cases(&self, head: &str, allele: &str) -> Vec<String> {
+    pub(super) fn cases(&self, head: &str, allele: &str) -> Vec<String> {
         let keys = [
             (head == "mouse").then_some("mouse_case_order"),
             (allele == "alt_extended").then_some("alt_extended_case_order"),
@@ -54,7 +54,7 @@ impl Run {
         keys.into_iter().flatten().find_map(|key| self.list(key)).expect("an order of cases")
     }
 
-    fn source(&self, golden: &Path) -> ModelSource {
+    pub(super) fn source(&self, golden: &Path) -> ModelSource {
         let checkpoint = self.meta["checkpoint"].as_str().expect("a checkpoint");
         let layers = self.meta["keep"].as_array();
         let layer = |layer: &Value| layer.as_u64().expect("a layer") as u32;
