@@ -373,3 +373,24 @@ fn what_regulatory_models_do_not_take_is_a_usage_error() {
         assert!(listed.contains(name), "{name}: {listed}");
     }
 }
+
+#[test]
+fn forests_learn_from_the_effects_on_all_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = prepare(folder.path());
+    ok(&format!("{SCORE} --model mini --region chr1:2500-2519 --score log-sum,d2 --track t"), &[&store]);
+    // Whether the effect on one of the targets is above 0.
+    let labels = folder.path().join("labels.csv");
+    let mut table = vec!["CHROM,POS,REF,ALT,label".to_owned()];
+    for row in effects(&store, "t").iter().filter(|row| row["target"] == "B") {
+        let label = u8::from(number(row, "log_sum") > 0.0);
+        table.push(format!("chr1,{},{},{},{label}", row["position"], row["reference"], row["alternate"]));
+    }
+    fs::write(&labels, table.join("\n")).unwrap();
+    let words = "evaluate {} --labels {} --track t --probe forest --features effects --folds 5 --format tsv";
+    let found = rows(&ok(words, &[&store, &labels]));
+    let forest =
+        |row: &&HashMap<String, String>| row["track"] == "t:log_sum:forest" && row["metric"] == "auroc";
+    let row = found.iter().find(forest).unwrap();
+    assert!(number(row, "estimate") > 0.8 && row["n"] == "60", "{row:?}");
+}

@@ -91,8 +91,9 @@ pub use encoder::{
 };
 pub use error::ModelError;
 pub use evaluate::{
-    Baseline, Bootstrap, Comparison, ComparisonRow, Curves, FeatureKind, Features, Metric, MetricFigure,
-    Probe, ProbeError, Sample, ScoredColumn, plot_curves, stored_features, stored_scores,
+    Baseline, Bootstrap, Comparison, ComparisonRow, CrossValidation, Curves, FeatureKind, Features,
+    FeaturesError, FoldsError, Metric, MetricFigure, Probe, ProbeError, Sample, ScoredColumn, plot_curves,
+    stored_features, stored_scores,
 };
 pub use fidelity::{FidelityError, fidelity};
 pub use forward::{Launched, Outputs, launch, rows, run};

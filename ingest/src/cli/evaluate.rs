@@ -15,6 +15,7 @@ use vestore_ingest::{
     plot_curves,
 };
 
+use self::probe::Learning;
 use self::source::{Source, source};
 use self::table::{table, tsv};
 use super::labels::LabelArguments;
@@ -22,6 +23,9 @@ use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::shared::one_of;
 use super::split::SplitArguments;
 use super::{Usage, interrupt, plural, say, warn};
+
+/// Folds in which Enformer's authors validate effects on targets against causal eQTLs (Avsec 2021).
+const EFFECT_FOLDS: u32 = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -55,17 +59,19 @@ pub(super) struct Arguments {
     /// Resamples of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 1000)]
     resamples: u32,
-    /// Random seed of the bootstrap
+    /// Random seed of the bootstrap, the probes and their folds
     #[arg(long, value_name = "N", default_value_t = 0x5eed)]
     seed: u64,
     /// How the table is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Also train these on the stored embeddings of every --track that has some, and measure them on the test split:
-    /// a random forest, or logistic regression. Training rows are those for training and for validation
+    /// Also train these on what the store has of every --track, and measure them on the test split: a random forest,
+    /// or logistic regression. Training rows are those for training and for validation
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = one_of(&Probe::ALL, Probe::as_str))]
     probe: Vec<Probe>,
-    /// Embeddings that --probe learns from: alternate − reference, the reference window's, or both
+    /// What --probe learns from: embeddings (alternate − reference, the reference window's, or both), or the effects
+    /// on all targets of a regulatory model, of the kind whose largest is the column of --track. Variants that lack
+    /// them, or the effect on one target, are left out and counted; up to 4 GiB are read
     #[arg(
         long,
         value_name = "KIND",
@@ -74,6 +80,17 @@ pub(super) struct Arguments {
         requires = "probe"
     )]
     features: FeatureKind,
+    /// Cross-validate the probes in N folds instead of splitting the rows: each row is predicted by a probe that has
+    /// not seen its variant. With --by, a probe of its own learns within each group of the first column. Folds have
+    /// equal shares of both classes [default: 8 with `--features effects` and no split]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(2..),
+        requires = "probe",
+        conflicts_with_all = ["split_column", "validation", "test", "validation_share", "test_share", "split_seed"]
+    )]
+    folds: Option<u32>,
     #[command(flatten)]
     split: SplitArguments,
     /// Draw ROC and precision-recall curves into an SVG file too
@@ -117,8 +134,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         arguments.track.iter().map(|text| source(text, &store)).collect::<anyhow::Result<Vec<Source>>>()?;
     let mut reference = store.open_reference()?;
     let rules = arguments.label.rules(arguments.ref_mismatch.ref_mismatch)?;
-    let split =
-        (arguments.split.are_given() || !arguments.probe.is_empty()).then(|| arguments.split.options());
+    let folds = arguments.folds();
+    let splits = arguments.split.are_given() || (!arguments.probe.is_empty() && folds.is_none());
+    let split = splits.then(|| arguments.split.options());
     let mut labels =
         Labels::read(&arguments.labels, &rules, &by, split.as_ref(), store.assembly(), &mut reference)?;
     warn(&labels.counts.warnings);
@@ -152,9 +170,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .map(|source| source.scores(&store, &labels, &mut reference))
         .collect::<anyhow::Result<Vec<ScoredColumn>>>()?;
     if !arguments.probe.is_empty() {
-        let tracks: Vec<&str> = sources.iter().filter_map(Source::track).collect();
-        let how = (arguments.probe.as_slice(), arguments.features, arguments.seed);
-        columns.extend(probe::columns(&store, &tracks, how, (&seen, &labels), classes)?);
+        let tracks: Vec<(&str, &str)> = sources.iter().filter_map(Source::track).collect();
+        let learning = Learning {
+            store: &store,
+            probes: &arguments.probe,
+            kind: arguments.features,
+            seed: arguments.seed,
+            classes,
+            folds,
+            by: by.first().map(|by| by.column.as_str()),
+            training: &seen,
+            test: &labels,
+        };
+        columns.extend(learning.columns(&tracks)?);
     }
     if arguments.common {
         let left = ScoredColumn::keep_common(&mut columns);
@@ -181,6 +209,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    /// The folds of a cross-validation, where there is one.
+    fn folds(&self) -> Option<u32> {
+        let effects = self.features == FeatureKind::Effects && !self.split.are_given();
+        self.folds.or(effects.then_some(EFFECT_FOLDS))
+    }
 }
 
 /// What is measured when nobody says, or whether what was said can be.
@@ -215,11 +251,10 @@ fn group_by(text: &str) -> anyhow::Result<GroupBy> {
 
 /// Draws the curves of all columns over all variants.
 fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output) -> anyhow::Result<()> {
-    let places: Vec<usize> = (0..comparison.labels.labels.len()).collect();
     let mut curves = Vec::new();
     for column in comparison.columns {
-        let [sample] = comparison.samples(&places, [column]);
-        if let Some(found) = sample.curves().filter(|_| comparison.classes) {
+        let sample = comparison.sample(column);
+        if let Some(found) = sample.and_then(|sample| sample.curves()).filter(|_| comparison.classes) {
             curves.push((column.name.clone(), found));
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::confusion::Confusion;
 use super::order::{Order, spearman};
 use super::ranking::{Curves, auroc, average_precision, curves};
-use super::resample::interval;
+use super::resample::{interval, interval_of_mean};
 
 /// A figure that compares scores with labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +83,14 @@ impl Metric {
     #[must_use]
     pub fn needs_threshold(self) -> bool {
         self.needs_classes() && !matches!(self, Self::Auroc | Self::Auprc)
+    }
+
+    /// Whether it counts rows.
+    pub(super) fn is_count(self) -> bool {
+        matches!(
+            self,
+            Self::TruePositives | Self::FalsePositives | Self::TrueNegatives | Self::FalseNegatives
+        )
     }
 
     /// Why it has no value where it has none.
@@ -199,14 +207,22 @@ impl Sample {
             return Figure { estimate: Err("undefined: no rows"), bounds: None };
         }
         let estimate = self.measure(metric, &vec![1; self.rows()]).ok_or_else(|| self.reason(metric));
-        let counted = matches!(
-            metric,
-            Metric::TruePositives | Metric::FalsePositives | Metric::TrueNegatives | Metric::FalseNegatives
-        );
-        let bounds = (estimate.is_ok() && !counted).then(|| {
+        let bounds = (estimate.is_ok() && !metric.is_count()).then(|| {
             interval(self.rows(), bootstrap.resamples, bootstrap.seed, |counts| self.measure(metric, counts))
         });
         Figure { estimate, bounds: bounds.flatten() }
+    }
+
+    /// The mean of `metric` over `samples`.
+    pub(super) fn mean_figure(samples: &[Self], metric: Metric, bootstrap: Bootstrap) -> Figure {
+        let figures = samples.iter().map(|sample| sample.measure(metric, &vec![1; sample.rows()]));
+        let Some(sum) = figures.sum::<Option<f64>>().filter(|_| !samples.is_empty()) else {
+            return Figure { estimate: Err("undefined: no groups"), bounds: None };
+        };
+        let lengths: Vec<usize> = samples.iter().map(Self::rows).collect();
+        let measure = |at: usize, counts: &[u32]| samples[at].measure(metric, counts);
+        let bounds = interval_of_mean(&lengths, bootstrap.resamples, bootstrap.seed, measure);
+        Figure { estimate: Ok(sum / samples.len() as f64), bounds }
     }
 
     /// `metric` of `self` less that of `other`, which has the same rows: both are measured on the same resamples.

@@ -1,20 +1,13 @@
-//! Plain learners over embeddings: what a model knows of a task without having been trained for it.
+//! Plain learners over embeddings or effects: what a model knows of a task without having been trained for it.
 
 use std::fmt;
 
-use rayon::prelude::*;
-use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 use thiserror::Error;
 
-use super::features::Features;
+use super::forest::Forest;
 use crate::convert::{as_index, whole};
-use crate::random::Random;
-
-/// Forests that are grown beside each other, whatever the number of cores, and trees of each: 100 trees.
-const FORESTS: u64 = 4;
-const TREES: usize = 25;
 
 /// What learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +45,11 @@ impl fmt::Display for Probe {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ProbeError {
-    /// No labelled variant to learn from has an embedding.
-    #[error(
-        "no variant of the training split has an embedding; `vestore score --embeddings pooled` makes them"
-    )]
-    NoFeatures,
+    /// There is no row to learn from.
+    #[error("there are no rows to learn from")]
+    NoRows,
     /// All labels are the same.
-    #[error(
-        "all variants to learn from that have an embedding have the same label; give others, or split otherwise"
-    )]
+    #[error("all variants to learn from have the same label; give others, or split otherwise")]
     OneLabel,
     /// Numbers are no classes.
     #[error("logistic regression needs classes; for numbers take a forest")]
@@ -76,81 +65,38 @@ pub enum ProbeError {
 }
 
 impl Probe {
-    /// Learns `labels` (0 and 1 when `classes`) of the training rows and tells, for every row of `test`, the
-    /// probability of class 1, or the number; `None` where a row has no features. The same seed gives the same.
+    /// Learns from rows and their labels (0 and 1 when `classes`), and tells the probability of class 1, or the number,
+    /// of each row of `asked`. The same seed gives the same.
     ///
     /// # Errors
     /// There is nothing to learn from.
     pub fn learn(
         self,
-        training: &Features,
-        labels: &[f64],
+        training: &[(&[f32], f64)],
         classes: bool,
-        test: &Features,
+        asked: &[&[f32]],
         seed: u64,
-    ) -> Result<Vec<Option<f64>>, ProbeError> {
-        let rows: Vec<(&[f32], f64)> =
-            labels.iter().enumerate().filter_map(|(at, label)| Some((training.get(at)?, *label))).collect();
-        let Some((_, first)) = rows.first() else { return Err(ProbeError::NoFeatures) };
-        if rows.iter().all(|(_, label)| label == first) {
+    ) -> Result<Vec<f64>, ProbeError> {
+        let Some((row, first)) = training.first() else { return Err(ProbeError::NoRows) };
+        if training.iter().all(|(_, label)| label == first) {
             return Err(ProbeError::OneLabel);
         }
-        let targets: Vec<f64> = rows.iter().map(|(_, label)| *label).collect();
-        let failed = |source| ProbeError::Library { probe: self, source };
-        // Every different row once.
-        let asked: Vec<&[f32]> = test.values.chunks_exact(test.width.max(1)).collect();
-        let told = match self {
+        match self {
             Self::Forest => {
-                let wide = training.width as f64;
-                let tried = if classes { wide.sqrt() } else { wide / 3.0 };
-                forest(&rows, &targets, as_index(whole(tried)).max(1), &asked, seed).map_err(failed)?
+                let wide = row.len() as f64;
+                let tried = as_index(whole(if classes { wide.sqrt() } else { wide / 3.0 })).max(1);
+                let (rows, labels): (Vec<&[f32]>, Vec<f64>) = training.iter().copied().unzip();
+                Ok(Forest { rows: &rows, labels: &labels, tried, asked, seed }.predict())
             }
-            Self::Logistic if !classes => return Err(ProbeError::NoClasses),
-            Self::Logistic => logistic(&rows, &targets, &asked).map_err(failed)?,
-        };
-        Ok(test.places.iter().map(|place| place.and_then(|row| told.get(row).copied())).collect())
+            Self::Logistic if !classes => Err(ProbeError::NoClasses),
+            Self::Logistic => {
+                logistic(training, asked).map_err(|source| ProbeError::Library { probe: self, source })
+            }
+        }
     }
 }
 
-/// Row by row as the library wants it.
-fn matrix<T: smartcore::numbers::basenum::Number>(
-    values: impl Iterator<Item = T>,
-    rows: usize,
-) -> Result<DenseMatrix<T>, smartcore::error::Failed> {
-    let values: Vec<T> = values.collect();
-    let columns = values.len().checked_div(rows).unwrap_or(0);
-    DenseMatrix::new(rows, columns, values, false)
-}
-
-fn forest(
-    rows: &[(&[f32], f64)],
-    targets: &[f64],
-    tried: usize,
-    asked: &[&[f32]],
-    seed: u64,
-) -> Result<Vec<f64>, smartcore::error::Failed> {
-    if asked.is_empty() {
-        return Ok(Vec::new());
-    }
-    let seen = matrix(rows.iter().flat_map(|(row, _)| row.iter().copied()), rows.len())?;
-    let unseen = matrix(asked.iter().flat_map(|row| row.iter().copied()), asked.len())?;
-    let grow = |number: u64| {
-        let parameters = RandomForestRegressorParameters::default()
-            .with_n_trees(TREES)
-            .with_m(tried)
-            .with_seed(Random::of(&[seed, number]).bits());
-        RandomForestRegressor::fit(&seen, &targets.to_vec(), parameters)?.predict(&unseen)
-    };
-    let told = (0..FORESTS).into_par_iter().map(grow).collect::<Result<Vec<Vec<f64>>, _>>()?;
-    let mean = |at: usize| told.iter().map(|told| told[at]).sum::<f64>() / told.len() as f64;
-    Ok((0..asked.len()).map(mean).collect())
-}
-
-fn logistic(
-    rows: &[(&[f32], f64)],
-    targets: &[f64],
-    asked: &[&[f32]],
-) -> Result<Vec<f64>, smartcore::error::Failed> {
+fn logistic(rows: &[(&[f32], f64)], asked: &[&[f32]]) -> Result<Vec<f64>, smartcore::error::Failed> {
     // Its `get` would stand for that of slices elsewhere.
     use smartcore::linalg::basic::arrays::Array;
     let (count, width) = (rows.len() as f64, rows.first().map_or(0, |(row, _)| row.len()));
@@ -165,8 +111,9 @@ fn logistic(
     let scales: Vec<f64> = (0..width).map(scale).collect();
     let standard = |at: usize, value: f32| (f64::from(value) - mean[at]) * scales[at];
     let values = rows.iter().flat_map(|(row, _)| row.iter().enumerate());
-    let seen = matrix(values.map(|(at, value)| standard(at, *value)), rows.len())?;
-    let classes: Vec<i32> = targets.iter().map(|label| i32::from(*label == 1.0)).collect();
+    let values: Vec<f64> = values.map(|(at, value)| standard(at, *value)).collect();
+    let seen = DenseMatrix::new(rows.len(), width, values, false)?;
+    let classes: Vec<i32> = rows.iter().map(|(_, label)| i32::from(*label == 1.0)).collect();
     let parameters = LogisticRegressionParameters::default().with_alpha(1.0);
     let learned = LogisticRegression::fit(&seen, &classes, parameters)?;
     let weights: Vec<f64> = learned.coefficients().iterator(0).copied().collect();
@@ -204,9 +151,12 @@ mod tests {
         row[0] / 5.0 - row[3] * row[1] / 60.0 + (row[5] - 3.5).abs() / 2.0 + noise
     }
 
-    fn features(rows: &[u32]) -> Features {
-        let values = rows.iter().flat_map(|i| row(*i)).map(|value| value as f32).collect();
-        Features { width: 12, values, places: (0..rows.len()).map(Some).collect() }
+    fn features(rows: &[u32]) -> Vec<Vec<f32>> {
+        rows.iter().map(|i| row(*i).into_iter().map(|value| value as f32).collect()).collect()
+    }
+
+    fn labelled<'a>(rows: &'a [Vec<f32>], labels: &[f64]) -> Vec<(&'a [f32], f64)> {
+        rows.iter().map(Vec::as_slice).zip(labels.iter().copied()).collect()
     }
 
     /// What is told of the test rows, and a metric of it.
@@ -220,9 +170,9 @@ mod tests {
         let [training, test]: [Vec<u32>; 2] =
             [false, true].map(|wanted| (0..ROWS).filter(|i| (i % 3 == 0) == wanted).collect());
         let labels: Vec<f64> = training.iter().map(label).collect();
-        let told =
-            probe.learn(&features(&training), &labels, classes, &features(&test), seed).expect("learned");
-        let told: Vec<f64> = told.into_iter().flatten().collect();
+        let [rows, asked] = [training, test.clone()].map(|rows| features(&rows));
+        let asked: Vec<&[f32]> = asked.iter().map(Vec::as_slice).collect();
+        let told = probe.learn(&labelled(&rows, &labels), classes, &asked, seed).expect("learned");
         let sample = Sample::new(told.clone(), test.iter().map(label).collect(), None);
         let figure = sample.figure(metric, Bootstrap { resamples: 2, seed: 0 });
         (told, figure.estimate.expect("a figure"))
@@ -255,22 +205,16 @@ mod tests {
     #[test]
     fn what_cannot_be_learned_is_told() {
         let some = features(&[1, 2, 3, 4]);
-        let none = Features { places: vec![None; 4], ..Features::default() };
-        let learn = |probe: Probe, training: &Features, labels: &[f64], classes| {
-            probe.learn(training, labels, classes, &some, 1).map_err(|error| error.to_string())
+        let learn = |probe: Probe, labels: &[f64], classes| {
+            let asked = [some[0].as_slice()];
+            probe.learn(&labelled(&some, labels), classes, &asked, 1).map_err(|error| error.to_string())
         };
         for (found, part) in [
-            (
-                learn(Probe::Forest, &none, &[0.0, 1.0, 0.0, 1.0], true),
-                "no variant of the training split has",
-            ),
-            (learn(Probe::Forest, &some, &[1.0; 4], true), "the same label"),
-            (learn(Probe::Logistic, &some, &[0.5, 1.5, 2.0, 3.0], false), "needs classes"),
+            (learn(Probe::Forest, &[], true), "no rows to learn from"),
+            (learn(Probe::Forest, &[1.0; 4], true), "the same label"),
+            (learn(Probe::Logistic, &[0.5, 1.5, 2.0, 3.0], false), "needs classes"),
         ] {
             assert!(found.as_ref().is_err_and(|error| error.contains(part)), "{found:?}");
         }
-        let half = Features { places: vec![Some(3), None, None, Some(0)], ..some.clone() };
-        let told = Probe::Logistic.learn(&half, &[0.0, 5.0, 5.0, 1.0], true, &half, 1).expect("learned");
-        assert!(told[0] < Some(0.5) && told[3] > Some(0.5) && told[1..3] == [None, None], "{told:?}");
     }
 }

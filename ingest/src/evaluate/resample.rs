@@ -32,11 +32,22 @@ pub(crate) fn interval(
     seed: u64,
     measure: impl Fn(&[u32]) -> Option<f64> + Sync,
 ) -> Option<(f64, f64)> {
-    let found: Vec<f64> = (0..resamples)
-        .into_par_iter()
-        .filter_map(|number| measure(&resample(length, seed.wrapping_add(u64::from(number)))))
-        .collect();
-    central(found)
+    interval_of_mean(&[length], resamples, seed, |_, counts| measure(counts))
+}
+
+/// The same of the mean of `measure` over samples of these `lengths`, each of which is resampled for itself.
+pub(crate) fn interval_of_mean(
+    lengths: &[usize],
+    resamples: u32,
+    seed: u64,
+    measure: impl Fn(usize, &[u32]) -> Option<f64> + Sync,
+) -> Option<(f64, f64)> {
+    let mean = |number: u32| {
+        let seed = seed.wrapping_add(u64::from(number));
+        let each = lengths.iter().enumerate().map(|(at, length)| measure(at, &resample(*length, seed)));
+        Some(each.sum::<Option<f64>>()? / lengths.len() as f64)
+    };
+    central((0..resamples).into_par_iter().filter_map(mean).collect())
 }
 
 #[cfg(test)]

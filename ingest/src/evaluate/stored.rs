@@ -19,7 +19,8 @@ pub fn stored_scores(
     column: &str,
 ) -> Result<Vec<Option<Option<f64>>>, StoreError> {
     let mut scores = vec![None; variants.len()];
-    each_row(store, variants, track, Table::Scores, &[column], |columns, row, places| {
+    let plan = plan_of(store, variants, track, Table::Scores)?;
+    each_row(&plan, variants, &[column], |columns, row, places| {
         let found = columns[0].as_primitive::<Float32Type>();
         let score = found.is_valid(row).then(|| f64::from(found.value(row)));
         for place in places {
@@ -29,13 +30,23 @@ pub fn stored_scores(
     Ok(scores)
 }
 
-/// Calls `take` with `columns`, the row in them and the places among `variants`, for every row that `track` has of
-/// them in `table`.
-pub(super) fn each_row(
+/// What to read of `variants` in a table of `track`.
+pub(super) fn plan_of(
     store: &Store,
     variants: &[Variant],
     track: &str,
     table: Table,
+) -> Result<QueryPlan, StoreError> {
+    let request =
+        Request { variants: variants.to_vec(), tracks: vec![track.to_owned()], table, ..Request::default() };
+    QueryPlan::new(store, &request)
+}
+
+/// Calls `take` with `columns`, the row in them and the places among `variants`, for every row of `plan` that is one
+/// of them.
+pub(super) fn each_row(
+    plan: &QueryPlan,
+    variants: &[Variant],
     columns: &[&str],
     mut take: impl FnMut(&[ArrayRef], usize, &[usize]),
 ) -> Result<(), StoreError> {
@@ -43,11 +54,10 @@ pub(super) fn each_row(
     for (place, variant) in variants.iter().enumerate() {
         places.entry(variant).or_default().push(place);
     }
-    let request =
-        Request { variants: variants.to_vec(), tracks: vec![track.to_owned()], table, ..Request::default() };
-    let plan = QueryPlan::new(store, &request)?;
-    let contigs: HashMap<&str, u32> =
-        (0..).zip(&store.assembly().contigs).map(|(index, contig)| (contig.name.as_str(), index)).collect();
+    let contigs: HashMap<&str, u32> = (0..)
+        .zip(&plan.store().assembly().contigs)
+        .map(|(index, contig)| (contig.name.as_str(), index))
+        .collect();
     for batch in plan.rows() {
         let batch = batch?;
         let keys = batch.column(0).as_dictionary::<Int32Type>();

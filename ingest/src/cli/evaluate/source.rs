@@ -40,11 +40,11 @@ pub(super) fn source(text: &str, store: &Store) -> anyhow::Result<Source> {
 }
 
 impl Source {
-    /// The track, when it is one.
-    pub(super) fn track(&self) -> Option<&str> {
+    /// The track and its column, when it is one.
+    pub(super) fn track(&self) -> Option<(&str, &str)> {
         match self {
             Self::Baseline { .. } => None,
-            Self::Stored { track, .. } => Some(track),
+            Self::Stored { track, column, .. } => Some((track, column)),
         }
     }
 
@@ -90,6 +90,6 @@ impl Source {
         };
         let left = scores.iter().flatten().count();
         ensure!(left > 0, "{name} scores none of the {} labelled variants", labels.variants.len());
-        Ok(ScoredColumn { name, scores })
+        Ok(ScoredColumn { name, scores, ..ScoredColumn::default() })
     }
 }
