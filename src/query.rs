@@ -64,7 +64,9 @@ pub(crate) fn ablation_answer_schema(tracks: &[Track]) -> SchemaRef {
 pub(crate) fn gene_effects_answer_schema(tracks: &[Track], targets: Option<u32>) -> SchemaRef {
     let mut fields = number_fields(tracks, Table::GeneEffects);
     if let Some(targets) = targets {
-        fields.iter_mut().for_each(|field| field.set_data_type(effects_type(targets)));
+        for field in &mut fields {
+            field.set_data_type(effects_type(targets));
+        }
     }
     let schema = with_answer_columns(fields, tracks);
     let mut fields = schema.fields().to_vec();

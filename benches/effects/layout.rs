@@ -68,7 +68,7 @@ fn write(path: &Path, rows: usize, width: usize, page: usize, level: i32) -> Out
         let count = 512.min(rows - first);
         let sizes: Vec<f32> = (0..count).map(|_| (2.0 * random.normal()).exp() * 1e-2).collect();
         let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(Int32Array::from_iter_values((first..first + count).map(|row| row as i32 + 1)))];
+            vec![Arc::new(Int32Array::from_iter_values((1..).skip(first).take(count)))];
         let mut target = 0;
         for width in &widths {
             let end = target + (*width).max(1);
@@ -142,11 +142,11 @@ pub(crate) fn compare(folder: &Path, rows: usize, layouts: &[String]) -> Outcome
         let load = |policy| {
             ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_page_index_policy(policy))
         };
-        let open = best(|| Ok(drop(load(PageIndexPolicy::Skip)?)))?;
-        let index = best(|| Ok(drop(load(PageIndexPolicy::Required)?)))?;
+        let open = best(|| load(PageIndexPolicy::Skip).map(drop).map_err(Into::into))?;
+        let index = best(|| load(PageIndexPolicy::Required).map(drop).map_err(Into::into))?;
         let metadata = load(PageIndexPolicy::Required)?;
         let variant = best(|| read(&file, &metadata, None, rows / 3, 1).map(|_| ()))?;
-        let column = if width == 0 { 4000 } else { 4000 / width } + 1;
+        let column = 4000_usize.checked_div(width).unwrap_or(4000) + 1;
         let target =
             best(|| read(&file, &metadata, Some(column), rows / 5, REGION.min(rows / 2)).map(|_| ()))?;
         let each = bytes as f64 / (rows * TARGETS) as f64;

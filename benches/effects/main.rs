@@ -18,7 +18,7 @@ const TARGETS: usize = 7611;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Numbers as effects are: normal, on a scale of the variant's and one of the target's. SplitMix64 and sums of uniforms.
+/// Numbers as effects are: normal, on a scale of the variant's and one of the target's. `SplitMix64` and sums of uniforms.
 pub(crate) struct Numbers(u64);
 
 impl Numbers {

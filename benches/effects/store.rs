@@ -35,7 +35,9 @@ fn track(names: &[String]) -> Outcome<Track> {
 pub(crate) fn fill(folder: &Path, variants: usize) -> Outcome<()> {
     let mut random = Numbers(11);
     let length = variants.div_ceil(3) + 1000;
-    let bases: Vec<u8> = (0..length).map(|_| b"ACGT"[(random.uniform() * 4.0) as usize % 4]).collect();
+    let bases: Vec<u8> = (0..length)
+        .map(|_| b"ACGT"[usize::from(random.uniform() < 0.5) + 2 * usize::from(random.uniform() < 0.5)])
+        .collect();
     let fasta = folder.join("genome.fa");
     std::fs::create_dir_all(folder)?;
     std::fs::write(&fasta, format!(">1\n{}\n", String::from_utf8(bases.clone())?))?;

@@ -46,17 +46,14 @@ impl Groups {
         let mut next = 0;
         while next < fields.len() {
             let found = grouped.then(|| lists_from(fields, next)).flatten();
-            match found {
-                Some((name, lists)) => {
-                    next += lists.columns.len();
-                    of_rows.push(Arc::new(Field::new(name, effects_type(to_u32(lists.targets)), true)));
-                    columns.push(Err(lists));
-                }
-                None => {
-                    of_rows.push(Arc::clone(&fields[next]));
-                    columns.push(Ok(next));
-                    next += 1;
-                }
+            if let Some((name, lists)) = found {
+                next += lists.columns.len();
+                of_rows.push(Arc::new(Field::new(name, effects_type(to_u32(lists.targets)), true)));
+                columns.push(Err(lists));
+            } else {
+                of_rows.push(Arc::clone(&fields[next]));
+                columns.push(Ok(next));
+                next += 1;
             }
         }
         let schema = Schema::new(of_rows).with_metadata(file.metadata().clone());

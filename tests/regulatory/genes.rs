@@ -123,7 +123,7 @@ fn variants_without_genes_say_so_and_options_must_fit() {
     ] {
         let words = format!("{SCORE} {far} --track other {options}");
         let paths: [&Path; 2] = [&store, &gtf];
-        let said = fails(2, &words, &paths[..1 + usize::from(options.contains("{}"))]);
+        let said = fails(2, &words, &paths[..=usize::from(options.contains("{}"))]);
         assert!(said.contains(told), "{options}: {said}");
     }
     let junctions = folder.path().join("junctions.csv");

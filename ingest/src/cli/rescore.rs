@@ -231,7 +231,7 @@ impl ModelTask for Rescoring<'_> {
                     comparison.effects(&row.variant, effects.of(&row.variant), &computed.effects)?;
                 }
                 if !track.gene_columns.is_empty() {
-                    comparison.genes(&row.variant, genes.of(&row.variant), &computed.genes)?;
+                    comparison.genes(&row.variant, &genes.of(&row.variant), &computed.genes)?;
                 }
             }
         }

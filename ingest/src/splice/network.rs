@@ -41,7 +41,7 @@ impl SpliceModel {
     }
 
     /// Sums over all networks as means.
-    fn means(&self, sums: Vec<Tensor>) -> Result<Vec<Tensor>, TchError> {
+    fn means(&self, sums: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
         sums.iter().map(|sum| sum.f_div_scalar(self.networks.len() as f64)).collect()
     }
 }
@@ -93,7 +93,7 @@ impl Network for SpliceModel {
                 last = Some(last.as_ref().unwrap_or(state).block(&self.networks, block, true)?);
             }
             let state = last.as_ref().unwrap_or(state);
-            sites.push(self.means(state.sums(&self.networks)?)?);
+            sites.push(self.means(&state.sums(&self.networks)?)?);
             places.push(state.places());
         }
         Ok(SpliceReading { sites, places, reach: self.reach })
@@ -127,7 +127,7 @@ impl Network for SpliceModel {
                 }
                 of_pass = state.places();
             }
-            sites.push(self.means(sums)?);
+            sites.push(self.means(&sums)?);
             places.push(of_pass);
         }
         Ok(SpliceReading { sites, places, reach: self.reach })

@@ -97,7 +97,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Effects in genes.
-    pub(super) fn genes(&mut self, variant: &Variant, stored: Vec<Gene>, new: &[GeneRow]) -> io::Result<()> {
+    pub(super) fn genes(&mut self, variant: &Variant, stored: &[Gene], new: &[GeneRow]) -> io::Result<()> {
         let names = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join("+");
         let of_stored = names(stored.iter().map(|gene| gene.name.as_str()).collect());
         let of_new = names(new.iter().map(|row| row.gene.as_str()).collect());
@@ -105,7 +105,7 @@ impl<'a> Comparison<'a> {
             return self.tell(variant, "genes", &of_stored, &of_new);
         }
         let columns = &self.track.gene_columns;
-        for Gene { name, values, lists } in &stored {
+        for Gene { name, values, lists } in stored {
             let Some(new) = new.iter().find(|row| row.gene == *name) else { continue };
             self.lists(variant, &format!("gene {name}, "), columns, lists, &new.effects)?;
             for ((column, number), recomputed) in columns.iter().zip(values).zip(&new.values) {
