@@ -184,7 +184,7 @@ pub fn mean(
         return Err(MeanError::Empty);
     }
     let run = store.run_of_one_commit(&track, track.id, "mean", started, rows)?;
-    let targets = store.target_names(&averaged[0])?;
+    let targets = store.target_names(&Track { targets: track.targets, ..averaged[0].clone() })?;
     writer.commit_track(&track, &targets, &segments, &run)?;
     let has_gene_effects = averaged.iter().any(|track| !track.gene_columns.is_empty());
     Ok(MeanTaken { track, rows, incomplete, has_gene_effects })

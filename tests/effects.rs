@@ -13,7 +13,7 @@ use vestore::{
     AnswerRows, Damage, EffectOptions, EffectRow, EffectRows, EffectsError, Filter, QueryPlan, Request,
     ScoreRow, Store, StoreError, Writer, effect_batches, score_batch,
 };
-use vestore_schema::{Region, Segment, Status, TARGETS_KEY, Table, Track, Variant, matches_glob};
+use vestore_schema::{Position, Region, Segment, Status, TARGETS_KEY, Table, Track, Variant, matches_glob};
 
 use crate::programs::{fails, ok, rows};
 use crate::support::{Random, ScoreKind, new_store, random_row, run, track, write};
@@ -291,6 +291,35 @@ fn rows_that_are_long_are_read_a_few_at_a_time() {
     );
     let options = EffectOptions { top: Some(3), ..EffectOptions::default() };
     assert!(asked(&store, &Request::default(), &options, None).unwrap() == wanted);
+}
+
+#[test]
+fn pages_of_short_lists_are_as_long_as_readers_take() {
+    for targets in [2, 3, 10] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = new_store(&folder.path().join("s"), &["1"]);
+        let names = names(targets);
+        let track = effect_track("t", &names);
+        let mut writer = store.writer("test").unwrap();
+        writer.put_track_with_targets(&track, &names).unwrap();
+        let snv = |place: u64| Variant {
+            contig: 0,
+            position: Position::from_one_based(place + 1).unwrap(),
+            reference: "A".into(),
+            alternate: "C".into(),
+        };
+        let row = |place: u64| {
+            let list = vec![place as f32; targets];
+            EffectRow::new(snv(place), vec![list.clone(), list.clone(), list], Status::Scored)
+        };
+        let rows: Vec<EffectRow> = (0..20_000).map(row).collect();
+        let batches = rows.chunks(20_000).flat_map(|rows| effect_batches(&track, rows));
+        let segment = writer.write(Table::Effects, &track, None, 0, batches).unwrap().unwrap();
+        writer.commit(&[segment], &run(1, &track)).unwrap();
+        drop(writer);
+        assert_eq!(store.verify(|_| {}).unwrap(), []);
+        assert_eq!(all_lines(&store).len(), 20_000 * targets);
+    }
 }
 
 #[test]

@@ -420,7 +420,7 @@ impl Job<'_> {
                 let embedding = row.embedding.map(|embedding| [embedding.reference, embedding.delta]);
                 rows.embeddings.push(EmbeddingRow { variant: variant.clone(), embedding, status });
             }
-            if pending.scores && !self.track.gene_columns.is_empty() {
+            if pending.genes {
                 rows.genes.extend(gene_effects(&variant, row.genes, row.status));
             }
             if pending.effects {

@@ -51,6 +51,7 @@ impl Track {
             model: models_of(&mean),
             model_id: Digest::of_json(&json!({ "mean": models })),
             gene_columns: Vec::new(),
+            targets: first.targets.filter(|_| !first.effect_columns.is_empty()),
             mean,
             ..first.clone()
         })

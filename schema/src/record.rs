@@ -214,7 +214,7 @@ impl Track {
         let genes = format!("{:?}", self.gene_columns);
         let mut seen = HashSet::new();
         let fit = self.gene_columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
-        let own = |name: &String| is_reserved_column(name) || name == GENE_COLUMN;
+        let own = |name: &String| is_reserved_column(name) || name == GENE_COLUMN || name == TARGET_COLUMN;
         must(
             fit && !self.gene_columns.iter().any(own),
             "gene_columns",
@@ -225,7 +225,9 @@ impl Track {
         let mut seen = HashSet::new();
         let fit =
             self.effect_columns.iter().all(|name| !name.is_empty() && letters(name) && seen.insert(name));
-        let own = |name: &String| is_reserved_column(name) || name == TARGET_COLUMN;
+        let own = |name: &String| {
+            is_reserved_column(name) || name == GENE_COLUMN || name == TARGET_COLUMN || name.ends_with("_0")
+        };
         must(
             fit && !self.effect_columns.iter().any(own),
             "effect_columns",

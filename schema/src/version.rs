@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn unknown_versions_and_unknown_features_are_refused_with_both_versions() {
-        assert!((1..=2).all(|version| Format { version, features: vec![] }.check("store").is_ok()));
-        for version in [0, 3] {
+        assert!((1..=3).all(|version| Format { version, features: vec![] }.check("store").is_ok()));
+        for version in [0, 4] {
             let other = Format { version, features: vec![] }.check("store x").unwrap_err().to_string();
-            let known = "this vestore reads versions 1 to 2";
+            let known = "this vestore reads versions 1 to 3";
             assert!(other.contains(&format!("version {version};")) && other.contains(known), "{other}");
         }
         let flagged = Format { version: FORMAT_VERSION, features: vec!["zones".into()] }

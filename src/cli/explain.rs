@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !track.gene_columns.is_empty() && track.targets.is_none() {
         gene_effects(&store, track, variant)?;
     }
-    if !track.effect_columns.is_empty() {
+    if track.effect_columns.iter().any(|kind| is_effect(kind)) {
         effects(&store, track, variant)?;
     }
     Ok(code)

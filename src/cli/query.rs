@@ -267,7 +267,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if filter.is_some() {
         return Ok(ExitCode::SUCCESS);
     }
-    if !missing.is_empty() && left > 0 {
+    // Of variants whose genes are on the other strand of the chosen targets there are no lines either.
+    if !missing.is_empty() && left > 0 && arguments.target.is_empty() {
         let verb = if missing.len() == 1 { "has" } else { "have" };
         say(format_args!("{} {verb} no score", plural(missing.len() as u64, "requested variant")));
     }

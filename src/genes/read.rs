@@ -1,6 +1,6 @@
 //! Files with genes: GTF, and the tables of splice models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use vestore_schema::Assembly;
@@ -61,6 +61,11 @@ pub fn read_genes(path: &Path, assembly: &Assembly) -> Result<GeneTable, PlanErr
         return Err(input
             .malformed("file", b"", "holds no gene; expected GTF with exons, or a table of genes")
             .into());
+    }
+    let mut seen = HashSet::new();
+    if let Some(gene) = genes.iter().find(|gene| !seen.insert((gene.contig, gene.id.as_str()))) {
+        let problem = "is listed twice on a contig; keep one line per gene, or use a GTF file";
+        return Err(input.malformed("gene", gene.id.as_bytes(), problem).into());
     }
     Ok(GeneTable::new(genes, assembly))
 }
@@ -292,6 +297,7 @@ mod tests {
             ("7\tx\texon\t1\t10\t.\t+\t.\tgene_id \"G\"; transcript_id \"T\"\n", "no record is on a contig"),
             ("hello\n", "nine columns"),
             ("", "holds no gene"),
+            ("gene_id,chr,strand,start,end,jn_start,jn_end\nG,1,+,5,9,,\nG,1,+,6,9,,\n", "is listed twice"),
             ("gene_id,chr,strand,start,end,jn_start,jn_end\nG,1,+,5,9,\"x\",\"\"\n", "whole number"),
             (
                 "#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\nG\t1\t+\t4\t9\t4,\t\n",

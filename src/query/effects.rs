@@ -9,7 +9,9 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use thiserror::Error;
-use vestore_schema::{GENE_COLUMN, KEY_COLUMNS, Status, TARGET_COLUMN, effects_type, matches_glob, nearest};
+use vestore_schema::{
+    GENE_COLUMN, KEY_COLUMNS, Status, TARGET_COLUMN, Table, effects_type, matches_glob, nearest,
+};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::merge::Rows;
@@ -165,7 +167,9 @@ impl QueryPlan {
         if let Some(chosen) = &self.targets {
             return Ok(chosen.names.clone());
         }
-        let track = self.tracks.iter().find(|track| track.targets.is_some());
+        let of_genes = key_columns(&self.schema) > ANSWER_COLUMNS.len();
+        let table = if of_genes { Table::GeneEffects } else { Table::Effects };
+        let track = self.tracks.iter().find(|track| track.list_length(table).is_some());
         Ok(track.map(|track| self.store().target_names(track)).transpose()?.unwrap_or_default())
     }
 

@@ -100,7 +100,8 @@ impl PageEntries {
     pub(super) fn most(self, width: u64) -> u64 {
         let page = PAGE_ENTRIES.saturating_add(width);
         match self {
-            Self::Rows => (PAGE_NUMBERS as u64).saturating_add(width),
+            // A page ends with the batch of rows in which it became full.
+            Self::Rows => (PAGE_NUMBERS as u64 + PAGE_ROWS as u64).saturating_add(width),
             Self::Bytes => page,
             Self::RoundedBytes => page.max(width.saturating_mul(2 * PAGE_ROWS as u64)),
         }

@@ -28,6 +28,9 @@ use crate::store::{Groups, Store, StoreError};
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8192;
 
+/// Rows whose positions are looked at before their lists are decoded: of the lists of a page few may be wanted.
+const NARROWED_ROWS: usize = 1 << 16;
+
 /// An open segment. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SegmentReader {
@@ -168,6 +171,11 @@ impl SegmentReader {
             }
         }
         let columns = columns.map_or_else(|| (0..self.groups.count()).collect(), <[usize]>::to_vec);
+        let is_list =
+            |column: &usize| matches!(self.schema.field(*column).data_type(), DataType::FixedSizeList(..));
+        if selection.row_count() <= NARROWED_ROWS && columns.iter().any(is_list) {
+            selection = self.narrowed(&selection, ranges)?;
+        }
         let reader = self.checked(selection, columns)?;
         Ok(SegmentRows { reader, ranges: ranges.to_vec(), ready: Vec::new() })
     }
@@ -189,6 +197,21 @@ impl SegmentReader {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
         let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
         self.checked(selection, columns.to_vec())
+    }
+
+    /// Those rows of `selection`, of whole pages, that lie in `ranges`.
+    fn narrowed(&self, selection: &RowSelection, ranges: &[Range<u32>]) -> Result<RowSelection, StoreError> {
+        let mut wanted = Vec::new();
+        for batch in self.clone().checked(selection.clone(), vec![0])? {
+            let batch = batch?;
+            for position in batch.column(0).as_primitive::<Int32Type>().values() {
+                let position = Position::from_column(*position).zero_based();
+                let next = ranges.partition_point(|range| range.end <= position);
+                let inside = ranges.get(next).is_some_and(|range| range.start <= position);
+                wanted.push(if inside { RowSelector::select(1) } else { RowSelector::skip(1) });
+            }
+        }
+        Ok(selection.and_then(&RowSelection::from(wanted)))
     }
 
     /// The rows of `selection`, with these columns.

@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, NullBufferBuilder, RecordBatch,
 };
 use arrow::datatypes::{DataType, Field, Fields, Float32Type, Schema, SchemaRef};
-use vestore_schema::effects_type;
+use vestore_schema::{MAX_TARGETS, effects_type};
 
 use super::error::StoreError;
 use crate::narrow::{to_index, to_u32};
@@ -225,6 +225,9 @@ fn lists_from(fields: &Fields, first: usize) -> Option<(&str, Lists)> {
         };
         targets += more;
         columns.push(at);
+        if targets > MAX_TARGETS as usize {
+            return None;
+        }
     }
     Some((name, Lists { columns, width: each, targets }))
 }

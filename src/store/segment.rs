@@ -177,7 +177,8 @@ fn properties(
         _ => (PAGE_ROWS, group_rows),
     };
     // Bounds of effects would take much of the footer, and nobody asks for them.
-    let statistics = if table == Table::Effects { EnabledStatistics::None } else { EnabledStatistics::Page };
+    let statistics =
+        if lists && has_effects(table) { EnabledStatistics::None } else { EnabledStatistics::Page };
     let mut builder = WriterProperties::builder()
         .set_created_by("vestore".to_owned())
         .set_compression(Compression::ZSTD(level))

@@ -21,23 +21,26 @@ pub(super) struct Pending {
     pub(super) embedding: bool,
     pub(super) ablation: bool,
     pub(super) effects: bool,
+    pub(super) genes: bool,
 }
 
 impl Unit {
     /// Whether a variant lacks its row of scores, or of effects.
     pub(super) fn wants_outputs(&self) -> bool {
-        self.rows.iter().any(|row| row.scores || row.effects)
+        self.rows.iter().any(|row| row.scores || row.effects || row.genes)
     }
 }
 
 /// The units of a plan that have something to do. Their borders depend on the plan and on [`Job::unit`] alone, so that
 /// a resumed run has the same batches as an undisturbed one.
+#[expect(clippy::struct_excessive_bools, reason = "one for each table")]
 pub(super) struct Units<'a> {
     store: &'a Store,
     size: usize,
     embeddings: bool,
     ablation: bool,
     effects: bool,
+    genes: bool,
     variants: Box<dyn Iterator<Item = Result<Planned, vestore::PlanError>> + 'a>,
     /// First variant of the next unit.
     ahead: Option<Planned>,
@@ -62,6 +65,7 @@ impl<'a> Units<'a> {
             embeddings: job.embeddings,
             ablation: job.ablation,
             effects: !job.track.effect_columns.is_empty(),
+            genes: !job.track.gene_columns.is_empty(),
             variants,
             ahead,
             segments,
@@ -98,14 +102,16 @@ impl<'a> Units<'a> {
         let embedded = stored(self.embeddings, Table::Embeddings)?;
         let ablated = stored(self.ablation, Table::Ablation)?;
         let affected = stored(self.effects, Table::Effects)?;
+        let in_genes = stored(self.genes, Table::GeneEffects)?;
         let pending = rows.into_iter().map(|planned| Pending {
             scores: !scored.contains(&planned.variant),
             embedding: self.embeddings && !embedded.contains(&planned.variant),
             ablation: self.ablation && !ablated.contains(&planned.variant),
             effects: self.effects && !affected.contains(&planned.variant),
+            genes: self.genes && !in_genes.contains(&planned.variant),
             planned,
         });
-        let lacks = |row: &Pending| row.scores || row.embedding || row.ablation || row.effects;
+        let lacks = |row: &Pending| row.scores || row.embedding || row.ablation || row.effects || row.genes;
         Ok(Unit { contig, rows: pending.filter(lacks).collect() })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vestore::{GeneTable, Reference};
 use vestore_schema::{Assembly, Status, Variant};
 
-use super::exons::genes_of;
+use super::exons::{GeneBins, genes_of};
 use super::kinds::RegulatoryKind;
 use super::options::{Answer, RegulatoryOptions};
 use super::pass::{Alternate, RegulatoryOutput, RegulatoryPass};
@@ -177,7 +177,11 @@ impl RegulatoryScorer {
             }
             let found = all.first().map_or(&[][..], |pass| &pass.genes);
             let mut genes = Vec::with_capacity(found.len());
-            for (place, gene) in found.iter().enumerate() {
+            // None of the chosen targets may say something of a gene's strand.
+            let is_answered = |gene: &GeneBins| {
+                options.answers.iter().any(|answer| answer.of_strand(gene.forward).is_some())
+            };
+            for (place, gene) in found.iter().enumerate().filter(|(_, gene)| is_answered(gene)) {
                 let first = (options.kinds.len() + place * options.gene_kinds.len()) * read;
                 let lists = options.gene_kinds.iter().enumerate().map(|(number, kind)| {
                     let of = |target: usize| mean(first + number * read + target);
@@ -189,9 +193,16 @@ impl RegulatoryScorer {
                 let mut lists = genes.iter().map(|gene: &GeneRow| &gene.effects[number]);
                 values.extend(kind.score_column().map(|_| largest(&mut lists)));
             }
-            let mut kinds = options.kinds.iter().chain(&options.gene_kinds);
-            let undefined = kinds.all(|kind| kind.score_column().is_none() || kind.needs_one_prediction());
-            let otherwise = if options.kinds.is_empty() && genes.is_empty() {
+            let gene_kinds = if genes.is_empty() { &[][..] } else { &options.gene_kinds };
+            let mut effective = options
+                .kinds
+                .iter()
+                .chain(gene_kinds)
+                .filter(|kind| kind.score_column().is_some())
+                .peekable();
+            let without_gene = effective.peek().is_none();
+            let undefined = effective.all(|kind| kind.needs_one_prediction());
+            let otherwise = if without_gene {
                 Status::NoGene
             } else if undefined && predictions > 1 {
                 Status::UnsupportedAllele

@@ -34,9 +34,21 @@ pub(super) fn effects_on_bins(
     quartile: &Tensor,
     bins: &Tensor,
 ) -> Result<Tensor, TchError> {
-    let part = |profile: &Tensor| profile.f_index_select(1, bins)?.f_to_kind(Kind::Double);
-    let quartile = Some(quartile.shallow_clone());
-    Pair { reference: part(reference)?, alternate: part(alternate)?, quartile }.effects(kinds)
+    let (targets, _) = reference.size2()?;
+    let mut parts = Vec::new();
+    let mut first = 0;
+    while first < targets {
+        let count = TARGETS.min(targets - first);
+        let part = |profile: &Tensor| {
+            profile.f_narrow(0, first, count)?.f_index_select(1, bins)?.f_to_kind(Kind::Double)
+        };
+        let quartile = Some(quartile.f_narrow(0, first, count)?);
+        parts.push(
+            Pair { reference: part(reference)?, alternate: part(alternate)?, quartile }.effects(kinds)?,
+        );
+        first += count;
+    }
+    Tensor::f_cat(&parts, 1)
 }
 
 /// The 25th percentile over all bins of each target of a profile [targets, 1], float64.
