@@ -289,7 +289,7 @@ fn a_store_of_a_later_format_is_refused_with_both_versions() {
         transaction.commit().unwrap();
     }
     let message = Store::open(store.root()).unwrap_err().to_string();
-    assert!(message.contains("version 7") && message.contains("versions 1 to 2"), "{message}");
+    assert!(message.contains("version 7") && message.contains("versions 1 to 3"), "{message}");
     assert!(store.writer("test").is_err());
 }
 
