@@ -49,7 +49,7 @@ struct InputReading {
     features: Option<Tensor>,
 }
 
-/// Effects of a batch, on the device: by pass and alternate [numbers], float64, in the order of [`RegulatoryOutput`].
+/// Effects of a batch, on the device: by pass and alternate `[numbers]`, float64, in the order of [`RegulatoryOutput`].
 pub struct RegulatoryReading(Vec<Vec<Tensor>>);
 
 impl RegulatoryModel {
