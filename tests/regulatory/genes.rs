@@ -93,6 +93,44 @@ fn a_gene_has_effects_on_the_targets_of_its_strand() {
 }
 
 #[test]
+fn gene_rows_that_were_removed_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = prepare(folder.path());
+    let gtf = folder.path().join("genes.gtf");
+    fs::write(&gtf, GENES).unwrap();
+    // Scored beside other kinds, without a gene: the gene row has a status of its own.
+    let score =
+        format!("{SCORE} --model mini --region chr1:3500 --genes {{}} --track t --score sum,gene-sed");
+    ok(&score, &[&store, &gtf]);
+    let whole = ok("query {} --gene-effects --track t --format tsv", &[&store]);
+    ok("track remove {} t --status no_gene", &[&store]);
+    assert_eq!(ok("query {} --gene-effects --track t --count", &[&store]).trim(), "0");
+    assert_eq!(ok("query {} --track t --count", &[&store]).trim(), "3");
+    ok(&score, &[&store, &gtf]);
+    assert_eq!(ok("query {} --gene-effects --track t --format tsv", &[&store]), whole);
+    // And where the score is removed while the gene rows stay.
+    let stitched = folder.path().join("indel.vcf");
+    let bases = fs::read_to_string(folder.path().join("genome.fa")).unwrap();
+    let bases: String = bases.lines().skip(1).take_while(|line| !line.starts_with('>')).collect();
+    let base = &bases[2499..2500];
+    let other = if base == "A" { "C" } else { "A" };
+    let line = format!("chr1\t2500\t.\t{base}\t{base}{other}{other}\t.\t.\t.\n");
+    fs::write(
+        &stitched,
+        format!("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n{line}"),
+    )
+    .unwrap();
+    let score =
+        format!("{SCORE} --model mini --variants {{}} --genes {{}} --track u --score gene-js,gene-ref");
+    ok(&score, &[&store, &stitched, &gtf]);
+    let whole = ok("query {} --gene-effects --track u --format tsv", &[&store]);
+    assert!(whole.contains("\tscored\t") && !whole.contains("no_gene"), "{whole}");
+    ok("track remove {} u --status unsupported_allele", &[&store]);
+    ok(&score, &[&store, &stitched, &gtf]);
+    assert_eq!(ok("query {} --gene-effects --track u --format tsv", &[&store]), whole);
+}
+
+#[test]
 fn variants_without_genes_say_so_and_options_must_fit() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = prepare(folder.path());
@@ -109,6 +147,16 @@ fn variants_without_genes_say_so_and_options_must_fit() {
     let both = rows(&ok("query {} --track both --format tsv", &[&store]));
     assert!(both.iter().all(|row| row["status"] == "scored" && row["gene_sed_max_abs"].is_empty()));
     assert!(gene_effects(&store, "both", "").iter().all(|line| line["status"] == "no_gene"));
+    // Values without effects are no scores, and targets of the other strand say nothing of a gene.
+    ok(&format!("{SCORE} {far} --genes {{}} --track values --score ref,alt,gene-sed"), &[&store, &gtf]);
+    let only = "--model mini --region chr1:2530 --target A+ --strand-pairs keep";
+    ok(&format!("{SCORE} {only} --genes {{}} --track strand --score gene-sed"), &[&store, &gtf]);
+    for track in ["values", "strand"] {
+        let rows = rows(&ok(&format!("query {{}} --track {track} --format tsv"), &[&store]));
+        let expected = if track == "values" { "no_gene" } else { "scored" };
+        assert!(rows.len() == 3 && rows.iter().all(|row| row["status"] == expected), "{track}: {rows:?}");
+    }
+    assert_eq!(targets(&gene_effects(&store, "strand", "")), BTreeMap::from([("plus", vec!["A+"])]));
     // Continued with the table of the track, once the store keeps it.
     let more = format!("{SCORE} --model mini --region chr1:2500 --track genes --score gene-sed");
     assert!(fails(1, &more, &[&store]).contains("which the store does not keep; give it with --genes"));

@@ -120,7 +120,7 @@ impl<'a> Family<'a> {
 
     /// Refuses embeddings where the family has none, or none of the variant's place alone.
     pub(super) fn check_embeddings(&self, of_variant: bool) -> Result<(), Usage> {
-        let told = match self {
+        let problem = match self {
             Self::Regulatory(choices) if choices.regulatory.features == 0 => {
                 "this model was added before regulatory models had embeddings; add it again under another name"
             }
@@ -130,7 +130,7 @@ impl<'a> Family<'a> {
             Self::Encoder(_) | Self::Regulatory(_) => return Ok(()),
             Self::Splice(..) => "splice models have no embeddings; leave out --embeddings",
         };
-        Err(Usage(told.to_owned()))
+        Err(Usage(problem.to_owned()))
     }
 
     /// What the input of the family's models is counted in.

@@ -24,7 +24,7 @@ pub enum FeatureKind {
     Reference,
     /// The reference window's, then the difference.
     Both,
-    /// No embeddings, but the effects on all targets.
+    /// Effects on all targets instead of embeddings.
     Effects,
 }
 
@@ -67,7 +67,7 @@ pub struct Features {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FeaturesError {
-    /// More than fits.
+    /// More than [`LARGEST`] bytes.
     #[error(
         "the effects of {variants} variants on {targets} targets take {:.1} GiB of memory; at most {} GiB are read: \
          give fewer labelled variants, or a track of fewer targets (`vestore score --target GLOB`)",
@@ -82,7 +82,7 @@ pub enum FeaturesError {
         /// As float32.
         bytes: u64,
     },
-    /// There is no such kind of effect.
+    /// The kind of effect is unknown, or effects cannot be read.
     #[error(transparent)]
     Effects(#[from] EffectsError),
     /// The store cannot be read.

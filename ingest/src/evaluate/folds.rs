@@ -63,7 +63,7 @@ impl CrossValidation {
         let rows: Vec<(usize, usize)> =
             places.iter().filter_map(|place| Some((*place, (*features.places.get(*place)?)?))).collect();
         let fold_of = self.assign(rows.iter().map(|(place, row)| (*row, labels[*place])))?;
-        let mut told = Vec::with_capacity(rows.len());
+        let mut predicted = Vec::with_capacity(rows.len());
         for fold in 0..self.folds {
             let here = |(_, row): &&(usize, usize)| fold_of[row] == fold;
             let of = |(place, _): &(usize, usize)| Some((features.get(*place)?, labels[*place]));
@@ -72,9 +72,9 @@ impl CrossValidation {
             let values: Vec<&[f32]> = asked.iter().filter_map(|row| Some(of(row)?.0)).collect();
             let seed = Random::of(&[self.seed, u64::from(fold)]).bits();
             let predictions = probe.learn(&training, self.classes, &values, seed)?;
-            told.extend(asked.iter().map(|(place, _)| *place).zip(predictions));
+            predicted.extend(asked.iter().map(|(place, _)| *place).zip(predictions));
         }
-        Ok(told)
+        Ok(predicted)
     }
 
     /// The fold of each variant, which is known by its row of features.
@@ -119,8 +119,8 @@ mod tests {
         let (mut values, mut labels) = (Vec::new(), Vec::new());
         for _ in 0..240 {
             let row: Vec<f32> = (0..6).map(|_| random.uniform() as f32).collect();
-            let told = f64::from(row[1] + row[4]) + random.uniform();
-            labels.push(f64::from(u8::from(told > 1.7)));
+            let predicted = f64::from(row[1] + row[4]) + random.uniform();
+            labels.push(f64::from(u8::from(predicted > 1.7)));
             values.extend(row);
         }
         let mut places: Vec<Option<usize>> = (0..240).map(Some).collect();
@@ -154,18 +154,21 @@ mod tests {
         let places = (0..200).map(|at| Some(at % 100)).collect();
         let features = Features { width: 1, values, places, ..Features::default() };
         let all: Vec<usize> = (0..200).collect();
-        let told = HOW.predict(Probe::Forest, &features, &labels, &all).expect("predictions");
-        let right = told.iter().filter(|(place, told)| (*told > 0.5) == (labels[*place] > 0.5)).count();
-        assert!(told.len() == 200 && right < 130, "{right}");
+        let predicted = HOW.predict(Probe::Forest, &features, &labels, &all).expect("predictions");
+        let right = predicted
+            .iter()
+            .filter(|(place, predicted)| (*predicted > 0.5) == (labels[*place] > 0.5))
+            .count();
+        assert!(predicted.len() == 200 && right < 130, "{right}");
     }
 
     #[test]
     fn the_area_under_the_curve_is_that_of_the_reference_library() {
         let (features, labels) = data();
         let places: Vec<usize> = (0..270).collect();
-        let mut told = HOW.predict(Probe::Forest, &features, &labels, &places).expect("predictions");
-        told.sort_unstable_by_key(|(place, _)| *place);
-        let scores: Vec<f64> = told.iter().map(|(_, told)| *told).collect();
+        let mut predicted = HOW.predict(Probe::Forest, &features, &labels, &places).expect("predictions");
+        predicted.sort_unstable_by_key(|(place, _)| *place);
+        let scores: Vec<f64> = predicted.iter().map(|(_, predicted)| *predicted).collect();
         assert_eq!(scores[..30], scores[240..], "rows of one variant have one prediction");
         let sample = Sample::new(scores, labels, None);
         let figure = sample.figure(Metric::Auroc, Bootstrap { resamples: 200, seed: 1 });
@@ -179,16 +182,16 @@ mod tests {
     #[test]
     fn too_few_rows_are_an_error() {
         let (features, _) = data();
-        let told = |labels: &[f64], classes, count: usize| {
+        let refusal = |labels: &[f64], classes, count: usize| {
             let how = CrossValidation { classes, ..HOW };
             let places: Vec<usize> = (0..count).collect();
             how.predict(Probe::Forest, &features, labels, &places).map_err(|error| error.to_string())
         };
         let one: Vec<f64> = (0..270).map(|at| f64::from(u8::from(at < 7))).collect();
         for (found, part) in [
-            (told(&one, true, 200), "7 positive and 193 negative variants are too few for 8 folds"),
-            (told(&one, false, 5), "5 variants are too few for 8 folds"),
-            (told(&[1.5; 270], false, 50), "the same label"),
+            (refusal(&one, true, 200), "7 positive and 193 negative variants are too few for 8 folds"),
+            (refusal(&one, false, 5), "5 variants are too few for 8 folds"),
+            (refusal(&[1.5; 270], false, 50), "the same label"),
         ] {
             assert!(found.as_ref().is_err_and(|error| error.contains(part)), "{found:?}");
         }

@@ -61,7 +61,7 @@ impl Forest<'_> {
         let mut rows: Vec<usize> = (0..weights.len()).filter(|row| weights[*row] > 0).collect();
         let mut asked: Vec<usize> = (0..self.asked.len()).collect();
         let mut features: Vec<usize> = (0..self.rows.first().map_or(0, |row| row.len())).collect();
-        let mut told = vec![0.0; asked.len()];
+        let mut predicted = vec![0.0; asked.len()];
         let mut nodes = vec![Node { rows: 0..rows.len(), asked: 0..asked.len(), seed: random.bits() }];
         while let Some(node) = nodes.pop() {
             if node.asked.is_empty() {
@@ -74,7 +74,7 @@ impl Forest<'_> {
             let Some(cut) = cut.filter(|_| left > 0 && left < here.len()) else {
                 let (sum, count) = self.sums(here, &weights);
                 for row in &asked[node.asked] {
-                    told[*row] = single(sum / count);
+                    predicted[*row] = single(sum / count);
                 }
                 continue;
             };
@@ -92,7 +92,7 @@ impl Forest<'_> {
                 seed: random.bits(),
             });
         }
-        told
+        predicted
     }
 
     /// Labels and weights of `rows`, summed.

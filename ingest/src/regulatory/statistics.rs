@@ -13,17 +13,10 @@ pub(super) fn effects(
     reference: &Tensor,
     alternate: &Tensor,
 ) -> Result<Tensor, TchError> {
-    let (targets, _) = reference.size2()?;
-    let mut parts = Vec::new();
-    let mut first = 0;
-    while first < targets {
-        let count = TARGETS.min(targets - first);
-        let part = |profile: &Tensor| profile.f_narrow(0, first, count)?.f_to_kind(Kind::Double);
-        let pair = Pair { reference: part(reference)?, alternate: part(alternate)?, quartile: None };
-        parts.push(pair.effects(kinds)?);
-        first += count;
-    }
-    Tensor::f_cat(&parts, 1)
+    by_targets(reference, 1, |part| {
+        let profiles = [part(reference)?, part(alternate)?];
+        Pair::new(&profiles, None)?.effects(kinds)
+    })
 }
 
 /// The same over some `bins` alone. What is added to every bin of a shape is still the lower `quartile` [targets, 1] of
@@ -34,34 +27,34 @@ pub(super) fn effects_on_bins(
     quartile: &Tensor,
     bins: &Tensor,
 ) -> Result<Tensor, TchError> {
-    let (targets, _) = reference.size2()?;
-    let mut parts = Vec::new();
-    let mut first = 0;
-    while first < targets {
-        let count = TARGETS.min(targets - first);
-        let part = |profile: &Tensor| {
-            profile.f_narrow(0, first, count)?.f_index_select(1, bins)?.f_to_kind(Kind::Double)
-        };
-        let quartile = Some(quartile.f_narrow(0, first, count)?);
-        parts.push(
-            Pair { reference: part(reference)?, alternate: part(alternate)?, quartile }.effects(kinds)?,
-        );
-        first += count;
-    }
-    Tensor::f_cat(&parts, 1)
+    by_targets(reference, 1, |part| {
+        let inside = |profile: &Tensor| part(profile)?.f_index_select(1, bins);
+        let profiles = [inside(reference)?, inside(alternate)?];
+        Pair::new(&profiles, Some(part(quartile)?))?.effects(kinds)
+    })
 }
 
 /// The 25th percentile over all bins of each target of a profile [targets, 1], float64.
 pub(super) fn quartiles(profile: &Tensor) -> Result<Tensor, TchError> {
+    by_targets(profile, 0, |part| lower_quartile(&part(profile)?.f_to_kind(Kind::Double)?))
+}
+
+/// Reduces some targets of `profile` [targets, …] at a time: `reduce` takes what cuts them out of a tensor. The results
+/// are joined along `dimension`.
+fn by_targets(
+    profile: &Tensor,
+    dimension: i64,
+    reduce: impl Fn(&dyn Fn(&Tensor) -> Result<Tensor, TchError>) -> Result<Tensor, TchError>,
+) -> Result<Tensor, TchError> {
     let (targets, _) = profile.size2()?;
     let mut parts = Vec::new();
     let mut first = 0;
     while first < targets {
         let count = TARGETS.min(targets - first);
-        parts.push(lower_quartile(&profile.f_narrow(0, first, count)?.f_to_kind(Kind::Double)?)?);
+        parts.push(reduce(&|whole: &Tensor| whole.f_narrow(0, first, count))?);
         first += count;
     }
-    Tensor::f_cat(&parts, 0)
+    Tensor::f_cat(&parts, dimension)
 }
 
 /// Two profiles [targets, bins].
@@ -73,6 +66,12 @@ struct Pair {
 }
 
 impl Pair {
+    /// In float64.
+    fn new([reference, alternate]: &[Tensor; 2], quartile: Option<Tensor>) -> Result<Self, TchError> {
+        let (reference, alternate) = (reference.f_to_kind(Kind::Double)?, alternate.f_to_kind(Kind::Double)?);
+        Ok(Self { reference, alternate, quartile })
+    }
+
     /// [kinds, targets]
     fn effects(&self, kinds: &[&RegulatoryKind]) -> Result<Tensor, TchError> {
         let mut rows: Vec<Option<Tensor>> = kinds.iter().map(|_| None).collect();

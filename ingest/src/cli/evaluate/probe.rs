@@ -132,7 +132,7 @@ impl Learning<'_> {
         let places = (0..self.test.variants.len()).filter(|at| features.get(count + at).is_some());
         let places: Vec<usize> = places.collect();
         let asked: Vec<&[f32]> = places.iter().filter_map(|at| features.get(count + at)).collect();
-        let told = probe.learn(&training, self.classes, &asked, self.seed)?;
+        let predicted = probe.learn(&training, self.classes, &asked, self.seed)?;
         ensure!(!places.is_empty(), "no variant of the test split has {}", self.feature());
         say(format_args!(
             "{name}: learned from {} rows of {} numbers ({})",
@@ -140,7 +140,7 @@ impl Learning<'_> {
             features.width,
             self.kind
         ));
-        let scores = spread(self.test.variants.len(), places.into_iter().zip(told));
+        let scores = spread(self.test.variants.len(), places.into_iter().zip(predicted));
         Ok(ScoredColumn { name: name.to_owned(), scores, ..ScoredColumn::default() })
     }
 
@@ -157,16 +157,16 @@ impl Learning<'_> {
         let Labels { labels, groups, .. } = self.test;
         let count = labels.len();
         let (Some(by), Some(groups)) = (self.by, groups.first()) else {
-            let told = how.predict(probe, features, labels, &(0..count).collect::<Vec<_>>())?;
+            let predicted = how.predict(probe, features, labels, &(0..count).collect::<Vec<_>>())?;
             say(format_args!(
                 "{name}: {folds}-fold cross-validation of {} rows of {} numbers ({})",
-                told.len(),
+                predicted.len(),
                 features.width,
                 self.kind
             ));
             return Ok(ScoredColumn {
                 name: name.to_owned(),
-                scores: spread(count, told),
+                scores: spread(count, predicted),
                 ..ScoredColumn::default()
             });
         };
@@ -178,13 +178,13 @@ impl Learning<'_> {
         }
         let (mut within, mut learned, mut failed) = (BTreeMap::new(), 0_u64, None);
         for (group, places) in places {
-            let told = how.predict(probe, features, labels, &places).unwrap_or_else(|error| {
+            let predicted = how.predict(probe, features, labels, &places).unwrap_or_else(|error| {
                 say(format_args!("{name}: {by} `{group}` is not measured: {error}"));
                 failed.get_or_insert(error);
                 Vec::new()
             });
-            learned += u64::from(!told.is_empty());
-            within.insert(group.clone(), spread(count, told));
+            learned += u64::from(!predicted.is_empty());
+            within.insert(group.clone(), spread(count, predicted));
         }
         if let Some(error) = failed.filter(|_| learned == 0) {
             return Err(error.into());
@@ -215,11 +215,11 @@ impl Learning<'_> {
     }
 }
 
-/// What was told of some of `count` rows.
-fn spread(count: usize, told: impl IntoIterator<Item = (usize, f64)>) -> Vec<Option<f64>> {
+/// Predictions of some of `count` rows, each at its place.
+fn spread(count: usize, predicted: impl IntoIterator<Item = (usize, f64)>) -> Vec<Option<f64>> {
     let mut scores = vec![None; count];
-    for (place, told) in told {
-        scores[place] = Some(told);
+    for (place, predicted) in predicted {
+        scores[place] = Some(predicted);
     }
     scores
 }
