@@ -67,7 +67,7 @@ pub struct Features {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FeaturesError {
-    /// More than [`LARGEST`] bytes.
+    /// More than 4 GiB.
     #[error(
         "the effects of {variants} variants on {targets} targets take {:.1} GiB of memory; at most {} GiB are read: \
          give fewer labelled variants, or a track of fewer targets (`vestore score --target GLOB`)",
