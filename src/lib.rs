@@ -102,8 +102,8 @@ pub use store::{
     score_batch,
 };
 pub use variants::{
-    Allele, Contigs, HELD_RECORDS, InputError, Listed, Normalized, NormalizedSite, Plan, PlanError,
-    PlanOptions, Planned, PlannedRows, Record, RecordSite, RefCheck, RefComparison, RefDifference,
-    RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError, VariantSource, normalize,
-    normalize_sites, plain_text, read_bed,
+    Allele, BedLine, Contigs, HELD_RECORDS, Input as TextInput, InputError, Listed, Normalized,
+    NormalizedSite, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record, RecordSite, RefCheck,
+    RefComparison, RefDifference, RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError,
+    VariantSource, normalize, normalize_sites, plain_text, read_bed,
 };

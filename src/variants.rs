@@ -17,8 +17,8 @@ mod sort;
 mod source;
 mod vcf;
 
-pub use self::bed::read_bed;
-pub use self::input::InputError;
+pub use self::bed::{BedLine, read_bed};
+pub use self::input::{Input, InputError};
 pub use self::normalize::{Allele, Normalized, Rejection, normalize};
 pub use self::plan::{Plan, PlanError, PlanOptions, Planned, PlannedRows};
 pub use self::ref_check::{RefCheck, RefComparison, RefDifference, RefMismatch, RefMismatchError};
@@ -32,7 +32,6 @@ pub use self::contigs::Contigs;
 pub use self::encoding::plain_text;
 pub(crate) use self::encoding::{BYTE_ORDER_MARK, Foreign};
 pub(crate) use self::header::{HeaderContig, HeaderLine, InfoNumber, VariantHeader};
-pub(crate) use self::input::Input;
 pub(crate) use self::sites::{compare_reference, lies_inside};
 pub(crate) use self::sort::{Sort, SortedRows};
 pub(crate) use self::source::too_many_alleles;

@@ -46,6 +46,7 @@ mod ablation;
 mod adapter;
 mod checkpoint;
 mod convert;
+mod coverage;
 mod dataset;
 mod device;
 mod encoder;
@@ -78,6 +79,10 @@ pub use ablation::{
 };
 pub use adapter::{AdapterError, AdapterKind};
 pub use checkpoint::{CheckpointError, ModelSource, PickleError, TensorDtype, model_files, source_of};
+pub use coverage::{
+    BinLayout, CoverageError, CoverageInput, CoverageTargets, CoverageValues, RandomSplit, Sequence,
+    Sequences, TargetCoverage, TileOptions,
+};
 pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, Example, GroupBy, LabelCounts, LabelRules,
     LabelledWindows, Labels, Leakage, SequenceColumns, Split, SplitOptions, SplitPair, SplitRule, Task,

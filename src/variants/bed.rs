@@ -25,7 +25,8 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
     let mut line = Vec::new();
     let mut regions = Vec::new();
     while input.read_line(&mut line, COLUMNS)? {
-        let Some((name, start, end)) = parse(&input, &line)? else { continue };
+        let Some(region) = BedLine::parse(&input, &line)? else { continue };
+        let BedLine { contig: name, start, end, .. } = region;
         let contig = contigs.resolve(name);
         let length = contig.map_or(0, |contig| assembly.contig(contig).length);
         let listed = Listed {
@@ -57,46 +58,64 @@ pub fn read_bed(path: &Path, assembly: &Assembly, report: &mut Report) -> Result
     Ok(regions)
 }
 
-/// Contig, start and end of a line; `None` for lines that hold no region.
-fn parse<'a>(input: &Input, line: &'a [u8]) -> Result<Option<(&'a str, u64, u64)>, InputError> {
-    let malformed = |field, value: &[u8], problem| Err(input.malformed(field, value, problem));
-    let Ok(text) = std::str::from_utf8(line) else {
-        return malformed("text", line, "is not UTF-8");
-    };
-    let instruction = matches!(text.split(' ').next(), Some("track" | "browser"));
-    if text.trim().is_empty() || text.starts_with('#') || instruction {
-        return Ok(None);
+/// A region as a line spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BedLine<'a> {
+    /// Name of the contig.
+    pub contig: &'a str,
+    /// First base, 0-based.
+    pub start: u64,
+    /// One past the last base, not before the start.
+    pub end: u64,
+    /// The fourth column, where there is one and it was read.
+    pub fourth: Option<&'a str>,
+}
+
+impl<'a> BedLine<'a> {
+    /// Reads `line` of `input`; `None` for lines that hold no region.
+    ///
+    /// # Errors
+    /// The line is malformed.
+    pub fn parse(input: &Input, line: &'a [u8]) -> Result<Option<Self>, InputError> {
+        let malformed = |field, value: &[u8], problem| Err(input.malformed(field, value, problem));
+        let Ok(text) = std::str::from_utf8(line) else {
+            return malformed("text", line, "is not UTF-8");
+        };
+        let instruction = matches!(text.split(' ').next(), Some("track" | "browser"));
+        if text.trim().is_empty() || text.starts_with('#') || instruction {
+            return Ok(None);
+        }
+        // Tabs are the rule, but the format allows blanks, and then no tab stands in the line.
+        let fields: Vec<&str> = if text.contains('\t') {
+            text.split('\t').collect()
+        } else {
+            text.split_ascii_whitespace().collect()
+        };
+        let &[contig, start, end, ref rest @ ..] = fields.as_slice() else {
+            return malformed(
+                "text",
+                line,
+                "is not a BED line; expected contig, start and end, separated by tabs",
+            );
+        };
+        let number = |text: &str| {
+            let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            if decimal { text.parse::<u64>().ok() } else { None }
+        };
+        if contig.is_empty() {
+            return malformed("contig", contig.as_bytes(), "is empty");
+        }
+        let Some(first) = number(start) else {
+            return malformed("start", start.as_bytes(), "is not a position; expected a whole number from 0");
+        };
+        let Some(last) = number(end) else {
+            return malformed("end", end.as_bytes(), "is not a position; expected a whole number");
+        };
+        if last < first {
+            return malformed("end", end.as_bytes(), "is before the start");
+        }
+        Ok(Some(Self { contig, start: first, end: last, fourth: rest.first().copied() }))
     }
-    // Tabs are the rule, but the format allows blanks, and then no tab stands in the line.
-    let fields: Vec<&str> = if text.contains('\t') {
-        text.split('\t').collect()
-    } else {
-        text.split_ascii_whitespace().collect()
-    };
-    let &[name, start, end, ..] = fields.as_slice() else {
-        return malformed(
-            "text",
-            line,
-            "is not a BED line; expected contig, start and end, separated by tabs",
-        );
-    };
-    let number = |text: &str| {
-        let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if decimal { text.parse::<u64>().ok() } else { None }
-    };
-    if name.is_empty() {
-        return malformed("contig", name.as_bytes(), "is empty");
-    }
-    let Some(first) = number(start) else {
-        return malformed("start", start.as_bytes(), "is not a position; expected a whole number from 0");
-    };
-    let Some(last) = number(end) else {
-        return malformed("end", end.as_bytes(), "is not a position; expected a whole number");
-    };
-    if last < first {
-        return malformed("end", end.as_bytes(), "is before the start");
-    }
-    Ok(Some((name, first, last)))
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 /// An open input, and where in it the reader is, for messages.
-pub(crate) struct Input {
+pub struct Input {
     path: PathBuf,
     stream: Box<dyn BufRead + Send>,
     /// What it is counted in.
@@ -123,7 +123,10 @@ pub(crate) struct Input {
 impl Input {
     /// Opens a file, or standard input for `-`. This is where all text comes in: gzip and BGZF are decompressed, a
     /// byte order mark is taken off, and what is compressed or encoded otherwise is refused.
-    pub(crate) fn open(path: &Path) -> Result<Self, InputError> {
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is compressed or encoded in a way that is not read.
+    pub fn open(path: &Path) -> Result<Self, InputError> {
         if path == Path::new("-") {
             return Self::decompress(path, Box::new(io::stdin()));
         }
@@ -202,19 +205,24 @@ impl Input {
     }
 
     /// 1-based number of the line or record in hand.
-    pub(super) fn number(&self) -> u64 {
+    #[must_use]
+    pub fn number(&self) -> u64 {
         self.number
     }
 
     /// The file.
-    pub(super) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Reads the next line into `line`, without its end, and only its first `columns` columns (each
     /// but the last followed by a tab): a line of many samples is skipped over, not stored. `false`
     /// at the end of the file.
-    pub(crate) fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
+    ///
+    /// # Errors
+    /// Reading failed, the data are damaged, or a line does not fit in memory.
+    pub fn read_line(&mut self, line: &mut Vec<u8>, columns: usize) -> Result<bool, InputError> {
         let more = self.read_columns(line, columns)?;
         if self.number == 1 {
             self.check_line_ends(line)?;
@@ -350,7 +358,8 @@ impl Input {
     }
 
     /// The error of a part of the line or record in hand.
-    pub(crate) fn malformed(&self, field: &'static str, value: &[u8], problem: &'static str) -> InputError {
+    #[must_use]
+    pub fn malformed(&self, field: &'static str, value: &[u8], problem: &'static str) -> InputError {
         InputError::Malformed {
             path: self.path.clone(),
             unit: self.unit,

@@ -75,6 +75,10 @@ pub(crate) struct Target {
     pub(crate) root: bool,
     /// The index of the other strand, or its own.
     pub(crate) pair: u32,
+    /// What is read only to train on measurements, as written; empty where the table lacks the column.
+    pub(crate) file: String,
+    pub(crate) clip: String,
+    pub(crate) sum_stat: String,
 }
 
 /// The targets of a head, in the order of its outputs.
@@ -107,7 +111,7 @@ impl TargetTable {
             return Err(missing(column));
         }
         let index = place("").or_else(|| place("index"));
-        let description = place("description");
+        let [description, file_name, clip] = ["description", "file", "clip"].map(place);
         let mut targets = Vec::new();
         for (number, line) in lines.enumerate() {
             let cells = Cells { file, line: number + 2, texts: line.split('\t').collect() };
@@ -137,9 +141,10 @@ impl TargetTable {
                 ));
             }
             let positive = |column, place: Option<usize>| cells.positive(column, place);
+            let text = |place: Option<usize>| place.map_or("", |place| cells.at(place)).to_owned();
             targets.push(Target {
                 identifier: name.to_owned(),
-                description: description.map_or("", |place| cells.at(place)).to_owned(),
+                description: text(description),
                 clip_soft: positive("clip_soft", clip_soft)?,
                 scale: positive("scale", scale)?.unwrap_or(1.0),
                 root: sum_stat.is_some_and(|place| cells.at(place).contains("_sqrt")),
@@ -147,6 +152,9 @@ impl TargetTable {
                     None => narrow(number),
                     Some(place) => cells.index("strand_pair", place)?,
                 },
+                file: text(file_name),
+                clip: text(clip),
+                sum_stat: text(sum_stat),
             });
         }
         let last = narrow(targets.len());
@@ -272,22 +280,37 @@ impl Cells<'_> {
         TargetsFileError::Value { file, line: self.line, column, value, expected }
     }
 
-    /// A positive number; none where the cell is empty, as pandas writes a missing one.
     fn positive(&self, column: &'static str, place: Option<usize>) -> Result<Option<f64>, TargetsFileError> {
         let Some(place) = place else { return Ok(None) };
-        let cell = self.at(place);
-        if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
-            return Ok(None);
-        }
-        // Computed with in float32.
-        let usable = |number: &f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(number);
-        let number = cell.parse::<f64>().ok().filter(usable);
-        number.map(Some).ok_or_else(|| self.invalid(column, place, "a positive number".to_owned()))
+        positive(self.at(place)).map_err(|expected| self.invalid(column, place, expected.to_owned()))
     }
 
     fn index(&self, column: &'static str, place: usize) -> Result<u32, TargetsFileError> {
         self.at(place).parse().map_err(|_| self.invalid(column, place, "the index of a target".to_owned()))
     }
+}
+
+impl Target {
+    /// The limit that measurements are cut at.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub(crate) fn clip(&self) -> Result<Option<f64>, &'static str> {
+        positive(&self.clip)
+    }
+}
+
+/// A positive number; none where the cell is empty, as pandas writes a missing one.
+///
+/// # Errors
+/// What was expected.
+fn positive(cell: &str) -> Result<Option<f64>, &'static str> {
+    if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
+        return Ok(None);
+    }
+    // Computed with in float32.
+    let usable = |number: &f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(number);
+    cell.parse::<f64>().ok().filter(usable).map(Some).ok_or("a positive number")
 }
 
 #[cfg(test)]

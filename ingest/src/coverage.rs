@@ -1,0 +1,23 @@
+//! Measured coverage to train regulatory models on: which files, which windows of the genome, and the values of their
+//! bins as Baskerville computes them.
+
+mod bigwig;
+mod cache;
+mod error;
+mod form;
+mod left_out;
+mod sequences;
+mod source;
+mod spool;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod transform;
+mod values;
+
+pub use error::CoverageError;
+pub use sequences::{Sequence, Sequences};
+pub use targets::CoverageTargets;
+pub use tile::{RandomSplit, TileOptions};
+pub use values::{BinLayout, CoverageInput, CoverageValues, TargetCoverage};

@@ -1,0 +1,172 @@
+//! Windows side by side along the reference, by contig or at random for training, validation and testing.
+
+use std::collections::BTreeMap;
+
+use vestore::Reference;
+use vestore_schema::{Assembly, Region};
+
+use super::error::CoverageError;
+use super::sequences::{MOST_WINDOWS, Sequence, Sequences};
+use crate::convert::{as_index, whole};
+use crate::dataset::Split;
+use crate::random::Random;
+
+/// Windows of a block that is drawn for one split as a whole.
+const BLOCK_WINDOWS: u64 = 4;
+
+/// How windows are laid and split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TileOptions {
+    /// Bases of a window.
+    pub window: u32,
+    /// Bases from the start of a window to that of the next.
+    pub stride: u32,
+    /// Contigs for validation.
+    pub validation: Vec<String>,
+    /// Contigs for testing.
+    pub test: Vec<String>,
+    /// Splits what is on other contigs, which else is for training.
+    pub random: Option<RandomSplit>,
+}
+
+/// Shares of the genome, in blocks of four windows, that are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RandomSplit {
+    /// For validation.
+    pub validation: f64,
+    /// For testing.
+    pub test: f64,
+    /// Where the random numbers start.
+    pub seed: u64,
+}
+
+impl Sequences {
+    /// Lays windows from the start of every contig. Left out and counted are windows of which more than half the bases
+    /// are unknown, and those across the border of two splits.
+    ///
+    /// # Errors
+    /// A contig is unknown or named for two splits, an option is out of its range, a split that is asked for has no
+    /// windows, or the reference cannot be read.
+    pub fn tile(
+        options: &TileOptions,
+        assembly: &Assembly,
+        reference: &mut Reference,
+    ) -> Result<Self, CoverageError> {
+        let TileOptions { window, stride, .. } = *options;
+        for (setting, value) in [("window", window), ("stride", stride)] {
+            if value == 0 {
+                let expected = "a number of bases".to_owned();
+                return Err(CoverageError::Setting { setting, value: value.to_string(), expected });
+            }
+        }
+        let splits = Splits::new(options, assembly)?;
+        let mut tiled = Self { windows: Vec::new(), window, unknown: 0, across: 0, short: 0 };
+        let mut bases = Vec::new();
+        for (contig, length) in (0..).zip(assembly.contigs.iter().map(|contig| contig.length)) {
+            let Some(last) = length.checked_sub(window) else {
+                tiled.short += 1;
+                continue;
+            };
+            for start in (0..=last).step_by(as_index(stride.into())) {
+                let region = Region { contig, start, end: start + window };
+                let Some(split) = splits.of(region) else {
+                    tiled.across += 1;
+                    continue;
+                };
+                reference.fetch_into(region, &mut bases)?;
+                let known = bases.iter().filter(|base| b"ACGT".contains(base)).count();
+                if 2 * known < bases.len() {
+                    tiled.unknown += 1;
+                    continue;
+                }
+                if tiled.windows.len() == MOST_WINDOWS {
+                    let expected = format!("a stride that makes at most {MOST_WINDOWS} windows");
+                    return Err(CoverageError::Setting {
+                        setting: "stride",
+                        value: stride.to_string(),
+                        expected,
+                    });
+                }
+                tiled.windows.push(Sequence { contig: as_index(contig.into()), start: start.into(), split });
+            }
+        }
+        let random = |share: fn(&RandomSplit) -> f64| options.random.as_ref().map_or(0.0, share);
+        let wanted = [
+            (Split::Training, true),
+            (Split::Validation, !options.validation.is_empty() || random(|random| random.validation) > 0.0),
+            (Split::Test, !options.test.is_empty() || random(|random| random.test) > 0.0),
+        ];
+        for (split, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
+            tiled.check_split(split, "use shorter windows, other contigs, or a larger share")?;
+        }
+        Ok(tiled)
+    }
+}
+
+/// The split of each base of the genome.
+struct Splits {
+    contigs: BTreeMap<u32, Split>,
+    /// Bases of a block.
+    block: u64,
+    /// Splits that blocks were drawn for, by contig and number; the others are for training.
+    drawn: BTreeMap<(u32, u64), Split>,
+}
+
+impl Splits {
+    fn new(options: &TileOptions, assembly: &Assembly) -> Result<Self, CoverageError> {
+        let mut contigs = BTreeMap::new();
+        for (setting, names, split) in [
+            ("validation contig", &options.validation, Split::Validation),
+            ("test contig", &options.test, Split::Test),
+        ] {
+            for name in names {
+                let invalid = |expected| CoverageError::Setting { setting, value: name.clone(), expected };
+                let Some(contig) = assembly.resolve(name) else {
+                    let near = assembly.near(name).join(", ");
+                    return Err(invalid(format!("a contig of the reference, such as {near}")));
+                };
+                if contigs.insert(contig, split).is_some_and(|earlier| earlier != split) {
+                    return Err(invalid("contigs that are not for validation too".to_owned()));
+                }
+            }
+        }
+        let block = u64::from(options.window) * BLOCK_WINDOWS;
+        let mut drawn = BTreeMap::new();
+        if let Some(RandomSplit { validation, test, seed }) = options.random {
+            // Also false for NaN.
+            let sane = validation >= 0.0 && test >= 0.0 && validation + test < 1.0;
+            if !sane {
+                return Err(CoverageError::Setting {
+                    setting: "split shares",
+                    value: format!("{validation} and {test}"),
+                    expected: "shares from 0, together less than 1".to_owned(),
+                });
+            }
+            let free = (0..).zip(&assembly.contigs).filter(|(number, _)| !contigs.contains_key(number));
+            let mut blocks: Vec<(u32, u64)> = free
+                .flat_map(|(number, contig)| {
+                    (0..u64::from(contig.length).div_ceil(block)).map(move |block| (number, block))
+                })
+                .collect();
+            let total = blocks.len() as f64;
+            Random::of(&[seed]).shuffle(&mut blocks);
+            let mut blocks = blocks.into_iter();
+            for (split, share) in [(Split::Test, test), (Split::Validation, validation)] {
+                let count = as_index(whole((share * total).round()));
+                drawn.extend(blocks.by_ref().take(count).map(|block| (block, split)));
+            }
+        }
+        Ok(Self { contigs, block, drawn })
+    }
+
+    /// The split of a region; none where it has several.
+    fn of(&self, region: Region) -> Option<Split> {
+        if let Some(split) = self.contigs.get(&region.contig) {
+            return Some(*split);
+        }
+        let block = |base: u32| u64::from(base) / self.block;
+        let split = |block| self.drawn.get(&(region.contig, block)).copied().unwrap_or(Split::Training);
+        let first = split(block(region.start));
+        (block(region.start)..=block(region.end - 1)).all(|block| split(block) == first).then_some(first)
+    }
+}
