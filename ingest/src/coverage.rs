@@ -1,5 +1,6 @@
 //! Measured coverage to train regulatory models on: which files, which windows of the genome, and the values of their
-//! bins as Baskerville computes them.
+//! bins as Baskerville computes them, but for two things: values are kept as float32 and not cut to the range of
+//! float16, and blacklisted bins are left out, where Baskerville lowers them to a median.
 
 mod bigwig;
 mod cache;

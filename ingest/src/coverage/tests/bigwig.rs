@@ -113,3 +113,24 @@ fn a_forged_index_is_refused_before_it_costs_anything() {
     let error = read(&twice, "1", 0, 900).expect_err("twice").to_string();
     assert!(error.contains("its blocks are out of order"), "{error}");
 }
+
+/// Of pyBigWig (libBigWig, with blocks of all types) and of bigtools (with zoom levels), from the same intervals; the
+/// sums are pyBigWig's.
+#[test]
+fn files_of_other_programs_are_read() {
+    for bytes in [include_bytes!("libbigwig.bw").as_slice(), include_bytes!("bigtools.bw")] {
+        for (contig, length, count, areas, places) in [
+            ("1", 3000, 55, 3613.25, 792_810.25),
+            ("chr2", 1500, 120, 1177.5, 507_372.0),
+            ("MT", 500, 1, 2000.0, 4000.0),
+        ] {
+            let found = read(bytes, contig, 0, length).expect("read");
+            assert_eq!(found.len(), count, "{contig}");
+            let sum = |of: &dyn Fn(&Interval) -> u32| -> f32 {
+                found.iter().map(|interval| of(interval) as f32 * interval.value).sum()
+            };
+            assert_eq!(sum(&|interval| interval.end - interval.start), areas);
+            assert_eq!(sum(&|interval| interval.start + 2 * interval.end), places);
+        }
+    }
+}
