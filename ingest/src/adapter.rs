@@ -11,7 +11,9 @@ mod initial;
 mod lora;
 mod names;
 mod squeeze_excite;
+mod start;
 mod target;
+mod transfer;
 mod vera;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +40,10 @@ pub use initial::AdapterKind;
 pub(crate) use initial::{Trunk, counted, write_initial};
 use lora::Lora;
 use target::Targets;
+pub use transfer::{Ia3Layers, TransferAdapter};
+pub(crate) use transfer::{
+    TransferBase, counted_block, norm_modules, published as published_in_adapter, write_transfer_adapter,
+};
 use vera::Vera;
 
 /// Which biases an adapter trained beside its own tensors, as PEFT's `bias` says.
@@ -244,7 +250,7 @@ impl Adapter {
         refuse_unknown_switches(&config)?;
         let stated = config.text("base_model_name_or_path").map(str::to_owned);
         let mut adapter = Self { kind, stated, tensors, changes, bottlenecks, gates, saved: BTreeSet::new() };
-        adapter.saved = adapter.find_saved(&config, base, &claimed)?;
+        adapter.saved = adapter.find_saved(&config, base, kept, &claimed)?;
         adapter.check_saved(&config, base, kept)?;
         Ok(adapter)
     }
@@ -263,7 +269,7 @@ impl Adapter {
     ) -> Result<(), ModelError> {
         let alone = config.text("task_type") == Some("SEQ_CLS");
         let expected = base.family.savable(base.parameters.keys(), kept, alone);
-        for module in saved_modules(config, base)? {
+        for module in saved_modules(config, base, kept)? {
             let missing = expected.iter().find(|name| under(name, &module) && !self.tensors.has(name));
             let Some(key) = missing.cloned() else { continue };
             return Err(AdapterError::NotSaved { file: self.tensors.file.clone(), key, module }.into());
@@ -276,6 +282,7 @@ impl Adapter {
         &self,
         config: &ConfigFile,
         base: &Base<'_>,
+        kept: Option<&[u32]>,
         claimed: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, ModelError> {
         let unexpected = |key: &str, reason| AdapterError::UnexpectedTensor {
@@ -283,7 +290,7 @@ impl Adapter {
             key: key.to_owned(),
             reason,
         };
-        let mut modules = saved_modules(config, base)?;
+        let mut modules = saved_modules(config, base, kept)?;
         if config.text("task_type") == Some("SEQ_CLS") {
             modules.extend(["classifier".to_owned(), "score".to_owned()]);
         }
@@ -427,12 +434,17 @@ impl Adapter {
     }
 
     /// What scales the result of the convolution `module` by channel, if anything does: matrices down and up, in
-    /// float32.
-    pub(crate) fn gate(&self, module: &str) -> Result<Option<[Tensor; 2]>, TchError> {
+    /// float32; those of `trained`, where they are there.
+    pub(crate) fn gate(
+        &self,
+        module: &str,
+        trained: Option<&BTreeMap<String, Tensor>>,
+    ) -> Result<Option<[Tensor; 2]>, TchError> {
         if !self.gates.contains(module) {
             return Ok(None);
         }
-        let [down, up] = squeeze_excite::keys(module).map(|key| self.tensors.load(&key));
+        let tensors = Current { tensors: &self.tensors, trained };
+        let [down, up] = squeeze_excite::keys(module).map(|key| tensors.load(&key));
         Ok(Some([down?, up?]))
     }
 
@@ -444,7 +456,12 @@ impl Adapter {
             Change::Vera(vera) => vera.keys().to_vec(),
         });
         let bottlenecks = self.bottlenecks.iter().flat_map(|module| houlsby::keys(module));
-        changed.chain(bottlenecks).map(|key| Ok((key.clone(), self.tensors.load(&key)?))).collect()
+        let gates = self.gates.iter().flat_map(|module| squeeze_excite::keys(module));
+        changed
+            .chain(bottlenecks)
+            .chain(gates)
+            .map(|key| Ok((key.clone(), self.tensors.load(&key)?)))
+            .collect()
     }
 
     /// Names of the whole weights that it carries.
@@ -484,10 +501,19 @@ impl Adapter {
     }
 }
 
-/// The modules that `modules_to_save` lists, without the family's prefix.
-fn saved_modules(config: &ConfigFile, base: &Base<'_>) -> Result<Vec<String>, ModelError> {
-    let names = target::names(config, "modules_to_save")?;
-    Ok(names.iter().map(|name| base.family.bare(name)).collect())
+/// The modules that `modules_to_save` lists, without the family's prefix, layers numbered as in the original checkpoint.
+fn saved_modules(
+    config: &ConfigFile,
+    base: &Base<'_>,
+    kept: Option<&[u32]>,
+) -> Result<Vec<String>, ModelError> {
+    let stack = base.family.stack();
+    let original = |name: &String| {
+        let name = base.family.bare(name);
+        let layer = stack.layer_of(&name).and_then(|layer| kept?.get(layer as usize).copied());
+        layer.map_or(name.clone(), |layer| stack.with_layer(&name, layer))
+    };
+    Ok(target::names(config, "modules_to_save")?.iter().map(original).collect())
 }
 
 /// Whether the weight `key` belongs to a module whose name is, or ends in, `module`.

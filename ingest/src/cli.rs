@@ -27,6 +27,7 @@ mod study_layers;
 mod study_loss;
 mod study_pretrain;
 mod tokenizer;
+mod transfer;
 mod tuned;
 mod tuning;
 mod verbs;
@@ -105,6 +106,11 @@ enum Train {
     Pretrain(Box<pretrain::Arguments>),
     /// Fine-tune a model on labelled variants or sequences, in full or with an adapter
     Finetune(Box<finetune::Arguments>),
+    /// Fine-tune a regulatory model on new coverage tracks, in full or with an adapter
+    ///
+    /// Trains a new head, with one output for each line of --targets, and the weights that --method names. Coverage is
+    /// binned and transformed as Baskerville does it now; `--untransform new` undoes that.
+    Transfer(Box<transfer::Arguments>),
 }
 
 #[derive(Subcommand)]
@@ -128,6 +134,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Verify(arguments) => rescore::run(&arguments),
         Verb::Train(Train::Pretrain(arguments)) => pretrain::run(&arguments),
         Verb::Train(Train::Finetune(arguments)) => finetune::run(&arguments),
+        Verb::Train(Train::Transfer(arguments)) => transfer::run(&arguments),
         Verb::Study(Study::Layers(arguments)) => study_layers::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
         Verb::Study(Study::Context(arguments)) => study_context::run(&arguments),

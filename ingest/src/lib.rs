@@ -77,7 +77,7 @@ pub use ablation::{
     Ablated, Figure, Figures, LayerSummary, Movement, Summary, SummaryError, ablate, ablated_tracks, change,
     plot, summarize,
 };
-pub use adapter::{AdapterError, AdapterKind};
+pub use adapter::{AdapterError, AdapterKind, Ia3Layers, TransferAdapter};
 pub use checkpoint::{CheckpointError, ModelSource, PickleError, TensorDtype, model_files, source_of};
 pub use coverage::{
     BinLayout, CoverageError, CoverageInput, CoverageTargets, CoverageValues, RandomSplit, Sequence,
@@ -139,9 +139,10 @@ pub use tokenize::{
 pub use train::{
     AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, Finetuned, Finetuning, LengthWarmup, LossPoint,
     Masked, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult, PretrainingRun,
-    RunDirectoryError, Schedule, StateError, TrainError, TuningData, TuningFigure, TuningInput, TuningMethod,
-    TuningPlan, TuningResult, WindowsError, finetune, is_trained, pretrain, training_batch, tuned_record,
-    tuning_metrics,
+    RunDirectoryError, Schedule, StateError, TrainError, TransferMethod, TransferPlan, TransferRun,
+    Transferred, TuningData, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult, WindowsError,
+    finetune, is_trained, pretrain, training_batch, transfer, transfer_identity, transfer_record,
+    tuned_record, tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};

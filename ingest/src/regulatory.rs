@@ -27,13 +27,14 @@ mod trunk;
 mod unet;
 
 pub(crate) use blueprint::{
-    Blueprint, final_names, head_name, is_ignored, plain_name, stage_names, takes_gate,
+    Blueprint, final_names, head_name, is_ignored, is_kept, plain_name, stage_names, takes_gate,
 };
 pub use config::{RegulatoryConfig, RegulatoryFamily};
 pub use cost::regulatory_cost;
 pub use describe::{
     TargetsSource, is_regulatory_model, regulatory_config, regulatory_record, regulatory_targets,
 };
+pub(crate) use files::RegulatoryFiles;
 pub use kinds::{is_gene_kind, regulatory_kinds, regulatory_scores};
 pub use network::{RegulatoryModel, RegulatoryReading, RegulatoryState};
 pub use options::{

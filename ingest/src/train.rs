@@ -1,17 +1,20 @@
 //! Training: one loop, its state on disk, its optimizer and its network of leaves; beside each other, pretraining of
-//! masked language models and fine-tuning of heads.
+//! masked language models, fine-tuning of heads and transfer of regulatory models.
 
 mod adamw;
 mod curve;
 mod error;
 mod finetune;
+mod leaves;
 mod lock;
+mod memory;
 mod network;
 mod pretrain;
 mod run_directory;
 mod schedule;
 mod state;
 mod trainer;
+mod transfer;
 
 pub use adamw::AdamWOptions;
 pub use error::TrainError;
@@ -27,3 +30,6 @@ pub use pretrain::{
 pub use run_directory::{RunDirectoryError, is_trained};
 pub use schedule::{Decay, LengthWarmup, Schedule};
 pub use state::{LossPoint, StateError};
+pub use transfer::{
+    TransferMethod, TransferPlan, TransferRun, Transferred, transfer, transfer_identity, transfer_record,
+};

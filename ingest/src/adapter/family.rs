@@ -24,6 +24,9 @@ pub(super) struct Stack(&'static str);
 /// Layers of an encoder.
 pub(super) const ENCODER: Stack = Stack("encoder.layer.");
 
+/// Blocks of a regulatory model's transformer.
+pub(super) const TRANSFORMER: Stack = Stack("transformer.");
+
 impl Stack {
     /// The layer number in a name of the stack.
     pub(super) fn layer_of(self, name: &str) -> Option<u32> {
@@ -48,7 +51,7 @@ impl Family<'_> {
     pub(super) fn stack(&self) -> Stack {
         match self {
             Self::Encoder(..) => ENCODER,
-            Self::Regulatory(_) => Stack("transformer."),
+            Self::Regulatory(_) => TRANSFORMER,
         }
     }
 
@@ -179,9 +182,6 @@ mod tests {
         assert_eq!(ENCODER.layer_of("encoder.layer.12.mlp.wo"), Some(12));
         assert_eq!(ENCODER.layer_of("classifier.dense"), None);
         assert_eq!(ENCODER.with_layer("encoder.layer.12.mlp.wo", 3), "encoder.layer.3.mlp.wo");
-        assert_eq!(
-            Stack("transformer.").with_layer("transformer.4.0.fn.1.to_q", 1),
-            "transformer.1.0.fn.1.to_q"
-        );
+        assert_eq!(TRANSFORMER.with_layer("transformer.4.0.fn.1.to_q", 1), "transformer.1.0.fn.1.to_q");
     }
 }

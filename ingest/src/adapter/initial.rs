@@ -7,13 +7,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::family::ENCODER;
-use crate::convert::{narrow, single};
+use super::family::{ENCODER, Stack};
+use super::start::{BOTTLENECK_SPREAD, Start, drawn};
+use crate::convert::narrow;
 use crate::encoder::model::blueprint::encoder_modules;
 use crate::encoder::model::config::EncoderConfig;
 use crate::encoder::model::dialect::{Dialect, LayerPart, Part};
 use crate::module::Module;
-use crate::random::Random;
 use crate::tensor_file::{NamedWeight, write_safetensors};
 
 /// A kind of adapter that can be trained.
@@ -35,9 +35,6 @@ pub enum AdapterKind {
         latent: u32,
     },
 }
-
-/// Spread of the first weights of bottlenecks, as the Baskerville code trains them.
-const BOTTLENECK_SPREAD: f64 = 1e-3;
 
 /// What an adapter is trained on.
 pub(crate) struct Trunk<'a> {
@@ -84,11 +81,16 @@ impl Trunk<'_> {
     }
 }
 
-/// The name of a weight where the layers `kept` are counted from 0.
+/// The name of an encoder's weight where the layers `kept` are counted from 0.
 pub(crate) fn counted(name: &str, kept: &[u32]) -> String {
+    counted_in(ENCODER, name, kept)
+}
+
+/// The name of a weight where the layers `kept` of a stack are counted from 0.
+pub(super) fn counted_in(stack: Stack, name: &str, kept: &[u32]) -> String {
     let place = |layer| kept.iter().position(|kept| *kept == layer);
-    match ENCODER.layer_of(name).and_then(place) {
-        Some(place) => ENCODER.with_layer(name, narrow(place)),
+    match stack.layer_of(name).and_then(place) {
+        Some(place) => stack.with_layer(name, narrow(place)),
         None => name.to_owned(),
     }
 }
@@ -114,9 +116,7 @@ pub(crate) fn write_initial(
     let mut tensors: Vec<NamedWeight> = Vec::new();
     for layer in trunk.kept {
         for (number, (name, shape, start)) in (0..).zip(starts(trunk, kind, targets, *layer)) {
-            let mut random = Random::of(&[seed, u64::from(*layer), number]);
-            let count = shape.iter().product();
-            tensors.push((name, shape, (0..count).map(|_| start.draw(&mut random)).collect()));
+            tensors.push(drawn(name, shape, start, &[seed, u64::from(*layer), number]));
         }
     }
     tensors.extend(head.into_iter().chain(norms));
@@ -168,29 +168,6 @@ fn configuration(trunk: &Trunk<'_>, kind: &AdapterKind, targets: &[String], save
 fn pattern(targets: &[String]) -> String {
     let ends: Vec<String> = targets.iter().map(|target| target.replace('.', r"\.")).collect();
     format!(r"(.*\.)?encoder\.layer\.\d+\.({})", ends.join("|"))
-}
-
-#[derive(Clone, Copy)]
-enum Start {
-    Constant(f32),
-    Uniform(f64),
-    /// Normal within two standard deviations.
-    Normal(f64),
-}
-
-impl Start {
-    fn draw(self, random: &mut Random) -> f32 {
-        match self {
-            Self::Constant(number) => number,
-            Self::Uniform(bound) => single((2.0 * random.uniform() - 1.0) * bound),
-            Self::Normal(spread) => loop {
-                let drawn = random.normal();
-                if drawn.abs() <= 2.0 {
-                    break single(drawn * spread);
-                }
-            },
-        }
-    }
 }
 
 /// The tensors of one layer with what they begin as: PEFT's beginnings for `LoRA`

@@ -74,7 +74,7 @@ impl CoverageInput<'_> {
         })
     }
 
-    fn identity(&self) -> Result<Digest, CoverageError> {
+    pub(crate) fn identity(&self) -> Result<Digest, CoverageError> {
         let blacklist = self.blacklist.map(digest_of).transpose()?;
         let BinLayout { resolution, first, count } = self.layout;
         Ok(Digest::of_json(&json!({

@@ -18,6 +18,8 @@ pub(super) struct Block {
     input: Linear,
     output: Linear,
     feed_forward_adapter: Option<Bottleneck>,
+    /// The share of numbers that a training leaves out.
+    dropout: f64,
 }
 
 impl Block {
@@ -37,6 +39,7 @@ impl Block {
             input: loader.linear(&format!("{feed_forward}.1"))?,
             output: loader.linear(&format!("{feed_forward}.4"))?,
             feed_forward_adapter: loader.bottleneck(&format!("transformer.{number}.mlp_adapter"))?,
+            dropout: loader.dropout,
         })
     }
 
@@ -54,8 +57,10 @@ impl Block {
             tokens = self.attended(&tokens, positions)?.f_add_(&tokens)?;
         }
         if keeps("mlp") {
-            let inner = self.input.forward(&self.feed_forward_norm.forward(&tokens)?)?.f_relu_()?;
-            let change = adapted(&self.output.forward(&inner)?, self.feed_forward_adapter.as_ref())?;
+            let inner = self.input.forward(&self.feed_forward_norm.forward(&tokens)?)?;
+            let inner = self.dropped(inner)?.f_relu_()?;
+            let change = self.dropped(self.output.forward(&inner)?)?;
+            let change = adapted(&change, self.feed_forward_adapter.as_ref())?;
             tokens = tokens.f_add(&change)?;
         }
         Ok(tokens)
@@ -64,7 +69,12 @@ impl Block {
     /// What attention adds.
     pub(super) fn attended(&self, tokens: &Tensor, positions: &Positions) -> Result<Tensor, TchError> {
         let change = self.attention.forward(&self.attention_norm.forward(tokens)?, positions)?;
-        adapted(&change, self.attention_adapter.as_ref())
+        adapted(&self.dropped(change)?, self.attention_adapter.as_ref())
+    }
+
+    /// In training, without some of the numbers.
+    fn dropped(&self, numbers: Tensor) -> Result<Tensor, TchError> {
+        if self.dropout == 0.0 { Ok(numbers) } else { numbers.f_dropout(self.dropout, true) }
     }
 }
 

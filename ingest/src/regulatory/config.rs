@@ -195,7 +195,8 @@ impl RegulatoryConfig {
     }
 
     /// The first bin of a window that is predicted, and how many are.
-    pub(crate) fn crop(&self, window: u32, chosen: Bins) -> (u32, u32) {
+    #[must_use]
+    pub fn crop(&self, window: u32, chosen: Bins) -> (u32, u32) {
         let bins = self.bins(window);
         let target = match chosen {
             Bins::Center => self.center_bins.unwrap_or(bins),

@@ -45,6 +45,10 @@ pub(super) struct BatchNorm {
 }
 
 impl BatchNorm {
+    fn learns(&self) -> bool {
+        self.scale.requires_grad() || self.shift.requires_grad()
+    }
+
     /// Norm and activation, in float32, cast back.
     pub(super) fn activate(&self, input: &Tensor, gelu: Gelu) -> Result<Tensor, TchError> {
         let kind = input.f_kind()?;
@@ -65,6 +69,23 @@ impl Convolution {
     /// Positions on either side that an output depends on.
     fn reach(&self) -> i64 {
         self.kernel / 2
+    }
+
+    /// The same over a whole window [positions, inputs]: the rows that overlap in [`Self::apply`] would be unrolled for
+    /// the gradient.
+    fn apply_whole(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        if self.kernel == 1 {
+            return self.apply(input);
+        }
+        let (_, inputs) = input.size2()?;
+        let weight = self.weight.f_view([self.kernel, inputs, self.outputs()])?.f_permute([2, 1, 0])?;
+        let input = input.f_transpose(0, 1)?.f_unsqueeze(0)?;
+        let found = input.f_conv1d(&weight, Some(&self.bias), [1], [self.reach()], [1], 1)?;
+        found.f_squeeze_dim(0)?.f_transpose(0, 1)
+    }
+
+    fn learns(&self) -> bool {
+        self.weight.requires_grad() || self.bias.requires_grad()
     }
 
     fn outputs(&self) -> i64 {
@@ -100,7 +121,7 @@ impl Pool {
     /// [positions, channels] to half as many; a last odd one is left out.
     pub(super) fn apply(&self, input: &Tensor) -> Result<Tensor, TchError> {
         let (rows, channels) = input.size2()?;
-        let pairs = input.f_narrow(0, 0, rows / 2 * 2)?.f_view([rows / 2, 2, channels])?;
+        let pairs = input.f_narrow(0, 0, rows / 2 * 2)?.f_reshape([rows / 2, 2, channels])?;
         let (first, second) = (pairs.f_select(1, 0)?, pairs.f_select(1, 1)?);
         match self {
             Self::Max => first.f_maximum(&second),
@@ -128,9 +149,34 @@ pub(super) struct Stage {
 impl Stage {
     /// [positions, channels] to [positions, outputs], or half as many positions where `pooled`.
     pub(super) fn forward(&self, input: &Tensor, pooled: bool) -> Result<Tensor, TchError> {
+        if input.requires_grad() || self.learns() {
+            return self.whole(input, pooled);
+        }
         let unrolled = self.convolution.kernel * input.size2()?.1;
         let rows = block_rows(unrolled, self.convolution.outputs(), input.device());
         self.by_blocks(input, pooled, rows)
+    }
+
+    /// Whether it is trained.
+    pub(super) fn learns(&self) -> bool {
+        self.convolution.learns()
+            || self.norm.as_ref().is_some_and(BatchNorm::learns)
+            || self.gate.as_ref().is_some_and(Gate::learns)
+            || self.residual.as_ref().is_some_and(Pointwise::learns)
+            || matches!(&self.pool, Pool::Attention(weight) if weight.requires_grad())
+    }
+
+    /// The same over all positions at once: blocks written into one tensor would copy its whole gradient for each.
+    fn whole(&self, input: &Tensor, pooled: bool) -> Result<Tensor, TchError> {
+        let normed = self.norm.as_ref().map(|norm| norm.activate(input, self.gelu)).transpose()?;
+        let mut stream = self.convolution.apply_whole(normed.as_ref().unwrap_or(input))?;
+        if let Some(residual) = &self.residual {
+            stream = residual.forward(&stream)?.f_add(&stream)?;
+        }
+        if let Some(gate) = &self.gate {
+            stream = gate.apply(&stream)?;
+        }
+        if pooled { self.pool.apply(&stream) } else { Ok(stream) }
     }
 
     /// The same with an even number of positions in each block.
@@ -198,6 +244,10 @@ pub(super) struct Pointwise {
 }
 
 impl Pointwise {
+    pub(super) fn learns(&self) -> bool {
+        self.norm.learns() || self.convolution.learns()
+    }
+
     pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
         self.convolution.apply(&self.norm.activate(input, self.gelu)?)
     }

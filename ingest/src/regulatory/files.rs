@@ -65,7 +65,7 @@ impl RegulatoryFiles {
     }
 
     /// A weight in the adapter that replaces it, else in the checkpoint.
-    pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
+    pub(crate) fn find(&self, name: &str) -> Option<Found<'_>> {
         let saved = self.adapter.as_ref().and_then(|adapter| adapter.saved(name));
         saved.or_else(|| self.stored(name))
     }

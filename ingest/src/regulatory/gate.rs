@@ -12,10 +12,15 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    pub(super) fn learns(&self) -> bool {
+        self.down.requires_grad() || self.up.requires_grad()
+    }
+
     /// The factors [channels] for the means [channels]. None is negative, so that they may be applied after a maximum.
     pub(super) fn factors(&self, means: &Tensor) -> Result<Tensor, TchError> {
         let inner = self.down.f_mv(&means.f_to_kind(self.down.f_kind()?)?)?.f_relu_()?;
-        self.up.f_mv(&inner)?.f_tanh_()?.f_add_scalar_(1.0)
+        // Not in place: the gradient of tanh is read off its result.
+        self.up.f_mv(&inner)?.f_tanh()?.f_add_scalar(1.0)
     }
 
     /// Positions [positions, channels] scaled by the factors for their own mean.

@@ -1,5 +1,7 @@
 //! Reads the weights of a regulatory model, merges an adapter's changes in float32, and casts.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::blueprint::ConvolutionNames;
@@ -12,6 +14,10 @@ use crate::module::{Bottleneck, Linear, Norm};
 
 pub(super) struct Loader<'a> {
     pub(super) files: &'a RegulatoryFiles,
+    /// Weights to take instead of the files', by name: those of a training. What is made of them keeps its gradient.
+    pub(super) trained: Option<&'a BTreeMap<String, Tensor>>,
+    /// The share of a block's numbers that a training leaves out.
+    pub(super) dropout: f64,
     pub(super) kind: Kind,
     pub(super) device: Device,
 }
@@ -22,8 +28,11 @@ pub(super) fn wide(kind: Kind) -> Kind {
 }
 
 impl Loader<'_> {
-    /// A weight as stored, in the wide kind, on the CPU.
+    /// A weight under training, or as stored, on the CPU; in the wide kind.
     fn stored(&self, name: &str) -> Result<Tensor, ModelError> {
+        if let Some(tensor) = self.trained.and_then(|trained| trained.get(name)) {
+            return Ok(tensor.f_to_kind(wide(self.kind))?);
+        }
         let found = self.files.find(name).ok_or_else(|| ModelError::MissingWeight {
             file: self.files.checkpoint.path().to_owned(),
             key: name.to_owned(),
@@ -40,14 +49,19 @@ impl Loader<'_> {
         tensor.f_to_device(self.device)?.f_to_kind(wide(self.kind))
     }
 
-    /// Weight and bias of a module with the adapter's changes, in the wide kind, on the CPU.
+    /// Whether there is such a weight.
+    fn has(&self, name: &str) -> bool {
+        self.trained.is_some_and(|trained| trained.contains_key(name)) || self.files.find(name).is_some()
+    }
+
+    /// Weight and bias of a module with the adapter's changes, in the wide kind, not yet on the device.
     pub(super) fn module(&self, module: &str) -> Result<(Tensor, Option<Tensor>), ModelError> {
         let weight = self.stored(&format!("{module}.weight"))?;
         let bias = format!("{module}.bias");
-        let bias = self.files.find(&bias).is_some().then(|| self.stored(&bias)).transpose()?;
+        let bias = self.has(&bias).then(|| self.stored(&bias)).transpose()?;
         Ok(match &self.files.adapter {
             None => (weight, bias),
-            Some(adapter) => adapter.merge(module, weight, bias, None)?,
+            Some(adapter) => adapter.merge(module, weight, bias, self.trained)?,
         })
     }
 
@@ -83,7 +97,7 @@ impl Loader<'_> {
     /// The adapter's bottleneck of that name, if it has one.
     pub(super) fn bottleneck(&self, module: &str) -> Result<Option<Bottleneck>, ModelError> {
         let Some(adapter) = &self.files.adapter else { return Ok(None) };
-        let Some(tensors) = adapter.bottleneck(module, None)? else { return Ok(None) };
+        let Some(tensors) = adapter.bottleneck(module, self.trained)? else { return Ok(None) };
         let [down, down_bias, up, up_bias] = tensors.map(|tensor| self.place(&tensor));
         Ok(Some(Bottleneck {
             down: Linear { weight: down?, bias: Some(down_bias?) },
@@ -94,7 +108,7 @@ impl Loader<'_> {
     /// What the adapter scales the result of a convolution by, if anything.
     pub(super) fn gate(&self, module: &str) -> Result<Option<Gate>, ModelError> {
         let Some(adapter) = &self.files.adapter else { return Ok(None) };
-        let Some([down, up]) = adapter.gate(module)? else { return Ok(None) };
+        let Some([down, up]) = adapter.gate(module, self.trained)? else { return Ok(None) };
         Ok(Some(Gate { down: self.place_wide(&down)?, up: self.place_wide(&up)? }))
     }
 

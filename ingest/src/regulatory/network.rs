@@ -90,7 +90,7 @@ impl RegulatoryModel {
 
     /// What is read of an input: the mean of its strands, in the window's order.
     fn read_input(&self, states: &[Rc<WindowState>]) -> Result<InputReading, TchError> {
-        let embedding = |state: &WindowState| tch::no_grad(|| self.trunk.embedding(state, self.options.bins));
+        let embedding = |state: &WindowState| self.trunk.embedding(state, self.options.bins);
         let kept = |embedding: &Tensor| {
             self.options.embeddings.map(|_| embedding.f_to_kind(Kind::Float)).transpose()
         };

@@ -1,6 +1,8 @@
 //! The one trunk of regulatory models: a tower of convolutions, a transformer, in Borzoi and Flashzoi the way back to bins
 //! of 32 bases, and a head. Families differ by options (see [`RegulatoryConfig`]), not by code.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind, TchError, Tensor};
 use vestore_schema::{AblatedPart, Bins, Head};
 
@@ -27,6 +29,19 @@ pub struct WindowState {
     /// Bases of the window.
     pub(super) bases: u32,
     pub(super) positions: Positions,
+}
+
+impl WindowState {
+    /// The same numbers, of which gradients are asked.
+    pub(crate) fn leaf(&self) -> Result<Self, TchError> {
+        let leaf = |tensor: &Tensor| tensor.detach().f_set_requires_grad(true);
+        Ok(Self {
+            hidden: leaf(&self.hidden)?,
+            skips: self.skips.iter().map(leaf).collect::<Result<_, _>>()?,
+            bases: self.bases,
+            positions: self.positions.shallow_clone(),
+        })
+    }
 }
 
 /// A regulatory model's weights on a device.
@@ -59,7 +74,21 @@ impl Trunk {
     ) -> Result<Self, ModelError> {
         let files = RegulatoryFiles::open(source)?;
         files.check_head(head)?;
-        tch::no_grad(|| Self::of(&Loader { files: &files, kind, device }, head, chosen))
+        let loader = Loader { files: &files, trained: None, dropout: 0.0, kind, device };
+        tch::no_grad(|| Self::of(&loader, head, chosen))
+    }
+
+    /// A model in training: made of `weights`, with which whatever it computes stays connected, and of which a block
+    /// leaves out a share of `dropout`.
+    pub(crate) fn in_training(
+        files: &RegulatoryFiles,
+        weights: &BTreeMap<String, Tensor>,
+        dropout: f64,
+        head: Head,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        Self::of(&Loader { files, trained: Some(weights), dropout, kind, device }, head, None)
     }
 
     fn of(loader: &Loader<'_>, head: Head, chosen: Option<&[u32]>) -> Result<Self, ModelError> {
@@ -111,32 +140,34 @@ impl Trunk {
     /// # Errors
     /// When memory runs out.
     pub fn begin(&self, bases: &Tensor) -> Result<WindowState, TchError> {
-        tch::no_grad(|| {
-            let (_, _, length) = bases.size3()?;
-            let like = (self.device, self.kind);
-            let mut stream =
-                bases.f_squeeze_dim(0)?.f_transpose(0, 1)?.f_to_device(like.0)?.f_to_kind(like.1)?;
-            stream = stream.f_contiguous()?;
-            let mut skips = Vec::new();
-            // The last stages of a U-Net keep their length, and what they give is read again above.
-            let unpooled = self.stages.len() - self.doublings.len();
-            for stage in &self.stages[..unpooled] {
-                stream = stage.forward(&stream, true)?;
-            }
-            for (stage, doubling) in self.stages[unpooled..].iter().zip(self.doublings.iter().rev()) {
-                stream = stage.forward(&stream, false)?;
-                skips.push(doubling.skip(&stream)?);
-                stream = stage.pool.apply(&stream)?;
-            }
-            skips.reverse();
-            let tokens = stream.size2()?.0;
-            Ok(WindowState {
-                hidden: stream.f_unsqueeze(0)?,
-                skips,
-                bases: narrow(crate::convert::from_dimension(length)),
-                positions: Positions::new(&self.config, tokens, self.features, self.kind, self.device)?,
-            })
+        let (_, _, length) = bases.size3()?;
+        let like = (self.device, self.kind);
+        let mut stream = bases.f_squeeze_dim(0)?.f_transpose(0, 1)?.f_to_device(like.0)?.f_to_kind(like.1)?;
+        stream = stream.f_contiguous()?;
+        let mut skips = Vec::new();
+        // The last stages of a U-Net keep their length, and what they give is read again above.
+        let unpooled = self.stages.len() - self.doublings.len();
+        for stage in &self.stages[..unpooled] {
+            stream = stage.forward(&stream, true)?;
+        }
+        for (stage, doubling) in self.stages[unpooled..].iter().zip(self.doublings.iter().rev()) {
+            stream = stage.forward(&stream, false)?;
+            skips.push(doubling.skip(&stream)?);
+            stream = stage.pool.apply(&stream)?;
+        }
+        skips.reverse();
+        let tokens = stream.size2()?.0;
+        Ok(WindowState {
+            hidden: stream.f_unsqueeze(0)?,
+            skips,
+            bases: narrow(crate::convert::from_dimension(length)),
+            positions: Positions::new(&self.config, tokens, self.features, self.kind, self.device)?,
         })
+    }
+
+    /// Whether what [`Trunk::begin`] computes with is trained.
+    pub(crate) fn begin_learns(&self) -> bool {
+        self.stages.iter().any(Stage::learns) || self.doublings.iter().any(Doubling::skip_learns)
     }
 
     /// The state after the block `index`, 0-based among those that are run, or after what is left of it.
@@ -149,13 +180,11 @@ impl Trunk {
         state: &WindowState,
         without: Option<&AblatedPart>,
     ) -> Result<WindowState, TchError> {
-        tch::no_grad(|| {
-            Ok(WindowState {
-                hidden: self.blocks[index].forward(&state.hidden, &state.positions, without)?,
-                skips: state.skips.iter().map(Tensor::shallow_clone).collect(),
-                bases: state.bases,
-                positions: state.positions.shallow_clone(),
-            })
+        Ok(WindowState {
+            hidden: self.blocks[index].forward(&state.hidden, &state.positions, without)?,
+            skips: state.skips.iter().map(Tensor::shallow_clone).collect(),
+            bases: state.bases,
+            positions: state.positions.shallow_clone(),
         })
     }
 
@@ -164,20 +193,18 @@ impl Trunk {
     /// # Errors
     /// As [`Trunk::begin`].
     pub fn profile(&self, state: &WindowState, bins: Bins) -> Result<Tensor, TchError> {
-        tch::no_grad(|| self.profile_of(&self.embedding(state, bins)?))
+        self.profile_of(&self.embedding(state, bins)?)
     }
 
     /// The predicted profile [targets, bins], float32, from what the head reads [bins, channels].
     pub(super) fn profile_of(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
-        tch::no_grad(|| {
-            let embedding = embedding.f_to_kind(wide(self.kind))?;
-            let products = self.head.weight.f_matmul(&embedding.f_transpose(0, 1)?)?;
-            let sums = match &self.head.bias {
-                Some(bias) => products.f_add(&bias.f_unsqueeze(1)?)?,
-                None => products,
-            };
-            sums.f_softplus()
-        })
+        let embedding = embedding.f_to_kind(wide(self.kind))?;
+        let products = self.head.weight.f_matmul(&embedding.f_transpose(0, 1)?)?;
+        let sums = match &self.head.bias {
+            Some(bias) => products.f_add(&bias.f_unsqueeze(1)?)?,
+            None => products,
+        };
+        sums.f_softplus()
     }
 
     /// What the head reads: [bins, channels].

@@ -33,6 +33,11 @@ impl Doubling {
         self.horizontal.forward(tower)
     }
 
+    /// Whether what it reads of the tower is trained.
+    pub(super) fn skip_learns(&self) -> bool {
+        self.horizontal.learns()
+    }
+
     /// [positions, hidden] to twice as many.
     pub(super) fn forward(&self, tokens: &Tensor, skip: &Tensor) -> Result<Tensor, TchError> {
         self.separable.forward(&self.upsampled(tokens)?.f_add_(skip)?)

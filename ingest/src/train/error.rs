@@ -4,10 +4,12 @@ use std::fmt::Display;
 
 use tch::TchError;
 use thiserror::Error;
+use vestore::ReferenceError;
 
 use super::pretrain::WindowsError;
 use super::run_directory::RunDirectoryError;
 use super::state::StateError;
+use crate::coverage::CoverageError;
 use crate::error::ModelError;
 use crate::tokenize::TokenizerError;
 
@@ -108,6 +110,12 @@ pub enum TrainError {
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDirectory(#[from] RunDirectoryError),
+    /// What was measured cannot be read.
+    #[error(transparent)]
+    Coverage(#[from] CoverageError),
+    /// Bases cannot be read.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// libtorch failed.
     #[error(transparent)]
     Torch(#[from] TchError),

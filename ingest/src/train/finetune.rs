@@ -2,7 +2,6 @@
 //! interrupted at any moment and continues to the same weights.
 
 mod head;
-mod memory;
 mod metrics;
 mod objective;
 mod plan;
@@ -18,7 +17,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::{Device, Tensor};
+use tch::Device;
 
 use self::metrics::figures;
 pub use self::metrics::{TuningFigure, tuning_metrics};
@@ -27,6 +26,8 @@ pub use self::plan::{TuningInput, TuningMethod, TuningPlan};
 pub use self::record::tuned_record;
 pub(crate) use self::tuned::TunedModel;
 use super::error::TrainError;
+use super::leaves::Trainable;
+use super::memory;
 use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
 use super::state::LossPoint;
 use super::trainer::{Saving, Trainer, TrainerOptions};
@@ -168,6 +169,7 @@ fn tune(
     let options = TrainerOptions {
         schedule: plan.schedule(data.training.len()),
         optimizer: plan.optimizer,
+        unit: "tokens",
         record_every: every,
         evaluate_every: every,
         patience: plan.patience,
@@ -182,12 +184,9 @@ fn tune(
         return Ok(None);
     }
     let best = trainer.restore_best()?;
-    let numbers = |tensors: std::collections::btree_map::Values<'_, String, Tensor>| {
-        tensors.map(|tensor| tensor.numel() as u64).sum::<u64>()
-    };
     let tuning = TuningResult {
-        parameters: trainer.network.parameters(),
-        trained_parameters: numbers(trainer.network.weights().values()),
+        parameters: trainer.network.leaves().parameters(),
+        trained_parameters: trainer.network.leaves().trained_parameters(),
         steps: trainer.steps(),
         best,
         losses: trainer.history().losses.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::state::StateError;
+use super::leaves::{Leaves, Trainable};
 use crate::checkpoint::ModelSource;
 use crate::checkpoint::to_tensor;
 use crate::convert::dimension;
@@ -20,10 +20,7 @@ use crate::tokenize::Tokenizer;
 pub(crate) struct Network {
     opened: ModelFiles,
     /// All weights by the names that the encoder and the adapter know, without the family's prefix.
-    tensors: BTreeMap<String, Tensor>,
-    /// Those of them that are trained, each a leaf of its own.
-    weights: BTreeMap<String, Tensor>,
-    device: Device,
+    leaves: Leaves,
     /// What products are computed in; the weights stay float32.
     kind: Kind,
 }
@@ -48,15 +45,7 @@ impl Network {
         device: Device,
         kind: Kind,
     ) -> Result<Self, ModelError> {
-        let mut network = Self { opened, tensors: BTreeMap::new(), weights: BTreeMap::new(), device, kind };
-        for (name, tensor) in tensors {
-            let tensor = tensor.f_to_device(device)?.f_set_requires_grad(chosen(&name))?;
-            if tensor.requires_grad() {
-                network.weights.insert(name.clone(), tensor.shallow_clone());
-            }
-            network.tensors.insert(name, tensor);
-        }
-        Ok(network)
+        Ok(Self { opened, leaves: Leaves::new(tensors, chosen, device)?, kind })
     }
 
     /// A weight of an opened model as its files hold it, in float32.
@@ -74,65 +63,22 @@ impl Network {
 
     /// All weights by name.
     pub(crate) fn tensors(&self) -> &BTreeMap<String, Tensor> {
-        &self.tensors
+        self.leaves.tensors()
     }
 
     /// Reads weights for an encoder and its head: those under training with their gradients.
     pub(crate) fn loader(&self) -> Loader<'_> {
-        Loader { opened: &self.opened, trained: Some(&self.tensors), kind: self.kind, device: self.device }
+        Loader { opened: &self.opened, trained: Some(self.tensors()), kind: self.kind, device: self.device() }
     }
 
     /// What computes.
     pub(crate) fn device(&self) -> Device {
-        self.device
-    }
-
-    /// The trained weights by name.
-    pub(crate) fn weights(&self) -> &BTreeMap<String, Tensor> {
-        &self.weights
-    }
-
-    /// Takes weights as a state holds them, and moves the optimizer's means to where the weights are.
-    pub(crate) fn restore(
-        &mut self,
-        weights: &BTreeMap<String, Tensor>,
-        means: BTreeMap<String, [Tensor; 2]>,
-        file: &Path,
-    ) -> Result<BTreeMap<String, [Tensor; 2]>, StateError> {
-        let fits = self.weights.keys().eq(weights.keys())
-            && self.weights.iter().all(|(name, weight)| {
-                let same = |tensor: &Tensor| tensor.size() == weight.size();
-                same(&weights[name]) && means.get(name).is_some_and(|means| means.iter().all(same))
-            });
-        if !fits {
-            let reason = "its weights are not those of the model".to_owned();
-            return Err(StateError::Malformed { file: file.to_owned(), reason });
-        }
-        for (name, weight) in &mut self.weights {
-            *weight = weights[name].f_to_device(self.device)?.f_set_requires_grad(true)?;
-            self.tensors.insert(name.clone(), weight.shallow_clone());
-        }
-        let moved = means.into_iter().map(|(name, [mean, square])| {
-            Ok((name, [mean.f_to_device(self.device)?, square.f_to_device(self.device)?]))
-        });
-        moved.collect()
+        self.leaves.device()
     }
 
     /// The name that a checkpoint of the family gives a weight.
     pub(crate) fn published(&self, name: &str) -> String {
         self.opened.dialect.published(name)
-    }
-
-    /// Puts other numbers of the same shapes into the trained weights.
-    pub(crate) fn replace(&mut self, weights: &BTreeMap<String, Tensor>) -> Result<(), TchError> {
-        tch::no_grad(|| {
-            for (name, weight) in &mut self.weights {
-                if let Some(other) = weights.get(name) {
-                    weight.detach().f_copy_(&other.f_to_device(self.device)?)?;
-                }
-            }
-            Ok(())
-        })
     }
 
     /// The model's tokenizer.
@@ -145,14 +91,19 @@ impl Network {
         self.opened.config.max_tokens
     }
 
-    /// Numbers in all weights.
-    pub(crate) fn parameters(&self) -> u64 {
-        self.tensors.values().map(|weight| weight.numel() as u64).sum()
-    }
-
     /// The encoder made of the weights as they are now.
     pub(crate) fn forward(&self) -> Result<Forward<'_>, ModelError> {
         Ok(Forward { network: self, encoder: Encoder::load(&self.loader())? })
+    }
+}
+
+impl Trainable for Network {
+    fn leaves(&self) -> &Leaves {
+        &self.leaves
+    }
+
+    fn leaves_mut(&mut self) -> &mut Leaves {
+        &mut self.leaves
     }
 }
 
@@ -184,7 +135,7 @@ impl Forward<'_> {
         first_token: bool,
         mut each: impl FnMut(usize, &Tensor, &Tensor) -> Result<(), TchError>,
     ) -> Result<Tensor, ModelError> {
-        let device = self.network.device;
+        let device = self.network.device();
         let windows = ids.len() / length.max(1);
         let length = dimension(length);
         let ids = Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view([-1, length])?;

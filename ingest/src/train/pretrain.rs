@@ -25,6 +25,7 @@ pub use self::plan::PretrainingPlan;
 use self::start::Start;
 pub use self::windows::WindowsError;
 use super::error::TrainError;
+use super::leaves::Trainable;
 use super::network::Network;
 use super::run_directory::RunDirectory;
 use super::state::{LossPoint, write_tensors};
@@ -120,6 +121,7 @@ pub fn pretrain(
     let options = TrainerOptions {
         schedule: plan.schedule,
         optimizer: plan.optimizer,
+        unit: "tokens",
         record_every,
         evaluate_every: record_every * 10,
         patience: 0,
@@ -133,15 +135,15 @@ pub fn pretrain(
         return Ok(Pretrained::Interrupted { step: trainer.steps() });
     }
     let result = PretrainingResult {
-        parameters: trainer.network.parameters(),
-        tokens: trainer.tokens(),
+        parameters: trainer.network.leaves().parameters(),
+        tokens: trainer.computed(),
         seconds: trainer.seconds(),
         steps: trainer.steps_of_run(),
         losses: trainer.history().losses.clone(),
         held_out: trainer.history().held_out.clone(),
     };
     start::copy(directory.working(), directory.output())?;
-    let weights = trainer.network.weights().iter();
+    let weights = trainer.network.leaves().weights().iter();
     let weights: BTreeMap<String, &Tensor> =
         weights.map(|(name, weight)| (trainer.network.published(name), weight)).collect();
     // transformers refuses files that do not say whose tensors they are.

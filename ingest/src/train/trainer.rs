@@ -11,18 +11,21 @@ use tch::{TchError, Tensor};
 
 use super::adamw::{AdamW, AdamWOptions};
 use super::error::TrainError;
-use super::network::Network;
+use super::leaves::Trainable;
 use super::schedule::Schedule;
 use super::state::{History, LossPoint, State, read_state, write_state};
 use crate::progress::Progress;
 
 /// What is learned.
 pub(super) trait Objective {
+    /// What is trained.
+    type Network: Trainable;
+
     /// Adds the gradients of the mean loss of step `step`, counted from 0, to the weights.
-    fn backward(&mut self, network: &Network, step: u64) -> Result<StepLoss, TrainError>;
+    fn backward(&mut self, network: &Self::Network, step: u64) -> Result<StepLoss, TrainError>;
 
     /// The mean loss of the held-out rows; `None` without such rows.
-    fn evaluate(&self, network: &Network) -> Result<Option<f64>, TrainError>;
+    fn evaluate(&self, network: &Self::Network) -> Result<Option<f64>, TrainError>;
 }
 
 /// The loss of one step.
@@ -31,14 +34,16 @@ pub(super) struct StepLoss {
     pub(super) sum: f64,
     /// Sum of the weights.
     pub(super) weight: f64,
-    /// Tokens computed, special ones not counted in pretraining.
-    pub(super) tokens: u64,
+    /// What was computed, in units of [`TrainerOptions::unit`].
+    pub(super) computed: u64,
 }
 
 /// When the loop does what.
 pub(super) struct TrainerOptions<'a> {
     pub(super) schedule: Schedule,
     pub(super) optimizer: AdamWOptions,
+    /// What a step's work is counted in, in the plural: tokens, special ones not counted in pretraining, or windows.
+    pub(super) unit: &'static str,
     /// Steps between two points of the training loss.
     pub(super) record_every: u64,
     /// Steps between two evaluations.
@@ -65,8 +70,8 @@ pub(super) struct Saving<'a> {
 }
 
 /// A training in progress.
-pub(super) struct Trainer<'a> {
-    pub(super) network: Network,
+pub(super) struct Trainer<'a, N> {
+    pub(super) network: N,
     options: TrainerOptions<'a>,
     optimizer: AdamW,
     history: History,
@@ -74,24 +79,28 @@ pub(super) struct Trainer<'a> {
     best_weights: BTreeMap<String, Tensor>,
     /// Steps made before this run.
     first: u64,
-    /// Tokens of this run.
-    tokens: u64,
+    /// What this run computed.
+    computed: u64,
     started: Instant,
     /// Seconds of this run's steps, without evaluations.
     step_seconds: f64,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a, N: Trainable> Trainer<'a, N> {
     /// A trainer of `network`; it continues from the state on disk if there is one.
-    pub(super) fn open(mut network: Network, options: TrainerOptions<'a>) -> Result<Self, TrainError> {
+    pub(super) fn open(mut network: N, options: TrainerOptions<'a>) -> Result<Self, TrainError> {
         let state = match &options.saving {
             Some(saving) => read_state(&saving.file, saving.record)?.map(|state| (state, &saving.file)),
             None => None,
         };
         let (optimizer, history, best_weights) = match state {
-            None => (AdamW::new(options.optimizer, network.weights())?, History::default(), BTreeMap::new()),
+            None => (
+                AdamW::new(options.optimizer, network.leaves().weights())?,
+                History::default(),
+                BTreeMap::new(),
+            ),
             Some((State { step, history, weights, means, best_weights }, file)) => {
-                let means = network.restore(&weights, means, file)?;
+                let means = network.leaves_mut().restore(&weights, means, file)?;
                 (AdamW::restored(options.optimizer, means, step), history, best_weights)
             }
         };
@@ -102,7 +111,7 @@ impl<'a> Trainer<'a> {
             optimizer,
             history,
             best_weights,
-            tokens: 0,
+            computed: 0,
             started: Instant::now(),
             step_seconds: 0.0,
         })
@@ -118,9 +127,9 @@ impl<'a> Trainer<'a> {
         self.steps() - self.first
     }
 
-    /// Tokens of this run.
-    pub(super) fn tokens(&self) -> u64 {
-        self.tokens
+    /// What this run computed, in units of [`TrainerOptions::unit`].
+    pub(super) fn computed(&self) -> u64 {
+        self.computed
     }
 
     /// Seconds since it was opened.
@@ -139,7 +148,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Makes all steps that are left; `false` when it was interrupted, with the state on disk.
-    pub(super) fn run(&mut self, objective: &mut impl Objective) -> Result<bool, TrainError> {
+    pub(super) fn run(&mut self, objective: &mut impl Objective<Network = N>) -> Result<bool, TrainError> {
         let total = self.options.schedule.steps;
         let progress = self.options.progress;
         progress.begin("steps", self.steps(), total);
@@ -148,7 +157,11 @@ impl<'a> Trainer<'a> {
         whole
     }
 
-    fn remaining_steps(&mut self, objective: &mut impl Objective, total: u64) -> Result<bool, TrainError> {
+    fn remaining_steps(
+        &mut self,
+        objective: &mut impl Objective<Network = N>,
+        total: u64,
+    ) -> Result<bool, TrainError> {
         let progress = self.options.progress;
         while self.steps() < total && !self.is_stale() {
             let loss = self.step(objective)?;
@@ -182,27 +195,27 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step of the optimizer; returns its mean loss.
-    fn step(&mut self, objective: &mut impl Objective) -> Result<f64, TrainError> {
+    fn step(&mut self, objective: &mut impl Objective<Network = N>) -> Result<f64, TrainError> {
         let (step, before) = (self.steps(), Instant::now());
-        let StepLoss { sum, weight, tokens } = objective.backward(&self.network, step)?;
+        let StepLoss { sum, weight, computed } = objective.backward(&self.network, step)?;
         let loss = sum / weight;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss, gradient: f64::NAN });
         }
         let rate = self.options.schedule.rate(step);
-        let gradient = self.optimizer.step(self.network.weights(), rate)?;
+        let gradient = self.optimizer.step(self.network.leaves().weights(), rate)?;
         if !gradient.is_finite() {
             return Err(TrainError::Diverged { step, loss, gradient });
         }
         let pending = &mut self.history.pending;
         *pending = [pending[0] + sum, pending[1] + weight];
-        self.tokens += tokens;
+        self.computed += computed;
         self.step_seconds += before.elapsed().as_secs_f64();
         Ok(loss)
     }
 
     /// Computes the held-out loss, and keeps the weights if it is the lowest so far; `false` without held-out rows.
-    fn evaluate(&mut self, objective: &impl Objective) -> Result<bool, TrainError> {
+    fn evaluate(&mut self, objective: &impl Objective<Network = N>) -> Result<bool, TrainError> {
         let step = self.steps();
         let Some(loss) = objective.evaluate(&self.network)? else { return Ok(false) };
         if !loss.is_finite() {
@@ -218,7 +231,8 @@ impl<'a> Trainer<'a> {
                 copy.f_copy_(&weight)?;
                 Ok((name.clone(), copy))
             };
-            self.best_weights = self.network.weights().iter().map(copy).collect::<Result<_, TchError>>()?;
+            self.best_weights =
+                self.network.leaves().weights().iter().map(copy).collect::<Result<_, TchError>>()?;
         }
         Ok(true)
     }
@@ -227,7 +241,9 @@ impl<'a> Trainer<'a> {
     fn note(&self, loss: f64) -> String {
         let held_out = self.history.held_out.last();
         let held_out = held_out.map_or(String::new(), |point| format!(", held out {:.4}", point.loss));
-        format!("loss {loss:.4}{held_out}, {:.0} tokens/s", self.tokens as f64 / self.seconds())
+        let rate = self.computed as f64 / self.seconds();
+        let decimals = if rate < 10.0 { 2 } else { 0 };
+        format!("loss {loss:.4}{held_out}, {rate:.decimals$} {}/s", self.options.unit)
     }
 
     fn save(&self, saving: &Saving<'_>) -> Result<(), TrainError> {
@@ -239,7 +255,7 @@ impl<'a> Trainer<'a> {
         let state = State {
             step: self.steps(),
             history: self.history.clone(),
-            weights: shared(self.network.weights()),
+            weights: shared(self.network.leaves().weights()),
             means: means.collect(),
             best_weights: shared(&self.best_weights),
         };
@@ -251,7 +267,7 @@ impl<'a> Trainer<'a> {
         let Some(best) = self.history.best else {
             panic!("the last step evaluates the held-out rows; this is a bug")
         };
-        self.network.replace(&self.best_weights)?;
+        self.network.leaves_mut().replace(&self.best_weights)?;
         Ok(best)
     }
 }

@@ -72,7 +72,8 @@ fn merged_weights_are_those_of_the_golden_set() {
             continue;
         }
         let files = RegulatoryFiles::open(&source).expect("a model");
-        let loader = Loader { files: &files, kind: Kind::Float, device: Device::Cpu };
+        let loader =
+            Loader { files: &files, trained: None, dropout: 0.0, kind: Kind::Float, device: Device::Cpu };
         for (name, expected) in tensors(&expected) {
             let Some(name) = name.strip_prefix("merged.") else { continue };
             let (module, part) = name.rsplit_once('.').expect("a weight");

@@ -50,6 +50,8 @@ impl<'a> TuningObjective<'a> {
 }
 
 impl Objective for TuningObjective<'_> {
+    type Network = Network;
+
     fn backward(&mut self, network: &Network, step: u64) -> Result<StepLoss, TrainError> {
         let per_epoch = self.plan.per_epoch(self.data.training.len());
         let epoch = step / per_epoch;
@@ -69,7 +71,7 @@ impl Objective for TuningObjective<'_> {
             sum += loss.f_double_value(&[])?;
             tokens += count;
         }
-        Ok(StepLoss { sum, weight: self.head.weight(&batch), tokens })
+        Ok(StepLoss { sum, weight: self.head.weight(&batch), computed: tokens })
     }
 
     fn evaluate(&self, network: &Network) -> Result<Option<f64>, TrainError> {

@@ -17,6 +17,7 @@ use crate::dataset::TuningTask;
 use crate::encoder::model::blueprint::class_output;
 use crate::error::ModelError;
 use crate::train::error::TrainError;
+use crate::train::leaves::Trainable;
 use crate::train::network::Network;
 use crate::train::run_directory::{COPIED, RunDirectory, copy_file, io_error};
 use crate::train::state::{replace, write_tensors};
@@ -34,7 +35,7 @@ pub(super) fn write(
     let opened = tuned.network.opened();
     if opened.adapter.is_some() {
         let trunk = trunk(opened, source);
-        let tensors = scaled(&tuned.network, tuned.network.weights(), tuned.objective.scale)?;
+        let tensors = scaled(&tuned.network, tuned.network.leaves().weights(), tuned.objective.scale)?;
         let named: BTreeMap<String, &Tensor> =
             tensors.iter().map(|(name, tensor)| (trunk.published(name), tensor)).collect();
         let file = output.join("adapter_config.json");

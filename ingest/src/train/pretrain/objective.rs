@@ -52,6 +52,8 @@ impl<'a> MaskedObjective<'a> {
 }
 
 impl Objective for MaskedObjective<'_> {
+    type Network = Network;
+
     fn backward(&mut self, network: &Network, step: u64) -> Result<StepLoss, TrainError> {
         let batch = training_batch(self.plan, self.data, &self.tokenizer, step)?;
         let weight = weight(&batch);
@@ -62,7 +64,7 @@ impl Objective for MaskedObjective<'_> {
             sum += loss.f_double_value(&[])?;
         }
         let tokens = batch.len() as u64 * u64::from(self.plan.lengths.tokens(step));
-        Ok(StepLoss { sum, weight, tokens })
+        Ok(StepLoss { sum, weight, computed: tokens })
     }
 
     fn evaluate(&self, network: &Network) -> Result<Option<f64>, TrainError> {
@@ -191,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::synthetic::{SyntheticFamily, SyntheticShape, write_checkpoint};
+    use crate::train::leaves::Trainable;
 
     fn windows(network: &Network) -> Vec<Masked> {
         let mut random = Random::new(11);
@@ -223,7 +226,7 @@ mod tests {
             let loss = || masked_loss(&network, &windows).expect("a loss").double_value(&[]);
             let length = |tensor: &Tensor| tensor.square().sum(Kind::Double).sqrt().double_value(&[]);
             let mut checked = 0;
-            for (name, weight) in network.weights() {
+            for (name, weight) in network.leaves().weights() {
                 let gradient = weight.grad();
                 assert!(gradient.defined(), "{family:?}: {name} has no gradient");
                 let slope = length(&gradient);
@@ -243,7 +246,7 @@ mod tests {
                 assert!((found / slope - 1.0).abs() < 0.03, "{family:?}: {name}: {found} for {slope}");
                 checked += 1;
             }
-            assert!(checked * 2 > network.weights().len(), "{family:?}: {checked} checked");
+            assert!(checked * 2 > network.leaves().weights().len(), "{family:?}: {checked} checked");
         }
     }
 }
