@@ -160,7 +160,7 @@ impl<'a> Family<'a> {
                             .to_owned(),
                 }),
             },
-            Self::Regulatory(choices) => choices.window(asked),
+            Self::Regulatory(choices) => choices.window(asked.or(tuned)),
         }
     }
 

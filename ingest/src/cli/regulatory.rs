@@ -18,6 +18,7 @@ use vestore_schema::{
 
 use super::family::{Family, Loading, check_unchanged};
 use super::shared::{Usage, one_of, say};
+use super::tuned::Tuned;
 
 /// The table of targets beside a checkpoint, as the models' authors call it.
 const TARGETS: &str = "targets.txt";
@@ -35,14 +36,14 @@ pub(super) struct RegulatoryArguments {
     #[arg(long, value_parser = one_of(&Indels::ALL, Indels::as_str), help_heading = HEADING)]
     indels: Option<Indels>,
     /// Undo the transform of the training data: that of published models (old), of newer ones (new), or none; by
-    /// default old with a table of targets, else none
+    /// default new of a model of `vestore train transfer`, old of others with a table of targets, else none
     #[arg(long, value_parser = one_of(&Untransform::ALL, Untransform::as_str), help_heading = HEADING)]
     untransform: Option<Untransform>,
     /// Merge the two strands of an experiment into one target, or keep both; merge by default
     #[arg(long, value_parser = one_of(&StrandPairs::ALL, StrandPairs::as_str), help_heading = HEADING)]
     strand_pairs: Option<StrandPairs>,
-    /// Compare the bins in the middle of the window, as many as config.json says, or all but 16 on each side; center
-    /// by default
+    /// Compare the bins in the middle of the window, as many as config.json says, or all but 16 on each side; by
+    /// default as the model was transferred, else center
     #[arg(long, value_parser = one_of(&Bins::ALL, Bins::as_str), help_heading = HEADING)]
     bins: Option<Bins>,
     /// Compute only targets whose name or description matches this pattern with * and ?; may be repeated
@@ -154,8 +155,19 @@ fn needs_numbers(config: &RegulatoryConfig) -> bool {
 }
 
 impl RegulatoryArguments {
-    /// Adds to a recipe what its family needs of these.
-    pub(super) fn complete(&self, recipe: &mut Recipe, family: &Family<'_>) -> anyhow::Result<()> {
+    /// Whether bins, and what undoes a transform, are given, or are nothing that the family has.
+    pub(super) fn settled(&self, family: &Family<'_>) -> [bool; 2] {
+        let without = !matches!(family, Family::Regulatory(choices) if !choices.is_enformer());
+        [without || self.bins.is_some(), without || self.untransform.is_some()]
+    }
+
+    /// Adds to a recipe what its family needs of these; what is not given is as the model was `tuned`.
+    pub(super) fn complete(
+        &self,
+        recipe: &mut Recipe,
+        family: &Family<'_>,
+        tuned: Tuned,
+    ) -> anyhow::Result<()> {
         let of_unet = self.indels.is_some()
             || self.untransform.is_some()
             || self.strand_pairs.is_some()
@@ -177,7 +189,10 @@ impl RegulatoryArguments {
             resolved.shifts = self.checked_shifts(recipe.window)?;
         }
         resolved.indels = self.indels.or(resolved.indels);
-        resolved.bins = self.bins.or(resolved.bins);
+        let own = |bins: Bins| self.bins.or(tuned.bins).unwrap_or(bins);
+        resolved.bins = resolved.bins.map(own);
+        resolved.untransform =
+            resolved.untransform.map(|untransform| tuned.untransform.unwrap_or(untransform));
         self.settle_table(&mut resolved, choices, recipe.strands)?;
         let merges = resolved.strand_pairs == Some(StrandPairs::Merge);
         let chosen = choose_targets(&self.target, choices.regulatory.targets, table, merges);

@@ -147,14 +147,16 @@ impl Scoring {
         let snapshot = store.snapshot()?;
         let record = snapshot.model(model)?.clone();
         let tuned = Tuned::of(&record, &snapshot.models)?;
-        if let Some(remark) = tuned.remark(&record.name, self.window.is_some(), self.strands.is_some()) {
+        let family = Family::of(&store, &record)?;
+        let [bins, untransform] = self.regulatory.settled(&family);
+        let given = [self.window.is_some(), self.strands.is_some(), bins, untransform];
+        if let Some(remark) = tuned.remark(&record.name, given) {
             say(format_args!("{remark}"));
         }
-        let family = Family::of(&store, &record)?;
         let mut recipe = recipe(self, &family, tuned)?;
         let continued = snapshot.tracks.iter().find(|track| Some(&track.name) == self.track.as_ref());
         let genes = self.splice.complete(&mut recipe, &family, self.strands, &store, continued)?;
-        self.regulatory.complete(&mut recipe, &family)?;
+        self.regulatory.complete(&mut recipe, &family, tuned)?;
         if let Some(regulatory) = &mut recipe.regulatory {
             regulatory.genes = genes.as_ref().map(|genes| genes.digest());
         }
