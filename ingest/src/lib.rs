@@ -80,8 +80,9 @@ pub use ablation::{
 pub use adapter::{AdapterError, AdapterKind, Ia3Layers, TransferAdapter};
 pub use checkpoint::{CheckpointError, ModelSource, PickleError, TensorDtype, model_files, source_of};
 pub use coverage::{
-    BinLayout, CoverageError, CoverageInput, CoverageTargets, CoverageValues, RandomSplit, Sequence,
-    Sequences, TargetCoverage, TileOptions,
+    BinLayout, CoverageError, CoverageFigure, CoverageFigures, CoverageInput, CoverageReport,
+    CoverageTargets, CoverageValues, GeneExpression, GeneGroupFigures, GeneReport, GeneTargetFigures,
+    KmerBaseline, KmerSums, RandomSplit, Sequence, Sequences, TargetCoverage, TargetFigures, TileOptions,
 };
 pub use dataset::{
     Dataset, DatasetCounts, DatasetError, DatasetInput, Example, GroupBy, LabelCounts, LabelRules,

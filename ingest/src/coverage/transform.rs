@@ -73,6 +73,20 @@ impl Transform {
         Transformed { value: hard.unwrap_or(value), soft: soft.is_some(), hard: hard.is_some() }
     }
 
+    /// The coverage of a bin, still scaled, that has this value; what `clip` cut stays cut. Less than 0 counts 0.
+    pub(super) fn undo(&self, value: f64) -> f64 {
+        let value = match self.clip_soft {
+            Some(limit) if value > limit => limit - 1.0 + (value - limit + 1.0).powi(2),
+            _ if value < 0.0 => 0.0,
+            _ => value,
+        };
+        match self.statistic {
+            Statistic::SumSqrt | Statistic::MeanSqrt => (value + 1.0).powi(2) - 1.0,
+            Statistic::SumExp75 => (value + 1.0).powf(4.0 / 3.0) - 1.0,
+            Statistic::Sum | Statistic::Mean | Statistic::Max => value,
+        }
+    }
+
     /// What decides values beyond the table's digest.
     pub(super) fn identity(&self) -> serde_json::Value {
         json!([format!("{:?}", self.statistic), self.clip])
@@ -110,5 +124,20 @@ mod tests {
         assert_eq!(of("sum", Some(33.0), Some(35.0)), Transformed { value: 35.0, soft: true, hard: true });
         assert_eq!(of("sum", Some(48.0), Some(48.0)), Transformed { value: 48.0, soft: false, hard: false });
         assert_eq!(Statistic::parse("median"), None);
+    }
+
+    #[test]
+    fn values_are_undone() {
+        for (name, statistic) in STATISTICS {
+            let transform = Transform { scale: 1.0, statistic, clip_soft: Some(3.0), clip: None };
+            for sum in [0.0, 1.5, 200.0] {
+                let plain = Transform { clip_soft: None, ..transform }.value(sum, sum, 32).value;
+                let undone = transform.undo(transform.value(sum, sum, 32).value);
+                let mean = if name.starts_with("mean") || name.starts_with("avg") { 32.0 } else { 1.0 };
+                assert!((undone * mean - sum).abs() < 1e-9 * sum.max(1.0), "{name}: {plain} {undone} {sum}");
+            }
+            assert_eq!(transform.undo(-1.0), 0.0);
+            assert!(transform.undo(f64::NAN).is_nan());
+        }
     }
 }

@@ -224,3 +224,22 @@ pub(super) fn gzip(text: &str) -> Vec<u8> {
     encoder.write_all(text.as_bytes()).expect("memory");
     encoder.finish().expect("memory")
 }
+
+/// As it is defined.
+pub(super) fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
+    let count = pairs.len() as f64;
+    let (left, right) = pairs.iter().fold((0.0, 0.0), |sums, pair| (sums.0 + pair.0, sums.1 + pair.1));
+    let centred = pairs.iter().map(|pair| (pair.0 - left / count, pair.1 - right / count));
+    let product: f64 = centred.clone().map(|pair| pair.0 * pair.1).sum();
+    let spread: f64 = centred.clone().map(|pair| pair.0 * pair.0).sum::<f64>()
+        * centred.map(|pair| pair.1 * pair.1).sum::<f64>();
+    (spread > 0.0).then(|| product / spread.sqrt())
+}
+
+/// As it is defined, of measurements that stand second.
+pub(super) fn r2(pairs: &[(f64, f64)]) -> Option<f64> {
+    let mean = pairs.iter().map(|pair| pair.1).sum::<f64>() / pairs.len() as f64;
+    let errors: f64 = pairs.iter().map(|pair| (pair.1 - pair.0).powi(2)).sum();
+    let total: f64 = pairs.iter().map(|pair| (pair.1 - mean).powi(2)).sum();
+    (total > 0.0).then(|| 1.0 - errors / total)
+}
