@@ -34,15 +34,19 @@ pub fn study_report(study: &Study, runs: &[StudyRun]) -> String {
         runs.iter().map(|run| StudyRun { figures: run.validation_figures.clone(), ..run.clone() }).collect();
     let judged = Summary::new(study, &judged);
     let name = escaped(&study.name);
+    let layered = !study.layers.is_empty();
+    let of_layers = |id: &str, title: &str, body: String| {
+        if layered { section(id, title, &body) } else { String::new() }
+    };
     let sections = [
         setting::missing(&summary),
         setting::findings(&summary),
         section("setting", "What was studied", &setting::setting(&summary)),
         section("baseline", "Baseline", &trained::baseline(&summary)),
-        section("layers", "Layers, each left out in turn", &layers::layers(&judged)),
-        section("derived", "Derived models", &trained::derived(&summary)),
+        of_layers("layers", "Layers, each left out in turn", layers::layers(&judged)),
+        of_layers("derived", "Derived models", trained::derived(&summary)),
         section("methods", "Tuning methods", &trained::methods(&summary)),
-        section("rankings", "Cheaper rankings", &rankings::rankings(&judged)),
+        of_layers("rankings", "Cheaper rankings", rankings::rankings(&judged)),
         section("plan", "Plan", &setting::plan(&summary)),
         section("definitions", "Definitions", &definitions::definitions(&summary)),
     ];

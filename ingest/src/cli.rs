@@ -26,6 +26,7 @@ mod study_context;
 mod study_layers;
 mod study_loss;
 mod study_pretrain;
+mod study_transfer;
 mod tokenizer;
 mod transfer;
 mod tuned;
@@ -117,6 +118,11 @@ enum Train {
 enum Study {
     /// Fine-tune without each layer in turn, report which layers matter, and derive smaller models
     Layers(Box<study_layers::Arguments>),
+    /// Transfer a regulatory model by several methods under one budget, and compare them
+    ///
+    /// Trains copies by each method and seed, beside ridge regression on counts of k-mers, and records parameters, time,
+    /// memory and figures of held-out windows. With --layers it also trains without each transformer block.
+    Transfer(Box<study_transfer::Arguments>),
     /// Measure the loss of masked language models on held-out DNA, beside models that count contexts
     Loss(study_loss::Arguments),
     /// Write log-odds of SNVs from counts of contexts, as a baseline score
@@ -127,7 +133,7 @@ enum Study {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let done = match Arguments::parse().verb {
+    let done = match Arguments::parse_from(study_transfer::renamed(std::env::args_os())).verb {
         Verb::Model(Model::Add(arguments)) => model_add::run(&arguments),
         Verb::Score(arguments) => score::run(&arguments),
         Verb::Ablate(arguments) => ablate::run(&arguments),
@@ -136,6 +142,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(Train::Finetune(arguments)) => finetune::run(&arguments),
         Verb::Train(Train::Transfer(arguments)) => transfer::run(&arguments),
         Verb::Study(Study::Layers(arguments)) => study_layers::run(&arguments),
+        Verb::Study(Study::Transfer(arguments)) => study_transfer::run(&arguments),
         Verb::Study(Study::Loss(arguments)) => study_loss::run(&arguments),
         Verb::Study(Study::Context(arguments)) => study_context::run(&arguments),
         Verb::Study(Study::Pretrain(arguments)) => study_pretrain::run(&arguments),

@@ -128,8 +128,9 @@ pub use splice::{
     splice_gene_columns, splice_record,
 };
 pub use study::{
-    IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent, LayerStudyOptions,
-    SeedInterval, StudyError, rank_layers,
+    CoverageSubject, IngredientRow, IngredientStudy, LayerRanking, LayerStudy, LayerStudyEvent,
+    LayerStudyOptions, SeedInterval, StudyError, StudySubject, StudyTraining, check_layers, check_study_name,
+    rank_layers,
 };
 pub use tch::{Device, Kind};
 pub use tokenize::{
@@ -140,10 +141,10 @@ pub use tokenize::{
 pub use train::{
     AdamWOptions, AlleleCounts, Alleles, AllelesError, Decay, Finetuned, Finetuning, LengthWarmup, LossPoint,
     Masked, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult, PretrainingRun,
-    RunDirectoryError, Schedule, StateError, TrainError, TransferMethod, TransferPlan, TransferRun,
-    Transferred, TuningData, TuningFigure, TuningInput, TuningMethod, TuningPlan, TuningResult, WindowsError,
-    finetune, is_trained, pretrain, training_batch, transfer, transfer_identity, transfer_record,
-    tuned_record, tuning_metrics,
+    RunDirectoryError, Schedule, StateError, TrainError, TransferData, TransferFigures, TransferMethod,
+    TransferPlan, TransferRun, Transferred, TuningData, TuningFigure, TuningInput, TuningMethod, TuningPlan,
+    TuningResult, WindowsError, finetune, is_trained, pretrain, training_batch, transfer, transfer_identity,
+    transfer_metrics, transfer_record, tuned_record, tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};

@@ -31,5 +31,7 @@ pub use run_directory::{RunDirectoryError, is_trained};
 pub use schedule::{Decay, LengthWarmup, Schedule};
 pub use state::{LossPoint, StateError};
 pub use transfer::{
-    TransferMethod, TransferPlan, TransferRun, Transferred, transfer, transfer_identity, transfer_record,
+    TransferData, TransferFigures, TransferMethod, TransferPlan, TransferRun, Transferred, transfer,
+    transfer_identity, transfer_metrics, transfer_record,
 };
+pub(crate) use transfer::{coverage_figures, coverage_loss, transfer_collected};

@@ -26,13 +26,16 @@ pub(super) enum Verb {
     /// Pretrain with all ingredients of a recipe and without each in turn, and report what each is worth
     #[command(disable_help_flag = true)]
     Pretrain(engine::Arguments),
-    /// List layer studies
+    /// Transfer a regulatory model by several methods under one budget, and compare them
+    #[command(disable_help_flag = true)]
+    Transfer(engine::Arguments),
+    /// List studies of layers and methods
     List(ListArguments),
-    /// Show the runs and verdicts of a layer study
+    /// Show the runs and verdicts of a study of layers or methods
     Show(ShowArguments),
-    /// Write the report of a layer study as one self-contained HTML file
+    /// Write the report of a study of layers or methods as one self-contained HTML file
     Report(ReportArguments),
-    /// Remove a layer study and its runs
+    /// Remove a study of layers or methods and its runs
     Remove(Named),
 }
 
@@ -91,6 +94,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Loss(arguments) => return to_engine("loss", arguments),
         Verb::Context(arguments) => return to_engine("context", arguments),
         Verb::Pretrain(arguments) => return to_engine("pretrain", arguments),
+        Verb::Transfer(arguments) => return to_engine("transfer", arguments),
         Verb::List(arguments) => list(&arguments)?,
         Verb::Show(arguments) => show(&arguments)?,
         Verb::Report(arguments) => report(&arguments)?,

@@ -17,6 +17,8 @@ pub(super) fn definitions(summary: &Summary<'_>) -> String {
         "the same rule over the metrics that a study of numbers has: for every one of them, the mean without the layer is \
          not below the baseline’s mean minus the baseline’s standard deviation."
     };
+    let of_layers = !summary.study.layers.is_empty();
+    let only_of_layers = ["Importance", "◆ Cornerstone", "○ Unfavourable", "Derived models"];
     let terms = [
         ("Baseline", "the whole model, trained under the same budget and seeds as every variation."),
         (
@@ -57,8 +59,11 @@ pub(super) fn definitions(summary: &Summary<'_>) -> String {
              of small models the differences do not show.",
         ),
     ];
-    let terms: Vec<String> =
-        terms.iter().map(|(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>\n")).collect();
+    let shown = terms.iter().filter(|(term, _)| of_layers || !only_of_layers.contains(term));
+    let terms: Vec<String> = shown.map(|(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>\n")).collect();
+    if !of_layers {
+        return format!("<dl class=\"terms\">\n{}</dl>\n", terms.concat());
+    }
     format!(
         "<dl class=\"terms\">\n{}</dl>\n<p class=\"note\">Cornerstone and unfavourable as in Hegde, Nebel, Rahman, \
          <cite>Genes</cite> 2025, 16(11):1358 (doi 10.3390/genes16111358), which states them for classes.</p>\n",

@@ -19,11 +19,15 @@ pub(super) fn heading(summary: &Summary<'_>) -> String {
         }
     };
     format!(
-        "<p class=\"kicker\">Layer study</p>\n<h1>{}</h1>\n<p class=\"sub\">Model <b>{}</b>: {} layers, {} under each \
+        "<p class=\"kicker\">{}</p>\n<h1>{}</h1>\n<p class=\"sub\">Model <b>{}</b>: {}, {} under each \
          variation</p>\n{state}\n",
+        if study.layers.is_empty() { "Study of methods" } else { "Layer study" },
         escaped(&study.name),
         escaped(&study.model),
-        study.layers.len(),
+        match study.layers.len() {
+            0 => format!("{} methods beside the baseline's", summary.methods().len()),
+            layers => format!("{layers} layers"),
+        },
         match summary.seeds.len() {
             1 => "one seed".to_owned(),
             seeds => format!("{seeds} seeds"),
@@ -68,10 +72,10 @@ pub(super) fn missing(summary: &Summary<'_>) -> String {
         }
         items.extend(partly);
     }
-    if study.result.is_none() {
+    if study.result.is_none() && !study.layers.is_empty() {
         items.push("Verdicts follow once the baseline and every layer are trained.".to_owned());
     }
-    if study.finished.is_none() {
+    if study.finished.is_none() && !study.layers.is_empty() {
         for (variation, name) in derived_models() {
             if summary.runs(&variation).is_empty() {
                 items.push(format!("The model {name} is not trained."));
@@ -107,7 +111,7 @@ pub(super) fn findings(summary: &Summary<'_>) -> String {
             "<div class=\"card {class}\"><h3>{title}</h3><p class=\"big\">{value}</p><p>{note}</p></div>\n"
         ));
     };
-    if summary.study.result.is_some() {
+    if summary.study.result.is_some() && !summary.study.layers.is_empty() {
         let groups = [
             ("cornerstone", "◆ Cornerstones", summary.judged(|verdict| verdict.cornerstone)),
             ("unfavourable", "○ Unfavourable", summary.judged(|verdict| verdict.unfavourable)),
@@ -143,9 +147,15 @@ pub(super) fn findings(summary: &Summary<'_>) -> String {
 
 fn caution(summary: &Summary<'_>) -> String {
     let text = match summary.seeds.len() {
+        1 if summary.study.layers.is_empty() => "With one seed there is no standard deviation: nothing here tells what a \
+              method does from what another seed would have done."
+            .to_owned(),
         1 => "With one seed there is no standard deviation: nothing here tells what leaving out a layer does from what \
               another seed would have done. The rule for unfavourable layers then takes the deviation as 0."
             .to_owned(),
+        seeds @ 2..=5 if summary.study.layers.is_empty() => {
+            format!("With {seeds} seeds, means and standard deviations are themselves uncertain.")
+        }
         seeds @ 2..=5 => format!(
             "With {seeds} seeds, means and standard deviations are themselves uncertain. A layer near the border of a \
              definition may fall on its other side with other seeds."
@@ -179,9 +189,14 @@ pub(super) fn setting(summary: &Summary<'_>) -> String {
         }
         several => format!("they differ between runs: {several:?} for training, validation, test"),
     };
+    let layers = if study.layers.is_empty() {
+        "all, under every method".to_owned()
+    } else {
+        format!("{} (numbered as in the checkpoint)", layer_list(&study.layers))
+    };
     let facts = [
         ("Model", format!("{} <code>{}</code>", escaped(&study.model), study.model_id)),
-        ("Layers", format!("{} (numbered as in the checkpoint)", layer_list(&study.layers))),
+        ("Layers", layers),
         ("Metrics", format!("{}; the first is the primary one", metrics.join(", "))),
         ("Rows", rows),
         (

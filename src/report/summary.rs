@@ -101,7 +101,8 @@ impl<'a> Summary<'a> {
 
     /// Whether labels are classes; else they are numbers.
     pub(super) fn of_classes(&self) -> bool {
-        self.metrics().any(|(metric, _)| !matches!(metric, "spearman" | "pearson" | "r2"))
+        let of_numbers = ["spearman", "pearson", "r2", "window_pearson", "window_r2"];
+        self.metrics().any(|(metric, _)| !of_numbers.contains(&metric))
     }
 }
 
@@ -129,6 +130,8 @@ pub(super) fn label(metric: &str) -> &str {
         "accuracy" => "Accuracy",
         "spearman" => "Spearman",
         "pearson" => "Pearson",
+        "window_pearson" => "Pearson of windows",
+        "window_r2" => "R² of windows",
         "true_positive_rate" | "tpr" | "tp" => "True-positive rate",
         other => other,
     }
@@ -140,8 +143,11 @@ pub(super) fn method_label(method: &str) -> &str {
         "full" => "Full fine-tuning",
         "linear" => "Linear probe",
         "lora" => "LoRA",
+        "locon" => "LoRA with convolutions (Locon)",
         "ia3" => "IA³",
         "houlsby" => "Houlsby adapters",
+        "houlsby-se" => "Houlsby adapters with squeeze-and-excite",
+        "k-mer ridge" => "Ridge regression on k-mers, without the model",
         other => other,
     }
 }

@@ -119,7 +119,7 @@ impl SpliceArguments {
 }
 
 /// The gene table of a file, or that of the store which has this name or digest.
-fn table(given: &Path, store: &Store) -> anyhow::Result<GeneTable> {
+pub(super) fn table(given: &Path, store: &Store) -> anyhow::Result<GeneTable> {
     let known = store.gene_tables()?;
     if given.exists() {
         let table = read_genes(given, store.assembly())?;

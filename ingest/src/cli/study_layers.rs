@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::check_output_folder;
-use vestore_ingest::{LayerStudy, LayerStudyEvent, LayerStudyOptions, StudyError, TuningMethod};
+use vestore_ingest::{
+    LayerStudy, LayerStudyEvent, LayerStudyOptions, StudyError, TuningMethod, check_layers, check_study_name,
+};
 
 use super::finetune::shown;
 use super::machine::MachineArguments;
@@ -43,12 +45,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    LayerStudy::check_name(&arguments.name)?;
+    check_study_name(&arguments.name)?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let store = arguments.data.reference.open(&arguments.store)?;
     let parent = model(&store, &arguments.model)?;
-    LayerStudy::check_model(&parent)?;
+    check_layers(&parent)?;
     let inputs: Vec<PathBuf> = arguments.data.inputs().collect();
     check_output_folder(&arguments.output, &inputs)?;
     let windows = arguments.data.read(&store, &parent)?;
@@ -56,6 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         name: &arguments.name,
         plan: arguments.tuning.plan(&arguments.method, 1),
         compared: arguments.compare.iter().map(|method| arguments.tuning.compared(method, 1)).collect(),
+        drops: true,
         seeds: arguments.seeds,
         output: &arguments.output,
         device,
@@ -89,7 +92,7 @@ pub(super) fn cause(error: StudyError) -> anyhow::Error {
     }
 }
 
-fn tell(event: &LayerStudyEvent<'_>) {
+pub(super) fn tell(event: &LayerStudyEvent<'_>) {
     match event {
         LayerStudyEvent::Trained { run, figures, done, planned } => {
             let figures: Vec<String> = figures.iter().map(shown).collect();

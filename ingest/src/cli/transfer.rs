@@ -8,16 +8,18 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use vestore::{Store, check_output_folder};
 use vestore_ingest::{
     AdamWOptions, BinLayout, CoverageInput, CoverageTargets, Ia3Layers, RandomSplit, Sequences, Split,
-    TileOptions, TransferAdapter, TransferMethod, TransferPlan, TransferRun, Transferred, regulatory_config,
-    regulatory_window, source_of, transfer, transfer_identity, transfer_record,
+    TileOptions, TransferAdapter, TransferFigures, TransferMethod, TransferPlan, TransferRun, Transferred,
+    regulatory_config, regulatory_window, source_of, transfer, transfer_identity, transfer_record,
 };
 use vestore_schema::{Architecture, Bins, Dtype, Head, Model, Strands};
 
+use super::finetune::shown;
 use super::machine::MachineArguments;
 use super::pretrain::TRAINING_DTYPES;
 use super::progress::Bar;
 use super::reference::ReferenceArguments;
 use super::shared::one_of;
+use super::splice::table as gene_table;
 use super::tuning::{check_free, model};
 use super::{Usage, interrupt, plural, say, writer};
 
@@ -57,7 +59,7 @@ pub(super) struct DataArguments {
     /// Table of the new targets, tab-separated, with the columns of Borzoi's targets.txt: index, identifier, file (bigWig,
     /// bedGraph or BED), clip, clip_soft, scale, sum_stat, strand_pair, description
     #[arg(long, value_name = "FILE")]
-    targets: PathBuf,
+    pub(super) targets: PathBuf,
     /// Windows and their splits as BED: contig, start, end, and train, valid or test
     #[arg(long, value_name = "FILE", conflicts_with_all = ["validation", "test", "stride"])]
     sequences: Option<PathBuf>,
@@ -74,12 +76,15 @@ pub(super) struct DataArguments {
     /// Bases from one window to the next; a window by default
     #[arg(long, value_name = "BP")]
     stride: Option<u32>,
+    /// Compare the expression of these genes on held-out windows: GTF, or the name of a table of the store
+    #[arg(long, value_name = "GENES")]
+    pub(super) genes: Option<PathBuf>,
     /// Leave out bins that touch these regions
     #[arg(long, value_name = "FILE")]
     blacklist: Option<PathBuf>,
     /// Learn the bins in the middle of the window, as many as config.json says, or all but 16 on each side
     #[arg(long, default_value = "center", value_parser = one_of(&Bins::ALL, Bins::as_str))]
-    bins: Bins,
+    pub(super) bins: Bins,
     #[command(flatten)]
     reference: ReferenceArguments,
 }
@@ -252,33 +257,28 @@ impl Settings {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let data = &arguments.data;
-    let store = data.reference.open(&arguments.store)?;
+    let store = data.open(&arguments.store)?;
     check_free(&store, &arguments.name, &arguments.output)?;
     let parent = model(&store, &arguments.model)?;
     let source = source_of(&store, &parent);
-    let inputs = [
-        Some(data.targets.clone()),
-        data.sequences.clone(),
-        data.blacklist.clone(),
-        Some(source.checkpoint.clone()),
-    ];
-    check_output_folder(&arguments.output, &inputs.into_iter().flatten().collect::<Vec<_>>())?;
+    check_output_folder(&arguments.output, &[data.inputs(), vec![source.checkpoint.clone()]].concat())?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
     let collected = data.read(&store, &parent)?;
     let input = collected.input(&store);
+    let genes = data.genes.as_ref().map(|file| gene_table(file, &store)).transpose()?;
     let plan = arguments.settings.plan(arguments.method, data.bins, arguments.seed);
     let run = TransferRun {
         source: &source,
         targets: &data.targets,
-        reference: &store.open_reference()?,
-        output: &arguments.output,
+        genes: genes.as_ref(),
         device,
         save_every: arguments.save_every,
         interrupted: interrupted.flag(),
         progress: &Bar::new(arguments.machine.quiet),
     };
-    let Some(found) = transfer(&plan, &input, &run)? else {
+    let reference = store.open_reference()?;
+    let Some(found) = transfer(&plan, &input, &reference, &arguments.output, &run)? else {
         say(format_args!("stopped; the same command continues from there"));
         return Ok(interrupt::code());
     };
@@ -325,6 +325,17 @@ impl Collected<'_> {
 }
 
 impl DataArguments {
+    /// The store that the model is in.
+    pub(super) fn open(&self, store: &Path) -> anyhow::Result<Store> {
+        self.reference.open(store)
+    }
+
+    /// The files that are read.
+    pub(super) fn inputs(&self) -> Vec<PathBuf> {
+        let given = [Some(&self.targets), self.sequences.as_ref(), self.blacklist.as_ref()];
+        given.into_iter().flatten().cloned().collect()
+    }
+
     /// Reads the table of targets and chooses the windows for a model.
     pub(super) fn read(&self, store: &Store, parent: &Model) -> anyhow::Result<Collected<'_>> {
         ensure!(
@@ -386,7 +397,7 @@ fn left_out(sequences: &Sequences) -> String {
 }
 
 fn tell(found: &Transferred, record: &Model, plan: &TransferPlan, output: &Path) {
-    let tuning = &found.tuning;
+    let tuning = &found.finetuned.tuning;
     let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
     let memory =
         tuning.peak_memory.map_or(String::new(), |bytes| format!(", {} MB at most", bytes / 1_000_000));
@@ -403,10 +414,27 @@ fn tell(found: &Transferred, record: &Model, plan: &TransferPlan, output: &Path)
         tuning.best.loss,
         tuning.best.step,
     ));
+    for (split, figures) in
+        [("validation", Some(&found.validation_windows)), ("test", found.test_windows.as_ref())]
+    {
+        if let Some(figures) = figures {
+            tell_figures(split, figures);
+        }
+    }
     say(format_args!(
         "{} holds it, {}/loss.svg shows the loss; `vestore score STORE --model {}` scores with it",
         output.display(),
         output.display(),
         record.name
     ));
+}
+
+/// Prints the means over targets, and what is said of genes.
+fn tell_figures(split: &str, figures: &TransferFigures) {
+    let shown: Vec<String> = figures.means().iter().map(shown).collect();
+    say(format_args!("{split}, {}: {}", plural(figures.coverage.windows, "window"), shown.join(", ")));
+    if let Some(genes) = &figures.genes {
+        let pearson = genes.mean.pearson.value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+        say(format_args!("{split}, {}: pearson of expression {pearson}", plural(genes.genes, "gene")));
+    }
 }

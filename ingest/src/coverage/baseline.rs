@@ -159,6 +159,12 @@ impl KmerBaseline {
         &self.weights[target]
     }
 
+    /// Numbers that were fitted.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        (self.weights.len() * FEATURES) as u64
+    }
+
     /// The strength that each target was fitted with, as a share of the variance of a count.
     #[must_use]
     pub fn strengths(&self) -> &[f64] {

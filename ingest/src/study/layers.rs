@@ -11,26 +11,24 @@ use tch::Device;
 use vestore::{LayerVerdict, Store, Study, StudyFigure, StudyResult, StudyRun, Variation, Writer};
 use vestore_schema::{Model, NameError, check_name};
 
-use self::record::{folder_name, model_name, opened};
+use self::record::{folder_name, methods, model_name, opened};
 use super::error::StudyError;
-use super::ranking::rank_layers;
+use super::subject::{StudySubject, StudyTraining};
 use super::verdict::verdicts;
 use crate::checkpoint::{ModelSource, source_of};
-use crate::dataset::LabelledWindows;
 use crate::progress::Progress;
-use crate::train::{Finetuned, Finetuning, TuningData, TuningFigure, TuningPlan, finetune, tuned_record};
-
-/// Steps between two states on disk.
-const SAVE_EVERY: u64 = 200;
+use crate::train::{Finetuned, TuningFigure};
 
 /// What is trained, where and how.
-pub struct LayerStudyOptions<'a> {
+pub struct LayerStudyOptions<'a, P> {
     /// Name of the study in its store.
     pub name: &'a str,
     /// How each copy is tuned; seeds 1 to `seeds` take the place of its own.
-    pub plan: TuningPlan,
+    pub plan: P,
     /// Plans by which the whole model is tuned, too: other methods, at their own learning rates.
-    pub compared: Vec<TuningPlan>,
+    pub compared: Vec<P>,
+    /// Whether layers are left out, or methods are compared alone.
+    pub drops: bool,
     /// Copies of each.
     pub seeds: u64,
     /// Folder for the models that are kept.
@@ -68,41 +66,37 @@ pub enum LayerStudyEvent<'a> {
     },
 }
 
+/// Whether a study can be called `name`, and its models accordingly.
+///
+/// # Errors
+/// When the name has other characters than names have, or is too long.
+pub fn check_study_name(name: &str) -> Result<(), NameError> {
+    check_name(name)?;
+    // The longest name of a model of the study.
+    check_name(&model_name(name, &Variation::WithoutUnfavourable))
+}
+
+/// Whether the layers of `model` can be studied.
+///
+/// # Errors
+/// When it has one layer.
+pub fn check_layers(model: &Model) -> Result<(), StudyError> {
+    if model.kept_layers.len() > 1 { Ok(()) } else { Err(StudyError::OneLayer { model: model.name.clone() }) }
+}
+
 /// A study in progress. It holds the right to write throughout, so that a complete training can be recorded.
-pub struct LayerStudy<'a> {
+pub struct LayerStudy<'a, S: StudySubject> {
     store: &'a Store,
     writer: Writer,
     parent: &'a Model,
-    windows: &'a LabelledWindows,
-    options: LayerStudyOptions<'a>,
+    subject: &'a S,
+    options: LayerStudyOptions<'a, S::Plan>,
     study: Study,
     planned: u64,
     done: u64,
 }
 
-impl<'a> LayerStudy<'a> {
-    /// Whether a study can be called `name`, and its models accordingly.
-    ///
-    /// # Errors
-    /// When the name has other characters than names have, or is too long.
-    pub fn check_name(name: &str) -> Result<(), NameError> {
-        check_name(name)?;
-        // The longest name of a model of the study.
-        check_name(&model_name(name, &Variation::WithoutUnfavourable))
-    }
-
-    /// Whether the layers of `model` can be studied.
-    ///
-    /// # Errors
-    /// When it has one layer.
-    pub fn check_model(model: &Model) -> Result<(), StudyError> {
-        if model.kept_layers.len() > 1 {
-            Ok(())
-        } else {
-            Err(StudyError::OneLayer { model: model.name.clone() })
-        }
-    }
-
+impl<'a, S: StudySubject> LayerStudy<'a, S> {
     /// Begins the study, or continues it where the store has it.
     ///
     /// # Errors
@@ -111,11 +105,11 @@ impl<'a> LayerStudy<'a> {
         store: &'a Store,
         writer: Writer,
         parent: &'a Model,
-        windows: &'a LabelledWindows,
-        options: LayerStudyOptions<'a>,
+        subject: &'a S,
+        options: LayerStudyOptions<'a, S::Plan>,
     ) -> Result<Self, StudyError> {
-        let study = opened(store, parent, windows, &options)?;
-        Ok(Self { store, writer, parent, windows, options, study, planned: 0, done: 0 })
+        let study = opened(store, parent, subject, &options)?;
+        Ok(Self { store, writer, parent, subject, options, study, planned: 0, done: 0 })
     }
 
     /// Whether nothing is left to train.
@@ -136,18 +130,21 @@ impl<'a> LayerStudy<'a> {
             let kept = layers.iter().copied().filter(|other| other != layer).collect();
             variations.push((Variation::Without { layer: *layer }, kept, own.clone()));
         }
-        for (variation, plan) in self.options.methods() {
+        for (variation, plan) in methods::<S>(&self.options) {
             variations.push((variation, layers.clone(), plan));
         }
         // The two derived models are not decided yet.
-        self.planned = self.options.seeds * (variations.len() as u64 + 2);
+        let derives = if self.options.drops { 2 } else { 0 };
+        self.planned = self.options.seeds * (variations.len() as u64 + derives);
         for (variation, kept, plan) in &variations {
             if !self.train(variation, kept, plan, report)? {
                 return Ok(false);
             }
         }
+        self.refer()?;
         let result = self.conclude()?;
-        for (variation, kept) in derived(&result, report) {
+        let derived = if self.options.drops { derived(&result, report).to_vec() } else { Vec::new() };
+        for (variation, kept) in derived {
             if kept.is_empty() || kept.len() == layers.len() {
                 report(&LayerStudyEvent::NotDerived { variation: &variation, empty: kept.is_empty() });
                 self.planned -= self.options.seeds;
@@ -165,7 +162,7 @@ impl<'a> LayerStudy<'a> {
         &mut self,
         variation: &Variation,
         kept: &[u32],
-        plan: &TuningPlan,
+        plan: &S::Plan,
         report: &mut dyn FnMut(&LayerStudyEvent<'_>),
     ) -> Result<bool, StudyError> {
         for seed in 1..=self.options.seeds {
@@ -173,7 +170,7 @@ impl<'a> LayerStudy<'a> {
             if self.runs()?.iter().any(|run| run.variation == *variation && run.seed == seed) {
                 continue;
             }
-            let plan = TuningPlan { seed, ..plan.clone() };
+            let plan = S::seeded(plan, seed);
             let keeps = seed == 1 && !matches!(variation, Variation::Without { .. });
             let output = keeps.then(|| self.options.output.join(folder_name(variation)));
             let Some(found) = self.tune(&plan, kept, output.as_deref())? else { return Ok(false) };
@@ -184,13 +181,27 @@ impl<'a> LayerStudy<'a> {
                 None => None,
                 Some(output) => Some(self.keep(variation, kept, &plan, output)?),
             };
-            let run = self.record(variation, kept, &plan, &found, model);
+            let run = self.record(variation, kept, (S::method(&plan), seed), &found, model);
             self.writer.put_study_run(&run)?;
             let (done, planned) = (self.done, self.planned);
             let figures = &found.validation_figures;
             report(&LayerStudyEvent::Trained { run: &run, figures, done, planned });
         }
         Ok(true)
+    }
+
+    /// Records what can be predicted without the model, as methods of one copy.
+    fn refer(&mut self) -> Result<(), StudyError> {
+        let known = self.runs()?;
+        for (method, found) in self.subject.references(&self.options.plan)? {
+            let variation = Variation::Method { method: method.to_owned() };
+            if known.iter().any(|run| run.variation == variation) {
+                continue;
+            }
+            let run = self.record(&variation, &[], (method, 1), &found, None);
+            self.writer.put_study_run(&run)?;
+        }
+        Ok(())
     }
 
     /// The runs so far.
@@ -201,22 +212,14 @@ impl<'a> LayerStudy<'a> {
 
     fn tune(
         &self,
-        plan: &TuningPlan,
+        plan: &S::Plan,
         kept: &[u32],
         output: Option<&Path>,
     ) -> Result<Option<Finetuned>, StudyError> {
         let source = ModelSource { kept_layers: Some(kept.to_vec()), ..source_of(self.store, self.parent) };
-        let run = Finetuning {
-            source: &source,
-            classes: &self.windows.classes,
-            test: &self.windows.test,
-            output,
-            device: self.options.device,
-            save_every: SAVE_EVERY,
-            interrupted: self.options.interrupted,
-            progress: self.options.progress,
-        };
-        Ok(finetune(plan, &TuningData::of(self.windows), &run)?)
+        let LayerStudyOptions { device, interrupted, progress, .. } = self.options;
+        let run = StudyTraining::new(&source, output, device, interrupted, progress);
+        Ok(self.subject.train(plan, run)?)
     }
 
     /// Adds a trained model to the store; returns its name there.
@@ -224,12 +227,12 @@ impl<'a> LayerStudy<'a> {
         &mut self,
         variation: &Variation,
         kept: &[u32],
-        plan: &TuningPlan,
+        plan: &S::Plan,
         output: &Path,
     ) -> Result<String, StudyError> {
         let name = model_name(&self.study.name, variation);
         let pruned = Model { kept_layers: kept.to_vec(), ..self.parent.clone() };
-        let record = tuned_record(self.store, &name, &pruned, output, plan, self.windows)?;
+        let record = self.subject.record(self.store, &name, &pruned, output, plan)?;
         // The same training may have been made before; a model has one name.
         let snapshot = self.store.snapshot()?;
         if let Some(known) = snapshot.models.into_iter().find(|known| known.id == record.id) {
@@ -243,7 +246,7 @@ impl<'a> LayerStudy<'a> {
         &self,
         variation: &Variation,
         kept: &[u32],
-        plan: &TuningPlan,
+        (method, seed): (&str, u64),
         found: &Finetuned,
         model: Option<String>,
     ) -> StudyRun {
@@ -261,9 +264,9 @@ impl<'a> LayerStudy<'a> {
         StudyRun {
             study: self.study.name.clone(),
             variation: variation.clone(),
-            seed: plan.seed,
+            seed,
             kept_layers: kept.to_vec(),
-            method: plan.method.as_str().to_owned(),
+            method: method.to_owned(),
             parameters: tuning.parameters,
             trained_parameters: tuning.trained_parameters,
             steps: tuning.steps,
@@ -275,7 +278,7 @@ impl<'a> LayerStudy<'a> {
             evaluation_seconds: found.evaluation_seconds,
             seconds_per_step: tuning.seconds_per_step,
             peak_memory: tuning.peak_memory,
-            rows: self.windows.rows(),
+            rows: self.subject.rows(),
             model,
         }
     }
@@ -292,15 +295,9 @@ impl<'a> LayerStudy<'a> {
             return Err(StudyError::NoBaseline { model: name });
         };
         let LayerStudyOptions { plan, device, .. } = &self.options;
-        let rankings = rank_layers(
-            &source_of(self.store, baseline),
-            self.windows.task,
-            plan.input,
-            plan.strands,
-            &self.windows.validation,
-            1,
-            *device,
-        )?;
+        let source = source_of(self.store, baseline);
+        let rankings =
+            if self.options.drops { self.subject.rankings(&source, plan, *device)? } else { Vec::new() };
         let result = verdicts(&self.study, &runs, &rankings);
         self.study.result = Some(result.clone());
         self.writer.put_study(&self.study)?;

@@ -1,6 +1,7 @@
 //! Transfer of a regulatory model to new coverage: a new head, and all weights, none beside it, or an adapter. It can be
 //! interrupted at any moment and continues to the same weights.
 
+mod figures;
 mod loss;
 mod network;
 mod objective;
@@ -18,19 +19,21 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::Device;
-use vestore::Reference;
+use tch::{Device, Tensor};
+use vestore::{GeneTable, Reference};
 
+pub use self::figures::{TransferFigures, transfer_metrics};
+pub(crate) use self::figures::{coverage_figures, coverage_loss};
 use self::network::TransferNetwork;
 use self::objective::TransferObjective;
 pub use self::plan::{TransferMethod, TransferPlan};
 pub use self::record::transfer_record;
-use self::windows::TransferData;
+pub use self::windows::TransferData;
 use super::error::TrainError;
-use super::finetune::TuningResult;
+use super::finetune::{Finetuned, TuningResult};
 use super::leaves::Trainable;
 use super::memory;
-use super::run_directory::{RunDirectory, RunDirectoryError};
+use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
 use super::trainer::{Saving, Trainer, TrainerOptions};
 use crate::checkpoint::ModelSource;
 use crate::coverage::{CoverageError, CoverageInput};
@@ -39,15 +42,14 @@ use crate::progress::Progress;
 use crate::regulatory::regulatory_record;
 
 /// Where and how a transfer runs.
+#[derive(Clone, Copy)]
 pub struct TransferRun<'a> {
     /// The model to transfer.
     pub source: &'a ModelSource,
     /// The table of targets.
     pub targets: &'a Path,
-    /// Where the bases are read.
-    pub reference: &'a Reference,
-    /// Folder that the model is written to.
-    pub output: &'a Path,
+    /// Genes whose expression is compared on the held-out windows.
+    pub genes: Option<&'a GeneTable>,
     /// What computes.
     pub device: Device,
     /// Steps between two states on disk, in the folder.
@@ -61,58 +63,88 @@ pub struct TransferRun<'a> {
 /// The result of a whole transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transferred {
-    /// How it went.
+    /// How it went, with the means over targets.
     #[serde(flatten)]
-    pub tuning: TuningResult,
+    pub finetuned: Finetuned,
+    /// How predictions fit the validation windows.
+    pub validation_windows: TransferFigures,
+    /// How they fit the test windows; `None` without such.
+    pub test_windows: Option<TransferFigures>,
 }
 
-/// Transfers a model by `plan` and writes it. Where the folder holds the state of the same transfer it continues from
-/// there, to the same weights as if it had never stopped (on a CPU, with as many threads). `None` when it was interrupted.
+/// Transfers a model by `plan` to what `input` names, with the bases of `reference`, and writes it to the folder `output`.
+/// Where that holds the state of the same transfer it continues from there, to the same weights as if it had never stopped
+/// (on a CPU, with as many threads). `None` when it was interrupted.
 ///
 /// # Errors
 /// When the plan makes no sense for the data or the model, files cannot be read or written, or the loss diverges.
 pub fn transfer(
     plan: &TransferPlan,
     input: &CoverageInput<'_>,
+    reference: &Reference,
+    output: &Path,
     run: &TransferRun<'_>,
 ) -> Result<Option<Transferred>, TrainError> {
     plan.check()?;
+    check(input)?;
+    let record = record(plan, &transfer_identity(input)?, run)?;
+    let directory = opened(output, run)?;
+    if let Some(result) = directory.finished(&record)? {
+        return Ok(Some(result));
+    }
+    let TransferRun { interrupted, progress, .. } = *run;
+    match TransferData::collect(input, reference.reopen()?, directory.working(), interrupted, progress) {
+        Err(CoverageError::Interrupted) => Ok(None),
+        data => written(plan, &data?, &directory, &record, run),
+    }
+}
+
+/// The same with data that are collected already; without a folder nothing is kept.
+pub(crate) fn transfer_collected(
+    plan: &TransferPlan,
+    data: &TransferData<'_>,
+    output: Option<&Path>,
+    run: &TransferRun<'_>,
+) -> Result<Option<Transferred>, TrainError> {
+    plan.check()?;
+    check(&data.input)?;
+    let Some(output) = output else {
+        let folder = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
+        return Ok(train(plan, data, run, folder.path(), None)?.map(|(_, result)| result));
+    };
+    let record = record(plan, &transfer_identity(&data.input)?, run)?;
+    let directory = opened(output, run)?;
+    match directory.finished(&record)? {
+        Some(result) => Ok(Some(result)),
+        None => written(plan, data, &directory, &record, run),
+    }
+}
+
+/// Whether there are windows to learn from and to stop by.
+fn check(input: &CoverageInput<'_>) -> Result<(), TrainError> {
     for (which, split) in [("training", Split::Training), ("validation", Split::Validation)] {
         if input.sequences.of(split).next().is_none() {
             return Err(TrainError::NoExamples { which });
         }
     }
-    let output = run.output;
+    Ok(())
+}
+
+/// What is trained how.
+fn record(plan: &TransferPlan, identity: &Value, run: &TransferRun<'_>) -> Result<Value, TrainError> {
     let model = regulatory_record("", run.source, String::new(), None, plan.head, None)?.id;
-    let record = json!({ "plan": plan, "data": transfer_identity(input)?, "model": model });
+    let genes = run.genes.map(GeneTable::digest);
+    Ok(json!({ "plan": plan, "data": identity, "model": model, "genes": genes }))
+}
+
+/// The folder that is written to, which is not the parent's: a record of an earlier training does not make it one.
+fn opened(output: &Path, run: &TransferRun<'_>) -> Result<RunDirectory, TrainError> {
     let place = |folder: &Path| folder.canonicalize().ok();
     if place(output).is_some_and(|output| Some(output) == place(&run.source.checkpoint)) {
         let name = "config.json".to_owned();
         return Err(RunDirectoryError::Occupied { output: output.to_owned(), name }.into());
     }
-    let directory = RunDirectory::open(output)?;
-    if let Some(result) = directory.finished(&record)? {
-        return Ok(Some(result));
-    }
-    let collected = TransferData::collect(
-        input,
-        run.reference.reopen()?,
-        directory.working(),
-        run.interrupted,
-        run.progress,
-    );
-    let data = match collected {
-        Err(CoverageError::Interrupted) => return Ok(None),
-        collected => collected?,
-    };
-    let saving = Saving { file: directory.state(), record: &record, every: run.save_every };
-    let Some((network, result)) = train(plan, &data, run, directory.working(), Some(saving))? else {
-        return Ok(None);
-    };
-    directory.draw_losses(&result.tuning.losses, &result.tuning.validation)?;
-    published::write(&network, plan, run.source, run.targets, &directory)?;
-    directory.finish(&record, &result)?;
-    Ok(Some(result))
+    Ok(RunDirectory::open(output)?)
 }
 
 /// What identifies the data of a transfer, with the window that the model is scored on unless asked otherwise.
@@ -122,6 +154,25 @@ pub fn transfer(
 pub fn transfer_identity(input: &CoverageInput<'_>) -> Result<Value, CoverageError> {
     let digest = input.identity()?;
     Ok(json!({ "coverage": digest, "window": input.sequences.window, "targets": input.targets.names() }))
+}
+
+/// Trains, measures and writes.
+fn written(
+    plan: &TransferPlan,
+    data: &TransferData<'_>,
+    directory: &RunDirectory,
+    record: &Value,
+    run: &TransferRun<'_>,
+) -> Result<Option<Transferred>, TrainError> {
+    let saving = Saving { file: directory.state(), record, every: run.save_every };
+    let Some((network, result)) = train(plan, data, run, directory.working(), Some(saving))? else {
+        return Ok(None);
+    };
+    let tuning = &result.finetuned.tuning;
+    directory.draw_losses(&tuning.losses, &tuning.validation)?;
+    published::write(&network, plan, run.source, run.targets, directory)?;
+    directory.finish(record, &result)?;
+    Ok(Some(result))
 }
 
 /// Trains and measures; `None` when it was interrupted. An adapter's first tensors are written into `working`.
@@ -165,5 +216,22 @@ fn train(
         seconds_per_step: trainer.seconds_per_step(),
         peak_memory: memory::peak().filter(|_| !run.device.is_cuda()),
     };
-    Ok(Some((trainer.network, Transferred { tuning })))
+    let network = trainer.network;
+    let evaluated = Instant::now();
+    let trunk = network.fixed()?;
+    let predict = |place: usize| -> Result<Tensor, TrainError> {
+        Ok(network.profile(&trunk, &data.one_hot(place, run.device)?)?)
+    };
+    let validation = coverage_figures(data, Split::Validation, run.genes, predict)?;
+    let Some(validation_windows) = validation else {
+        return Err(TrainError::NoExamples { which: "validation" });
+    };
+    let test_windows = coverage_figures(data, Split::Test, run.genes, predict)?;
+    let finetuned = Finetuned {
+        tuning,
+        validation_figures: validation_windows.means(),
+        test_figures: test_windows.as_ref().map(TransferFigures::means).unwrap_or_default(),
+        evaluation_seconds: evaluated.elapsed().as_secs_f64(),
+    };
+    Ok(Some((network, Transferred { finetuned, validation_windows, test_windows })))
 }

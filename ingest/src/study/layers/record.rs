@@ -1,54 +1,48 @@
 //! The record of a layer study: what decides its numbers, and what its models are called.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use vestore::{Store, Study, Variation};
 use vestore_schema::{Digest, Model};
 
 use super::LayerStudyOptions;
-use crate::dataset::LabelledWindows;
 use crate::device::device_name;
 use crate::device::threads;
 use crate::study::error::StudyError;
-use crate::train::{TuningPlan, tuning_metrics};
+use crate::study::subject::StudySubject;
 
-impl LayerStudyOptions<'_> {
-    /// The other methods, each once.
-    pub(super) fn methods(&self) -> Vec<(Variation, TuningPlan)> {
-        let mut methods: Vec<(Variation, TuningPlan)> = Vec::new();
-        for plan in &self.compared {
-            let method = plan.method.as_str().to_owned();
-            let variation = Variation::Method { method };
-            let known = methods.iter().any(|(known, _)| *known == variation);
-            if !known && plan.method.as_str() != self.plan.method.as_str() {
-                methods.push((variation, plan.clone()));
-            }
+/// The other methods, each once.
+pub(super) fn methods<S: StudySubject>(
+    options: &LayerStudyOptions<'_, S::Plan>,
+) -> Vec<(Variation, S::Plan)> {
+    let mut methods: Vec<(Variation, S::Plan)> = Vec::new();
+    for plan in &options.compared {
+        let variation = Variation::Method { method: S::method(plan).to_owned() };
+        let known = methods.iter().any(|(known, _)| *known == variation);
+        if !known && S::method(plan) != S::method(&options.plan) {
+            methods.push((variation, plan.clone()));
         }
-        methods
     }
+    methods
 }
 
 /// The record of the study: that of the store where it continues.
-pub(super) fn opened(
+pub(super) fn opened<S: StudySubject>(
     store: &Store,
     parent: &Model,
-    windows: &LabelledWindows,
-    options: &LayerStudyOptions<'_>,
+    subject: &S,
+    options: &LayerStudyOptions<'_, S::Plan>,
 ) -> Result<Study, StudyError> {
     // What is compared differs from the baseline in these alone.
-    let compared = options.compared.iter();
-    let compared = compared.map(|plan| json!({ "method": plan.method, "learning_rate": plan.learning_rate }));
+    let compared: Vec<_> = options.compared.iter().map(S::compared).collect();
     let mut tuning = json!(options.plan);
     if let Some(tuning) = tuning.as_object_mut() {
         tuning.remove("seed");
     }
-    let plan = json!({
-        "tuning": tuning,
-        "compared": compared.collect::<Vec<_>>(),
-        "seeds": (1..=options.seeds).collect::<Vec<u64>>(),
-        "task": windows.task,
-        "data": windows.identity,
-        "rows": windows.rows(),
-    });
+    let mut plan = subject.identity();
+    plan.insert("tuning".to_owned(), tuning);
+    plan.insert("compared".to_owned(), json!(compared));
+    plan.insert("seeds".to_owned(), json!((1..=options.seeds).collect::<Vec<u64>>()));
+    let plan = Value::Object(plan);
     let digest = Digest::of_json(&plan);
     let (name, device) = (options.name.to_owned(), device_name(options.device));
     if let Some(known) = store.find_study(&name)? {
@@ -62,7 +56,7 @@ pub(super) fn opened(
         return Ok(known);
     }
     let fixed = [Variation::Baseline, Variation::WithoutUnfavourable, Variation::CornerstonesOnly];
-    let methods = options.methods().into_iter().map(|(variation, _)| variation);
+    let methods = methods::<S>(options).into_iter().map(|(variation, _)| variation);
     let models = store.snapshot()?.models;
     for variation in fixed.into_iter().chain(methods) {
         let model = model_name(&name, &variation);
@@ -70,7 +64,7 @@ pub(super) fn opened(
             return Err(StudyError::ModelExists { model });
         }
     }
-    let metrics: Vec<String> = tuning_metrics(windows.task).into_iter().map(str::to_owned).collect();
+    let metrics = subject.metrics();
     Ok(Study {
         name,
         model: parent.name.clone(),
@@ -82,7 +76,7 @@ pub(super) fn opened(
         threads: threads(),
         higher_is_better: vec![true; metrics.len()],
         metrics,
-        layers: parent.kept_layers.clone(),
+        layers: if options.drops { parent.kept_layers.clone() } else { Vec::new() },
         started: store.now(),
         finished: None,
         result: None,

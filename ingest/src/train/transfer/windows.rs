@@ -4,20 +4,20 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use tch::{Device, Kind, TchError, Tensor};
-use vestore::Reference;
+use tch::{Device, Kind, Tensor};
+use vestore::{Reference, ReferenceError};
 use vestore_schema::Region;
 
 use super::network::Example;
 use crate::convert::{base, dimension, narrow};
-use crate::coverage::{CoverageError, CoverageInput, CoverageValues, Sequence, Sequences};
+use crate::coverage::{CoverageError, CoverageInput, CoverageValues, Sequence};
 use crate::dataset::Split;
 use crate::progress::Progress;
 use crate::train::error::TrainError;
 
 /// What a model is transferred to, collected.
-pub(super) struct TransferData<'a> {
-    sequences: &'a Sequences,
+pub struct TransferData<'a> {
+    pub(crate) input: CoverageInput<'a>,
     values: CoverageValues,
     /// Of each target, the index of its other strand, or its own.
     pairs: Vec<i64>,
@@ -38,7 +38,7 @@ impl<'a> TransferData<'a> {
     ///
     /// # Errors
     /// As [`CoverageValues::collect`].
-    pub(super) fn collect(
+    pub fn collect(
         input: &CoverageInput<'a>,
         mut reference: Reference,
         folder: &Path,
@@ -47,7 +47,7 @@ impl<'a> TransferData<'a> {
     ) -> Result<Self, CoverageError> {
         let values = CoverageValues::collect(input, &mut reference, folder, interrupted, progress)?;
         let pairs = input.targets.pairs().into_iter().map(i64::from).collect();
-        Ok(Self { sequences: input.sequences, values, pairs, reference: RefCell::new(reference) })
+        Ok(Self { input: *input, values, pairs, reference: RefCell::new(reference) })
     }
 
     /// Number of targets.
@@ -56,8 +56,8 @@ impl<'a> TransferData<'a> {
     }
 
     /// The places of the windows of a split.
-    pub(super) fn of(&self, split: Split) -> Vec<usize> {
-        self.sequences.of(split).collect()
+    pub(crate) fn of(&self, split: Split) -> Vec<usize> {
+        self.input.sequences.of(split).collect()
     }
 
     /// The window `place` on a device, looked at in a way.
@@ -68,7 +68,7 @@ impl<'a> TransferData<'a> {
         seed: u64,
         device: Device,
     ) -> Result<Example, TrainError> {
-        let mut bases = self.bases(&self.sequences.windows[place], view.shift, device)?;
+        let mut bases = self.bases(&self.input.sequences.windows[place], view.shift, device)?;
         let mut measured = self.measured(place, device)?;
         if view.reverse {
             // The reverse complement: bases and their order turned.
@@ -81,40 +81,47 @@ impl<'a> TransferData<'a> {
 
     /// What was measured along the window `place` [targets, bins].
     pub(super) fn measured(&self, place: usize, device: Device) -> Result<Tensor, TrainError> {
-        let values = self.values.read(place)?;
+        let values = self.values(place)?;
         let shape = [dimension(self.pairs.len()), -1];
         Ok(Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(device)?)
     }
 
+    /// The same as numbers, row by target.
+    pub(crate) fn values(&self, place: usize) -> Result<Vec<f32>, CoverageError> {
+        self.values.read(place)
+    }
+
+    /// One-hot bases [1, 4, bases] of the window `place` as it lies.
+    pub(crate) fn one_hot(&self, place: usize, device: Device) -> Result<Tensor, TrainError> {
+        self.bases(&self.input.sequences.windows[place], 0, device)
+    }
+
+    /// Bases of the window `place` in upper case.
+    pub(crate) fn letters(&self, place: usize) -> Result<Vec<u8>, TrainError> {
+        Ok(self.stretch(&self.input.sequences.windows[place], 0)?)
+    }
+
     /// One-hot bases [1, 4, bases]; anything but A, C, G and T, and what lies beyond the contig, is 0 everywhere.
     fn bases(&self, window: &Sequence, shift: i64, device: Device) -> Result<Tensor, TrainError> {
+        let letters = Tensor::f_from_slice(&self.stretch(window, shift)?)?.f_to_device(device)?;
+        let known = Tensor::f_from_slice(b"ACGT")?.f_to_device(device)?.f_unsqueeze(1)?;
+        Ok(letters.f_eq_tensor(&known)?.f_unsqueeze(0)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// Bases of a window that is moved by `shift`, in upper case; N beyond the contig.
+    fn stretch(&self, window: &Sequence, shift: i64) -> Result<Vec<u8>, ReferenceError> {
         let contig = narrow(window.contig);
         let start = i64::try_from(window.start).unwrap_or(i64::MAX) + shift;
-        let (end, length) = (start + i64::from(self.sequences.window), self.contig_length(contig));
+        let (end, length) = (start + i64::from(self.input.sequences.window), self.contig_length(contig));
         let (from, to) = (start.clamp(0, length), end.clamp(0, length));
         let region = Region { contig, start: base(from), end: base(to) };
         let inside = self.reference.borrow_mut().fetch(region)?;
-        let code = |letter: &u8| match letter.to_ascii_uppercase() {
-            b'A' => 0u8,
-            b'C' => 1,
-            b'G' => 2,
-            b'T' => 3,
-            _ => 4,
-        };
-        let beyond = |count: i64| std::iter::repeat_n(4u8, usize::try_from(count).unwrap_or(0));
-        let codes: Vec<u8> =
-            beyond(from - start).chain(inside.iter().map(code)).chain(beyond(end - to)).collect();
-        Ok(one_hot(&codes, device)?)
+        let beyond = |count: i64| std::iter::repeat_n(b'N', usize::try_from(count).unwrap_or(0));
+        let inside = inside.iter().map(u8::to_ascii_uppercase);
+        Ok(beyond(from - start).chain(inside).chain(beyond(end - to)).collect())
     }
 
     fn contig_length(&self, contig: u32) -> i64 {
         self.reference.borrow().length(contig).map_or(0, i64::from)
     }
-}
-
-/// One-hot bases [1, 4, bases] of codes 0 to 3; others are 0 everywhere.
-fn one_hot(codes: &[u8], device: Device) -> Result<Tensor, TchError> {
-    let codes = Tensor::f_from_slice(codes)?.f_to_device(device)?;
-    let letters = Tensor::f_arange(4, (Kind::Uint8, device))?.f_unsqueeze(1)?;
-    codes.f_eq_tensor(&letters)?.f_unsqueeze(0)?.f_to_kind(Kind::Float)
 }
