@@ -43,6 +43,9 @@ pub(super) struct Arguments {
     data: DataArguments,
     #[command(flatten)]
     settings: Settings,
+    /// Also write the whole checkpoint, with the adapter merged, into OUTPUT/merged
+    #[arg(long)]
+    merge: bool,
     /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -61,8 +64,11 @@ pub(super) struct DataArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) targets: PathBuf,
     /// Windows and their splits as BED: contig, start, end, and train, valid or test
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["validation", "test", "stride"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["contig", "validation", "test", "stride"])]
     sequences: Option<PathBuf>,
+    /// Cut windows from these contigs, instead of all
+    #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
+    contig: Vec<String>,
     /// Cut windows from these contigs for validation
     #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
     validation: Vec<String>,
@@ -268,9 +274,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let input = collected.input(&store);
     let genes = data.genes.as_ref().map(|file| gene_table(file, &store)).transpose()?;
     let plan = arguments.settings.plan(arguments.method, data.bins, arguments.seed);
+    ensure!(
+        plan.method.merges() || !arguments.merge,
+        Usage(format!(
+            "an adapter of --method {} cannot be merged into the weights; leave out --merge",
+            plan.method.as_str()
+        ))
+    );
     let run = TransferRun {
         source: &source,
         targets: &data.targets,
+        merge: arguments.merge,
         genes: genes.as_ref(),
         device,
         save_every: arguments.save_every,
@@ -359,6 +373,7 @@ impl DataArguments {
                 let options = TileOptions {
                     window,
                     stride: self.stride.unwrap_or(window),
+                    contigs: self.contig.clone(),
                     validation: self.validation.clone(),
                     test: self.test.clone(),
                     random,

@@ -1,6 +1,6 @@
 //! Windows side by side along the reference, by contig or at random for training, validation and testing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vestore::Reference;
 use vestore_schema::{Assembly, Region};
@@ -21,6 +21,8 @@ pub struct TileOptions {
     pub window: u32,
     /// Bases from the start of a window to that of the next.
     pub stride: u32,
+    /// Contigs that windows are laid on, besides those for validation and testing; all where empty.
+    pub contigs: Vec<String>,
     /// Contigs for validation.
     pub validation: Vec<String>,
     /// Contigs for testing.
@@ -63,6 +65,9 @@ impl Sequences {
         let mut tiled = Self { windows: Vec::new(), window, unknown: 0, across: 0, short: 0 };
         let mut bases = Vec::new();
         for (contig, length) in (0..).zip(assembly.contigs.iter().map(|contig| contig.length)) {
+            if !splits.takes(contig) {
+                continue;
+            }
             let Some(last) = length.checked_sub(window) else {
                 tiled.short += 1;
                 continue;
@@ -103,8 +108,19 @@ impl Sequences {
     }
 }
 
+/// The contig of a name.
+fn resolved(assembly: &Assembly, setting: &'static str, name: &str) -> Result<u32, CoverageError> {
+    assembly.resolve(name).ok_or_else(|| {
+        let expected = format!("a contig of the reference, such as {}", assembly.near(name).join(", "));
+        CoverageError::Setting { setting, value: name.to_owned(), expected }
+    })
+}
+
 /// The split of each base of the genome.
 struct Splits {
+    /// The contigs that windows are laid on; none for all.
+    taken: Option<BTreeSet<u32>>,
+    /// Those of one split.
     contigs: BTreeMap<u32, Split>,
     /// Bases of a block.
     block: u64,
@@ -120,16 +136,19 @@ impl Splits {
             ("test contig", &options.test, Split::Test),
         ] {
             for name in names {
-                let invalid = |expected| CoverageError::Setting { setting, value: name.clone(), expected };
-                let Some(contig) = assembly.resolve(name) else {
-                    let near = assembly.near(name).join(", ");
-                    return Err(invalid(format!("a contig of the reference, such as {near}")));
-                };
+                let contig = resolved(assembly, setting, name)?;
                 if contigs.insert(contig, split).is_some_and(|earlier| earlier != split) {
-                    return Err(invalid("contigs that are not for validation too".to_owned()));
+                    let expected = "contigs that are not for validation too".to_owned();
+                    return Err(CoverageError::Setting { setting, value: name.clone(), expected });
                 }
             }
         }
+        let named = options.contigs.iter().map(|name| resolved(assembly, "contig", name));
+        let mut taken = named.collect::<Result<BTreeSet<u32>, CoverageError>>()?;
+        if !taken.is_empty() {
+            taken.extend(contigs.keys());
+        }
+        let taken = (!taken.is_empty()).then_some(taken);
         let block = u64::from(options.window) * BLOCK_WINDOWS;
         let mut drawn = BTreeMap::new();
         if let Some(RandomSplit { validation, test, seed }) = options.random {
@@ -142,7 +161,9 @@ impl Splits {
                     expected: "shares from 0, together less than 1".to_owned(),
                 });
             }
-            let free = (0..).zip(&assembly.contigs).filter(|(number, _)| !contigs.contains_key(number));
+            let takes = |number: &u32| taken.as_ref().is_none_or(|taken| taken.contains(number));
+            let free = (0..).zip(&assembly.contigs);
+            let free = free.filter(|(number, _)| takes(number) && !contigs.contains_key(number));
             let mut blocks: Vec<(u32, u64)> = free
                 .flat_map(|(number, contig)| {
                     (0..u64::from(contig.length).div_ceil(block)).map(move |block| (number, block))
@@ -156,7 +177,12 @@ impl Splits {
                 drawn.extend(blocks.by_ref().take(count).map(|block| (block, split)));
             }
         }
-        Ok(Self { contigs, block, drawn })
+        Ok(Self { taken, contigs, block, drawn })
+    }
+
+    /// Whether windows are laid on a contig.
+    fn takes(&self, contig: u32) -> bool {
+        self.taken.as_ref().is_none_or(|taken| taken.contains(&contig))
     }
 
     /// The split of a region; none where it has several.

@@ -107,7 +107,8 @@ impl StudySubject for CoverageSubject<'_> {
     fn train(&self, plan: &TransferPlan, run: StudyTraining<'_>) -> Result<Option<Finetuned>, TrainError> {
         let StudyTraining { source, output, device, save_every, interrupted, progress } = run;
         let (targets, genes) = (self.targets, self.genes);
-        let run = TransferRun { source, targets, genes, device, save_every, interrupted, progress };
+        let run =
+            TransferRun { source, targets, merge: false, genes, device, save_every, interrupted, progress };
         Ok(transfer_collected(plan, &self.data, output, &run)?.map(|found| found.finetuned))
     }
 

@@ -123,10 +123,10 @@ impl<'a, S: StudySubject> LayerStudy<'a, S> {
     /// # Errors
     /// When a training fails, or the store cannot be read or written.
     pub fn run(&mut self, report: &mut dyn FnMut(&LayerStudyEvent<'_>)) -> Result<bool, StudyError> {
-        let layers = self.study.layers.clone();
+        let layers = self.parent.kept_layers.clone();
         let own = self.options.plan.clone();
         let mut variations = vec![(Variation::Baseline, layers.clone(), own.clone())];
-        for layer in &layers {
+        for layer in &self.study.layers {
             let kept = layers.iter().copied().filter(|other| other != layer).collect();
             variations.push((Variation::Without { layer: *layer }, kept, own.clone()));
         }

@@ -41,6 +41,9 @@ use crate::dataset::Split;
 use crate::progress::Progress;
 use crate::regulatory::regulatory_record;
 
+/// Folder of the whole checkpoint, with an adapter merged.
+const MERGED: &str = "merged";
+
 /// Where and how a transfer runs.
 #[derive(Clone, Copy)]
 pub struct TransferRun<'a> {
@@ -48,6 +51,8 @@ pub struct TransferRun<'a> {
     pub source: &'a ModelSource,
     /// The table of targets.
     pub targets: &'a Path,
+    /// Whether the whole checkpoint is written beside an adapter, with the adapter merged: into `merged/` of the folder.
+    pub merge: bool,
     /// Genes whose expression is compared on the held-out windows.
     pub genes: Option<&'a GeneTable>,
     /// What computes.
@@ -170,6 +175,9 @@ fn written(
     };
     let tuning = &result.finetuned.tuning;
     directory.draw_losses(&tuning.losses, &tuning.validation)?;
+    if run.merge {
+        published::write_merged(&network, plan, run.targets, &directory.output().join(MERGED))?;
+    }
     published::write(&network, plan, run.source, run.targets, directory)?;
     directory.finish(record, &result)?;
     Ok(Some(result))

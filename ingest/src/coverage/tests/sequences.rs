@@ -96,6 +96,7 @@ fn windows_are_laid_by_contig() {
     let options = TileOptions {
         window: 100,
         stride: 100,
+        contigs: Vec::new(),
         validation: vec!["2".to_owned()],
         test: Vec::new(),
         random: None,
@@ -112,6 +113,8 @@ fn windows_are_laid_by_contig() {
             "expected a contig of the reference",
         ),
         (TileOptions { stride: 0, ..options.clone() }, "invalid stride `0`"),
+        (TileOptions { contigs: vec!["chr7".to_owned()], ..options.clone() }, "invalid contig `chr7`"),
+        (TileOptions { contigs: vec!["2".to_owned()], ..options.clone() }, "there are no training windows"),
         (TileOptions { window: 5000, ..options.clone() }, "there are no training windows"),
         (TileOptions { test: vec!["chr3".to_owned()], ..options.clone() }, "there are no test windows"),
         (
@@ -137,6 +140,7 @@ fn random_splits_share_no_bases() {
         let options = TileOptions {
             window: 50,
             stride: 30,
+            contigs: Vec::new(),
             validation: Vec::new(),
             test: Vec::new(),
             random: Some(RandomSplit { validation: 0.2, test: 0.1, seed }),

@@ -36,6 +36,12 @@ impl TransferMethod {
         }
     }
 
+    /// Whether it changes weights alone, which a checkpoint without an adapter can hold.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        !matches!(self, Self::Adapter(TransferAdapter::Houlsby { .. } | TransferAdapter::HoulsbySe { .. }))
+    }
+
     /// The peak learning rate that Baskerville's authors train with: less where all weights move.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {

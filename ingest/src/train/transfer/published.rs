@@ -53,12 +53,61 @@ pub(super) fn write(
         write_tensors(&output.join("adapter_model.safetensors"), &named, metadata)?;
         return Ok(());
     }
+    write_checkpoint(network, plan, network.leaves().tensors(), output)
+}
+
+/// Writes the whole model into a folder, an adapter merged, as the parent's authors lay checkpoints out.
+///
+/// # Errors
+/// When the adapter has parts that no weight can hold, or the files cannot be written.
+pub(super) fn write_merged(
+    network: &TransferNetwork,
+    plan: &TransferPlan,
+    targets: &Path,
+    output: &Path,
+) -> Result<(), TrainError> {
+    vestore::create_folder(output).map_err(io_error(output))?;
+    copy_file(targets, &output.join(TARGETS))?;
+    let tensors = tch::no_grad(|| merged(network))?;
+    write_checkpoint(network, plan, &tensors, output)
+}
+
+/// The model's own weights with what the adapter makes of them.
+fn merged(network: &TransferNetwork) -> Result<BTreeMap<String, Tensor>, TrainError> {
+    let (files, leaves) = (&network.files, network.leaves().tensors());
+    let own = |name: &String| files.blueprint.parameters.contains_key(name);
+    let mut tensors: BTreeMap<String, Tensor> = leaves
+        .iter()
+        .filter(|(name, _)| own(name))
+        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+        .collect();
+    let Some(adapter) = &files.adapter else { return Ok(tensors) };
+    for module in files.blueprint.modules.keys() {
+        let [weight, bias] = ["weight", "bias"].map(|part| format!("{module}.{part}"));
+        let Some(found) = tensors.get(&weight).map(Tensor::shallow_clone) else { continue };
+        let stored = tensors.get(&bias).map(Tensor::shallow_clone);
+        let (changed, changed_bias) = adapter.merge(module, found, stored, Some(leaves))?;
+        tensors.insert(weight, changed);
+        if let Some(changed) = changed_bias {
+            tensors.insert(bias, changed);
+        }
+    }
+    Ok(tensors)
+}
+
+fn write_checkpoint(
+    network: &TransferNetwork,
+    plan: &TransferPlan,
+    tensors: &BTreeMap<String, Tensor>,
+    output: &Path,
+) -> Result<(), TrainError> {
+    let (files, kept) = (&network.files, &network.files.kept);
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let file = output.join("config.json");
     let config = configuration(&files.file, network, plan);
     replace(&file, format!("{:#}\n", Value::Object(config)).as_bytes()).map_err(io_error(&file))?;
-    let tensors = network.leaves().tensors().iter();
     let named: BTreeMap<String, &Tensor> =
-        tensors.map(|(name, tensor)| (counted_block(name, kept), tensor)).collect();
+        tensors.iter().map(|(name, tensor)| (counted_block(name, kept), tensor)).collect();
     write_tensors(&output.join("model.safetensors"), &named, metadata)?;
     Ok(())
 }
