@@ -57,3 +57,4 @@ mod study;
 mod study_report;
 mod support;
 mod tokenizer;
+mod transfer;

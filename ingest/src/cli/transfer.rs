@@ -277,7 +277,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ensure!(
         plan.method.merges() || !arguments.merge,
         Usage(format!(
-            "an adapter of --method {} cannot be merged into the weights; leave out --merge",
+            "--method {} has no adapter that could be merged into the weights; leave out --merge",
             plan.method.as_str()
         ))
     );
@@ -361,7 +361,7 @@ impl DataArguments {
         let config = regulatory_config(&source_of(store, parent))?;
         let window = self.window.unwrap_or_else(|| regulatory_window(&config));
         config.check_window(window).map_err(|expected| {
-            Usage(format!("invalid window {window} of model `{}`; expected {expected}", parent.name))
+            Usage(format!("invalid window {window} of model `{}`; {expected}", parent.name))
         })?;
         let targets = CoverageTargets::read(&self.targets)?;
         let sequences = match &self.sequences {

@@ -36,10 +36,15 @@ impl TransferMethod {
         }
     }
 
-    /// Whether it changes weights alone, which a checkpoint without an adapter can hold.
+    /// Whether it is an adapter that a checkpoint's own weights can hold.
     #[must_use]
     pub fn merges(&self) -> bool {
-        !matches!(self, Self::Adapter(TransferAdapter::Houlsby { .. } | TransferAdapter::HoulsbySe { .. }))
+        matches!(
+            self,
+            Self::Adapter(
+                TransferAdapter::Lora { .. } | TransferAdapter::Locon { .. } | TransferAdapter::Ia3 { .. }
+            )
+        )
     }
 
     /// The peak learning rate that Baskerville's authors train with: less where all weights move.

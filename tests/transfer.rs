@@ -1,0 +1,279 @@
+//! Transfers of a regulatory model from the command line: killed at any moment they end with the same weights, what every
+//! method writes is a model of the store, and the studies of methods and blocks are recorded.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::programs::{checkpoint, fails, killed_between_states, ok, rows, said};
+use crate::support::Random;
+
+const MINIATURE: &str =
+    "--layers 2 --hidden 24 --heads 2 --intermediate 40 --widths 7,8,9,10,11,12 --targets 5,3 --bins 16";
+const TRAIN: &str = "train transfer {} --model base --name moved --targets {} --output {} --window 1152 --steps 24 --evaluate-every 6 --learning-rate 0.003 --save-every 2 --seed 4 --device cpu --threads 1 --quiet --method full";
+const METHODS: [&str; 7] = ["full", "linear", "lora", "locon", "ia3", "houlsby", "houlsby-se"];
+
+/// A store over 60,000 bases with a miniature of a family as `base`, and a table of three tracks: how many C and G there
+/// are, and the surplus of either over the other on its strand.
+fn prepare(folder: &Path, family: &str) -> (PathBuf, PathBuf) {
+    let mut random = Random(11);
+    let mut bases = Vec::new();
+    while bases.len() < 60_000 {
+        let letters = [&b"ACGT"[..], b"CCGA", b"GGCT", b"AATT"][random.below(4) as usize];
+        bases.extend((0..200).map(|_| letters[random.below(4) as usize]));
+    }
+    let genome = folder.join("genome.fa");
+    fs::write(&genome, format!(">chr1\n{}\n", String::from_utf8(bases.clone()).unwrap())).unwrap();
+    let mut tracks = [String::new(), String::new(), String::new()];
+    for (number, bin) in bases.chunks(32).enumerate() {
+        let count = |letter: u8| bin.iter().filter(|base| **base == letter).count() as f64;
+        let (c, g) = (count(b'C'), count(b'G'));
+        for (track, value) in tracks.iter_mut().zip([c + g, (g - c).max(0.0), (c - g).max(0.0)]) {
+            let start = 32 * number;
+            writeln!(track, "chr1\t{start}\t{}\t{value}", start + bin.len()).unwrap();
+        }
+    }
+    let mut table =
+        String::from("\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstrand_pair\tdescription\n");
+    for (number, (name, pair)) in [("gc", 0), ("more+", 2), ("more-", 1)].into_iter().enumerate() {
+        fs::write(folder.join(format!("{name}.bedGraph")), &tracks[number]).unwrap();
+        writeln!(table, "{number}\t{name}\t{name}.bedGraph\t384\t32\t0.1\tmean\t{pair}\tcounts").unwrap();
+    }
+    let (store, model, targets) = (folder.join("store"), folder.join("base"), folder.join("targets.txt"));
+    fs::write(&targets, table).unwrap();
+    checkpoint(&model, family, MINIATURE);
+    ok("init {} --reference {}", &[&store, &genome]);
+    ok("model add {} base --checkpoint {}", &[&store, &model]);
+    (store, targets)
+}
+
+fn named(store: &Path, name: &str) -> Value {
+    let models: Vec<Value> = serde_json::from_str(&ok("model show {} --format json", &[store])).unwrap();
+    models
+        .iter()
+        .find(|model| model["name"] == name)
+        .unwrap_or_else(|| panic!("no {name}: {models:?}"))
+        .clone()
+}
+
+/// The summed predictions of a few reference windows by target.
+fn predictions(store: &Path, model: &str) -> Vec<HashMap<String, String>> {
+    let change = if named(store, model)["family"] == "enformer" { "sad" } else { "sum" };
+    let words = format!(
+        "score {{}} --model {model} --score {change},ref --region chr1:20000-20001 --track {model} --quiet"
+    );
+    said(&words, &[store]);
+    rows(&ok(&format!("query {{}} --effects --track {model} --format tsv"), &[store]))
+}
+
+#[test]
+fn a_killed_transfer_ends_with_the_same_weights_and_a_model_that_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, targets) = prepare(folder.path(), "borzoi");
+    let second = folder.path().join("second");
+    fs::create_dir(&second).unwrap();
+    let (other, others) = prepare(&second, "borzoi");
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let told = said(TRAIN, &[&store, &targets, &whole]);
+    for part in ["3 targets", "24 steps", "trained", "lowest validation loss", "test, ", "pearson"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!whole.join("training").exists(), "what only the training needs is gone");
+    let state = killed.join("training/state.safetensors");
+    let (mut random, mut kills) = (Random(7), 0);
+    while !killed.join("training.json").exists() {
+        kills += u64::from(killed_between_states(TRAIN, &[&other, &others, &killed], &state, 4, &mut random));
+    }
+    assert!(kills >= 2, "only {kills} kills met a transfer that was still going");
+    said(TRAIN, &[&other, &others, &killed]);
+    let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&killed), "other weights");
+    let model = named(&store, "moved");
+    assert_eq!((&model["id"], &model["parent"]), (&named(&other, "moved")["id"], &"base".into()));
+    assert_eq!(model["training"]["untransform"], "new");
+    // It is scored as it was trained.
+    let told = said("score {} --model moved --region chr1:20000-20001 --track t --quiet", &[&store]);
+    assert!(
+        told.contains("windows of 1152 bp, both strands, the bins in the middle and new-style"),
+        "{told}"
+    );
+    let found = rows(&ok("query {} --effects --track t --format tsv", &[&store]));
+    let names: Vec<&str> = found.iter().take(2).map(|row| row["target"].as_str()).collect();
+    assert_eq!(names, ["gc", "more+"]);
+    let told = fails(1, &TRAIN.replace("--seed 4", "--seed 5"), &[&store, &targets, &whole]);
+    assert!(told.contains("seed is 4 there and 5 now"), "{told}");
+}
+
+#[test]
+fn every_method_becomes_a_model_and_a_merged_adapter_says_the_same() {
+    for family in ["borzoi", "flashzoi", "enformer"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, targets) = prepare(folder.path(), family);
+        let window = if family == "enformer" { "--window 2048" } else { "--window 1152" };
+        let methods = METHODS.iter().filter(|method| family != "enformer" || **method != "houlsby-se");
+        for method in methods {
+            let output = folder.path().join(method);
+            let merges = ["lora", "locon", "ia3"].contains(method);
+            let words = TRAIN
+                .replace("--name moved", &format!("--name {method}"))
+                .replace("--window 1152", window)
+                .replace(
+                    "--method full",
+                    &format!("--method {method} {}", if merges { "--merge" } else { "" }),
+                );
+            said(&words, &[&store, &targets, &output]);
+            let model = named(&store, method);
+            assert_eq!(model["parent"], "base");
+            let kind = &model["adapter_kind"];
+            match *method {
+                "full" | "linear" => assert!(kind.is_null(), "{kind}"),
+                "locon" => assert_eq!(kind, "lora"),
+                "houlsby-se" => assert_eq!(kind, "houlsby"),
+                method => assert_eq!(kind, method),
+            }
+            let found = predictions(&store, method);
+            assert_eq!(found.iter().filter(|row| row["target"] == "gc").count(), 6);
+            if !merges {
+                continue;
+            }
+            let merged = format!("{method}-merged");
+            ok(&format!("model add {{}} {merged} --checkpoint {{}}"), &[&store, &output.join("merged")]);
+            let (change, of_unet) =
+                if family == "enformer" { ("sad", "") } else { ("sum", "--untransform new") };
+            let words = format!(
+                "score {{}} --model {merged} --score {change},ref --region chr1:20000-20001 {window} --track {merged} --quiet"
+            );
+
+            said(&format!("{words} {of_unet}"), &[&store]);
+            let again = rows(&ok(&format!("query {{}} --effects --track {merged} --format tsv"), &[&store]));
+            assert_eq!(again.len(), found.len());
+            for (row, other) in found.iter().zip(&again) {
+                let [one, other]: [f64; 2] = [row, other].map(|row| row["ref"].parse().unwrap());
+                assert!(
+                    (one - other).abs() <= 1e-4 * one.abs().max(1.0),
+                    "{family} {method}: {row:?} {other}"
+                );
+            }
+        }
+        let words =
+            TRAIN.replace("--name moved", "--name no").replace("--method full", "--method houlsby --merge");
+        let told =
+            fails(2, &words.replace("--window 1152", window), &[&store, &targets, &folder.path().join("no")]);
+        assert!(told.contains("could be merged"), "{told}");
+    }
+}
+
+#[test]
+fn a_pruned_model_is_transferred() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, targets) = prepare(folder.path(), "borzoi");
+    ok("model add {} pruned --from base --keep-layers 1", &[&store]);
+    for method in ["full", "lora", "houlsby"] {
+        let output = folder.path().join(method);
+        let words = TRAIN
+            .replace("--model base --name moved", &format!("--model pruned --name {method}"))
+            .replace("--method full", &format!("--method {method}"));
+        said(&words, &[&store, &targets, &output]);
+        let model = named(&store, method);
+        assert_eq!(model["parent"], "pruned");
+        let (layers, kept) = (&model["layers"], &model["kept_layers"]);
+        let whole = method == "full";
+        assert_eq!(layers, if whole { 1 } else { 2 });
+        assert_eq!(kept, &serde_json::json!([i32::from(!whole)]));
+        assert_eq!(predictions(&store, method).len(), 12);
+    }
+}
+
+#[test]
+fn bad_data_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, targets) = prepare(folder.path(), "borzoi");
+    let output = folder.path().join("output");
+    let refused = |words: &str, targets: &Path| -> String {
+        let told = fails(1, words, &[&store, targets, &output]);
+        assert!(!output.join("training.json").exists());
+        told
+    };
+    let table = fs::read_to_string(&targets).unwrap();
+    let other = folder.path().join("other.txt");
+    let changed = |from: &str, to: &str| {
+        fs::write(&other, table.replace(from, to)).unwrap();
+        refused(TRAIN, &other)
+    };
+    assert!(changed("gc.bedGraph", "missing.bw").contains("missing.bw"));
+    assert!(changed("\tmean\t0", "\tmedian\t0").contains("median"));
+    assert!(changed("more-.bedGraph", "more+.bedGraph").contains("more+.bedGraph"));
+    assert!(changed("\tmean\t2", "\tmean\t1").contains("strand_pair"));
+    fs::write(folder.path().join("negative.bedGraph"), "chr1\t0\t4000\t-1\n").unwrap();
+    assert!(changed("gc.bedGraph", "negative.bedGraph").contains("-1"));
+    fs::write(folder.path().join("long.bedGraph"), "chr1\t50000\t70000\t1\n").unwrap();
+    assert!(changed("gc.bedGraph", "long.bedGraph").contains("chr1"));
+    let sequences = folder.path().join("sequences.bed");
+    for (text, expected) in [
+        ("chr1\t0\t1152\ttrain\nchr1\t1000\t2152\tvalid\n", "overlap"),
+        ("chr1\t0\t1000\ttrain\nchr1\t2000\t3152\tvalid\n", "1152"),
+        ("chr1\t0\t1152\tfold0\nchr1\t2000\t3152\tvalid\n", "fold0"),
+        ("chr7\t0\t1152\ttrain\nchr1\t2000\t3152\tvalid\n", "chr7"),
+        ("chr1\t0\t1152\ttrain\n", "validation"),
+    ] {
+        fs::write(&sequences, text).unwrap();
+        let words = format!("{TRAIN} --sequences {{}}");
+        let told = fails(1, &words, &[&store, &targets, &output, &sequences]);
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+    let told = fails(2, &TRAIN.replace("--window 1152", "--window 1100"), &[&store, &targets, &output]);
+    assert!(told.contains("invalid window 1100"), "{told}");
+    let told =
+        fails(2, &TRAIN.replace("--learning-rate 0.003", "--learning-rate 0"), &[&store, &targets, &output]);
+    assert!(told.contains("learning rate"), "{told}");
+}
+
+#[test]
+fn methods_and_blocks_are_studied() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, targets) = prepare(folder.path(), "borzoi");
+    let words = "--model base --targets {} --output {} --window 1152 --steps 6 --evaluate-every 3 --learning-rate 0.003 --seeds 2 --device cpu --threads 1 --quiet";
+    let methods = folder.path().join("methods");
+    said(
+        &format!("study transfer {{}} --name methods --compare linear,locon {words}"),
+        &[&store, &targets, &methods],
+    );
+    let shown = rows(&ok("study show {} methods --format tsv", &[&store]));
+    let mut trained: Vec<(String, String)> =
+        shown.iter().map(|row| (row["method"].clone(), row["seed"].clone())).collect();
+    trained.sort();
+    let pair = |method: &str, seed: &str| (method.to_owned(), seed.to_owned());
+    let expected = [
+        pair("full", "1"),
+        pair("full", "2"),
+        pair("k-mer ridge", "1"),
+        pair("linear", "1"),
+        pair("linear", "2"),
+        pair("locon", "1"),
+        pair("locon", "2"),
+    ];
+    assert_eq!(trained, expected);
+    let report = ok("study report {} methods", &[&store]);
+    assert!(
+        report.contains("Ridge regression on k-mers")
+            && !report.contains("◆")
+            && !report.contains("id=\"layers\""),
+        "{report}"
+    );
+    assert!(!methods.join("coverage").exists());
+    let told = said(
+        &format!("study transfer {{}} --name methods --compare linear,locon {words}"),
+        &[&store, &targets, &methods],
+    );
+    assert!(told.contains("is finished"), "{told}");
+    let blocks = folder.path().join("blocks");
+    said(&format!("study layers {{}} --name blocks --method linear {words}"), &[&store, &targets, &blocks]);
+    let study: Value = serde_json::from_str(&ok("study show {} blocks --format json", &[&store])).unwrap();
+    let text = study.to_string();
+    for part in ["\"without\"", "block influence", "angular distance", "ablation"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
