@@ -1,5 +1,5 @@
 //! The file of the values, which is there whole or not at all: magic bytes, float32 [windows, targets, bins], what they
-//! are as JSON, its length, the magic bytes again.
+//! are as JSON, and its length.
 
 use std::fs::{self, File};
 use std::io;
@@ -40,15 +40,15 @@ pub(super) fn open(path: &Path, identity: Digest, count: u64) -> io::Result<Opti
     };
     let length = file.metadata()?.len();
     let values_end = offset(count);
-    let Some(rest) = length.checked_sub(values_end + 16).filter(|rest| *rest <= MOST_DESCRIPTION) else {
+    let Some(rest) = length.checked_sub(values_end + 8).filter(|rest| *rest <= MOST_DESCRIPTION) else {
         return Ok(None);
     };
     let mut head = [0; 8];
     file.read_exact_at(&mut head, 0)?;
-    let mut end = vec![0; as_index(rest + 16)];
+    let mut end = vec![0; as_index(rest + 8)];
     file.read_exact_at(&mut end, values_end)?;
     let (description, end) = end.split_at(as_index(rest));
-    if head != *MAGIC || end[..8] != rest.to_le_bytes() || end[8..] != *MAGIC {
+    if head != *MAGIC || end != rest.to_le_bytes() {
         return Ok(None);
     }
     let description: Option<Description> = serde_json::from_slice(description).ok();
@@ -80,7 +80,6 @@ impl Partial {
         let mut end = serde_json::to_vec(description)?;
         let length = end.len() as u64;
         end.extend_from_slice(&length.to_le_bytes());
-        end.extend_from_slice(MAGIC);
         self.file.write_all_at(&end, offset(count))?;
         self.file.sync_all()?;
         fs::rename(&self.path, path)?;
