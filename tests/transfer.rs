@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::programs::{checkpoint, fails, killed_between_states, ok, rows, said};
+use crate::programs::{checkpoint, fails, killed_between_states, ok, rows, said, vestore, workspace};
 use crate::support::Random;
 
 const MINIATURE: &str =
@@ -278,4 +279,55 @@ fn methods_and_blocks_are_studied() {
     for part in ["\"without\"", "block influence", "angular distance", "ablation"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// The commands of docs/transfer.md.
+#[test]
+fn two_targets_are_subtracted_as_the_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, targets) = prepare(folder.path(), "borzoi");
+    said(
+        &TRAIN.replace("--steps 24", "--steps 8").replace("full", "linear"),
+        &[&store, &targets, &folder.path().join("output")],
+    );
+    let page = fs::read_to_string(workspace().join("docs/transfer.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("Two targets against each other"));
+    let script = section.unwrap().split("```\n").nth(1).unwrap();
+    let script = script
+        .replace("STORE", store.to_str().unwrap())
+        .replace("17:43,044,000-43,046,000", "chr1:20001-20004")
+        .replace("borzoi0-mine", "moved --quiet")
+        .replace("treated", "more+")
+        .replace("control", "gc")
+        .replace("vestore ", &format!("{} ", vestore().display()));
+    let output =
+        Command::new("bash").args(["-eu", "-c", &script]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+    let effects = rows(&ok("query {} --effects --track saturated --format tsv", &[&store]));
+    let number = |row: &HashMap<String, String>, column: &str| -> f64 { row[column].parse().unwrap() };
+    let mut largest: HashMap<String, f64> = HashMap::new();
+    let found = rows(&fs::read_to_string(folder.path().join("difference.tsv")).unwrap());
+    assert_eq!(found.len(), 12);
+    for row in &found {
+        let of = |target: &str| {
+            let same = |effect: &&HashMap<String, String>| {
+                effect["target"] == target
+                    && ["position", "reference", "alternate"].iter().all(|key| effect[*key] == row[*key])
+            };
+            number(effects.iter().find(same).unwrap(), "log_sum")
+        };
+        let difference = of("more+") - of("gc");
+        assert!((number(row, "difference") - difference).abs() < 2e-6, "{row:?}");
+        let most = largest.entry(row["position"].clone()).or_default();
+        *most = most.max(difference.abs());
+    }
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let listed: Vec<(&str, f64)> = listed
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(at, value)| (at, value.parse().unwrap()))
+        .collect();
+    assert_eq!(listed.len(), 4);
+    assert!(listed.is_sorted_by(|one, other| one.1 >= other.1), "{listed:?}");
+    assert!(listed.iter().all(|(at, value)| (largest[*at] - value).abs() < 2e-6), "{listed:?}");
 }
