@@ -180,6 +180,37 @@ def regulatory(check, figures):
         require(difference <= 10 * NEAR, f"{family}: effects differ by {difference:.2g}")
 
 
+def transfer(check, figures):
+    """Transfers of small regulatory models have the same losses as on a CPU, also with activations computed again."""
+    length, step = 16384, 32
+    tracks = check.work / "tracks"
+    tracks.mkdir(exist_ok=True)
+    lines = ["\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstrand_pair\tdescription"]
+    for number, name in enumerate(["left", "right"]):
+        values = [(start, (start // step * (number + 3)) % 7) for start in range(0, length, step)]
+        (tracks / f"{name}.bedGraph").write_text(
+            "".join(f"{CONTIG}\t{start}\t{start + step}\t{value}\n" for start, value in values))
+        lines.append(f"{number}\t{name}\t{name}.bedGraph\t\t\t1\tmean\t{number}\t")
+    (tracks / "targets.txt").write_text("\n".join(lines) + "\n")
+    (tracks / "windows.bed").write_text(f"{CONTIG}\t0\t8192\ttrain\n{CONTIG}\t8192\t16384\tvalid\n")
+    for family, method in [("borzoi", "full"), ("flashzoi", "lora"), ("enformer", "houlsby")]:
+        losses = []
+        for device, *options in [(check.device,), (check.device, "--activation-checkpointing"), ("cpu",)]:
+            side = f"transfer-{family}-{len(losses)}"
+            store = check.store(side)
+            store.add("m", check.regulatory(family, small=True))
+            output = check.work / f"{side}-model"
+            check.run("vestore", "train", "transfer", store.path, "--model", "m", "--name", "moved", "--output", output,
+                      "--method", method, "--targets", tracks / "targets.txt", "--sequences", tracks / "windows.bed",
+                      "--window", "8192", "--steps", "8", "--evaluate-every", "1", "--learning-rate", "1e-3",
+                      "--dropout", "0", "--device", device, "--quiet", *options)
+            result = json.loads((output / "training.json").read_text())["result"]
+            losses.append([point["loss"] for point in result["losses"] + result["validation"]])
+        apart = max(abs(ours - theirs) / abs(theirs) for other in losses[1:] for ours, theirs in zip(losses[0], other))
+        figures[f"{family} {method}"] = {"losses": len(losses[0]), "largest_relative_difference": apart}
+        require(apart <= 10 * NEAR, f"{family} {method}: losses differ by {apart:.2g} of themselves")
+
+
 def resume(check, figures):
     """A run that is killed and started again ends as one that was not."""
     checkpoint, tables = check.checkpoint("NT-v2 50M"), []
@@ -264,6 +295,7 @@ STEPS = [
     ("kinds, embeddings and ablation beside a CPU", 60, other_device),
     ("splice network beside a CPU", 15, splice),
     ("regulatory models beside a CPU", 30, regulatory),
+    ("transfers beside a CPU", 40, transfer),
     ("golden bfloat16", 30, golden_sets("bf16")),
     ("golden TF32", 30, golden_sets("tf32")),
     ("other batches", 30, batches),
