@@ -31,7 +31,7 @@ pub use error::CoverageError;
 pub use figures::{CoverageFigures, CoverageReport, TargetFigures};
 pub use genes::{GeneExpression, GeneGroupFigures, GeneReport, GeneTargetFigures};
 pub use resampled::CoverageFigure;
-pub use sequences::{Sequence, Sequences};
+pub use sequences::{Folds, Sequence, Sequences};
 pub use targets::CoverageTargets;
 pub use tile::{RandomSplit, TileOptions};
 pub use values::{BinLayout, CoverageInput, CoverageValues, TargetCoverage};

@@ -81,7 +81,7 @@ pub use adapter::{AdapterError, AdapterKind, Ia3Layers, TransferAdapter};
 pub use checkpoint::{CheckpointError, ModelSource, PickleError, TensorDtype, model_files, source_of};
 pub use coverage::{
     BinLayout, CoverageError, CoverageFigure, CoverageFigures, CoverageInput, CoverageReport,
-    CoverageTargets, CoverageValues, GeneExpression, GeneGroupFigures, GeneReport, GeneTargetFigures,
+    CoverageTargets, CoverageValues, Folds, GeneExpression, GeneGroupFigures, GeneReport, GeneTargetFigures,
     KmerBaseline, KmerSums, RandomSplit, Sequence, Sequences, TargetCoverage, TargetFigures, TileOptions,
 };
 pub use dataset::{
@@ -143,8 +143,8 @@ pub use train::{
     Masked, Pretrained, PretrainingData, PretrainingPlan, PretrainingResult, PretrainingRun,
     RunDirectoryError, Schedule, StateError, TrainError, TransferData, TransferFigures, TransferMethod,
     TransferPlan, TransferRun, Transferred, TuningData, TuningFigure, TuningInput, TuningMethod, TuningPlan,
-    TuningResult, WindowsError, finetune, is_trained, pretrain, training_batch, transfer, transfer_identity,
-    transfer_metrics, transfer_record, tuned_record, tuning_metrics,
+    TuningResult, WindowsError, check_transfer, finetune, is_trained, pretrain, training_batch, transfer,
+    transfer_identity, transfer_metrics, transfer_record, transfer_settings, tuned_record, tuning_metrics,
 };
 pub use vestore_schema::{AblatedPart, Strands};
 pub use window::{ContigEnd, WindowCutter, WindowPair};

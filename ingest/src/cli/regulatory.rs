@@ -9,7 +9,7 @@ use vestore::Store;
 use vestore_ingest::{
     Device, Kind, ModelSource, RegulatoryConfig, RegulatoryFamily, RegulatoryModel, RegulatoryOptions,
     TargetTable, TargetsSource, choose_targets, regulatory_config, regulatory_defaults, regulatory_record,
-    regulatory_targets, regulatory_window, source_of,
+    regulatory_targets, regulatory_window, source_of, transfer_settings,
 };
 use vestore_schema::{
     Bins, Dtype, Head, Indels, MAX_SHIFTS, Model as ModelRecord, Recipe, RegulatoryRecipe, RegulatoryRecord,
@@ -288,7 +288,9 @@ pub(super) fn describe_regulatory(
         None => (!choice.inherited && beside.is_file()).then_some(beside),
     };
     let table = file.map(|file| table_of(&file, &config, (head, count), choice)).transpose()?.flatten();
-    Ok(regulatory_record(name, source, checkpoint, adapter, head, table)?)
+    let record = regulatory_record(name, source, checkpoint, adapter, head, table)?;
+    let folder = source.adapter.as_ref().unwrap_or(&source.checkpoint);
+    Ok(ModelRecord { training: transfer_settings(folder), ..record })
 }
 
 /// The table of a head. One that lies beside the checkpoint and is not of the mouse head is not that head's table.

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{check_output_folder, create_folder};
+use vestore::check_output_folder;
 use vestore_ingest::{
-    CoverageError, CoverageSubject, LayerStudy, LayerStudyOptions, TransferData, TransferPlan, check_layers,
-    check_study_name,
+    CoverageSubject, LayerStudy, LayerStudyOptions, TransferPlan, check_layers, check_study_name,
+    check_transfer, source_of,
 };
 
 use super::machine::MachineArguments;
@@ -51,9 +51,6 @@ pub(super) struct Arguments {
     machine: MachineArguments,
 }
 
-/// Where the coverage is kept while the study runs.
-const COVERAGE: &str = "coverage";
-
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_study_name(&arguments.name)?;
     let device = arguments.machine.device()?;
@@ -66,19 +63,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     check_output_folder(&arguments.output, &data.inputs())?;
     let (plan, compared) = arguments.plans();
-    let collected = data.read(&store, &parent)?;
-    let genes = data.genes.as_ref().map(|file| gene_table(file, &store)).transpose()?;
-    let writer = writer(&store)?;
-    let progress = &Bar::new(arguments.machine.quiet);
-    let folder = arguments.output.join(COVERAGE);
-    create_folder(&folder)?;
+    let Some(collected) = data.read(&store, &parent, interrupted.flag())? else { return Ok(stopped()) };
     let input = collected.input(&store);
-    let reference = store.open_reference()?;
-    let data = match TransferData::collect(&input, reference, &folder, interrupted.flag(), progress) {
-        Err(CoverageError::Interrupted) => return Ok(stopped()),
-        data => data?,
-    };
-    let subject = CoverageSubject::new(data, &arguments.data.targets, genes.as_ref())?;
+    for plan in compared.iter().chain([&plan]) {
+        check_transfer(plan, &input, &source_of(&store, &parent))?;
+    }
+    let genes = data.genes.as_ref().map(|file| gene_table(file, &store)).transpose()?;
+    let subject = CoverageSubject::new(input, &data.targets, genes.as_ref())?;
+    let progress = &Bar::new(arguments.machine.quiet);
     let options = LayerStudyOptions {
         name: &arguments.name,
         plan,
@@ -90,15 +82,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         interrupted: interrupted.flag(),
         progress,
     };
-    let mut study = LayerStudy::open(&store, writer, &parent, &subject, options).map_err(cause)?;
+    let mut study = LayerStudy::open(&store, writer(&store)?, &parent, &subject, options).map_err(cause)?;
     if study.is_finished() {
         say(format_args!("study `{}` is finished; nothing is left to train", arguments.name));
         return Ok(ExitCode::SUCCESS);
     }
+    let reference = store.open_reference()?;
+    if !subject.collect(reference, &arguments.output, interrupted.flag(), progress)? {
+        return Ok(stopped());
+    }
     if !study.run(&mut |event| tell(event)).map_err(cause)? {
         return Ok(stopped());
     }
-    std::fs::remove_dir_all(&folder)?;
+    drop(study);
+    subject.discard()?;
     say(format_args!(
         "`vestore study report {} {} -o report.html` writes the report",
         arguments.store.display(),

@@ -65,9 +65,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_output_folder(&arguments.output, &[data.inputs(), vec![source.checkpoint.clone()]].concat())?;
     let device = arguments.machine.device()?;
     let interrupted = interrupt::watch()?;
-    let collected = data.read(&store, &parent)?;
-    let input = collected.input(&store);
-    let genes = data.genes.as_ref().map(|file| gene_table(file, &store)).transpose()?;
     let plan = arguments.settings.plan(arguments.method, data.bins, arguments.seed);
     ensure!(
         plan.method.merges() || !arguments.merge,
@@ -76,6 +73,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             plan.method.as_str()
         ))
     );
+    let Some(collected) = data.read(&store, &parent, interrupted.flag())? else {
+        say(format_args!("stopped; the same command starts again"));
+        return Ok(interrupt::code());
+    };
+    let input = collected.input(&store);
+    let genes = data.genes.as_ref().map(|file| gene_table(file, &store)).transpose()?;
     let run = TransferRun {
         source: &source,
         targets: &data.targets,

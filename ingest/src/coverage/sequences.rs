@@ -42,6 +42,31 @@ pub struct Sequences {
     pub short: u64,
 }
 
+/// What the folds of a file are for: all that are not named are for training.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folds {
+    /// For validation, such as `fold3`.
+    pub validation: Vec<String>,
+    /// For testing.
+    pub test: Vec<String>,
+}
+
+impl Folds {
+    /// What a fold is for; none where no folds are named, or the text is not that of a fold.
+    fn split(&self, text: &str) -> Option<Split> {
+        let names = |folds: &[String]| folds.iter().any(|fold| fold == text);
+        if self.validation.is_empty() && self.test.is_empty() {
+            None
+        } else if names(&self.validation) {
+            Some(Split::Validation)
+        } else if names(&self.test) {
+            Some(Split::Test)
+        } else {
+            text.starts_with("fold").then_some(Split::Training)
+        }
+    }
+}
+
 impl Sequences {
     /// Reads contig, start, end and split (`train`, `valid` or `test`), as Baskerville writes them to `sequences.bed`.
     /// Each region must be a window.
@@ -49,7 +74,12 @@ impl Sequences {
     /// # Errors
     /// The file cannot be read, a line is not a window inside a contig of the reference, windows of different splits
     /// overlap, or there are no windows to train on.
-    pub fn read_bed(file: &Path, window: u32, assembly: &Assembly) -> Result<Self, CoverageError> {
+    pub fn read_bed(
+        file: &Path,
+        window: u32,
+        folds: &Folds,
+        assembly: &Assembly,
+    ) -> Result<Self, CoverageError> {
         let mut input = TextInput::open(file)?;
         let mut contigs = Contigs::new(assembly);
         let mut line = Vec::new();
@@ -82,8 +112,12 @@ impl Sequences {
                 let expected = "train, valid or test in the fourth column".to_owned();
                 return Err(invalid("split", String::new(), expected));
             };
-            let split = Split::read(file, number, "split", text)
-                .map_err(|_| invalid("split", text.to_owned(), "train, valid or test".to_owned()))?;
+            let Some(split) = folds.split(text).or_else(|| Split::read(file, number, "split", text).ok())
+            else {
+                let expected =
+                    "train, valid or test; of folds, name those for --validation and --test".to_owned();
+                return Err(invalid("split", text.to_owned(), expected));
+            };
             if windows.len() == MOST_WINDOWS {
                 let expected = format!("at most {MOST_WINDOWS} windows");
                 return Err(invalid("line", number.to_string(), expected));

@@ -37,7 +37,20 @@ impl Source {
         interrupted: &AtomicBool,
     ) -> Result<Self, CoverageError> {
         if form != Form::BigWig {
-            return Ok(Self::Text(Spool::read(file, form, assembly, folder, interrupted)?));
+            let spool = Spool::read(file, form, assembly, folder, interrupted)?;
+            // Peaks may be on few contigs; coverage without a line on one is another genome's, or cut short.
+            let absent = (0u32..).zip(&assembly.contigs).zip(wanted);
+            let absent = absent.filter(|(_, wanted)| **wanted && form == Form::BedGraph);
+            for ((number, contig), _) in absent {
+                if !spool.has(number) {
+                    return Err(CoverageError::NoContig {
+                        file: file.to_owned(),
+                        contig: contig.name.clone(),
+                        found: spool.contigs(assembly),
+                    });
+                }
+            }
+            return Ok(Self::Text(spool));
         }
         let opened = BigWig::open(file)?;
         let names = ContigNames::new(&opened.contigs);

@@ -112,6 +112,16 @@ impl Spool {
         Ok(Self { path: path.to_owned(), file, runs: writing.runs })
     }
 
+    /// Whether it has an interval on a contig of the reference.
+    pub(super) fn has(&self, contig: u32) -> bool {
+        self.runs.contains_key(&contig)
+    }
+
+    /// The contigs that it has intervals on.
+    pub(super) fn contigs(&self, assembly: &Assembly) -> Vec<String> {
+        self.runs.keys().map(|contig| assembly.contig(*contig).name.clone()).collect()
+    }
+
     /// Hands the intervals that share bases with `start..end` of a contig to `visit`, in ascending order.
     pub(super) fn visit(
         &self,

@@ -1,6 +1,7 @@
 //! Windows side by side along the reference, by contig or at random for training, validation and testing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vestore::Reference;
 use vestore_schema::{Assembly, Region};
@@ -53,6 +54,7 @@ impl Sequences {
         options: &TileOptions,
         assembly: &Assembly,
         reference: &mut Reference,
+        interrupted: &AtomicBool,
     ) -> Result<Self, CoverageError> {
         let TileOptions { window, stride, .. } = *options;
         for (setting, value) in [("window", window), ("stride", stride)] {
@@ -61,9 +63,9 @@ impl Sequences {
                 return Err(CoverageError::Setting { setting, value: value.to_string(), expected });
             }
         }
-        let splits = Splits::new(options, assembly)?;
+        let mut splits = Splits::new(options, assembly)?;
         let mut tiled = Self { windows: Vec::new(), window, unknown: 0, across: 0, short: 0 };
-        let mut bases = Vec::new();
+        let (mut known, mut bases) = (Vec::new(), Vec::new());
         for (contig, length) in (0..).zip(assembly.contigs.iter().map(|contig| contig.length)) {
             if !splits.takes(contig) {
                 continue;
@@ -73,26 +75,31 @@ impl Sequences {
                 continue;
             };
             for start in (0..=last).step_by(as_index(stride.into())) {
+                if interrupted.load(Ordering::Relaxed) {
+                    return Err(CoverageError::Interrupted);
+                }
                 let region = Region { contig, start, end: start + window };
-                let Some(split) = splits.of(region) else {
-                    tiled.across += 1;
-                    continue;
-                };
                 reference.fetch_into(region, &mut bases)?;
-                let known = bases.iter().filter(|base| b"ACGT".contains(base)).count();
-                if 2 * known < bases.len() {
+                if 2 * bases.iter().filter(|base| b"ACGT".contains(base)).count() < bases.len() {
                     tiled.unknown += 1;
-                    continue;
-                }
-                if tiled.windows.len() == MOST_WINDOWS {
+                } else if known.len() == MOST_WINDOWS {
                     let expected = format!("a stride that makes at most {MOST_WINDOWS} windows");
-                    return Err(CoverageError::Setting {
-                        setting: "stride",
-                        value: stride.to_string(),
-                        expected,
-                    });
+                    let value = stride.to_string();
+                    return Err(CoverageError::Setting { setting: "stride", value, expected });
+                } else {
+                    known.push(region);
                 }
-                tiled.windows.push(Sequence { contig: as_index(contig.into()), start: start.into(), split });
+            }
+        }
+        splits.draw(options.random, &known)?;
+        for region in known {
+            match splits.of(region) {
+                Some(split) => tiled.windows.push(Sequence {
+                    contig: as_index(region.contig.into()),
+                    start: region.start.into(),
+                    split,
+                }),
+                None => tiled.across += 1,
             }
         }
         let random = |share: fn(&RandomSplit) -> f64| options.random.as_ref().map_or(0.0, share);
@@ -102,7 +109,10 @@ impl Sequences {
             (Split::Test, !options.test.is_empty() || random(|random| random.test) > 0.0),
         ];
         for (split, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
-            tiled.check_split(split, "use shorter windows, other contigs, or a larger share")?;
+            tiled.check_split(
+                split,
+                "use shorter windows, or name contigs or windows of each split (--validation, --test, --sequences)",
+            )?;
         }
         Ok(tiled)
     }
@@ -150,34 +160,32 @@ impl Splits {
         }
         let taken = (!taken.is_empty()).then_some(taken);
         let block = u64::from(options.window) * BLOCK_WINDOWS;
-        let mut drawn = BTreeMap::new();
-        if let Some(RandomSplit { validation, test, seed }) = options.random {
-            // Also false for NaN.
-            let sane = validation >= 0.0 && test >= 0.0 && validation + test < 1.0;
-            if !sane {
-                return Err(CoverageError::Setting {
-                    setting: "split shares",
-                    value: format!("{validation} and {test}"),
-                    expected: "shares from 0, together less than 1".to_owned(),
-                });
-            }
-            let takes = |number: &u32| taken.as_ref().is_none_or(|taken| taken.contains(number));
-            let free = (0..).zip(&assembly.contigs);
-            let free = free.filter(|(number, _)| takes(number) && !contigs.contains_key(number));
-            let mut blocks: Vec<(u32, u64)> = free
-                .flat_map(|(number, contig)| {
-                    (0..u64::from(contig.length).div_ceil(block)).map(move |block| (number, block))
-                })
-                .collect();
-            let total = blocks.len() as f64;
-            Random::of(&[seed]).shuffle(&mut blocks);
-            let mut blocks = blocks.into_iter();
-            for (split, share) in [(Split::Test, test), (Split::Validation, validation)] {
-                let count = as_index(whole((share * total).round()));
-                drawn.extend(blocks.by_ref().take(count).map(|block| (block, split)));
-            }
+        Ok(Self { taken, contigs, block, drawn: BTreeMap::new() })
+    }
+
+    /// Draws blocks of the windows `known` that are on contigs of no split.
+    fn draw(&mut self, random: Option<RandomSplit>, known: &[Region]) -> Result<(), CoverageError> {
+        let Some(RandomSplit { validation, test, seed }) = random else { return Ok(()) };
+        // Also false for NaN.
+        let sane = validation >= 0.0 && test >= 0.0 && validation + test < 1.0;
+        if !sane {
+            return Err(CoverageError::Setting {
+                setting: "split shares",
+                value: format!("{validation} and {test}"),
+                expected: "shares from 0, together less than 1".to_owned(),
+            });
         }
-        Ok(Self { taken, contigs, block, drawn })
+        let free = known.iter().filter(|region| !self.contigs.contains_key(&region.contig));
+        let blocks = free.map(|region| (region.contig, u64::from(region.start) / self.block));
+        let mut blocks: Vec<(u32, u64)> = blocks.collect::<BTreeSet<_>>().into_iter().collect();
+        let total = blocks.len() as f64;
+        Random::of(&[seed]).shuffle(&mut blocks);
+        let mut blocks = blocks.into_iter();
+        for (split, share) in [(Split::Test, test), (Split::Validation, validation)] {
+            let count = as_index(whole((share * total).round()));
+            self.drawn.extend(blocks.by_ref().take(count).map(|block| (block, split)));
+        }
+        Ok(())
     }
 
     /// Whether windows are laid on a contig.

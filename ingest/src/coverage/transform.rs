@@ -7,17 +7,15 @@ use serde_json::json;
 pub(super) enum Statistic {
     Sum,
     SumSqrt,
-    SumExp75,
     Mean,
     MeanSqrt,
     Max,
 }
 
 /// The names that a table gives them.
-pub(super) const STATISTICS: [(&str, Statistic); 8] = [
+pub(super) const STATISTICS: [(&str, Statistic); 7] = [
     ("sum", Statistic::Sum),
     ("sum_sqrt", Statistic::SumSqrt),
-    ("sum_exp75", Statistic::SumExp75),
     ("mean", Statistic::Mean),
     ("avg", Statistic::Mean),
     ("mean_sqrt", Statistic::MeanSqrt),
@@ -60,7 +58,6 @@ impl Transform {
         let mut value = match self.statistic {
             Statistic::Sum => sum,
             Statistic::SumSqrt => root(sum),
-            Statistic::SumExp75 => (1.0 + sum).powf(0.75) - 1.0,
             Statistic::Mean => mean,
             Statistic::MeanSqrt => root(mean),
             Statistic::Max => max,
@@ -82,7 +79,6 @@ impl Transform {
         };
         match self.statistic {
             Statistic::SumSqrt | Statistic::MeanSqrt => (value + 1.0).powi(2) - 1.0,
-            Statistic::SumExp75 => (value + 1.0).powf(4.0 / 3.0) - 1.0,
             Statistic::Sum | Statistic::Mean | Statistic::Max => value,
         }
     }
@@ -108,7 +104,6 @@ mod tests {
         for (name, expected) in [
             ("sum", 48.0),
             ("sum_sqrt", 6.0),
-            ("sum_exp75", 17.520_259_177_452_136),
             ("mean", 1.5),
             ("avg", 1.5),
             ("mean_sqrt", 0.581_138_830_084_189_8),

@@ -170,6 +170,15 @@ impl CoverageValues {
         Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
     }
 
+    /// Removes the file.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn remove(self) -> Result<(), CoverageError> {
+        let Self { path, .. } = self;
+        std::fs::remove_file(&path).map_err(|source| CoverageError::Io { file: path, source })
+    }
+
     /// Number of targets, and of bins of a window.
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {

@@ -32,12 +32,13 @@ pub struct WindowState {
 }
 
 impl WindowState {
-    /// The same numbers, of which gradients are asked.
-    pub(crate) fn leaf(&self) -> Result<Self, TchError> {
+    /// The same numbers, of which gradients are asked; of the skips only where `skips_learn`.
+    pub(crate) fn leaf(&self, skips_learn: bool) -> Result<Self, TchError> {
         let leaf = |tensor: &Tensor| tensor.detach().f_set_requires_grad(true);
+        let skip = |tensor: &Tensor| if skips_learn { leaf(tensor) } else { Ok(tensor.detach()) };
         Ok(Self {
             hidden: leaf(&self.hidden)?,
-            skips: self.skips.iter().map(leaf).collect::<Result<_, _>>()?,
+            skips: self.skips.iter().map(skip).collect::<Result<_, _>>()?,
             bases: self.bases,
             positions: self.positions.shallow_clone(),
         })

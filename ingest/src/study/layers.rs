@@ -193,11 +193,12 @@ impl<'a, S: StudySubject> LayerStudy<'a, S> {
     /// Records what can be predicted without the model, as methods of one copy.
     fn refer(&mut self) -> Result<(), StudyError> {
         let known = self.runs()?;
-        for (method, found) in self.subject.references(&self.options.plan)? {
-            let variation = Variation::Method { method: method.to_owned() };
+        for method in S::REFERENCES {
+            let variation = Variation::Method { method: (*method).to_owned() };
             if known.iter().any(|run| run.variation == variation) {
                 continue;
             }
+            let Some(found) = self.subject.reference(method, &self.options.plan)? else { continue };
             let run = self.record(&variation, &[], (method, 1), &found, None);
             self.writer.put_study_run(&run)?;
         }

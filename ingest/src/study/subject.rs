@@ -78,11 +78,14 @@ pub trait StudySubject {
     /// As the training.
     fn train(&self, plan: &Self::Plan, run: StudyTraining<'_>) -> Result<Option<Finetuned>, TrainError>;
 
-    /// What can be predicted without the model, by name.
+    /// Names of what can be predicted without the model.
+    const REFERENCES: &'static [&'static str];
+
+    /// What is predicted without the model; `None` where nothing can be.
     ///
     /// # Errors
     /// When the data cannot be read.
-    fn references(&self, plan: &Self::Plan) -> Result<Vec<(&'static str, Finetuned)>, TrainError>;
+    fn reference(&self, name: &str, plan: &Self::Plan) -> Result<Option<Finetuned>, TrainError>;
 
     /// What the catalog records of a copy called `name` of `parent` that lies in `output`.
     ///
@@ -150,8 +153,10 @@ impl StudySubject for LabelledWindows {
         finetune(plan, &TuningData::of(self), &run)
     }
 
-    fn references(&self, _: &TuningPlan) -> Result<Vec<(&'static str, Finetuned)>, TrainError> {
-        Ok(Vec::new())
+    const REFERENCES: &'static [&'static str] = &[];
+
+    fn reference(&self, _: &str, _: &TuningPlan) -> Result<Option<Finetuned>, TrainError> {
+        Ok(None)
     }
 
     fn record(

@@ -1,6 +1,7 @@
 //! What can go wrong in a training.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use tch::TchError;
 use thiserror::Error;
@@ -11,6 +12,7 @@ use super::run_directory::RunDirectoryError;
 use super::state::StateError;
 use crate::coverage::CoverageError;
 use crate::error::ModelError;
+use crate::regulatory::TargetsFileError;
 use crate::tokenize::TokenizerError;
 
 /// Why a training cannot begin or continue.
@@ -110,6 +112,23 @@ pub enum TrainError {
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDirectory(#[from] RunDirectoryError),
+    /// The table of targets was edited after it was read.
+    #[error("{} changed while it was read; run the command again", file.display())]
+    ChangedTargets {
+        /// The table.
+        file: PathBuf,
+    },
+    /// The network has no place for what the method trains.
+    #[error(
+        "{family} has no convolutions before a maximum pool, which houlsby-se needs; use --method houlsby"
+    )]
+    NoGates {
+        /// The model's family.
+        family: &'static str,
+    },
+    /// The table of targets cannot be read.
+    #[error(transparent)]
+    Targets(#[from] TargetsFileError),
     /// What was measured cannot be read.
     #[error(transparent)]
     Coverage(#[from] CoverageError),

@@ -19,7 +19,7 @@ pub(super) const COPIED: [&str; 5] =
     ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
 /// What was trained how, and what came of it.
-pub(super) const RECORD: &str = "training.json";
+pub(crate) const RECORD: &str = "training.json";
 
 /// Why the folder that a training writes to cannot be used.
 #[derive(Debug, Error)]
@@ -83,6 +83,34 @@ pub enum RunDirectoryError {
     /// The weights cannot be written.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+/// Values that a transfer collects, in `training/`.
+const COVERAGE: &str = "coverage.values";
+
+/// The table of a transfer's targets, as the models' authors call it.
+pub(super) const TARGETS: &str = "targets.txt";
+
+/// Refuses a folder below `output`, which will be removed, where it holds anything but what `own` names.
+pub(crate) fn check_own(
+    output: &Path,
+    folder: &Path,
+    own: impl Fn(&str) -> bool,
+) -> Result<(), RunDirectoryError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error(folder)(error)),
+    };
+    for entry in entries {
+        let name = entry.map_err(io_error(folder))?.file_name().to_string_lossy().into_owned();
+        if !own(&name) {
+            let place = folder.strip_prefix(output).unwrap_or(folder).join(name);
+            let name = place.to_string_lossy().into_owned();
+            return Err(RunDirectoryError::Occupied { output: output.to_owned(), name });
+        }
+    }
+    Ok(())
 }
 
 /// Further files that a training writes.
@@ -198,7 +226,15 @@ impl RunDirectory {
     }
 }
 
+/// Whether a training wrote a file or folder of this name into `training/`.
+fn is_of_training(name: &str) -> bool {
+    let known = ["lock", "adapter", "model.safetensors", "state.safetensors", COVERAGE, TARGETS];
+    let end = [".partial", ".py"].iter().any(|end| name.ends_with(end));
+    end || known.iter().chain(&COPIED).any(|own| *own == name)
+}
+
 fn check_vacant(output: &Path, working: &Path) -> Result<(), RunDirectoryError> {
+    check_own(output, working, is_of_training)?;
     let ours = exists(&output.join(RECORD))? || exists(working)?;
     let model = |name: std::ffi::OsString| {
         let name = name.to_string_lossy().into_owned();

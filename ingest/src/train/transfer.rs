@@ -27,19 +27,22 @@ pub(crate) use self::figures::{coverage_figures, coverage_loss};
 use self::network::TransferNetwork;
 use self::objective::TransferObjective;
 pub use self::plan::{TransferMethod, TransferPlan};
-pub use self::record::transfer_record;
+pub use self::record::{transfer_record, transfer_settings};
 pub use self::windows::TransferData;
 use super::error::TrainError;
 use super::finetune::{Finetuned, TuningResult};
 use super::leaves::Trainable;
 use super::memory;
-use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
+use super::run_directory::{RunDirectory, RunDirectoryError, TARGETS, copy_file, io_error};
 use super::trainer::{Saving, Trainer, TrainerOptions};
 use crate::checkpoint::ModelSource;
 use crate::coverage::{CoverageError, CoverageInput};
 use crate::dataset::Split;
 use crate::progress::Progress;
-use crate::regulatory::regulatory_record;
+use crate::regulatory::{TargetTable, regulatory_record};
+
+/// What undoes the transform of targets that coverage was given.
+pub(crate) const UNTRANSFORM: &str = "new";
 
 /// Folder of the whole checkpoint, with an adapter merged.
 const MERGED: &str = "merged";
@@ -90,8 +93,7 @@ pub fn transfer(
     output: &Path,
     run: &TransferRun<'_>,
 ) -> Result<Option<Transferred>, TrainError> {
-    plan.check()?;
-    check(input)?;
+    check_transfer(plan, input, run.source)?;
     let record = record(plan, &transfer_identity(input)?, run)?;
     let directory = opened(output, run)?;
     if let Some(result) = directory.finished(&record)? {
@@ -111,8 +113,7 @@ pub(crate) fn transfer_collected(
     output: Option<&Path>,
     run: &TransferRun<'_>,
 ) -> Result<Option<Transferred>, TrainError> {
-    plan.check()?;
-    check(&data.input)?;
+    check_transfer(plan, &data.input, run.source)?;
     let Some(output) = output else {
         let folder = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
         return Ok(train(plan, data, run, folder.path(), None)?.map(|(_, result)| result));
@@ -125,8 +126,29 @@ pub(crate) fn transfer_collected(
     }
 }
 
-/// Whether there are windows to learn from and to stop by.
-fn check(input: &CoverageInput<'_>) -> Result<(), TrainError> {
+/// Checks all that can be checked before coverage is collected: the plan, the windows, and the model's files.
+///
+/// # Errors
+/// When the plan makes no sense for the data or the model.
+pub fn check_transfer(
+    plan: &TransferPlan,
+    input: &CoverageInput<'_>,
+    source: &ModelSource,
+) -> Result<(), TrainError> {
+    plan.check()?;
+    start::check(source, plan)?;
+    let (window, bin) = (input.sequences.window, input.layout.resolution);
+    if plan.shift > window / 2 {
+        return TrainError::setting(
+            "largest shift",
+            plan.shift,
+            &format!("at most {}, half a window", window / 2),
+        );
+    }
+    // The bins of the reverse complement begin at the other end.
+    if window % bin != 0 {
+        return TrainError::setting("window", window, &format!("a multiple of {bin}, the bases of a bin"));
+    }
     for (which, split) in [("training", Split::Training), ("validation", Split::Validation)] {
         if input.sequences.of(split).next().is_none() {
             return Err(TrainError::NoExamples { which });
@@ -139,7 +161,12 @@ fn check(input: &CoverageInput<'_>) -> Result<(), TrainError> {
 fn record(plan: &TransferPlan, identity: &Value, run: &TransferRun<'_>) -> Result<Value, TrainError> {
     let model = regulatory_record("", run.source, String::new(), None, plan.head, None)?.id;
     let genes = run.genes.map(GeneTable::digest);
-    Ok(json!({ "plan": plan, "data": identity, "model": model, "genes": genes }))
+    let mut record =
+        json!({ "plan": plan, "data": identity, "model": model, "genes": genes, "untransform": UNTRANSFORM });
+    if run.merge {
+        record["merge"] = json!(true);
+    }
+    Ok(record)
 }
 
 /// The folder that is written to, which is not the parent's: a record of an earlier training does not make it one.
@@ -169,6 +196,12 @@ fn written(
     record: &Value,
     run: &TransferRun<'_>,
 ) -> Result<Option<Transferred>, TrainError> {
+    // As it was read: the file may change while the model is trained.
+    let targets = directory.working().join(TARGETS);
+    copy_file(run.targets, &targets)?;
+    if TargetTable::read(&targets, true)?.digest() != data.input.targets.table().digest() {
+        return Err(TrainError::ChangedTargets { file: run.targets.to_owned() });
+    }
     let saving = Saving { file: directory.state(), record, every: run.save_every };
     let Some((network, result)) = train(plan, data, run, directory.working(), Some(saving))? else {
         return Ok(None);
@@ -176,9 +209,9 @@ fn written(
     let tuning = &result.finetuned.tuning;
     directory.draw_losses(&tuning.losses, &tuning.validation)?;
     if run.merge {
-        published::write_merged(&network, plan, run.targets, &directory.output().join(MERGED))?;
+        published::write_merged(&network, plan, &targets, record, &directory.output().join(MERGED))?;
     }
-    published::write(&network, plan, run.source, run.targets, directory)?;
+    published::write(&network, plan, run.source, &targets, directory)?;
     directory.finish(record, &result)?;
     Ok(Some(result))
 }

@@ -1,12 +1,13 @@
 //! The coverage that a transfer learns, on the command line: tracks, windows and what is left out.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::ensure;
 use vestore::Store;
 use vestore_ingest::{
-    BinLayout, CoverageInput, CoverageTargets, RandomSplit, Sequences, Split, TileOptions, regulatory_config,
-    regulatory_window, source_of,
+    BinLayout, CoverageError, CoverageInput, CoverageTargets, Folds, RandomSplit, Sequences, Split,
+    TileOptions, regulatory_config, regulatory_window, source_of,
 };
 use vestore_schema::{Architecture, Bins, Model};
 
@@ -21,17 +22,18 @@ pub(in crate::cli) struct DataArguments {
     /// bedGraph or BED), clip, clip_soft, scale, sum_stat, strand_pair, description
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) targets: PathBuf,
-    /// Windows and their splits as BED: contig, start, end, and train, valid or test
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["contig", "validation", "test", "stride"])]
+    /// Windows and their splits as BED: contig, start, end, and train, valid or test, or a fold that --validation and
+    /// --test name
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["contig", "stride"])]
     sequences: Option<PathBuf>,
     /// Cut windows from these contigs, instead of all
     #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
     contig: Vec<String>,
-    /// Cut windows from these contigs for validation
+    /// Cut windows from these contigs for validation, or with --sequences take these folds
     #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
     validation: Vec<String>,
-    /// Cut windows from these contigs for testing; without --sequences, --validation and --test, stretches of the
-    /// genome are drawn for both
+    /// Cut windows from these contigs for testing, or with --sequences take these folds; what neither names, a tenth of
+    /// the windows each, is drawn
     #[arg(long, value_name = "CONTIG", value_delimiter = ',')]
     test: Vec<String>,
     /// Window in bases; 524288, or 196608 of Enformer, by default
@@ -86,7 +88,13 @@ impl DataArguments {
     }
 
     /// Reads the table of targets and chooses the windows for a model.
-    pub(in crate::cli) fn read(&self, store: &Store, parent: &Model) -> anyhow::Result<Collected<'_>> {
+    /// `None` when it was interrupted.
+    pub(in crate::cli) fn read(
+        &self,
+        store: &Store,
+        parent: &Model,
+        interrupted: &AtomicBool,
+    ) -> anyhow::Result<Option<Collected<'_>>> {
         ensure!(
             matches!(parent.architecture, Architecture::Regulatory(_)),
             "model `{}` cannot be transferred: it is of the family {}; expected a regulatory model",
@@ -100,11 +108,16 @@ impl DataArguments {
         })?;
         let targets = CoverageTargets::read(&self.targets)?;
         let sequences = match &self.sequences {
-            Some(file) => Sequences::read_bed(file, window, store.assembly())?,
+            Some(file) => {
+                let folds = Folds { validation: self.validation.clone(), test: self.test.clone() };
+                Sequences::read_bed(file, window, &folds, store.assembly())?
+            }
             None => {
-                let by_contig = !self.validation.is_empty() || !self.test.is_empty();
-                let random =
-                    (!by_contig).then_some(RandomSplit { validation: 0.1, test: 0.1, seed: SPLIT_SEED });
+                let random = match (self.validation.is_empty(), self.test.is_empty()) {
+                    (true, true) => Some(RandomSplit { validation: 0.1, test: 0.1, seed: SPLIT_SEED }),
+                    (true, false) => Some(RandomSplit { validation: 0.1, test: 0.0, seed: SPLIT_SEED }),
+                    (false, _) => None,
+                };
                 let options = TileOptions {
                     window,
                     stride: self.stride.unwrap_or(window),
@@ -113,7 +126,10 @@ impl DataArguments {
                     test: self.test.clone(),
                     random,
                 };
-                Sequences::tile(&options, store.assembly(), &mut store.open_reference()?)?
+                match Sequences::tile(&options, store.assembly(), &mut store.open_reference()?, interrupted) {
+                    Err(CoverageError::Interrupted) => return Ok(None),
+                    tiled => tiled?,
+                }
             }
         };
         let count = |split| sequences.of(split).count() as u64;
@@ -127,7 +143,7 @@ impl DataArguments {
         ));
         let (first, count) = config.crop(window, self.bins);
         let layout = BinLayout { resolution: config.bin(), first, count };
-        Ok(Collected { targets, sequences, layout, blacklist: self.blacklist.as_deref() })
+        Ok(Some(Collected { targets, sequences, layout, blacklist: self.blacklist.as_deref() }))
     }
 }
 

@@ -40,7 +40,7 @@ fn a_table_that_cannot_be_is_refused() {
         ),
         (
             &["A\ta.bed\t\t\t1\tmedian"],
-            "line 2: invalid sum_stat `median`; expected one of sum, sum_sqrt, sum_exp75, mean, avg, mean_sqrt, \
+            "line 2: invalid sum_stat `median`; expected one of sum, sum_sqrt, mean, avg, mean_sqrt, \
              avg_sqrt, max",
         ),
         (&["A\ta.bed\t-1\t\t1\tsum"], "line 2: invalid clip `-1`; expected a positive number"),

@@ -1,5 +1,7 @@
 //! Windows and their splits.
 
+use std::sync::atomic::AtomicBool;
+
 use super::support::{Genome, bases};
 use crate::coverage::{RandomSplit, Sequence, Sequences, TileOptions};
 use crate::dataset::Split;
@@ -101,7 +103,8 @@ fn windows_are_laid_by_contig() {
         test: Vec::new(),
         random: None,
     };
-    let tiled = Sequences::tile(&options, &genome.assembly, &mut genome.reference).expect("windows");
+    let tiled = Sequences::tile(&options, &genome.assembly, &mut genome.reference, &AtomicBool::new(false))
+        .expect("windows");
     // Of chr2's five windows, the second has 51 unknown bases.
     let starts: Vec<u64> = tiled.of(Split::Validation).map(|place| tiled.windows[place].start).collect();
     assert_eq!(starts, [0, 200, 300, 400]);
@@ -125,7 +128,8 @@ fn windows_are_laid_by_contig() {
             "invalid split shares `0.6 and 0.4`",
         ),
     ] {
-        let error = Sequences::tile(&change, &genome.assembly, &mut genome.reference);
+        let error =
+            Sequences::tile(&change, &genome.assembly, &mut genome.reference, &AtomicBool::new(false));
         let error = error.expect_err("a refusal").to_string();
         assert!(error.contains(told), "{error}");
     }
@@ -145,7 +149,9 @@ fn random_splits_share_no_bases() {
             test: Vec::new(),
             random: Some(RandomSplit { validation: 0.2, test: 0.1, seed }),
         };
-        let tiled = Sequences::tile(&options, &genome.assembly, &mut genome.reference).expect("windows");
+        let tiled =
+            Sequences::tile(&options, &genome.assembly, &mut genome.reference, &AtomicBool::new(false))
+                .expect("windows");
         for one in &tiled.windows {
             for other in tiled.windows.iter().filter(|other| other.split != one.split) {
                 assert!(one.contig != other.contig || one.start.abs_diff(other.start) >= 50);
@@ -154,7 +160,9 @@ fn random_splits_share_no_bases() {
         let share = |split| tiled.of(split).count() as f64 / tiled.windows.len() as f64;
         assert!((0.08..0.3).contains(&share(Split::Validation)), "{}", share(Split::Validation));
         assert!(tiled.across > 0);
-        let again = Sequences::tile(&options, &genome.assembly, &mut genome.reference).expect("windows");
+        let again =
+            Sequences::tile(&options, &genome.assembly, &mut genome.reference, &AtomicBool::new(false))
+                .expect("windows");
         assert_eq!(again, tiled);
         drawn.push(tiled.windows);
     }

@@ -11,7 +11,9 @@ use vestore::Reference;
 use vestore_schema::Assembly;
 
 use crate::coverage::source::Interval;
-use crate::coverage::{BinLayout, CoverageError, CoverageInput, CoverageTargets, CoverageValues, Sequences};
+use crate::coverage::{
+    BinLayout, CoverageError, CoverageInput, CoverageTargets, CoverageValues, Folds, Sequences,
+};
 use crate::random::Random;
 
 pub(super) const HEADER: &str =
@@ -48,7 +50,7 @@ impl Genome {
     }
 
     pub(super) fn windows(&self, window: u32, lines: &str) -> Result<Sequences, CoverageError> {
-        Sequences::read_bed(&self.write("sequences.bed", lines), window, &self.assembly)
+        Sequences::read_bed(&self.write("sequences.bed", lines), window, &Folds::default(), &self.assembly)
     }
 
     pub(super) fn collect(

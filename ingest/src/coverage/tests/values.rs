@@ -24,7 +24,6 @@ fn model(bin: &[f64], scale: f64, statistic: &str, clip_soft: Option<f64>) -> f6
     let mut value = match statistic {
         "sum" => sum,
         "sum_sqrt" => -1.0 + (1.0 + sum).sqrt(),
-        "sum_exp75" => -1.0 + (1.0 + sum).powf(0.75),
         "mean" | "avg" => mean,
         "mean_sqrt" | "avg_sqrt" => -1.0 + (1.0 + mean).sqrt(),
         "max" => scaled.iter().copied().fold(0.0, f64::max),
@@ -38,7 +37,7 @@ fn model(bin: &[f64], scale: f64, statistic: &str, clip_soft: Option<f64>) -> f6
     value
 }
 
-const STATISTICS: [&str; 8] = ["sum", "sum_sqrt", "sum_exp75", "mean", "avg", "mean_sqrt", "avg_sqrt", "max"];
+const STATISTICS: [&str; 7] = ["sum", "sum_sqrt", "mean", "avg", "mean_sqrt", "avg_sqrt", "max"];
 
 #[test]
 fn values_are_those_of_a_plain_model() {

@@ -42,6 +42,10 @@ pub(super) fn opened<S: StudySubject>(
     plan.insert("tuning".to_owned(), tuning);
     plan.insert("compared".to_owned(), json!(compared));
     plan.insert("seeds".to_owned(), json!((1..=options.seeds).collect::<Vec<u64>>()));
+    if !options.drops {
+        // Studies of layers were recorded before there were others.
+        plan.insert("layers".to_owned(), json!("none left out"));
+    }
     let plan = Value::Object(plan);
     let digest = Digest::of_json(&plan);
     let (name, device) = (options.name.to_owned(), device_name(options.device));

@@ -108,18 +108,19 @@ impl TransferNetwork {
             let next = fixed.block(block, &states[block], None)?;
             states.push(next);
         }
-        let last = states[fixed.depth()].leaf()?;
+        let begin_learns = trunk.begin_learns();
+        let last = states[fixed.depth()].leaf(begin_learns)?;
         let loss = self.loss(&trunk.profile(&last, self.bins)?, &example.measured)?;
         loss.f_mul_scalar(share)?.f_backward()?;
         let loss = loss.f_double_value(&[])?;
         let mut slope = last.hidden.f_grad()?;
         for block in (0..trunk.depth()).rev() {
-            let read = states[block].leaf()?;
+            let read = states[block].leaf(false)?;
             self.seed(example, block);
             pull(&trunk.block(block, &read, None)?.hidden, &slope)?;
             slope = read.hidden.f_grad()?;
         }
-        if trunk.begin_learns() {
+        if begin_learns {
             let state = trunk.begin(&example.bases)?;
             let mut through = state.hidden.f_mul(&slope)?.f_sum(Kind::Float)?;
             for (skip, leaf) in state.skips.iter().zip(&last.skips) {

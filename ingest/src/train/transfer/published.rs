@@ -16,11 +16,8 @@ use crate::checkpoint::{ConfigFile, ModelSource, card_field};
 use crate::error::ModelError;
 use crate::train::error::TrainError;
 use crate::train::leaves::Trainable;
-use crate::train::run_directory::{RunDirectory, copy_file, io_error};
+use crate::train::run_directory::{RECORD, RunDirectory, TARGETS, copy_file, io_error};
 use crate::train::state::{replace, write_tensors};
-
-/// The table of targets, as the models' authors call it.
-pub(super) const TARGETS: &str = "targets.txt";
 
 /// Writes the trained model into its folder: an adapter's two files, or a checkpoint of the kept blocks, counted from 0.
 pub(super) fn write(
@@ -64,9 +61,12 @@ pub(super) fn write_merged(
     network: &TransferNetwork,
     plan: &TransferPlan,
     targets: &Path,
+    record: &Value,
     output: &Path,
 ) -> Result<(), TrainError> {
     vestore::create_folder(output).map_err(io_error(output))?;
+    let file = output.join(RECORD);
+    replace(&file, format!("{:#}\n", json!({ "training": record })).as_bytes()).map_err(io_error(&file))?;
     copy_file(targets, &output.join(TARGETS))?;
     let tensors = tch::no_grad(|| merged(network))?;
     write_checkpoint(network, plan, &tensors, output)

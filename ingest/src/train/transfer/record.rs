@@ -6,13 +6,24 @@ use serde_json::{Value, json};
 use vestore::Store;
 use vestore_schema::Model;
 
+use super::UNTRANSFORM;
 use super::plan::{TransferMethod, TransferPlan};
-use super::published::TARGETS;
 use crate::checkpoint::{ModelSource, source_of};
 use crate::coverage::CoverageTargets;
 use crate::regulatory::{TargetsSource, regulatory_record};
 use crate::train::error::TrainError;
-use crate::train::run_directory::{RunDirectoryError, io_error};
+use crate::train::run_directory::{RECORD, RunDirectoryError, TARGETS, io_error};
+
+/// What a transfer that wrote `folder` left there of its settings, by which its model is scored; `None` where no transfer
+/// wrote it.
+#[must_use]
+pub fn transfer_settings(folder: &Path) -> Option<Value> {
+    let text = std::fs::read(folder.join(RECORD)).ok()?;
+    let mut found: Value = serde_json::from_slice(&text).ok()?;
+    let training = found.get_mut("training")?.take();
+    let [plan, data, untransform] = ["plan", "data", "untransform"].map(|key| training.get(key).cloned());
+    Some(json!({ "plan": plan?, "data": data?, "untransform": untransform? }))
+}
 
 /// The record of a model called `name` that was transferred from `parent` by `plan` and lies in `output`.
 ///
@@ -44,7 +55,7 @@ pub fn transfer_record(
         regulatory_record(name, &source, text(&source.checkpoint)?, adapter, plan.head, Some(table))?;
     Ok(Model {
         parent: Some(parent.name.clone()),
-        training: Some(json!({ "plan": plan, "data": identity, "untransform": "new" })),
+        training: Some(json!({ "plan": plan, "data": identity, "untransform": UNTRANSFORM })),
         ..record
     })
 }

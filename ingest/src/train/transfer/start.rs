@@ -21,6 +21,20 @@ use crate::train::run_directory::io_error;
 /// What a stream of random numbers is for.
 const HEAD: u64 = 0x4ead;
 
+/// Whether `source` can be transferred by `plan`.
+pub(super) fn check(source: &ModelSource, plan: &TransferPlan) -> Result<(), TrainError> {
+    if source.adapter.is_some() {
+        return Err(TrainError::Adapted);
+    }
+    let files = RegulatoryFiles::open(source)?;
+    files.check_head(plan.head)?;
+    let gates = matches!(plan.method, TransferMethod::Adapter(TransferAdapter::HoulsbySe { .. }));
+    if gates && !files.config.is_unet() {
+        return Err(TrainError::NoGates { family: files.config.name() });
+    }
+    Ok(())
+}
+
 /// Opens `source` to transfer it by `plan` to `targets` targets. An adapter's files are kept in `working`, which is there.
 pub(super) fn open(
     source: &ModelSource,
@@ -29,11 +43,7 @@ pub(super) fn open(
     working: &Path,
     device: Device,
 ) -> Result<TransferNetwork, TrainError> {
-    if source.adapter.is_some() {
-        return Err(TrainError::Adapted);
-    }
     let mut files = RegulatoryFiles::open(source)?;
-    files.check_head(plan.head)?;
     let head = new_head(&files, plan, targets);
     if let TransferMethod::Adapter(adapter) = &plan.method {
         let folder = working.join("adapter");
@@ -83,7 +93,8 @@ pub(super) fn open(
         kind: if plan.bf16 { Kind::BFloat16 } else { Kind::Float },
         dropout: plan.dropout,
         total_weight: plan.total_weight,
-        recompute: plan.recompute,
+        // The head alone follows no gradient through a block.
+        recompute: plan.recompute && plan.method != TransferMethod::Linear,
     })
 }
 

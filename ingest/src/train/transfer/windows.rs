@@ -50,6 +50,14 @@ impl<'a> TransferData<'a> {
         Ok(Self { input: *input, values, pairs, reference: RefCell::new(reference) })
     }
 
+    /// Removes the file of what was measured.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub(crate) fn remove(self) -> Result<(), CoverageError> {
+        self.values.remove()
+    }
+
     /// Number of targets.
     pub(super) fn targets(&self) -> usize {
         self.pairs.len()
