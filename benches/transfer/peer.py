@@ -1,8 +1,8 @@
 """The PyTorch side: reads a task as JSON from stdin and prints an answer as JSON.
 
-`train`: the plain loop that vestore's steps are compared with. `predict`: profiles of windows. `views`: the loss of each
-training window on either strand and shifted. The model is in eval mode, so nothing is dropped and batch norms keep their
-statistics.
+`train`: the plain loop that vestore's steps are compared with. `predict`: profiles of windows. `views`: the loss of
+each training window on either strand and shifted. The model is in eval mode, so nothing is dropped and batch norms keep
+their statistics.
 """
 
 import json
@@ -58,9 +58,9 @@ def train(task):
     optimizer = torch.optim.AdamW([group for group in groups if group["params"]], betas=(0.9, 0.999), eps=1e-8)
     training, validation = windows(task["data"], "train"), windows(task["data"], "valid")
     batch, steps = task["batch"], task["steps"]
-    losses, held_out, seconds = [], [], []
+    losses, held_out, seconds, cpu = [], [], [], []
     for step in range(steps):
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.process_time()
         chosen = [training[(step * batch + number) % len(training)] for number in range(batch)]
         sum_of = 0.0
         for bases, measured in chosen:
@@ -73,12 +73,13 @@ def train(task):
         optimizer.step()
         optimizer.zero_grad(set_to_none=False)
         seconds.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - began)
         losses.append(sum_of / batch)
         if task["evaluate"]:
             with torch.no_grad():
                 found = [loss_of(model(bases), measured, task["total_weight"]).item() for bases, measured in validation]
             held_out.append(sum(found) / len(found))
-    return {"losses": losses, "validation": held_out, "seconds": seconds,
+    return {"losses": losses, "validation": held_out, "seconds": seconds, "cpu": cpu,
             "trained": sum(parameter.numel() for parameter in parameters)}
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -44,18 +45,21 @@ class Store:
         return done.stdout
 
     def train(self, name, method, threads=1, keep=False, **options):
-        """What training.json of a new model says; its files are in `folder / name`, and with `keep` it stays in the
-        store, which has a model of the same weights but once."""
+        """What training.json of a new model says, and the `cpu` seconds of the process; the files are in
+        `folder / name`, and with `keep` it stays in the store, which has a model of the same weights but once."""
         words = [word for option, value in options.items() for word in (f"--{option.replace('_', '-')}", value)]
         words = [word for word in words if word is not True]
         window = json.loads((self.folder / "data.json").read_text())["window"]
+        before = children()
         self.run("vestore", "train", "transfer", self.path, "--model", "base", "--name", name, "--output",
                  self.folder / name, "--method", method, "--targets", self.folder / "targets.txt", "--sequences",
                  self.folder / "sequences.bed", "--window", window, "--device", "cpu", "--threads", threads, "--quiet",
                  *words)
+        result = json.loads((self.folder / name / "training.json").read_text())["result"]
+        result["cpu"] = children() - before
         if not keep:
             self.run("vestore", "model", "remove", self.path, name)
-        return json.loads((self.folder / name / "training.json").read_text())["result"]
+        return result
 
     def effects(self, model, kinds, variants):
         """By position, target and kind, what a model gives for SNVs (1-based position, reference, alternate)."""
@@ -67,8 +71,15 @@ class Store:
         unet = ["--untransform", "none", "--strand-pairs", "keep", "--bins", "center"]
         plain = unet if facts["family"] == "borzoi" else []
         self.run("vestore", "score", self.path, "--model", model, "--variants", path, "--score", ",".join(kinds),
-                 "--window", facts["window"], "--strands", "forward", *plain, "--track", model, "--device", "cpu", "--threads", 1, "--quiet")
-        rows = self.run("vestore", "query", self.path, "--variants", path, "--effects", "--track", model, "--format",
-                        "tsv").splitlines()
+                 "--window", facts["window"], "--strands", "forward", *plain, "--track", model, "--device", "cpu", "--threads", 1,
+                 "--quiet")
+        rows = self.run("vestore", "query", self.path, "--variants", path, "--effects", "--track", model,
+                        "--format", "tsv").splitlines()
         return {(int(row["position"]), row["target"]): [float(row[kind]) for kind in kinds]
                 for row in csv.DictReader(rows, delimiter="\t")}
+
+
+def children():
+    """CPU seconds of all programs that have run."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

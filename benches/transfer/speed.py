@@ -1,4 +1,5 @@
-"""Seconds of a step and peak memory, beside the plain PyTorch loop."""
+"""Seconds of a step and peak memory, beside the plain PyTorch loop. CPU seconds tell what wall time does not where the
+machine has other work; vestore's are the difference between processes of several steps and of one."""
 
 import itertools
 import os
@@ -10,7 +11,8 @@ import tempfile
 from parity import NEAR, PLAIN, described, furthest, peer, prepared, start_of
 
 # A quarter of Borzoi's published widths.
-QUARTER = {"layers": 4, "hidden": 384, "heads": 8, "intermediate": 768, "widths": "128,152,184,224,264,320", "bins": 512}
+QUARTER = {"layers": 4, "hidden": 384, "heads": 8, "intermediate": 768, "widths": "128,152,184,224,264,320",
+           "bins": 512}
 WINDOW = 32_768
 # As published, but for the bins: the window is shorter.
 PUBLISHED = {"bins": 3072, "targets": "7611,2608"}
@@ -34,8 +36,8 @@ class Side:
 
     def pytorch(self, steps, threads):
         self.start = self.start or start_of(self.store, self.method, self.options)
-        task = {"task": "train", "data": str(self.store.folder / "windows.npz"), "steps": steps, "batch": 1, "clip": 0.15,
-                "rate": RATE, "weight_decay": 0.0, "total_weight": 0.2, "evaluate": False}
+        task = {"task": "train", "data": str(self.store.folder / "windows.npz"), "steps": steps, "batch": 1,
+                "clip": 0.15, "rate": RATE, "weight_decay": 0.0, "total_weight": 0.2, "evaluate": False}
         return peer({**task, **self.start}, threads)
 
     def both(self, steps, threads):
@@ -52,15 +54,18 @@ def compare(programs, rounds, steps):
         store = prepared(programs, pathlib.Path(folder), "borzoi", WINDOW, SPLITS, QUARTER)
         print(f"\na quarter of Borzoi's widths, 4 blocks, a window of {WINDOW:,} bases: seconds of a step\n"
               f"(means of {steps} steps, median of {rounds} rounds; load {os.getloadavg()[0]:.1f})\n"
-              "method             threads  vestore  PyTorch  times", flush=True)
+              "                             wall                   CPU\n"
+              "method    threads  vestore  PyTorch  times  vestore  PyTorch  times", flush=True)
         for method, threads in itertools.product(("full", "lora"), (1, 2)):
-            side, ours, theirs = Side(store, method), [], []
+            side, found = Side(store, method), []
             for _ in range(rounds):
-                one, other = side.both(steps, threads)
-                ours.append(one["seconds_per_step"])
-                theirs.append(statistics.mean(other["seconds"]))
-            ours, theirs = statistics.median(ours), statistics.median(theirs)
-            print(f"{method:<18} {threads:>7}  {ours:>7.3f}  {theirs:>7.3f}  {theirs / ours:>5.2f}", flush=True)
+                ours, theirs = side.both(steps, threads)
+                cpu = (ours["cpu"] - side.vestore(1, threads)["cpu"]) / (steps - 1)
+                found.append((ours["seconds_per_step"], statistics.mean(theirs["seconds"]), cpu,
+                              statistics.mean(theirs["cpu"])))
+            wall, wall_peer, cpu, cpu_peer = (statistics.median(column) for column in zip(*found))
+            print(f"{method:<9} {threads:>7}  {wall:>7.3f}  {wall_peer:>7.3f}  {wall_peer / wall:>5.2f}  {cpu:>7.3f}  "
+                  f"{cpu_peer:>7.3f}  {cpu_peer / cpu:>5.2f}", flush=True)
         print("peak memory of the process in MB, one thread, 2 steps\nmethod             vestore  recomputed  PyTorch")
         for method in ("full", "linear", "lora", "houlsby"):
             ours, theirs = Side(store, method).both(2, 1)
