@@ -71,8 +71,8 @@ class Store:
         unet = ["--untransform", "none", "--strand-pairs", "keep", "--bins", "center"]
         plain = unet if facts["family"] == "borzoi" else []
         self.run("vestore", "score", self.path, "--model", model, "--variants", path, "--score", ",".join(kinds),
-                 "--window", facts["window"], "--strands", "forward", *plain, "--track", model, "--device", "cpu", "--threads", 1,
-                 "--quiet")
+                 "--window", facts["window"], "--strands", "forward", *plain, "--track", model, "--device", "cpu",
+                 "--threads", 1, "--quiet")
         rows = self.run("vestore", "query", self.path, "--variants", path, "--effects", "--track", model,
                         "--format", "tsv").splitlines()
         return {(int(row["position"]), row["target"]): [float(row[kind]) for kind in kinds]
