@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer clean
+.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -107,6 +107,13 @@ bench-tokenizer: build
 	test -x target/tokenizers/bin/python || python3 -m venv target/tokenizers
 	target/tokenizers/bin/pip install --quiet --requirement benches/tokenizer/requirements.txt
 	target/tokenizers/bin/python benches/tokenizer $(FASTA)
+
+# Transfer of a regulatory model beside a plain PyTorch loop over the published code: losses, files, seconds and memory;
+# BENCH=--published adds a step at Borzoi's own size.
+bench-transfer: build
+	test -x target/transfer/bin/python || python3 -m venv target/transfer
+	target/transfer/bin/pip install --quiet --requirement benches/transfer/requirements.txt
+	target/transfer/bin/python benches/transfer $(BENCH)
 
 clean:
 	$(CARGO) clean
