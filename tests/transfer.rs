@@ -106,6 +106,15 @@ fn a_killed_transfer_ends_with_the_same_weights_and_a_model_that_scores() {
     assert_eq!(names, ["gc", "more+"]);
     let told = fails(1, &TRAIN.replace("--seed 4", "--seed 5"), &[&store, &targets, &whole]);
     assert!(told.contains("seed is 4 there and 5 now"), "{told}");
+    let told = fails(1, &TRAIN.replace("--method full", "--method lora"), &[&store, &targets, &whole]);
+    assert!(told.contains("there and"), "{told}");
+    // What somebody else put where a training works is neither written over nor removed.
+    let occupied = folder.path().join("occupied");
+    fs::create_dir_all(occupied.join("training")).unwrap();
+    fs::write(occupied.join("training/notes.txt"), "mine").unwrap();
+    let other_name = TRAIN.replace("--name moved", "--name another");
+    let told = fails(1, &other_name, &[&store, &targets, &occupied]);
+    assert!(told.contains("training/notes.txt") && occupied.join("training/notes.txt").exists(), "{told}");
 }
 
 #[test]
@@ -144,13 +153,12 @@ fn every_method_becomes_a_model_and_a_merged_adapter_says_the_same() {
             }
             let merged = format!("{method}-merged");
             ok(&format!("model add {{}} {merged} --checkpoint {{}}"), &[&store, &output.join("merged")]);
-            let (change, of_unet) =
-                if family == "enformer" { ("sad", "") } else { ("sum", "--untransform new") };
+            // Its settings lie beside it.
+            let change = if family == "enformer" { "sad" } else { "sum" };
             let words = format!(
-                "score {{}} --model {merged} --score {change},ref --region chr1:20000-20001 {window} --track {merged} --quiet"
+                "score {{}} --model {merged} --score {change},ref --region chr1:20000-20001 --track {merged} --quiet"
             );
-
-            said(&format!("{words} {of_unet}"), &[&store]);
+            said(&words, &[&store]);
             let again = rows(&ok(&format!("query {{}} --effects --track {merged} --format tsv"), &[&store]));
             assert_eq!(again.len(), found.len());
             for (row, other) in found.iter().zip(&again) {
@@ -218,7 +226,7 @@ fn bad_data_are_refused() {
     for (text, expected) in [
         ("chr1\t0\t1152\ttrain\nchr1\t1000\t2152\tvalid\n", "overlap"),
         ("chr1\t0\t1000\ttrain\nchr1\t2000\t3152\tvalid\n", "1152"),
-        ("chr1\t0\t1152\tfold0\nchr1\t2000\t3152\tvalid\n", "fold0"),
+        ("chr1\t0\t1152\tfold0\nchr1\t2000\t3152\tvalid\n", "name those for --validation"),
         ("chr7\t0\t1152\ttrain\nchr1\t2000\t3152\tvalid\n", "chr7"),
         ("chr1\t0\t1152\ttrain\n", "validation"),
     ] {
@@ -226,6 +234,19 @@ fn bad_data_are_refused() {
         let words = format!("{TRAIN} --sequences {{}}");
         let told = fails(1, &words, &[&store, &targets, &output, &sequences]);
         assert!(told.contains(expected), "{text}: {told}");
+    }
+    fs::write(&sequences, "chr1\t0\t1152\tfold0\nchr1\t2000\t3152\tfold1\nchr1\t4000\t5152\tfold2\n")
+        .unwrap();
+    let words = format!("{TRAIN} --sequences {{}} --validation fold1 --test fold2")
+        .replace("--steps 24", "--steps 2");
+    let told = said(&words, &[&store, &targets, &folder.path().join("folds"), &sequences]);
+    assert!(told.contains("1 window, 1 for validation, 1 for testing"), "{told}");
+    for (from, to, expected) in [
+        ("--window 1152", "--window 1183", "multiple of 32"),
+        ("--seed 4", "--seed 4 --shift 600", "largest shift"),
+    ] {
+        let told = fails(2, &TRAIN.replace(from, to), &[&store, &targets, &output]);
+        assert!(told.contains(expected), "{told}");
     }
     let told = fails(2, &TRAIN.replace("--window 1152", "--window 1100"), &[&store, &targets, &output]);
     assert!(told.contains("invalid window 1100"), "{told}");
@@ -267,6 +288,22 @@ fn methods_and_blocks_are_studied() {
         "{report}"
     );
     assert!(!methods.join("coverage").exists());
+    let occupied = folder.path().join("occupied");
+    fs::create_dir_all(occupied.join("coverage")).unwrap();
+    fs::write(occupied.join("coverage/mine.bw"), "mine").unwrap();
+    let told = fails(
+        1,
+        &format!("study transfer {{}} --name other --compare linear {words}"),
+        &[&store, &targets, &occupied],
+    );
+    assert!(told.contains("coverage/mine.bw") && occupied.join("coverage/mine.bw").exists(), "{told}");
+    // A study of methods is not one of blocks.
+    let told = fails(
+        1,
+        &format!("study transfer {{}} --name methods --layers --compare linear,locon {words}"),
+        &[&store, &targets, &methods],
+    );
+    assert!(told.contains("methods"), "{told}");
     let told = said(
         &format!("study transfer {{}} --name methods --compare linear,locon {words}"),
         &[&store, &targets, &methods],

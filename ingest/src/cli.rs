@@ -117,6 +117,9 @@ enum Train {
 #[derive(Subcommand)]
 enum Study {
     /// Fine-tune without each layer in turn, report which layers matter, and derive smaller models
+    ///
+    /// For the blocks of a regulatory model give --targets: it is then `vestore study transfer --layers`, with the flags of
+    /// that.
     Layers(Box<study_layers::Arguments>),
     /// Transfer a regulatory model by several methods under one budget, and compare them
     ///

@@ -77,7 +77,8 @@ pub(in crate::cli) struct Settings {
     /// Arithmetic of the trunk; weights, head and optimizer are float32 always
     #[arg(long, default_value = "f32", value_parser = one_of(&TRAINING_DTYPES, Dtype::as_str))]
     dtype: Dtype,
-    /// Recompute a block's activations for its gradient instead of keeping them: less memory, a third more time
+    /// Recompute each transformer block's activations for its gradient instead of keeping them: less memory of long
+    /// windows, more time
     #[arg(long)]
     activation_checkpointing: bool,
 }

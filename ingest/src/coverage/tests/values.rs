@@ -111,7 +111,7 @@ fn values_are_those_of_a_plain_model() {
         let mut settings = Vec::new();
         let mut table = Vec::new();
         for name in ["a.bw", "b.bedgraph", "c.bed"] {
-            let statistic = STATISTICS[random.below(8) as usize];
+            let statistic = STATISTICS[random.below(7) as usize];
             let scale = [1.0, 0.3, 2.5][random.below(3) as usize];
             let clip_soft = [None, Some(3.0)][random.below(2) as usize];
             let clip = [None, Some(5.0), Some(2.0)][random.below(3) as usize];
