@@ -199,6 +199,35 @@ fn a_pruned_model_is_transferred() {
 }
 
 #[test]
+fn activations_are_computed_again_with_the_same_numbers_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, targets) = prepare(folder.path(), "borzoi");
+    let losses = |name: &str, option: &str| -> Vec<f64> {
+        let output = folder.path().join(name);
+        let words = TRAIN
+            .replace("--steps 24 --evaluate-every 6", "--steps 6 --evaluate-every 1")
+            .replace("--name moved", &format!("--name {name} {option}"))
+            .replace("--method full", "--method locon");
+        said(&words, &[&store, &targets, &output]);
+        let record: Value = serde_json::from_slice(&fs::read(output.join("training.json")).unwrap()).unwrap();
+        let losses = record["result"]["losses"].as_array().unwrap();
+        losses.iter().map(|point| point["loss"].as_f64().unwrap()).collect()
+    };
+    let (kept, again) =
+        (losses("kept", "--dropout 0.3"), losses("again", "--dropout 0.3 --activation-checkpointing"));
+    assert_eq!(kept.len(), 6);
+    assert!(
+        kept.iter().zip(&again).all(|(one, other)| (one - other).abs() < 1e-5 * one.abs()),
+        "{kept:?} {again:?}"
+    );
+    let other = losses("other", "--dropout 0.1");
+    assert!(
+        kept.iter().zip(&other).all(|(one, other)| (one - other).abs() > 1e-5 * one.abs()),
+        "{kept:?} {other:?}"
+    );
+}
+
+#[test]
 fn bad_data_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (store, targets) = prepare(folder.path(), "borzoi");
@@ -238,7 +267,8 @@ fn bad_data_are_refused() {
     fs::write(&sequences, "chr1\t0\t1152\tfold0\nchr1\t2000\t3152\tfold1\nchr1\t4000\t5152\tfold2\n")
         .unwrap();
     let words = format!("{TRAIN} --sequences {{}} --validation fold1 --test fold2")
-        .replace("--steps 24", "--steps 2");
+        .replace("--steps 24", "--steps 2")
+        .replace("--name moved", "--name folds");
     let told = said(&words, &[&store, &targets, &folder.path().join("folds"), &sequences]);
     assert!(told.contains("1 window, 1 for validation, 1 for testing"), "{told}");
     for (from, to, expected) in [
