@@ -42,7 +42,10 @@ const GROUP_ROWS: usize = 122_880;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Columns aligned for people, floats to six digits.
-    Table,
+    Table {
+        /// The columns of the terminal that texts are cut for.
+        width: Option<usize>,
+    },
     /// A header line, then a line per row; floats in their shortest exact form, missing is empty.
     Tsv,
     /// As [`Format::Tsv`], with commas; quoted as RFC 4180 says.
@@ -194,7 +197,7 @@ pub fn write_rows<W: Write + Send>(
     let mut count = 0;
     let rows = rows.inspect(|batch| count += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
     match format {
-        Format::Table => table::write(schema, rows, &mut out)?,
+        Format::Table { width } => table::write(schema, rows, width, &mut out)?,
         Format::Tsv => tsv::write(schema, rows, &mut out)?,
         Format::Csv => csv::write(schema, rows, &mut out)?,
         Format::Json => json::write(schema, rows, &mut out)?,
