@@ -12,6 +12,8 @@ mod position;
 mod table;
 mod tsv;
 mod vcf;
+mod xlsx;
+mod zip;
 
 use std::io::{self, Seek, Write};
 
@@ -58,6 +60,8 @@ pub enum Format {
     ArrowStream,
     /// One Parquet file.
     Parquet,
+    /// A spreadsheet.
+    Xlsx,
 }
 
 /// Why rows could not be written.
@@ -66,6 +70,14 @@ pub enum ExportError {
     /// They could not be read from the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Spreadsheets have limits.
+    #[error(
+        "the answer does not fit into a spreadsheet: {what}; ask for fewer rows or columns, or write csv"
+    )]
+    Sheet {
+        /// The limit.
+        what: &'static str,
+    },
     /// The system refused a write.
     #[error("cannot write the output")]
     Io(#[from] io::Error),
@@ -201,6 +213,7 @@ pub fn write_rows<W: Write + Send>(
         Format::Tsv => tsv::write(schema, rows, &mut out)?,
         Format::Csv => csv::write(schema, rows, &mut out)?,
         Format::Json => json::write(schema, rows, &mut out)?,
+        Format::Xlsx => xlsx::write(schema, rows, &mut out)?,
         Format::ArrowFile => {
             let mut writer = FileWriter::try_new(&mut out, schema)?;
             for batch in rows {

@@ -1,6 +1,9 @@
 """Python's answers are those of the command line, for every form of a query."""
 
 import random
+import subprocess
+import zipfile
+from xml.etree import ElementTree
 
 import pyarrow
 import pytest
@@ -107,3 +110,28 @@ def test_sorting_puts_missing_values_last_in_both_directions(scored):
 def test_contigs_are_sorted_as_in_the_reference(scored):
     rows = vestore.open(scored).query(tracks="llr", sort="-contig", columns=["contig"]).to_arrow()
     assert rows["contig"].to_pylist()[0] == "HLA-A*01:01"
+
+
+def test_spreadsheets_hold_what_tsv_holds(scored, tmp_path):
+    for words in [[], ["--wide", "--sort=-llr.llr"], ["--embeddings", "--track", "llr"]]:
+        text = command("query", scored, *words, "--format", "tsv", text=True)
+        expected = [line.split("\t") for line in text.splitlines()]
+        command("query", scored, *words, "-o", tmp_path / "out.xlsx", "--force")
+        with zipfile.ZipFile(tmp_path / "out.xlsx") as archive:
+            assert archive.testzip() is None
+            for member in archive.namelist():
+                sheet = ElementTree.fromstring(archive.read(member))
+        lines = [["".join(cell.itertext()) for cell in row] for row in sheet.iter(f"{sheet.tag[:-9]}row")]
+        assert lines == expected and len(lines) > 50
+        kinds = {cell.get("t") for cell in list(sheet.iter(f"{sheet.tag[:-9]}row"))[1]}
+        assert kinds == {None, "inlineStr"}
+    first = (tmp_path / "out.xlsx").read_bytes()
+    command("query", scored, *words, "-o", tmp_path / "out.xlsx", "--force")
+    assert (tmp_path / "out.xlsx").read_bytes() == first
+
+
+@pytest.mark.parametrize("words", [["--columns", "llr"], ["--sort", "llr"]])
+def test_vcf_has_all_columns_in_order(scored, words):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        command("query", scored, "--format", "vcf", *words)
+    assert error.value.returncode == 2 and b"leave --columns and --sort" in error.value.stderr

@@ -112,6 +112,8 @@ enum QueryFormat {
     Json,
     Arrow,
     Parquet,
+    /// A spreadsheet of at most 1,048,575 rows
+    Xlsx,
     /// One record per variant, an INFO field per track and score
     Vcf,
 }
@@ -125,7 +127,8 @@ impl QueryFormat {
             FileFormat::Arrow => Self::Arrow,
             FileFormat::Parquet => Self::Parquet,
             FileFormat::Vcf => Self::Vcf,
-            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig | FileFormat::Xlsx => return None,
+            FileFormat::Xlsx => Self::Xlsx,
+            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig => return None,
         })
     }
 
@@ -138,6 +141,7 @@ impl QueryFormat {
             Self::Arrow => FileFormat::Arrow,
             Self::Parquet => FileFormat::Parquet,
             Self::Vcf => FileFormat::Vcf,
+            Self::Xlsx => FileFormat::Xlsx,
         })
     }
 }
@@ -232,6 +236,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match format {
         QueryFormat::Arrow if printed => output.refuse_terminal("Arrow")?,
         QueryFormat::Parquet if printed => output.refuse_terminal("Parquet")?,
+        QueryFormat::Xlsx if printed => output.refuse_terminal("a spreadsheet")?,
         _ => {}
     }
     let is_vcf = matches!(format, QueryFormat::Vcf);
@@ -292,6 +297,7 @@ fn write(
         (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => as_format(Format::ArrowFile, rows)?,
         (QueryFormat::Arrow, _) => as_format(Format::ArrowStream, rows)?,
         (QueryFormat::Parquet, _) => as_format(Format::Parquet, rows)?,
+        (QueryFormat::Xlsx, _) => as_format(Format::Xlsx, rows)?,
         (QueryFormat::Vcf, _) => {
             write_vcf(answer.plan().store().assembly(), &answer.plan().tracks, rows, &mut output)?;
         }
