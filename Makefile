@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel demo test test-python soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer clean
+.PHONY: setup build wheel demo test test-python soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer clean
 
 CARGO ?= cargo
 comma := ,
@@ -113,6 +113,10 @@ bench-dtype: setup
 # `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.
 bench-store: build
 	@python3 benches/peers --rows $(or $(ROWS),3000000$(comma)30000000)
+
+# Reading a store from Python, beside DuckDB reading its files (ROWS=n).
+bench-python: test-python
+	target/python/bin/python benches/python.py $(ROWS)
 
 # Learning a tokenizer beside the `tokenizers` library: FASTA="a.fa b.fa.gz", or seeded DNA without.
 bench-tokenizer: build

@@ -1,7 +1,10 @@
 """The extension. Programs use `vestore.open` instead."""
 
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
+
+_Path = Union[str, PathLike[str]]
 
 class VestoreError(Exception):
     """What is wrong, what was expected and what to do about it, in the words of the command line."""
@@ -14,7 +17,7 @@ class Rows:
     def take_failure(self) -> BaseException | None: ...
 
 class Store:
-    def __init__(self, path: Path | str, last_committed: bool, reference: Path | str | None) -> None: ...
+    def __init__(self, path: _Path, last_committed: bool, reference: _Path | None) -> None: ...
     @property
     def path(self) -> Path: ...
     def models(self) -> str: ...
@@ -27,8 +30,8 @@ class Store:
         self,
         table: str,
         texts: list[str] | None,
-        bed: Path | str | None,
-        file: Path | str | None,
+        bed: _Path | None,
+        file: _Path | None,
         ref_mismatch: str,
         models: list[str],
         tracks: list[str],

@@ -34,9 +34,11 @@ def run(words: Sequence[str], *, quiet: bool = False) -> str:
         [place(), *words], stderr=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
     )
     lines: list[str] = []
+    stream = command.stderr
+    assert stream is not None
     while True:
         try:
-            for line in command.stderr:
+            for line in stream:
                 lines.append(line)
                 if not quiet:
                     sys.stderr.write(line)
@@ -45,7 +47,7 @@ def run(words: Sequence[str], *, quiet: bool = False) -> str:
             break
         except KeyboardInterrupt:
             command.send_signal(signal.SIGINT)
-    command.stderr.close()
+    stream.close()
     if command.returncode == 130:
         raise KeyboardInterrupt
     said = "".join(lines)

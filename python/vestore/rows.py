@@ -42,9 +42,10 @@ class Rows:
 
     def to_arrow(self) -> pyarrow.Table:
         """All rows as a `pyarrow.Table`."""
-        pyarrow = needed("pyarrow", "to_arrow()")
+        library = needed("pyarrow", "to_arrow()")
         with self._own_errors():
-            return pyarrow.table(self)
+            table: pyarrow.Table = library.table(self)
+        return table
 
     def to_pandas(self, **options: Any) -> pandas.DataFrame:
         """All rows as a `pandas.DataFrame`; contigs, models and tracks are categories.
@@ -56,14 +57,14 @@ class Rows:
 
     def to_polars(self) -> polars.DataFrame:
         """All rows as a `polars.DataFrame`; contigs, models and tracks are categories."""
-        polars = needed("polars", "to_polars()")
+        library = needed("polars", "to_polars()")
         with self._own_errors():
-            return polars.DataFrame(self)
+            frame: polars.DataFrame = library.DataFrame(self)
+        return frame
 
     def batches(self) -> Iterator[pyarrow.RecordBatch]:
         """The rows batch by batch, for answers that do not fit into memory."""
-        pyarrow = needed("pyarrow", "batches()")
-        reader = pyarrow.RecordBatchReader.from_stream(self)
+        reader = needed("pyarrow", "batches()").RecordBatchReader.from_stream(self)
         while True:
             with self._own_errors():
                 try:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import program
+from ._native import VestoreError
 from .rows import Rows
 from .store import Store, as_texts, is_file, variant_texts
 
@@ -69,5 +70,5 @@ def _write(path: str, variants: list[str]) -> None:
             try:
                 contig, position, reference, alternate = text.rsplit(separator, 3)
             except ValueError:
-                raise program.VestoreError(f"not a variant: `{text}`; expected for example `17-43044295-G-A`") from None
+                raise VestoreError(f"not a variant: `{text}`; expected for example `17-43044295-G-A`") from None
             file.write(f"{contig}\t{position}\t.\t{reference}\t{alternate}\t.\t.\t.\n")

@@ -37,7 +37,7 @@ class Store:
     """A store. It holds no file open, may be used by several threads, and sees what others commit meanwhile."""
 
     def __init__(self, path: Path, *, reference: Path | None = None, last_committed: bool = False) -> None:
-        self._native = _native.Store(os.fspath(path), last_committed, reference and os.fspath(reference))
+        self._native = _native.Store(path, last_committed, reference)
 
     @property
     def path(self) -> str:
@@ -46,7 +46,7 @@ class Store:
 
     def models(self) -> list[dict[str, Any]]:
         """The model versions, each as a dictionary."""
-        return json.loads(self._native.models())
+        return _list(self._native.models())
 
     def tracks(self) -> list[dict[str, Any]]:
         """The tracks, each as a dictionary.
@@ -55,15 +55,15 @@ class Store:
         >>> [(track["name"], track["columns"]) for track in vestore.open("mito.vestore").tracks()]
         [('full', ['llr', 'cosine']), ('half', ['llr'])]
         """
-        return json.loads(self._native.tracks())
+        return _list(self._native.tracks())
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs that wrote rows, oldest first."""
-        return json.loads(self._native.runs())
+        return _list(self._native.runs())
 
     def contigs(self) -> list[dict[str, Any]]:
         """The contigs of the reference: name, length, digest."""
-        return json.loads(self._native.contigs())
+        return _list(self._native.contigs())
 
     def info(self) -> dict[str, Any]:
         """A summary: format, reference, models, and rows and bytes of each track.
@@ -72,7 +72,7 @@ class Store:
         >>> vestore.open("mito.vestore").info()["tracks"]["half"]["tables"]["scores"]["rows"]
         300
         """
-        return json.loads(self._native.info())
+        return _dictionary(self._native.info())
 
     def query(
         self,
@@ -162,7 +162,7 @@ class Store:
         >>> vestore.open("mito.vestore").diff("full", "half", "llr")["in_both"]
         300
         """
-        return json.loads(self._native.diff(first, second, column, as_texts(regions)))
+        return _dictionary(self._native.diff(first, second, column, as_texts(regions)))
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Runs a query of DuckDB's over the view `scores` and a view of each track, and returns its relation.
@@ -173,9 +173,10 @@ class Store:
         >>> vestore.open("mito.vestore").sql("select track, count(*) from scores group by 1 order by 1").fetchall()
         [('full', 300), ('half', 300)]
         """
-        from .views import sql
+        from . import views
 
-        return sql(self._native, query)
+        relation: duckdb.DuckDBPyRelation = views.sql(self._native, query)
+        return relation
 
     def _rows(
         self,
@@ -202,7 +203,7 @@ class Store:
         elif variants is not None:
             texts = (texts or []) + variant_texts(variants)
         native, remarks = self._native.rows(
-            table, texts, bed and os.fspath(bed), file, ref_mismatch, as_texts(models), as_texts(tracks), where, wide,
+            table, texts, bed, file, ref_mismatch, as_texts(models), as_texts(tracks), where, wide,
             as_texts(columns), as_texts(targets), top, as_texts(sort), limit,
         )  # fmt: skip
         for remark in remarks:
@@ -211,6 +212,16 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<vestore.Store: {self.path}>"
+
+
+def _list(text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
+
+
+def _dictionary(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def as_texts(texts: Texts) -> list[str]:

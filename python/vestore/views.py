@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from . import _native
 from .optional import needed
 
-if TYPE_CHECKING:
-    import duckdb
-
 KEYS = "contig, position, reference, alternate, track, status"
 
 
-def sql(store: _native.Store, query: str) -> duckdb.DuckDBPyRelation:
+def sql(store: _native.Store, query: str) -> Any:
     """The result of `query` over views of the files that are committed now."""
     duckdb = needed("duckdb", "sql()")
     try:
@@ -23,7 +20,7 @@ def sql(store: _native.Store, query: str) -> duckdb.DuckDBPyRelation:
         return _run(duckdb, store, query)
 
 
-def _run(duckdb: object, store: _native.Store, query: str) -> duckdb.DuckDBPyRelation:
+def _run(duckdb: Any, store: _native.Store, query: str) -> Any:
     connection = duckdb.connect()
     files: dict[str, list[str]] = {}
     for track, path in store.score_files():

@@ -15,8 +15,11 @@ const WIDEST: usize = 40;
 /// Fewest letters that are left of a text where a line is too long.
 const NARROWEST: usize = 8;
 
+/// Letters of what stands for the columns that are left out, such as `…12 more`.
+const MORE: usize = 9;
+
 /// Widths are settled by the first batch; a wider cell later on pushes its line to the right. Where lines are longer
-/// than `width`, texts are cut, the longest first; numbers never are.
+/// than `width`, texts are cut, the longest first; then the last columns are left out, and the header says how many.
 pub(super) fn write(
     schema: &SchemaRef,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
@@ -46,7 +49,11 @@ pub(super) fn write(
                 Some(width) => fitting(settled, &header, &right, width),
                 None => settled,
             };
-            write_line(out, &header, &settled, &right)?;
+            let mut names = header[..settled.len()].to_vec();
+            if settled.len() < header.len() {
+                names.push(format!("…{} more", header.len() - settled.len()));
+            }
+            write_line(out, &names, &[&settled[..], &[0]].concat(), &right)?;
             widths.insert(settled)
         };
         for mut line in lines {
@@ -98,14 +105,20 @@ fn cut(text: &mut String, most: usize) {
     }
 }
 
-/// `widths` with those of texts reduced until a line fits into `width`, as far as names of columns allow.
+/// `widths` with those of texts reduced until a line fits into `width`, as far as names of columns allow; where it
+/// still does not, without the last columns.
 fn fitting(mut widths: Vec<usize>, header: &[String], right: &[bool], width: usize) -> Vec<usize> {
-    let gaps = 2 * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > width {
+    let line = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    while line(&widths) > width {
         let least = |column: usize| header[column].chars().count().max(NARROWEST);
         let texts = (0..widths.len()).filter(|column| !right[*column] && widths[*column] > least(*column));
         let Some(widest) = texts.max_by_key(|column| widths[*column]) else { break };
         widths[widest] -= 1;
+    }
+    if line(&widths) > width {
+        while widths.len() > 1 && line(&widths) + 2 + MORE > width {
+            widths.pop();
+        }
     }
     widths
 }
@@ -153,7 +166,9 @@ mod tests {
         let widths = |width| fitting(vec![6, 40, 30, 12], &header, &right, width);
         assert_eq!(widths(200), [6, 40, 30, 12]);
         assert_eq!(widths(74), [6, 25, 25, 12]);
-        assert_eq!(widths(10), [6, 9, 8, 12], "names of columns stay");
+        assert_eq!(widths(41), [6, 9, 8, 12], "names of columns stay");
+        assert_eq!(widths(40), [6, 9, 8], "and the last ones make room for the number of those left out");
+        assert_eq!(widths(5), [6]);
         let mut text = "ACGTACGT".to_owned();
         cut(&mut text, 8);
         assert_eq!(text, "ACGTACGT");
