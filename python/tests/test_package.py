@@ -127,6 +127,9 @@ def test_streams_are_taken_by_other_libraries(mito):
     polars = pytest.importorskip("polars")
     assert rows.to_polars()["llr"].to_list() == table["llr"].to_pylist() == rows.to_pandas()["llr"].to_list()
     assert polars.DataFrame(rows).height == 300
+    both = store.query().to_pandas()
+    assert list(both["model"].unique()) == ["external"] and sorted(both["track"].unique()) == ["full", "half"]
+    assert store.query().to_polars().height == 600
     duckdb = pytest.importorskip("duckdb")
     assert duckdb.sql("select count(*), sum(llr) from rows").fetchall() == [(300, sum(table["llr"].to_pylist()))]
 
