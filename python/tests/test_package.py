@@ -95,7 +95,7 @@ def test_a_fork_of_a_process_that_has_read_can_read(mito):
     assert vestore.open(path).query().to_arrow().num_rows == 600
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(target=_count, args=(path, queue))
+    child = context.Process(target=_count, args=(path, queue), daemon=True)
     child.start()
     assert queue.get(timeout=60) == 600
     child.join()
