@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build demo test soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel demo test test-python soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -8,9 +8,14 @@ comma := ,
 setup:
 	@python3 scripts/libtorch.py $(if $(filter 1,$(CUDA)),--cuda)
 
-# Leaves target/release/vestore and target/release/vestore-ingest, and what demo and tests feed them with.
+# Leaves target/release/vestore and target/release/vestore-ingest, the extension of the Python package, and what demo and
+# tests feed them with.
 build: setup
-	$(CARGO) build --release --workspace --bins --examples --locked
+	$(CARGO) build --release --workspace --lib --bins --examples --locked
+
+# Packs them into target/wheels: `pip install target/wheels/*.whl`.
+wheel: build
+	python3 scripts/wheel
 
 # Fetches a splice model once; without it, the demo scores the mitochondrial genome with a test model instead.
 demo: build
@@ -18,8 +23,15 @@ demo: build
 
 # The whole workspace is built first: tests start both programs and refuse stale ones.
 # Threads of libtorch that wait do not spin: beside another program that would take minutes.
-test: build
+test: build test-python
 	OMP_WAIT_POLICY=passive $(CARGO) test --release --workspace --locked
+
+# The Python package as people install it, beside pandas, Polars, pyarrow and DuckDB.
+test-python: wheel
+	test -x target/python/bin/python || python3 -m venv target/python
+	target/python/bin/pip install --quiet --requirement python/tests/requirements.txt
+	target/python/bin/pip install --quiet --no-deps --force-reinstall target/wheels/*.whl
+	target/python/bin/python -m pytest --quiet -p no:cacheprovider python/tests
 
 # The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
 # targets where cargo-fuzz is installed. About an hour.
@@ -101,6 +113,10 @@ bench-dtype: setup
 # `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.
 bench-store: build
 	@python3 benches/peers --rows $(or $(ROWS),3000000$(comma)30000000)
+
+# Reading a store from Python, beside DuckDB reading its files (ROWS=n).
+bench-python: test-python
+	target/python/bin/python benches/python.py $(ROWS)
 
 # Learning a tokenizer beside the `tokenizers` library: FASTA="a.fa b.fa.gz", or seeded DNA without.
 bench-tokenizer: build

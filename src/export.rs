@@ -12,6 +12,8 @@ mod position;
 mod table;
 mod tsv;
 mod vcf;
+mod xlsx;
+mod zip;
 
 use std::io::{self, Seek, Write};
 
@@ -42,7 +44,10 @@ const GROUP_ROWS: usize = 122_880;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Columns aligned for people, floats to six digits.
-    Table,
+    Table {
+        /// The columns of the terminal that texts are cut for.
+        width: Option<usize>,
+    },
     /// A header line, then a line per row; floats in their shortest exact form, missing is empty.
     Tsv,
     /// As [`Format::Tsv`], with commas; quoted as RFC 4180 says.
@@ -55,6 +60,8 @@ pub enum Format {
     ArrowStream,
     /// One Parquet file.
     Parquet,
+    /// A spreadsheet.
+    Xlsx,
 }
 
 /// Why rows could not be written.
@@ -63,6 +70,14 @@ pub enum ExportError {
     /// They could not be read from the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Spreadsheets have limits.
+    #[error(
+        "the answer does not fit into a spreadsheet: {what}; ask for fewer rows or columns, or write csv"
+    )]
+    Sheet {
+        /// The limit.
+        what: &'static str,
+    },
     /// The system refused a write.
     #[error("cannot write the output")]
     Io(#[from] io::Error),
@@ -194,10 +209,11 @@ pub fn write_rows<W: Write + Send>(
     let mut count = 0;
     let rows = rows.inspect(|batch| count += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
     match format {
-        Format::Table => table::write(schema, rows, &mut out)?,
+        Format::Table { width } => table::write(schema, rows, width, &mut out)?,
         Format::Tsv => tsv::write(schema, rows, &mut out)?,
         Format::Csv => csv::write(schema, rows, &mut out)?,
         Format::Json => json::write(schema, rows, &mut out)?,
+        Format::Xlsx => xlsx::write(schema, rows, &mut out)?,
         Format::ArrowFile => {
             let mut writer = FileWriter::try_new(&mut out, schema)?;
             for batch in rows {

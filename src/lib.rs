@@ -87,8 +87,9 @@ pub use output::{
     remove_unfinished_outputs,
 };
 pub use query::{
-    ANSWER_COLUMNS, AnswerRows, EffectOptions, EffectRows, EffectsError, Filter, FilterError, QueryPlan,
-    Request, Rows, SegmentReader, SegmentRows, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
+    ANSWER_COLUMNS, Answer, AnswerRows, Batches, EffectOptions, EffectRows, EffectsError, Filter,
+    FilterError, Places, PlacesError, QueryPlan, Question, QuestionError, Request, Rows, SegmentReader,
+    SegmentRows, SortKey, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{

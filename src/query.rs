@@ -7,9 +7,12 @@ mod filter;
 mod lists;
 mod merge;
 mod numbers;
+mod places;
 mod plan;
+mod question;
 mod scan;
 mod shape;
+mod sort;
 mod source;
 mod wide;
 
@@ -20,9 +23,12 @@ pub use effects::{EffectOptions, EffectRows, EffectsError, is_effect};
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub(crate) use numbers::Numbers;
+pub use places::{Places, PlacesError};
 pub use plan::{QueryPlan, Request};
+pub use question::{Answer, Batches, Question, QuestionError};
 pub use scan::{SegmentReader, SegmentRows};
 pub(crate) use shape::check_page;
+pub use sort::SortKey;
 pub use wide::{WideRows, wide_schema};
 
 use std::sync::Arc;

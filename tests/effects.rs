@@ -371,7 +371,7 @@ fn the_command_line_prints_a_row_per_variant_and_target() {
         ("--effects --format vcf", "rows of effects have no wide form"),
         ("--target x", "--effects"),
         ("--top 3", "--effects"),
-        ("--columns js", "--effects"),
+        ("--columns js", "unknown column `js`"),
         ("--effects --target RNB-2", "no target matches `RNB-2`; the nearest of 5 are RNA-2"),
         ("--effects --columns sax", "unknown kind of effect `sax`; expected one of log_sum, js, ref"),
         ("--effects --columns ref --top 1", "cannot be ranked by `ref` and `alt`"),

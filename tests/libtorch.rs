@@ -91,6 +91,12 @@ fn the_libraries_lie_beside_the_programs_or_in_the_cache_or_in_a_wheel() {
     told(&help(&program, &home, &[("VIRTUAL_ENV", &environment)]));
     release("torch-2.11.0+cpu.dist-info");
     works(&help(&program, &home, &[("VIRTUAL_ENV", &environment)]));
+
+    // Beside the programs lies the environment that pip installed them into.
+    fs::rename(environment.join("lib"), folder.path().join("lib")).unwrap();
+    told(&help(&program, &home, &[]));
+    fs::write(folder.path().join("pyvenv.cfg"), "").unwrap();
+    works(&help(&program, &home, &[]));
 }
 
 /// Runs the set-up with a cache of its own, from a copy of the script.

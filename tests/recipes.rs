@@ -1,4 +1,4 @@
-//! The recipes of README.md that read a store without vestore, run as they stand there, on a store with two
+//! The recipes of docs/read.md that read a store without vestore, run as they stand there, on a store with two
 //! tracks of different score kinds and a contig whose name is not a plain word; and those of docs/regulatory.md.
 
 use std::fmt::Write as _;
@@ -17,12 +17,16 @@ use crate::store::{answer, random_store};
 use crate::store_export::python;
 use crate::support::{Random, new_store, run, track, write};
 
-/// The code under "Read it elsewhere" in `language` that contains `word`, with the store at `store`.
+/// The page of recipes.
+fn page() -> String {
+    fs::read_to_string(workspace().join("docs/read.md")).unwrap()
+}
+
+/// The code in `language` that contains `word`, with the store at `store`.
 fn recipe(language: &str, word: &str, store: &Store) -> String {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
-    let section = readme.split("\n## ").find(|section| section.starts_with("Read it elsewhere")).unwrap();
+    let page = page();
     let open = format!("```{language}\n");
-    let mut blocks = section.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut blocks = page.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap());
     let block = blocks.find(|block| block.contains(word)).unwrap();
     assert!(block.contains("\"genome.vestore/") || block.contains("'genome.vestore/"), "{block}");
     block.replace("genome.vestore", store.root().to_str().unwrap())
@@ -35,7 +39,7 @@ fn counts(store: &Store) -> (usize, usize) {
 }
 
 #[test]
-fn duckdb_reads_as_the_readme_says() {
+fn duckdb_reads_as_documented() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 51);
     let recipe = recipe("sql", "read_parquet", &store);
@@ -62,7 +66,7 @@ fn code(recipe: &str) -> String {
 }
 
 #[test]
-fn polars_reads_as_the_readme_says() {
+fn polars_reads_as_documented() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 52);
     let recipe = code(&recipe("python", "polars.concat", &store));
@@ -78,7 +82,7 @@ fn polars_reads_as_the_readme_says() {
 }
 
 #[test]
-fn pyarrow_and_pandas_read_as_the_readme_says() {
+fn pyarrow_and_pandas_read_as_documented() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 55);
     let recipe = code(&recipe("python", "unify_schemas", &store));
@@ -184,16 +188,16 @@ fn contigs_stay_text_positions_signed_and_no_column_is_lost() {
     }
 }
 
-/// The code of README.md that reads an export.
+/// The code that reads an export.
 fn export_recipe() -> String {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let page = page();
     let block =
-        readme.split("```python\n").find(|block| block.contains("pandas.read_parquet(\"hive\"")).unwrap();
+        page.split("```python\n").find(|block| block.contains("pandas.read_parquet(\"hive\"")).unwrap();
     block.split("```").next().unwrap().to_owned()
 }
 
 #[test]
-fn spark_reads_as_the_readme_says() {
+fn spark_reads_as_documented() {
     let folder = tempfile::tempdir().unwrap();
     let (store, ..) = random_store(&folder.path().join("s"), 53);
     let recipe = recipe("python", "spark.read", &store);

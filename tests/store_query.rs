@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float32Type;
 use vestore::{
-    Filter, FilterError, Format, QueryPlan, Request, ScoreRow, Store, WideRows, wide_schema, write_rows,
-    write_vcf,
+    Answer, Filter, FilterError, Format, QueryPlan, Question, Request, ScoreRow, Store, WideRows,
+    wide_schema, write_rows, write_vcf,
 };
 use vestore_schema::{Position, Region, Status, Track, Variant};
 
 use crate::support::ScoreKind;
 
-use crate::store::{Answer, random_store, rows_of};
+use crate::store::{Answer as Rows, random_store, rows_of};
 use crate::support::{Random, new_store, run, track, write};
 
 type Model = BTreeMap<(Variant, usize), ScoreRow>;
@@ -74,7 +74,7 @@ fn condition(random: &mut Random, depth: u64) -> (String, Wanted) {
     }
 }
 
-fn filtered(store: &Store, request: &Request, text: &str) -> Answer {
+fn filtered(store: &Store, request: &Request, text: &str) -> Rows {
     let plan = QueryPlan::new(store, request).unwrap().with_filter(&Filter::parse(text).unwrap()).unwrap();
     plan.rows().flat_map(|batch| rows_of(store, &batch.unwrap())).collect()
 }
@@ -337,5 +337,42 @@ fn large_segments_are_decoded_in_parts_and_in_order() {
             regions.iter().any(|region| region.contains(position)) && row.values[0] >= Some(least)
         });
         assert!(found.eq(wanted.filter_map(|row| row.values[0])), "{regions:?} from {least}");
+    }
+}
+
+#[test]
+fn sorted_rows_are_those_of_a_sorted_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, tracks, model) = random_store(&folder.path().join("s"), 31);
+    let column = tracks[0].columns.iter().position(|name| name == "llr").unwrap();
+    let mut expected: Vec<(Option<f32>, &Variant, &ScoreRow)> = model
+        .iter()
+        .filter(|((_, track), _)| *track == 0)
+        .map(|((variant, _), row)| (row.values[column], variant, row))
+        .collect();
+    let sorted = |sort: &str, limit: Option<usize>| -> Vec<Variant> {
+        let question = Question {
+            tracks: vec![tracks[0].name.clone()],
+            sort: vec![sort.parse().unwrap()],
+            limit,
+            ..Question::default()
+        };
+        let answer = Answer::new(&store, question).unwrap();
+        let rows = answer.rows(|_| {}).unwrap();
+        rows.flat_map(|batch| rows_of(&store, &batch.unwrap())).map(|row| row.0).collect()
+    };
+    // Equal rows in the order of the reference, rows without a value last.
+    for (sort, sign) in [("llr", 1.0), ("-llr", -1.0)] {
+        expected.sort_by(|(a, ..), (b, ..)| match (a, b) {
+            (Some(a), Some(b)) => (sign * a).total_cmp(&(sign * b)),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+        let variants: Vec<&Variant> = expected.iter().map(|(_, variant, _)| *variant).collect();
+        let found = sorted(sort, None);
+        assert_eq!(found.iter().collect::<Vec<_>>(), variants);
+        for limit in [0, 1, 17, variants.len() + 1] {
+            assert_eq!(sorted(sort, Some(limit)), found[..limit.min(found.len())]);
+        }
+        expected.sort_by_key(|(_, variant, _)| *variant);
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn run(verb: &[OsString], rest: Vec<OsString>) -> anyhow::Result<Exit
     let engine = place()?;
     if !engine.is_file() {
         bail!(
-            "`{}` needs the engine, which is missing: {}; build both programs with `make build`",
+            "`{}` needs the engine, which is missing: {}; build both programs with `make build`, or install \
+             the Python package `vestore-engine`",
             verb.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "),
             engine.display()
         );

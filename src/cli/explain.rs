@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{AnswerRows, EffectRows, QueryPlan, Request, Snapshot, Store, is_effect};
+use vestore::{AnswerRows, EffectRows, Places, QueryPlan, Request, Snapshot, Store, is_effect};
 use vestore_schema::{Averaged, Model, Region, Table, Track, Variant};
 
-use super::places::Places;
+use super::places::misplaced;
 use super::reference_arguments::ReferenceArguments;
 use super::shared::{Usage, plural, print, say};
 
@@ -30,7 +30,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
-    let places = Places::read(&store, std::slice::from_ref(&arguments.variant), None, None)?;
+    let mut places = Places::default();
+    places.add(&store, &arguments.variant).map_err(misplaced)?;
     let [variant] = places.variants.as_slice() else {
         return Err(Usage(format!(
             "not a variant: `{}`; expected for example `17-43044295-G-A`",

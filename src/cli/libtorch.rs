@@ -58,7 +58,7 @@ pub(super) fn find(programs: &Path) -> anyhow::Result<Found> {
     if let Some(folder) = trusted(&for_gpus) {
         return Ok(place(folder, "the cache of `make setup CUDA=1`"));
     }
-    let wheels = wheels();
+    let wheels = wheels(programs);
     if let Some(folder) = wheels.iter().find(|folder| has_cuda(folder)) {
         return Ok(place(folder.clone(), "an installed Python package"));
     }
@@ -126,9 +126,13 @@ fn stranger(folder: &Path, cache: Option<&Path>) -> Option<String> {
 }
 
 /// The libraries of installed torch wheels of the right release. Python is not started: that takes a second.
-fn wheels() -> Vec<PathBuf> {
+fn wheels(programs: &Path) -> Vec<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let mut roots: Vec<PathBuf> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(set).collect();
+    // The environment that pip installed the programs into comes first, activated or not.
+    let own =
+        programs.parent().filter(|own| own.join("pyvenv.cfg").is_file() || own.join("conda-meta").is_dir());
+    let mut roots: Vec<PathBuf> = own.map(Path::to_owned).into_iter().collect();
+    roots.extend(["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(set));
     // Python lies in `bin` of its environment.
     let python = env::split_paths(&env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join("python3"))

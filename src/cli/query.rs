@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use vestore::{
-    AnswerRows, EffectOptions, EffectRows, EffectsError, ExportError, FileForm, FileFormat, Filter,
-    FormError, Format, Output, OutputRules, QueryPlan, Request, Store, StoreError, WideRows, wide_schema,
-    write_rows, write_vcf,
+    Answer, AnswerRows, EffectsError, ExportError, FileForm, FileFormat, Filter, FormError, Format, Output,
+    OutputRules, Places, QueryPlan, Question, QuestionError, SortKey, Store, StoreError, write_rows,
+    write_vcf,
 };
 use vestore_schema::{Table, Variant};
 
 use super::ReadArguments;
 use super::output::{Text, inputs};
-use super::places::Places;
+use super::places::{misplaced, tell};
 use super::reference_arguments::{RefMismatchArguments, ReferenceArguments};
 use super::shared::{Usage, plural, print, say};
 
@@ -82,9 +81,14 @@ pub(super) struct Arguments {
     /// (--where) is applied before
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Read and print only these kinds of effects, such as `log_sum,js`
-    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    /// Read and print only these columns, in this order, such as `llr` or, of effects, `log_sum,js`. Variant, model,
+    /// track and status come first unless one of them is named
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     columns: Vec<String>,
+    /// Sort by these columns instead of by variant; `-llr` is from the largest on. Rows without a value come last. At
+    /// most 1 GB of rows are sorted; with --limit only those that are printed count
+    #[arg(long, value_name = "[-]COLUMN,…", value_delimiter = ',', allow_hyphen_values = true)]
+    sort: Vec<SortKey>,
     /// Write in this format; by default the extension of -o decides, else a table
     #[arg(long, value_enum)]
     format: Option<QueryFormat>,
@@ -108,6 +112,8 @@ enum QueryFormat {
     Json,
     Arrow,
     Parquet,
+    /// A spreadsheet of at most 1,048,575 rows
+    Xlsx,
     /// One record per variant, an INFO field per track and score
     Vcf,
 }
@@ -121,7 +127,8 @@ impl QueryFormat {
             FileFormat::Arrow => Self::Arrow,
             FileFormat::Parquet => Self::Parquet,
             FileFormat::Vcf => Self::Vcf,
-            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig | FileFormat::Xlsx => return None,
+            FileFormat::Xlsx => Self::Xlsx,
+            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig => return None,
         })
     }
 
@@ -134,6 +141,7 @@ impl QueryFormat {
             Self::Arrow => FileFormat::Arrow,
             Self::Parquet => FileFormat::Parquet,
             Self::Vcf => FileFormat::Vcf,
+            Self::Xlsx => FileFormat::Xlsx,
         })
     }
 }
@@ -172,9 +180,31 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// Which effects are printed.
-    fn effect_options(&self) -> EffectOptions {
-        EffectOptions { columns: self.columns.clone(), targets: self.target.clone(), top: self.top }
+    /// What is asked, and remarks on the files that were read for it.
+    fn question(&self, store: &Store, wide: bool) -> anyhow::Result<Question> {
+        let mut places = Places::default();
+        for text in &self.places {
+            places.add(store, text).map_err(misplaced)?;
+        }
+        if let Some(bed) = &self.bed {
+            tell(&places.add_bed(store, bed).map_err(misplaced)?);
+        }
+        if let Some(path) = &self.variants {
+            tell(&places.add_file(store, path, self.ref_mismatch.ref_mismatch).map_err(misplaced)?);
+        }
+        Ok(Question {
+            places,
+            models: self.model.clone(),
+            tracks: self.track.clone(),
+            table: self.table(),
+            filter: self.condition.as_deref().map(Filter::parse).transpose()?,
+            wide,
+            columns: self.columns.clone(),
+            targets: self.target.clone(),
+            top: self.top,
+            sort: self.sort.clone(),
+            limit: self.limit,
+        })
     }
 }
 
@@ -183,6 +213,15 @@ pub(super) fn told(error: EffectsError) -> anyhow::Error {
     match error {
         EffectsError::Store(error) => error.into(),
         EffectsError::Filter(error) => error.into(),
+        error => Usage(error.to_string()).into(),
+    }
+}
+
+fn unanswered(error: QuestionError) -> anyhow::Error {
+    match error {
+        QuestionError::Store(error) => error.into(),
+        QuestionError::Filter(error) => error.into(),
+        QuestionError::Effects(error) => told(error),
         error => Usage(error.to_string()).into(),
     }
 }
@@ -197,135 +236,78 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match format {
         QueryFormat::Arrow if printed => output.refuse_terminal("Arrow")?,
         QueryFormat::Parquet if printed => output.refuse_terminal("Parquet")?,
+        QueryFormat::Xlsx if printed => output.refuse_terminal("a spreadsheet")?,
         _ => {}
     }
-    let variants = arguments.variants.as_deref().map(|path| (path, arguments.ref_mismatch.ref_mismatch));
-    let places = Places::read(&store, &arguments.places, arguments.bed.as_deref(), variants)?;
-    let mut missing: HashSet<Variant> = places.variants.iter().cloned().collect();
-    let request = Request {
-        regions: places.regions,
-        variants: places.variants,
-        models: arguments.model.clone(),
-        tracks: arguments.track.clone(),
-        table: arguments.table(),
-    };
-    let nothing_to_look_for = places.asked && request.regions.is_empty() && request.variants.is_empty();
-    let mut plan = QueryPlan::new(&store, &request)?;
-    if nothing_to_look_for {
-        plan.parts.clear();
-    }
-    if arguments.plan {
-        return describe(&plan);
-    }
-    let has_targets = plan.tracks.iter().any(|track| track.list_length(request.table).is_some());
-    let has_targets = arguments.effects || has_targets;
-    let asks_targets =
-        !arguments.target.is_empty() || arguments.top.is_some() || !arguments.columns.is_empty();
-    if asks_targets && !has_targets {
-        let what = "--target, --top and --columns choose effects on targets; add --effects, or --gene-effects for gene \
-                    effects of a regulatory model";
+    let is_vcf = matches!(format, QueryFormat::Vcf);
+    if is_vcf && !(arguments.columns.is_empty() && arguments.sort.is_empty()) {
+        let what =
+            "VCF has all scores, in the order of the reference; leave --columns and --sort, or --format vcf";
         return Err(Usage(what.to_owned()).into());
     }
-    let wide = arguments.wide || matches!(format, QueryFormat::Vcf);
-    if wide && request.table != Table::Scores {
-        let what =
-            format!("rows of {} have no wide form; leave --wide and --format vcf", request.table.as_str());
-        return Err(Usage(what).into());
+    let question = arguments.question(&store, arguments.wide || is_vcf)?;
+    let mut missing: HashSet<Variant> = question.places.variants.iter().cloned().collect();
+    let filtered = question.filter.is_some();
+    let answer = Answer::new(&store, question).map_err(unanswered)?;
+    if arguments.plan {
+        return describe(answer.plan());
     }
-    let filter = arguments.condition.as_deref().map(Filter::parse).transpose()?;
-    let mut left = arguments.limit.unwrap_or(usize::MAX);
-    if wide {
-        let mut rows = WideRows::new(plan.rows(), &plan.tracks);
-        if let Some(filter) = &filter {
-            rows = rows.with_filter(filter, store.assembly())?;
-        }
-        let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, format, &plan, &wide_schema(&plan.tracks), rows, Text::new(output, compressed))?;
-    } else if has_targets {
-        let options = arguments.effect_options();
-        plan = plan.with_effects(&options).map_err(told)?;
-        let rows = EffectRows::new(&plan, options.top, filter.as_ref()).map_err(told)?;
-        if arguments.count && missing.is_empty() {
-            print(format_args!("{}", rows.count()?.min(left as u64)))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let schema = SchemaRef::clone(rows.schema());
-        let rows = limited(rows, &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, format, &plan, &schema, rows, Text::new(output, compressed))?;
-    } else {
-        if let Some(filter) = &filter {
-            plan = plan.with_filter(filter)?;
-        }
-        if arguments.count && missing.is_empty() {
-            let count = plan.count()?.min(left as u64);
-            print(format_args!("{count}"))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let rows = limited(plan.rows(), &mut left, |batch| strike_out(&mut missing, &store, batch));
-        write(arguments, format, &plan, plan.schema(), rows, Text::new(output, compressed))?;
-    }
-    if filter.is_some() {
+    if arguments.count && missing.is_empty() {
+        print(format_args!("{}", answer.count().map_err(unanswered)?))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let mut rows = 0;
+    let batches = answer.rows(|batch| strike_out(&mut missing, &store, batch)).map_err(unanswered)?;
+    let batches = batches.inspect(|batch| rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
+    if arguments.count {
+        let mut batches = batches;
+        batches.try_for_each(|batch| batch.map(drop))?;
+        print(format_args!("{rows}"))?;
+    } else {
+        write(arguments, format, &answer, batches, Text::new(output, compressed))?;
+    }
     // Of variants whose genes are on the other strand of the chosen targets there are no lines either.
-    if !missing.is_empty() && left > 0 && arguments.target.is_empty() {
+    let looked_for_all = !filtered && arguments.target.is_empty() && answer.shows_all(rows);
+    if looked_for_all && !missing.is_empty() {
         let verb = if missing.len() == 1 { "has" } else { "have" };
         say(format_args!("{} {verb} no score", plural(missing.len() as u64, "requested variant")));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first `left` rows, each batch shown to `seen`; `left` is what remains of the limit.
-fn limited<'a>(
-    rows: impl Iterator<Item = Result<RecordBatch, StoreError>> + 'a,
-    left: &'a mut usize,
-    mut seen: impl FnMut(&RecordBatch) + 'a,
-) -> impl Iterator<Item = Result<RecordBatch, StoreError>> + 'a {
-    let mut rows = rows;
-    std::iter::from_fn(move || {
-        if *left == 0 {
-            return None;
-        }
-        let batch = rows.next()?.map(|batch| batch.slice(0, batch.num_rows().min(*left)));
-        if let Ok(batch) = &batch {
-            *left -= batch.num_rows();
-            seen(batch);
-        }
-        Some(batch)
-    })
-}
-
-/// Writes or counts rows of `schema`, as asked.
+/// Writes the rows of `answer`, as asked.
 fn write(
     arguments: &Arguments,
     format: QueryFormat,
-    plan: &QueryPlan,
-    schema: &SchemaRef,
+    answer: &Answer,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     mut output: Text,
 ) -> anyhow::Result<()> {
-    if arguments.count {
-        let mut count = 0;
-        for batch in rows {
-            count += batch?.num_rows();
-        }
-        print(format_args!("{count}"))?;
-        return Ok(());
-    }
     let mut as_format = |format: Format, rows| -> Result<(), ExportError> {
-        write_rows(format, schema, rows, &mut output).map(drop)
+        write_rows(format, answer.schema(), rows, &mut output).map(drop)
     };
     match (format, &arguments.output) {
-        (QueryFormat::Table, _) => as_format(Format::Table, rows)?,
+        (QueryFormat::Table, path) => {
+            let width = if path.is_none() { terminal_width() } else { None };
+            as_format(Format::Table { width }, rows)?;
+        }
         (QueryFormat::Tsv, _) => as_format(Format::Tsv, rows)?,
         (QueryFormat::Csv, _) => as_format(Format::Csv, rows)?,
         (QueryFormat::Json, _) => as_format(Format::Json, rows)?,
         (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => as_format(Format::ArrowFile, rows)?,
         (QueryFormat::Arrow, _) => as_format(Format::ArrowStream, rows)?,
         (QueryFormat::Parquet, _) => as_format(Format::Parquet, rows)?,
-        (QueryFormat::Vcf, _) => write_vcf(plan.store().assembly(), &plan.tracks, rows, &mut output)?,
+        (QueryFormat::Xlsx, _) => as_format(Format::Xlsx, rows)?,
+        (QueryFormat::Vcf, _) => {
+            write_vcf(answer.plan().store().assembly(), &answer.plan().tracks, rows, &mut output)?;
+        }
     }
     Ok(output.finish()?)
+}
+
+/// The columns of the terminal that stdout is; none where it is not one.
+fn terminal_width() -> Option<usize> {
+    console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
 }
 
 /// Removes the variants that have a row.

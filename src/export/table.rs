@@ -12,10 +12,18 @@ use crate::store::StoreError;
 /// Longest text of a cell; alleles of thousands of bases are cut with an ellipsis.
 const WIDEST: usize = 40;
 
-/// Widths are settled by the first batch; a wider cell later on pushes its line to the right.
+/// Fewest letters that are left of a text where a line is too long.
+const NARROWEST: usize = 8;
+
+/// Letters of what stands for the columns that are left out, such as `…12 more`.
+const MORE: usize = 9;
+
+/// Widths are settled by the first batch; a wider cell later on pushes its line to the right. Where lines are longer
+/// than `width`, texts are cut, the longest first; then the last columns are left out, and the header says how many.
 pub(super) fn write(
     schema: &SchemaRef,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    width: Option<usize>,
     out: &mut impl Write,
 ) -> Result<(), ExportError> {
     let header: Vec<String> =
@@ -37,11 +45,23 @@ pub(super) fn write(
                 .map(|index| lines.iter().chain([&header]).map(|line| line[index].chars().count()).max())
                 .map(Option::unwrap_or_default)
                 .collect();
-            write_line(out, &header, &settled, &right)?;
+            let settled = match width {
+                Some(width) => fitting(settled, &header, &right, width),
+                None => settled,
+            };
+            let mut names = header[..settled.len()].to_vec();
+            if settled.len() < header.len() {
+                names.push(format!("…{} more", header.len() - settled.len()));
+            }
+            write_line(out, &names, &[&settled[..], &[0]].concat(), &right)?;
             widths.insert(settled)
         };
-        for line in &lines {
-            write_line(out, line, widths, &right)?;
+        for mut line in lines {
+            if width.is_some() {
+                let texts = line.iter_mut().zip(widths).zip(&right).filter(|(_, right)| !**right);
+                texts.for_each(|((cell, width), _)| cut(cell, *width));
+            }
+            write_line(out, &line, widths, &right)?;
         }
     }
     if widths.is_none() {
@@ -71,14 +91,36 @@ fn cell(column: &Cells<'_>, row: usize, whole: bool) -> String {
         }
         Cells::Integer(values) => values.value(row).to_string(),
         Cells::Text(_) | Cells::Name(..) => {
-            let text = visible(column.text(row));
-            if text.chars().count() <= WIDEST {
-                return text.into_owned();
-            }
-            let cut: String = text.chars().take(WIDEST - 1).collect();
-            format!("{cut}…")
+            let mut text = visible(column.text(row)).into_owned();
+            cut(&mut text, WIDEST);
+            text
         }
     }
+}
+
+/// Cuts `text` to `most` letters, of which the last is an ellipsis.
+fn cut(text: &mut String, most: usize) {
+    if text.chars().count() > most {
+        *text = text.chars().take(most.saturating_sub(1)).chain(['…']).collect();
+    }
+}
+
+/// `widths` with those of texts reduced until a line fits into `width`, as far as names of columns allow; where it
+/// still does not, without the last columns.
+fn fitting(mut widths: Vec<usize>, header: &[String], right: &[bool], width: usize) -> Vec<usize> {
+    let line = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    while line(&widths) > width {
+        let least = |column: usize| header[column].chars().count().max(NARROWEST);
+        let texts = (0..widths.len()).filter(|column| !right[*column] && widths[*column] > least(*column));
+        let Some(widest) = texts.max_by_key(|column| widths[*column]) else { break };
+        widths[widest] -= 1;
+    }
+    if line(&widths) > width {
+        while widths.len() > 1 && line(&widths) + 2 + MORE > width {
+            widths.pop();
+        }
+    }
+    widths
 }
 
 /// Six digits are what people compare; the exact value is in every other format.
@@ -111,4 +153,26 @@ fn write_line(
         }
     }
     writeln!(out, "{}", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_for_the_terminal_and_numbers_are_not() {
+        let header = ["contig", "reference", "track", "llr"].map(str::to_owned);
+        let right = [false, false, false, true];
+        let widths = |width| fitting(vec![6, 40, 30, 12], &header, &right, width);
+        assert_eq!(widths(200), [6, 40, 30, 12]);
+        assert_eq!(widths(74), [6, 25, 25, 12]);
+        assert_eq!(widths(41), [6, 9, 8, 12], "names of columns stay");
+        assert_eq!(widths(40), [6, 9, 8], "and the last ones make room for the number of those left out");
+        assert_eq!(widths(5), [6]);
+        let mut text = "ACGTACGT".to_owned();
+        cut(&mut text, 8);
+        assert_eq!(text, "ACGTACGT");
+        cut(&mut text, 4);
+        assert_eq!(text, "ACG…");
+    }
 }

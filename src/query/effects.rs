@@ -180,7 +180,7 @@ impl QueryPlan {
     }
 
     /// The same with these columns alone.
-    fn projected(mut self, columns: &[usize]) -> Result<Self, StoreError> {
+    pub(super) fn projected(mut self, columns: &[usize]) -> Result<Self, StoreError> {
         self.schema = SchemaRef::new(self.schema.project(columns)?);
         self.projected = true;
         Ok(self)

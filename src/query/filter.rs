@@ -3,7 +3,7 @@
 mod evaluate;
 mod parse;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use thiserror::Error;
 use vestore_schema::{Assembly, STATUS_COLUMN, Status, nearest};
 
@@ -135,6 +135,15 @@ enum Operand<C> {
     Text(String),
 }
 
+impl Operand<usize> {
+    fn column(&self) -> Option<usize> {
+        match self {
+            Self::Column(column) => Some(*column),
+            Self::Number(_) | Self::Text(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Condition<C> {
     Compare(Operand<C>, Comparison, Operand<C>),
@@ -203,6 +212,23 @@ impl Filter {
 }
 
 impl BoundFilter {
+    /// The columns that it looks at.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        let mut columns = Vec::new();
+        let mut open = vec![&self.condition];
+        while let Some(condition) = open.pop() {
+            match condition {
+                Condition::Compare(left, _, right) => {
+                    columns.extend([left, right].into_iter().filter_map(Operand::column));
+                }
+                Condition::IsNull(column) => columns.push(*column),
+                Condition::Not(inner) => open.push(inner),
+                Condition::And(left, right) | Condition::Or(left, right) => open.extend([&**left, right]),
+            }
+        }
+        columns
+    }
+
     /// The bounds that every wanted row fulfils.
     pub(crate) fn bounds(&self) -> Vec<Bound<'_>> {
         let mut bounds = Vec::new();
@@ -322,7 +348,8 @@ fn is_text(operand: &Operand<String>, schema: &SchemaRef) -> Result<bool, Filter
     }
 }
 
-fn find(name: &str, schema: &SchemaRef) -> Result<usize, FilterError> {
+/// The index of the column `name`, or of the one column that ends in `.name`.
+pub(super) fn find(name: &str, schema: &Schema) -> Result<usize, FilterError> {
     let fields = schema.fields();
     if let Some(index) = fields.iter().position(|field| field.name() == name) {
         return Ok(index);

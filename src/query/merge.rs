@@ -37,10 +37,13 @@ pub struct Rows<'a> {
     failed: bool,
 }
 
-/// Names of contigs, models and tracks, as dictionaries that all batches share.
+/// Names of contigs, models and tracks, as dictionaries that all batches share. No name is in one twice: pandas takes
+/// no such categories.
 struct Names {
     contigs: ArrayRef,
     models: ArrayRef,
+    /// Of each track, the index of its model's name.
+    model_of: Vec<usize>,
     tracks: ArrayRef,
 }
 
@@ -145,9 +148,18 @@ impl<'a> Rows<'a> {
         // Those of the answer alone: an assembly may have a hundred thousand.
         let assembly = plan.store().assembly();
         let contigs = plan.parts.iter().map(|part| assembly.contig(part.contig).name.as_str());
+        let (mut models, mut model_of): (Vec<&str>, _) = (Vec::new(), Vec::new());
+        for track in plan.tracks.iter() {
+            let known = models.iter().position(|model| *model == track.model);
+            model_of.push(known.unwrap_or(models.len()));
+            if known.is_none() {
+                models.push(&track.model);
+            }
+        }
         let names = Names {
             contigs: Arc::new(StringArray::from_iter_values(contigs)),
-            models: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.model))),
+            models: Arc::new(StringArray::from_iter_values(models)),
+            model_of,
             tracks: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.name))),
         };
         let most = Lists::of(plan.schema().fields()).batch_rows();
@@ -228,7 +240,7 @@ impl<'a> Rows<'a> {
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             let names = [
                 repeated(&self.names.contigs, self.part, segment)?,
-                repeated(&self.names.models, *track, segment)?,
+                repeated(&self.names.models, self.names.model_of[*track], segment)?,
                 repeated(&self.names.tracks, *track, segment)?,
             ];
             self.cursors.push(Cursor {

@@ -42,6 +42,15 @@ pub enum StoreError {
         /// Pairs that can be ranked.
         most: usize,
     },
+    /// Rows are to be sorted that take too much memory.
+    #[error(
+        "the rows to be sorted take more than {} MB; ask for fewer with --limit, a region, a condition or --columns",
+        most >> 20
+    )]
+    TooManyToSort {
+        /// Bytes of rows that are sorted at most.
+        most: usize,
+    },
     /// Positions of a contig that do not fit into its tables.
     #[error(
         "contig `{contig}` is too long: {length} bases; expected at most {} per contig, so split it in the reference \

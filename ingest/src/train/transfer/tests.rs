@@ -148,7 +148,7 @@ fn gradients_are_slopes_in_every_family_and_method() {
                 let _ = moved.f_add_(&step).expect("moved");
                 let measured = (above - below) / (2.0 * size);
                 assert!(
-                    (measured / slope - 1.0).abs() < 0.05,
+                    (measured / slope - 1.0).abs() < 0.1,
                     "{family:?} {method:?}: {name}: {measured} for {slope}"
                 );
                 checked += 1;

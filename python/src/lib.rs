@@ -1,0 +1,26 @@
+//! The extension of the Python package `vestore`: stores, and rows as Arrow streams. What people import is the Python
+//! code in `python/vestore`.
+
+#![expect(clippy::needless_pass_by_value, reason = "arguments come from Python, which hands over values")]
+
+mod error;
+mod fork;
+mod info;
+mod rows;
+mod store;
+
+/// The extension's module.
+#[pyo3::pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use crate::error::VestoreError;
+    #[pymodule_export]
+    use crate::rows::Rows;
+    #[pymodule_export]
+    use crate::store::Store;
+
+    #[pymodule_init]
+    fn init() {
+        crate::fork::remember();
+    }
+}

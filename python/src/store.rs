@@ -1,0 +1,158 @@
+//! Stores.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use pyo3::{PyResult, Python, pyclass, pymethods};
+use serde_json::to_string;
+use vestore::{Answer, Filter, Places, Question, RefMismatch, Report, SortKey};
+use vestore_schema::{Region, Table};
+
+use crate::error::{Raise, VestoreError};
+use crate::rows::Rows;
+use crate::{fork, info};
+
+/// A store that is read.
+#[pyclass(frozen, module = "vestore._native")]
+pub(crate) struct Store {
+    store: vestore::Store,
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        last_committed: bool,
+        reference: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let open = if last_committed { vestore::Store::open_last_committed } else { vestore::Store::open };
+        let mut store = py.detach(|| open(&path)).raise()?;
+        if let Some(reference) = reference {
+            store.read_reference_from(&reference);
+        }
+        Ok(Self { store })
+    }
+
+    /// Models, as JSON.
+    fn models(&self, py: Python<'_>) -> PyResult<String> {
+        to_string(&py.detach(|| self.store.snapshot()).raise()?.models).raise()
+    }
+
+    /// Tracks, as JSON.
+    fn tracks(&self, py: Python<'_>) -> PyResult<String> {
+        to_string(&py.detach(|| self.store.snapshot()).raise()?.tracks).raise()
+    }
+
+    /// Runs, as JSON.
+    fn runs(&self, py: Python<'_>) -> PyResult<String> {
+        to_string(&py.detach(|| self.store.runs()).raise()?).raise()
+    }
+
+    /// Contigs of the reference, as JSON.
+    fn contigs(&self) -> PyResult<String> {
+        to_string(&self.store.assembly().contigs).raise()
+    }
+
+    /// What the store holds, as JSON.
+    fn info(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(py.detach(|| info::of(&self.store)).raise()?.to_string())
+    }
+
+    /// The files of the rows of scores that are committed now, with their tracks.
+    fn score_files(&self, py: Python<'_>) -> PyResult<Vec<(String, PathBuf)>> {
+        let segments = py.detach(|| self.store.all_segments()).raise()?;
+        let scores = segments.into_iter().filter(|segment| segment.table == Table::Scores);
+        Ok(scores.map(|segment| (segment.track.clone(), self.store.root().join(segment.path()))).collect())
+    }
+
+    /// Rows, and remarks on the files that were read for the question. `texts` are regions and variants; none of
+    /// `texts`, `bed` and `file` means all rows.
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of Python's")]
+    fn rows(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        texts: Option<Vec<String>>,
+        bed: Option<PathBuf>,
+        file: Option<PathBuf>,
+        ref_mismatch: &str,
+        models: Vec<String>,
+        tracks: Vec<String>,
+        condition: Option<&str>,
+        wide: bool,
+        columns: Vec<String>,
+        targets: Vec<String>,
+        top: Option<usize>,
+        sort: Vec<String>,
+        limit: Option<usize>,
+    ) -> PyResult<(Rows, Vec<String>)> {
+        let policy = policy(ref_mismatch)?;
+        let filter = condition.map(Filter::parse).transpose().raise()?;
+        let sort = sort.iter().map(|key| SortKey::from_str(key)).collect::<Result<Vec<_>, _>>().raise()?;
+        let table = named(table)?;
+        let mut remarks = Vec::new();
+        let mut note = |report: &Report| {
+            remarks.extend(report.warnings.iter().cloned());
+            if report.has_rejected() {
+                remarks.push(report.summary().trim_end().to_owned());
+            }
+        };
+        let places = py
+            .detach(|| {
+                let mut places = Places { asked: texts.is_some(), ..Places::default() };
+                for text in texts.iter().flatten() {
+                    places.add(&self.store, text)?;
+                }
+                if let Some(bed) = &bed {
+                    note(&places.add_bed(&self.store, bed)?);
+                }
+                if let Some(file) = &file {
+                    note(&places.add_file(&self.store, file, policy)?);
+                }
+                Ok::<_, vestore::PlacesError>(places)
+            })
+            .raise()?;
+        let question =
+            Question { places, models, tracks, table, filter, wide, columns, targets, top, sort, limit };
+        let answer = py.detach(|| Answer::new(&self.store, question)).raise()?;
+        Ok((Rows::new(answer), remarks))
+    }
+
+    /// Figures on how `column` differs between two tracks, as JSON.
+    fn diff(
+        &self,
+        py: Python<'_>,
+        first: &str,
+        second: &str,
+        column: &str,
+        regions: Vec<String>,
+    ) -> PyResult<String> {
+        let assembly = self.store.assembly();
+        let regions = regions.iter().map(|text| Region::parse(text, assembly));
+        let regions = regions.collect::<Result<Vec<_>, _>>().raise()?;
+        let diff = || fork::with_threads(|| vestore::diff(&self.store, [first, second], column, &regions));
+        to_string(&py.detach(diff).raise()?.raise()?).raise()
+    }
+
+    /// The folder of the store.
+    #[getter]
+    fn path(&self) -> &Path {
+        self.store.root()
+    }
+}
+
+fn named(table: &str) -> PyResult<Table> {
+    let all = [Table::Scores, Table::Embeddings, Table::Ablation, Table::GeneEffects, Table::Effects];
+    all.into_iter()
+        .find(|one| one.as_str() == table)
+        .ok_or_else(|| VestoreError::new_err(format!("unknown table `{table}`")))
+}
+
+fn policy(name: &str) -> PyResult<RefMismatch> {
+    RefMismatch::ALL.into_iter().find(|policy| policy.as_str() == name).ok_or_else(|| {
+        let known = RefMismatch::ALL.map(RefMismatch::as_str).join(", ");
+        VestoreError::new_err(format!("unknown ref_mismatch `{name}`; expected one of {known}"))
+    })
+}
