@@ -92,6 +92,9 @@ pub enum TransferAdapter {
     },
 }
 
+/// A tensor's name and shape, and what it begins as.
+type Beginning = (String, Vec<usize>, Start);
+
 /// What such an adapter is trained on.
 pub(crate) struct TransferBase<'a> {
     pub(crate) config: &'a RegulatoryConfig,
@@ -196,7 +199,7 @@ impl TransferBase<'_> {
 
     /// The tensors of an adapter with what they begin as: PEFT's beginnings for `LoRA` (A as a linear layer of torch
     /// begins, B 0) and IA3 (1), Baskerville's for bottlenecks and squeeze-and-excite.
-    fn starts(&self, adapter: &TransferAdapter) -> Vec<(u64, Vec<(String, Vec<usize>, Start)>)> {
+    fn starts(&self, adapter: &TransferAdapter) -> Vec<(u64, Vec<Beginning>)> {
         let [in_block, convolutions] = self.targets(adapter);
         let mut groups = Vec::new();
         for block in self.kept {
@@ -257,7 +260,7 @@ impl TransferBase<'_> {
 const CONVOLUTION_STREAM: u64 = 1 << 32;
 
 /// The factors of one change by `LoRA`.
-fn factors(module: &str, shape: Module, rank: u32) -> Vec<(String, Vec<usize>, Start)> {
+fn factors(module: &str, shape: Module, rank: u32) -> Vec<Beginning> {
     let rank = rank as usize;
     let (down, up, inputs) = match shape {
         Module::Convolution { outputs, inputs, kernel, .. } => {

@@ -78,9 +78,8 @@ impl<'a> CoverageSubject<'a> {
             Err(CoverageError::Interrupted) => return Ok(false),
             data => data?,
         };
-        if self.collected.set((data, lock)).is_err() {
-            panic!("coverage is collected once; this is a bug");
-        }
+        let set = self.collected.set((data, lock)).is_ok();
+        assert!(set, "coverage is collected once; this is a bug");
         Ok(true)
     }
 

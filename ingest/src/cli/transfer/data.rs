@@ -18,8 +18,8 @@ use crate::cli::{Usage, plural, say};
 /// The coverage to train on.
 #[derive(clap::Args)]
 pub(in crate::cli) struct DataArguments {
-    /// Table of the new targets, tab-separated, with the columns of Borzoi's targets.txt: index, identifier, file (bigWig,
-    /// bedGraph or BED), clip, clip_soft, scale, sum_stat, strand_pair, description
+    /// Table of the new targets: tab-separated, with the columns of Borzoi's targets.txt. The files that it names are bigWig,
+    /// bedGraph or BED
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) targets: PathBuf,
     /// Windows and their splits as BED: contig, start, end, and train, valid or test, or a fold that --validation and
@@ -87,8 +87,7 @@ impl DataArguments {
         given.into_iter().flatten().cloned().collect()
     }
 
-    /// Reads the table of targets and chooses the windows for a model.
-    /// `None` when it was interrupted.
+    /// Reads the table of targets and chooses the windows for a model; `None` when it was interrupted.
     pub(in crate::cli) fn read(
         &self,
         store: &Store,
@@ -107,31 +106,7 @@ impl DataArguments {
             Usage(format!("invalid window {window} of model `{}`; {expected}", parent.name))
         })?;
         let targets = CoverageTargets::read(&self.targets)?;
-        let sequences = match &self.sequences {
-            Some(file) => {
-                let folds = Folds { validation: self.validation.clone(), test: self.test.clone() };
-                Sequences::read_bed(file, window, &folds, store.assembly())?
-            }
-            None => {
-                let random = match (self.validation.is_empty(), self.test.is_empty()) {
-                    (true, true) => Some(RandomSplit { validation: 0.1, test: 0.1, seed: SPLIT_SEED }),
-                    (true, false) => Some(RandomSplit { validation: 0.1, test: 0.0, seed: SPLIT_SEED }),
-                    (false, _) => None,
-                };
-                let options = TileOptions {
-                    window,
-                    stride: self.stride.unwrap_or(window),
-                    contigs: self.contig.clone(),
-                    validation: self.validation.clone(),
-                    test: self.test.clone(),
-                    random,
-                };
-                match Sequences::tile(&options, store.assembly(), &mut store.open_reference()?, interrupted) {
-                    Err(CoverageError::Interrupted) => return Ok(None),
-                    tiled => tiled?,
-                }
-            }
-        };
+        let Some(sequences) = self.sequences(window, store, interrupted)? else { return Ok(None) };
         let count = |split| sequences.of(split).count() as u64;
         say(format_args!(
             "{}, {}, {} for validation, {} for testing{}",
@@ -144,6 +119,36 @@ impl DataArguments {
         let (first, count) = config.crop(window, self.bins);
         let layout = BinLayout { resolution: config.bin(), first, count };
         Ok(Some(Collected { targets, sequences, layout, blacklist: self.blacklist.as_deref() }))
+    }
+
+    /// The windows that are listed, or laid; `None` when it was interrupted.
+    fn sequences(
+        &self,
+        window: u32,
+        store: &Store,
+        interrupted: &AtomicBool,
+    ) -> anyhow::Result<Option<Sequences>> {
+        if let Some(file) = &self.sequences {
+            let folds = Folds { validation: self.validation.clone(), test: self.test.clone() };
+            return Ok(Some(Sequences::read_bed(file, window, &folds, store.assembly())?));
+        }
+        let random = match (self.validation.is_empty(), self.test.is_empty()) {
+            (true, true) => Some(RandomSplit { validation: 0.1, test: 0.1, seed: SPLIT_SEED }),
+            (true, false) => Some(RandomSplit { validation: 0.1, test: 0.0, seed: SPLIT_SEED }),
+            (false, _) => None,
+        };
+        let options = TileOptions {
+            window,
+            stride: self.stride.unwrap_or(window),
+            contigs: self.contig.clone(),
+            validation: self.validation.clone(),
+            test: self.test.clone(),
+            random,
+        };
+        match Sequences::tile(&options, store.assembly(), &mut store.open_reference()?, interrupted) {
+            Err(CoverageError::Interrupted) => Ok(None),
+            tiled => Ok(Some(tiled?)),
+        }
     }
 }
 
