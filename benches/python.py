@@ -18,7 +18,7 @@ import vestore
 def resident():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1000 for line in status if line.startswith("VmHWM"))
-def told(begun, before, found):
+def report(begun, before, found):
     print(f"{time.perf_counter() - begun:.3f} s  {resident() - before:.0f} MB  {found}")
 store = vestore.open(sys.argv[1])
 """
@@ -96,7 +96,7 @@ def main():
         for title, code in CASES.items():
             imports, work = code.replace("FILES", FILES.replace("{store}", str(store)).replace("'", '"')).split("#\n")
             imports += QUIET if "duckdb" in imports else ""
-            code = f"{PRELUDE}{imports}\nbefore, begun = resident(), time.perf_counter()\n{work}\ntold(begun, before, found)"
+            code = f"{PRELUDE}{imports}\nbefore, begun = resident(), time.perf_counter()\n{work}\nreport(begun, before, found)"
             best = min((python(code, store) for _ in range(5)), key=lambda line: float(line.split()[0]))
             assert best.endswith(f"  {rows}"), best
             print(f"{title}: {best}")

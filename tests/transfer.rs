@@ -78,9 +78,9 @@ fn a_killed_transfer_ends_with_the_same_weights_and_a_model_that_scores() {
     fs::create_dir(&second).unwrap();
     let (other, others) = prepare(&second, "borzoi");
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let told = said(TRAIN, &[&store, &targets, &whole]);
+    let message = said(TRAIN, &[&store, &targets, &whole]);
     for part in ["3 targets", "24 steps", "trained", "lowest validation loss", "test, ", "pearson"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(message.contains(part), "{part}: {message}");
     }
     assert!(!whole.join("training").exists(), "what only the training needs is gone");
     let state = killed.join("training/state.safetensors");
@@ -96,25 +96,35 @@ fn a_killed_transfer_ends_with_the_same_weights_and_a_model_that_scores() {
     assert_eq!((&model["id"], &model["parent"]), (&named(&other, "moved")["id"], &"base".into()));
     assert_eq!(model["training"]["untransform"], "new");
     // It is scored as it was trained.
-    let told = said("score {} --model moved --region chr1:20000-20001 --track t --quiet", &[&store]);
+    let message = said("score {} --model moved --region chr1:20000-20001 --track t --quiet", &[&store]);
     assert!(
-        told.contains("windows of 1152 bp, both strands, the bins in the middle and new-style"),
-        "{told}"
+        message.contains("windows of 1152 bp, both strands, the bins in the middle and new-style"),
+        "{message}"
     );
     let found = rows(&ok("query {} --effects --track t --format tsv", &[&store]));
     let names: Vec<&str> = found.iter().take(2).map(|row| row["target"].as_str()).collect();
     assert_eq!(names, ["gc", "more+"]);
-    let told = fails(1, &TRAIN.replace("--seed 4", "--seed 5"), &[&store, &targets, &whole]);
-    assert!(told.contains("seed is 4 there and 5 now"), "{told}");
-    let told = fails(1, &TRAIN.replace("--method full", "--method lora"), &[&store, &targets, &whole]);
-    assert!(told.contains("there and"), "{told}");
+    let message = fails(1, &TRAIN.replace("--seed 4", "--seed 5"), &[&store, &targets, &whole]);
+    assert!(message.contains("seed is 4 there and 5 now"), "{message}");
+    let message = fails(1, &TRAIN.replace("--method full", "--method lora"), &[&store, &targets, &whole]);
+    assert!(message.contains("there and"), "{message}");
     // What somebody else put where a training works is neither written over nor removed.
     let occupied = folder.path().join("occupied");
     fs::create_dir_all(occupied.join("training")).unwrap();
     fs::write(occupied.join("training/notes.txt"), "mine").unwrap();
     let other_name = TRAIN.replace("--name moved", "--name another");
-    let told = fails(1, &other_name, &[&store, &targets, &occupied]);
-    assert!(told.contains("training/notes.txt") && occupied.join("training/notes.txt").exists(), "{told}");
+    let message = fails(1, &other_name, &[&store, &targets, &occupied]);
+    assert!(
+        message.contains("training/notes.txt") && occupied.join("training/notes.txt").exists(),
+        "{message}"
+    );
+    // Nor is a table of somebody's own.
+    let own = folder.path().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("targets.txt"), "mine").unwrap();
+    let message = fails(1, &other_name, &[&store, &targets, &own]);
+    assert!(message.contains("holds `targets.txt`"), "{message}");
+    assert_eq!(fs::read_to_string(own.join("targets.txt")).unwrap(), "mine");
 }
 
 #[test]
@@ -171,9 +181,9 @@ fn every_method_becomes_a_model_and_a_merged_adapter_says_the_same() {
         }
         let words =
             TRAIN.replace("--name moved", "--name no").replace("--method full", "--method houlsby --merge");
-        let told =
+        let message =
             fails(2, &words.replace("--window 1152", window), &[&store, &targets, &folder.path().join("no")]);
-        assert!(told.contains("could be merged"), "{told}");
+        assert!(message.contains("could be merged"), "{message}");
     }
 }
 
@@ -233,9 +243,9 @@ fn bad_data_are_refused() {
     let (store, targets) = prepare(folder.path(), "borzoi");
     let output = folder.path().join("output");
     let refused = |words: &str, targets: &Path| -> String {
-        let told = fails(1, words, &[&store, targets, &output]);
+        let message = fails(1, words, &[&store, targets, &output]);
         assert!(!output.join("training.json").exists());
-        told
+        message
     };
     let table = fs::read_to_string(&targets).unwrap();
     let other = folder.path().join("other.txt");
@@ -261,28 +271,28 @@ fn bad_data_are_refused() {
     ] {
         fs::write(&sequences, text).unwrap();
         let words = format!("{TRAIN} --sequences {{}}");
-        let told = fails(1, &words, &[&store, &targets, &output, &sequences]);
-        assert!(told.contains(expected), "{text}: {told}");
+        let message = fails(1, &words, &[&store, &targets, &output, &sequences]);
+        assert!(message.contains(expected), "{text}: {message}");
     }
     fs::write(&sequences, "chr1\t0\t1152\tfold0\nchr1\t2000\t3152\tfold1\nchr1\t4000\t5152\tfold2\n")
         .unwrap();
     let words = format!("{TRAIN} --sequences {{}} --validation fold1 --test fold2")
         .replace("--steps 24", "--steps 2")
         .replace("--name moved", "--name folds");
-    let told = said(&words, &[&store, &targets, &folder.path().join("folds"), &sequences]);
-    assert!(told.contains("1 window, 1 for validation, 1 for testing"), "{told}");
+    let message = said(&words, &[&store, &targets, &folder.path().join("folds"), &sequences]);
+    assert!(message.contains("1 window, 1 for validation, 1 for testing"), "{message}");
     for (from, to, expected) in [
         ("--window 1152", "--window 1183", "multiple of 32"),
         ("--seed 4", "--seed 4 --shift 600", "largest shift"),
     ] {
-        let told = fails(2, &TRAIN.replace(from, to), &[&store, &targets, &output]);
-        assert!(told.contains(expected), "{told}");
+        let message = fails(2, &TRAIN.replace(from, to), &[&store, &targets, &output]);
+        assert!(message.contains(expected), "{message}");
     }
-    let told = fails(2, &TRAIN.replace("--window 1152", "--window 1100"), &[&store, &targets, &output]);
-    assert!(told.contains("invalid window 1100"), "{told}");
-    let told =
+    let message = fails(2, &TRAIN.replace("--window 1152", "--window 1100"), &[&store, &targets, &output]);
+    assert!(message.contains("invalid window 1100"), "{message}");
+    let message =
         fails(2, &TRAIN.replace("--learning-rate 0.003", "--learning-rate 0"), &[&store, &targets, &output]);
-    assert!(told.contains("learning rate"), "{told}");
+    assert!(message.contains("learning rate"), "{message}");
 }
 
 #[test]
@@ -321,24 +331,24 @@ fn methods_and_blocks_are_studied() {
     let occupied = folder.path().join("occupied");
     fs::create_dir_all(occupied.join("coverage")).unwrap();
     fs::write(occupied.join("coverage/mine.bw"), "mine").unwrap();
-    let told = fails(
+    let message = fails(
         1,
         &format!("study transfer {{}} --name other --compare linear {words}"),
         &[&store, &targets, &occupied],
     );
-    assert!(told.contains("coverage/mine.bw") && occupied.join("coverage/mine.bw").exists(), "{told}");
+    assert!(message.contains("coverage/mine.bw") && occupied.join("coverage/mine.bw").exists(), "{message}");
     // A study of methods is not one of blocks.
-    let told = fails(
+    let message = fails(
         1,
         &format!("study transfer {{}} --name methods --layers --compare linear,locon {words}"),
         &[&store, &targets, &methods],
     );
-    assert!(told.contains("methods"), "{told}");
-    let told = said(
+    assert!(message.contains("methods"), "{message}");
+    let message = said(
         &format!("study transfer {{}} --name methods --compare linear,locon {words}"),
         &[&store, &targets, &methods],
     );
-    assert!(told.contains("is finished"), "{told}");
+    assert!(message.contains("is finished"), "{message}");
     let blocks = folder.path().join("blocks");
     said(&format!("study layers {{}} --name blocks --method linear {words}"), &[&store, &targets, &blocks]);
     let study: Value = serde_json::from_str(&ok("study show {} blocks --format json", &[&store])).unwrap();

@@ -2,6 +2,8 @@
 //! masked language models, fine-tuning of heads and transfer of regulatory models.
 
 mod adamw;
+mod card;
+mod course;
 mod curve;
 mod error;
 mod finetune;

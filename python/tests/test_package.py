@@ -56,7 +56,7 @@ def test_damage_is_raised_while_reading(mito, tmp_path):
             read()
 
 
-def test_missing_packages_are_told_with_the_remedy(mito, monkeypatch):
+def test_a_missing_package_is_named_with_the_remedy(mito, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(ImportError, match="pip install polars"):
         vestore.open(mito / "mito.vestore").query().to_polars()

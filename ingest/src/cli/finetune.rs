@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use vestore::check_output_folder;
 use vestore_ingest::{
-    Finetuned, Finetuning, TuningData, TuningFigure, TuningMethod, TuningPlan, finetune, source_of,
-    tuned_record,
+    Finetuned, Finetuning, TuningData, TuningFigure, TuningMethod, TuningPlan, TuningResult, finetune,
+    source_of, tuned_record,
 };
 use vestore_schema::Model;
 
@@ -86,23 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
-    let tuning = &found.tuning;
-    let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
-    let memory =
-        tuning.peak_memory.map_or(String::new(), |bytes| format!(", {} MB at most", bytes / 1_000_000));
-    say(format_args!(
-        "{}, {:.1} ms each, {:.0} s in all{memory}\n\
-         {}: trained {} of {} parameters ({share:.2} %), {}; lowest validation loss {:.4} at step {}",
-        plural(tuning.steps, "step"),
-        tuning.seconds_per_step * 1e3,
-        tuning.seconds,
-        record.name,
-        tuning.trained_parameters,
-        tuning.parameters,
-        plan.method.as_str(),
-        tuning.best.loss,
-        tuning.best.step,
-    ));
+    say_tuning(&found.tuning, &record.name, plan.method.as_str());
     for (split, figures) in [("validation", &found.validation_figures), ("test", &found.test_figures)] {
         if !figures.is_empty() {
             let shown: Vec<String> = figures.iter().map(shown).collect();
@@ -115,6 +99,26 @@ fn tell(found: &Finetuned, record: &Model, plan: &TuningPlan, output: &Path) {
         output.display(),
         output.display(),
         record.name
+    ));
+}
+
+/// Prints how a tuning went.
+pub(super) fn say_tuning(tuning: &TuningResult, name: &str, method: &str) {
+    let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
+    let memory =
+        tuning.peak_memory.map_or(String::new(), |bytes| format!(", {} MB at most", bytes / 1_000_000));
+    say(format_args!(
+        "{}, {:.1} ms each, {:.0} s in all{memory}\n\
+         {}: trained {} of {} parameters ({share:.2} %), {}; lowest validation loss {:.4} at step {}",
+        plural(tuning.steps, "step"),
+        tuning.seconds_per_step * 1e3,
+        tuning.seconds,
+        name,
+        tuning.trained_parameters,
+        tuning.parameters,
+        method,
+        tuning.best.loss,
+        tuning.best.step,
     ));
 }
 

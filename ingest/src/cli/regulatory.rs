@@ -36,7 +36,7 @@ pub(super) struct RegulatoryArguments {
     #[arg(long, value_parser = one_of(&Indels::ALL, Indels::as_str), help_heading = HEADING)]
     indels: Option<Indels>,
     /// Undo the transform of the training data: that of published models (old), of newer ones (new), or none; by
-    /// default new of a model of `vestore train transfer`, old of others with a table of targets, else none
+    /// default new for models of `vestore train transfer`, old for other models with a table of targets, none without
     #[arg(long, value_parser = one_of(&Untransform::ALL, Untransform::as_str), help_heading = HEADING)]
     untransform: Option<Untransform>,
     /// Merge the two strands of an experiment into one target, or keep both; merge by default

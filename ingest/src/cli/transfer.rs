@@ -16,7 +16,7 @@ use vestore_schema::Model;
 
 pub(super) use self::data::DataArguments;
 pub(super) use self::settings::{Method, Settings, methods};
-use super::finetune::shown;
+use super::finetune::{say_tuning, shown};
 use super::machine::MachineArguments;
 use super::progress::Bar;
 use super::splice::table as gene_table;
@@ -117,28 +117,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(found: &Transferred, record: &Model, plan: &TransferPlan, output: &Path) {
-    let tuning = &found.finetuned.tuning;
-    let share = 100.0 * tuning.trained_parameters as f64 / tuning.parameters as f64;
-    let memory =
-        tuning.peak_memory.map_or(String::new(), |bytes| format!(", {} MB at most", bytes / 1_000_000));
-    say(format_args!(
-        "{}, {:.1} ms each, {:.0} s in all{memory}\n\
-         {}: trained {} of {} parameters ({share:.2} %), {}; lowest validation loss {:.4} at step {}",
-        plural(tuning.steps, "step"),
-        tuning.seconds_per_step * 1e3,
-        tuning.seconds,
-        record.name,
-        tuning.trained_parameters,
-        tuning.parameters,
-        plan.method.as_str(),
-        tuning.best.loss,
-        tuning.best.step,
-    ));
+    say_tuning(&found.finetuned.tuning, &record.name, plan.method.as_str());
     for (split, figures) in
         [("validation", Some(&found.validation_windows)), ("test", found.test_windows.as_ref())]
     {
         if let Some(figures) = figures {
-            tell_figures(split, figures);
+            say_figures(split, figures);
         }
     }
     say(format_args!(
@@ -149,8 +133,8 @@ fn tell(found: &Transferred, record: &Model, plan: &TransferPlan, output: &Path)
     ));
 }
 
-/// Prints the means over targets, and what is said of genes.
-fn tell_figures(split: &str, figures: &TransferFigures) {
+/// Prints the means over targets, and the figure of genes.
+fn say_figures(split: &str, figures: &TransferFigures) {
     let shown: Vec<String> = figures.means().iter().map(shown).collect();
     say(format_args!("{split}, {}: {}", plural(figures.coverage.windows, "window"), shown.join(", ")));
     if let Some(genes) = &figures.genes {

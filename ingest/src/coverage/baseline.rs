@@ -1,4 +1,4 @@
-//! What coverage can be told from counts of short words alone: ridge regression on the k-mers around a bin, which a
+//! Coverage predicted from counts of short words alone: ridge regression on the k-mers around a bin, which a
 //! model of sequence has to surpass.
 
 use super::values::BinLayout;

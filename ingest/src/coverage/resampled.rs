@@ -27,7 +27,7 @@ impl CoverageFigure {
     }
 }
 
-/// The figures that `measure` finds for each of `columns`, where each of `rows` counts as often as it is told, and their
+/// The figures that `measure` finds for each of `columns`, where each of `rows` counts as often as its number says, and their
 /// means over the columns that have one. The result does not depend on the number of threads.
 pub(super) fn figures<const N: usize>(
     columns: usize,

@@ -31,6 +31,12 @@ impl Default for AdamWOptions {
 }
 
 impl AdamWOptions {
+    /// As torch's own begins, for models that are trained further.
+    #[must_use]
+    pub fn of_tuning(weight_decay: f64, clip: f64) -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, clip }
+    }
+
     pub(super) fn check(&self) -> Result<(), TrainError> {
         if self.clip.is_nan() || self.clip <= 0.0 {
             return TrainError::setting("maximum gradient norm", self.clip, "more than 0");

@@ -28,7 +28,7 @@ pub(crate) use self::tuned::TunedModel;
 use super::error::TrainError;
 use super::leaves::Trainable;
 use super::memory;
-use super::run_directory::{RunDirectory, RunDirectoryError, io_error};
+use super::run_directory::{RunDirectory, io_error};
 use super::state::LossPoint;
 use super::trainer::{Saving, Trainer, TrainerOptions};
 use crate::checkpoint::ModelSource;
@@ -134,13 +134,7 @@ pub fn finetune(
     };
     let id = hexadecimal(&describe(run.source)?.id);
     let record = json!({ "plan": plan, "task": data.task, "data": data.identity, "model": id });
-    // A record of an earlier training does not make the parent's own folder a place to write to.
-    let place = |folder: &Path| folder.canonicalize().ok();
-    if place(output).is_some_and(|output| Some(output) == place(&run.source.checkpoint)) {
-        let name = "config.json".to_owned();
-        return Err(RunDirectoryError::Occupied { output: output.to_owned(), name }.into());
-    }
-    let directory = RunDirectory::open(output)?;
+    let directory = RunDirectory::open_apart(output, &run.source.checkpoint)?;
     if let Some(result) = directory.finished(&record)? {
         return Ok(Some(result));
     }
@@ -165,9 +159,9 @@ fn tune(
     memory::reset_peak();
     let started = Instant::now();
     let network = start::open(run.source, plan, data.task, working, run.device)?;
-    let every = plan.evaluate_every.unwrap_or(plan.per_epoch(data.training.len()));
+    let every = plan.evaluate_every.unwrap_or(plan.course().per_epoch(data.training.len()));
     let options = TrainerOptions {
-        schedule: plan.schedule(data.training.len()),
+        schedule: plan.course().schedule(data.training.len()),
         optimizer: plan.optimizer,
         unit: "tokens",
         record_every: every,

@@ -114,7 +114,10 @@ pub(crate) fn check_own(
 }
 
 /// Further files that a training writes.
-const WRITTEN: [&str; 3] = ["adapter_config.json", "README.md", CURVE];
+const WRITTEN: [&str; 5] = ["adapter_config.json", "README.md", TARGETS, MERGED, CURVE];
+
+/// Folder of a whole checkpoint beside an adapter, with the adapter merged.
+pub(super) const MERGED: &str = "merged";
 
 /// The picture of the losses.
 const CURVE: &str = "loss.svg";
@@ -159,6 +162,17 @@ impl RunDirectory {
         check_vacant(output, &working)?;
         let lock = FolderLock::take(output, &working)?;
         Ok(Self { output: output.to_owned(), working, _lock: lock })
+    }
+
+    /// The same, which is not the folder of the model that is trained: a record of an earlier training does not make that
+    /// a place to write to.
+    pub(super) fn open_apart(output: &Path, parent: &Path) -> Result<Self, RunDirectoryError> {
+        let place = |folder: &Path| folder.canonicalize().ok();
+        if place(output).is_some_and(|output| Some(output) == place(parent)) {
+            let name = "config.json".to_owned();
+            return Err(RunDirectoryError::Occupied { output: output.to_owned(), name });
+        }
+        Self::open(output)
     }
 
     /// Where the finished model is written.

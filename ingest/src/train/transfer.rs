@@ -33,7 +33,7 @@ use super::error::TrainError;
 use super::finetune::{Finetuned, TuningResult};
 use super::leaves::Trainable;
 use super::memory;
-use super::run_directory::{RunDirectory, RunDirectoryError, TARGETS, copy_file, io_error};
+use super::run_directory::{MERGED, RunDirectory, TARGETS, copy_file, io_error};
 use super::trainer::{Saving, Trainer, TrainerOptions};
 use crate::checkpoint::ModelSource;
 use crate::coverage::{CoverageError, CoverageInput};
@@ -43,9 +43,6 @@ use crate::regulatory::{TargetTable, regulatory_record};
 
 /// What undoes the transform of targets that coverage was given.
 pub(crate) const UNTRANSFORM: &str = "new";
-
-/// Folder of the whole checkpoint, with an adapter merged.
-const MERGED: &str = "merged";
 
 /// Where and how a transfer runs.
 #[derive(Clone, Copy)]
@@ -95,7 +92,7 @@ pub fn transfer(
 ) -> Result<Option<Transferred>, TrainError> {
     check_transfer(plan, input, run.source)?;
     let record = record(plan, &transfer_identity(input)?, run)?;
-    let directory = opened(output, run)?;
+    let directory = RunDirectory::open_apart(output, &run.source.checkpoint)?;
     if let Some(result) = directory.finished(&record)? {
         return Ok(Some(result));
     }
@@ -119,7 +116,7 @@ pub(crate) fn transfer_collected(
         return Ok(train(plan, data, run, folder.path(), None)?.map(|(_, result)| result));
     };
     let record = record(plan, &transfer_identity(&data.input)?, run)?;
-    let directory = opened(output, run)?;
+    let directory = RunDirectory::open_apart(output, &run.source.checkpoint)?;
     match directory.finished(&record)? {
         Some(result) => Ok(Some(result)),
         None => written(plan, data, &directory, &record, run),
@@ -167,16 +164,6 @@ fn record(plan: &TransferPlan, identity: &Value, run: &TransferRun<'_>) -> Resul
         record["merge"] = json!(true);
     }
     Ok(record)
-}
-
-/// The folder that is written to, which is not the parent's: a record of an earlier training does not make it one.
-fn opened(output: &Path, run: &TransferRun<'_>) -> Result<RunDirectory, TrainError> {
-    let place = |folder: &Path| folder.canonicalize().ok();
-    if place(output).is_some_and(|output| Some(output) == place(&run.source.checkpoint)) {
-        let name = "config.json".to_owned();
-        return Err(RunDirectoryError::Occupied { output: output.to_owned(), name }.into());
-    }
-    Ok(RunDirectory::open(output)?)
 }
 
 /// What identifies the data of a transfer, with the window that the model is scored on unless asked otherwise.
@@ -228,9 +215,9 @@ fn train(
     let started = Instant::now();
     let network = start::open(run.source, plan, data.targets(), working, run.device)?;
     let windows = data.of(Split::Training).len();
-    let every = plan.evaluate_every.unwrap_or(plan.per_epoch(windows));
+    let every = plan.evaluate_every.unwrap_or(plan.course().per_epoch(windows));
     let options = TrainerOptions {
-        schedule: plan.schedule(windows),
+        schedule: plan.course().schedule(windows),
         optimizer: plan.optimizer,
         unit: "windows",
         record_every: every,

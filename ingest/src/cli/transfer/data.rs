@@ -162,7 +162,7 @@ fn left_out(sequences: &Sequences) -> String {
         (sequences.across, "across two splits"),
         (sequences.short, "shorter than a window"),
     ];
-    let told: Vec<String> =
+    let shown: Vec<String> =
         reasons.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
-    if told.is_empty() { String::new() } else { format!("; left out: {}", told.join(", ")) }
+    if shown.is_empty() { String::new() } else { format!("; left out: {}", shown.join(", ")) }
 }

@@ -161,13 +161,7 @@ impl Settings {
             warmup: self.warmup,
             evaluate_every: self.evaluate_every,
             patience: self.patience,
-            optimizer: AdamWOptions {
-                beta2: 0.999,
-                epsilon: 1e-8,
-                weight_decay: self.weight_decay,
-                clip: self.max_gradient_norm,
-                ..AdamWOptions::default()
-            },
+            optimizer: AdamWOptions::of_tuning(self.weight_decay, self.max_gradient_norm),
             bf16: self.dtype == Dtype::Bf16,
             recompute: self.activation_checkpointing,
         }

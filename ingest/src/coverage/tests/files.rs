@@ -27,7 +27,7 @@ fn a_table_that_cannot_be_is_refused() {
     genome.write("f.w5", b"\x89HDF\r\n");
     genome.write("g.bw", 0x888f_fc26_u32.to_be_bytes());
     let good = "A\ta.bed\t9\t\t1\tsum";
-    for (lines, told) in [
+    for (lines, message) in [
         (&["A\tnone.bed\t\t\t1\tsum"][..], "line 2: invalid file `none.bed`; expected a file, found from `"),
         (&["A\t\t\t\t1\tsum"], "line 2: invalid file ``"),
         (
@@ -54,7 +54,7 @@ fn a_table_that_cannot_be_is_refused() {
         (&["A\tg.bw\t\t\t1\tsum"], "it is a bigWig in big-endian byte order"),
     ] {
         let error = genome.targets(lines).err().expect("a refusal").to_string();
-        assert!(error.contains(told), "{error}\n{told}");
+        assert!(error.contains(message), "{error}\n{message}");
     }
     let pairs = format!("{HEADER}\n0\tA\ta.bed\t\t\t1\tsum\t1\t\n1\tB\tb.bed\t\t\t1\tsum\t1\t\n");
     let error = CoverageTargets::read(&genome.write("t", pairs)).err().expect("odd pairs").to_string();
@@ -105,7 +105,7 @@ fn files_that_cannot_be_read_name_what_is_wrong() {
     genome.write("text.bdg", "chr1\t20\t30\tfive\n");
     genome.write("nan.bdg", "chr1\t20\t30\tNaN\n");
     genome.write("negative.bdg", "chr1\t20\t30\t-2\n");
-    for (file, told) in [
+    for (file, message) in [
         ("negative.bw", "has the value -1.5 at chr1:21; expected a finite number of at least 0"),
         ("nan.bw", "has the value NaN at chr1:21"),
         ("infinite.bw", "has the value inf at chr1:21"),
@@ -124,7 +124,7 @@ fn files_that_cannot_be_read_name_what_is_wrong() {
     ] {
         let targets = genome.targets(&[&format!("A\t{file}\t\t\t1\tsum")]).expect("targets");
         let error = genome.collect(&targets, &windows, BINS, None).err().expect(file).to_string();
-        assert!(error.contains(told), "{file}: {error}");
+        assert!(error.contains(message), "{file}: {error}");
         assert!(!genome.folder.path().join("coverage.values").exists());
         assert!(!genome.folder.path().join("coverage.partial").exists());
     }

@@ -33,7 +33,7 @@ fn windows_are_read_as_baskerville_writes_them() {
 #[test]
 fn windows_that_cannot_be_are_refused_with_their_line() {
     let genome = genome();
-    for (lines, told) in [
+    for (lines, message) in [
         ("chr1\t0\t99\ttrain\n", "line 1: invalid end `99`; expected start + 100: a window of the model"),
         ("chr1\t950\t1050\ttrain\n", "line 1: invalid end `1050`; expected at most 1000"),
         (
@@ -50,7 +50,7 @@ fn windows_that_cannot_be_are_refused_with_their_line() {
         ("chr1\t0\t100\ttest\n", "there are no training windows; write `train` into"),
     ] {
         let error = genome.windows(100, lines).expect_err("a refusal").to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(message), "{error}");
     }
     // Windows of one split may overlap, and those of two may touch.
     genome
@@ -109,7 +109,7 @@ fn windows_are_laid_by_contig() {
     let starts: Vec<u64> = tiled.of(Split::Validation).map(|place| tiled.windows[place].start).collect();
     assert_eq!(starts, [0, 200, 300, 400]);
     assert_eq!((tiled.of(Split::Training).count(), tiled.unknown, tiled.across, tiled.short), (10, 1, 0, 1));
-    for (change, told) in [
+    for (change, message) in [
         (TileOptions { test: vec!["chr2".to_owned()], ..options.clone() }, "invalid test contig `chr2`"),
         (
             TileOptions { test: vec!["chr7".to_owned()], ..options.clone() },
@@ -131,7 +131,7 @@ fn windows_are_laid_by_contig() {
         let error =
             Sequences::tile(&change, &genome.assembly, &mut genome.reference, &AtomicBool::new(false));
         let error = error.expect_err("a refusal").to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(message), "{error}");
     }
 }
 

@@ -53,7 +53,7 @@ impl Objective for TuningObjective<'_> {
     type Network = Network;
 
     fn backward(&mut self, network: &Network, step: u64) -> Result<StepLoss, TrainError> {
-        let per_epoch = self.plan.per_epoch(self.data.training.len());
+        let per_epoch = self.plan.course().per_epoch(self.data.training.len());
         let epoch = step / per_epoch;
         let places = self.batch(epoch, step % per_epoch);
         let batch: Vec<&Example> = places.iter().map(|place| &self.data.training[*place]).collect();

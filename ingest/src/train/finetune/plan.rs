@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use vestore_schema::Strands;
 
 use crate::adapter::AdapterKind;
-use crate::convert::whole;
 use crate::train::adamw::AdamWOptions;
+use crate::train::course::Course;
 use crate::train::error::TrainError;
-use crate::train::schedule::{Decay, Schedule};
 
 /// Which weights are trained, besides the head's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,22 +132,7 @@ impl TuningPlan {
         if self.batch == 0 || self.parts == 0 {
             return TrainError::setting("batch, or its number of micro-batches,", 0, "1 or more");
         }
-        if self.steps == Some(0) || (self.steps.is_none() && self.epochs == 0) {
-            return TrainError::setting("number of steps, or of epochs,", 0, "1 or more");
-        }
-        if self.evaluate_every == Some(0) {
-            return TrainError::setting("number of steps between two evaluations", 0, "1 or more");
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return TrainError::setting("learning rate", self.learning_rate, "more than 0");
-        }
-        if !(0.0..=1.0).contains(&self.warmup) {
-            return TrainError::setting("fraction of the warm-up", self.warmup, "0 to 1");
-        }
-        self.optimizer.check()?;
-        if !(0.0..=1.0).contains(&self.optimizer.weight_decay) {
-            return TrainError::setting("weight decay", self.optimizer.weight_decay, "0 to 1");
-        }
+        self.course().check()?;
         match &self.method {
             TuningMethod::Adapter { adapter: AdapterKind::Lora { rank, alpha }, .. }
                 if *rank == 0 || !(alpha.is_finite() && *alpha > 0.0) =>
@@ -162,14 +146,16 @@ impl TuningPlan {
         }
     }
 
-    /// Steps of one pass through `examples` training examples.
-    pub(super) fn per_epoch(&self, examples: usize) -> u64 {
-        (examples as u64).div_ceil(u64::from(self.batch))
-    }
-
-    pub(super) fn schedule(&self, examples: usize) -> Schedule {
-        let steps = self.steps.unwrap_or(self.per_epoch(examples) * u64::from(self.epochs));
-        let warmup = whole((steps as f64 * self.warmup).round());
-        Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }
+    /// How long it lasts.
+    pub(super) fn course(&self) -> Course<'_> {
+        Course {
+            steps: self.steps,
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            warmup: self.warmup,
+            evaluate_every: self.evaluate_every,
+            optimizer: &self.optimizer,
+        }
     }
 }

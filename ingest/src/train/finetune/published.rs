@@ -1,7 +1,6 @@
 //! What a fine-tuning leaves behind: a checkpoint as transformers reads it, or an adapter as PEFT reads it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use tch::Tensor;
@@ -11,11 +10,12 @@ use super::start::trunk;
 use super::tuned::TunedModel;
 use crate::adapter::counted;
 use crate::checkpoint::ConfigFile;
-use crate::checkpoint::{ModelSource, card_field};
+use crate::checkpoint::ModelSource;
 use crate::checkpoint::{code, plain_file};
 use crate::dataset::TuningTask;
 use crate::encoder::model::blueprint::class_output;
 use crate::error::ModelError;
+use crate::train::card;
 use crate::train::error::TrainError;
 use crate::train::leaves::Trainable;
 use crate::train::network::Network;
@@ -131,30 +131,15 @@ fn configuration(
 
 /// The card: whose weights these were, under which licence, and what one must know to load them.
 fn card(source: &ModelSource, tuned: &TunedModel, classes: &[String]) -> Result<String, ModelError> {
-    let mut front = String::new();
-    for field in ["license", "note"] {
-        if let Some(text) = card_field(&source.checkpoint, field)? {
-            // Writing to a string cannot fail.
-            let _ = writeln!(front, "{field}: {text}");
-        }
-    }
     let opened = tuned.network.opened();
     let outputs = match tuned.objective.task {
         TuningTask::Number => "one number (num_labels=1)".to_owned(),
         TuningTask::Classes(count) if classes.is_empty() => format!("{count} classes"),
         TuningTask::Classes(count) => format!("{count} classes: {} (num_labels={count})", classes.join(", ")),
     };
-    let pruned = opened.kept.len() < opened.config.layers as usize;
-    let layers = match (&opened.adapter, pruned) {
-        (_, false) => String::new(),
-        (None, true) => format!("\nLayers of the parent, in order: {:?}.\n", opened.kept),
-        (Some(_), true) => format!(
-            "\nIt stands on a pruned model: layers {:?} of the base, counted from 0. Loaded on the whole base it would \
-             change other layers.\n",
-            opened.kept
-        ),
-    };
+    let layers = card::kept("layers", &opened.kept, opened.config.layers, opened.adapter.is_some());
     Ok(format!(
-        "---\n{front}---\n\nFine-tuned with vestore; training.json says on what and how. The head gives {outputs}.\n{layers}"
+        "{}\nFine-tuned with vestore; training.json says on what and how. The head gives {outputs}.\n{layers}",
+        card::front(source)?
     ))
 }

@@ -59,7 +59,7 @@ impl Objective for TransferObjective<'_> {
     type Network = TransferNetwork;
 
     fn backward(&mut self, network: &TransferNetwork, step: u64) -> Result<StepLoss, TrainError> {
-        let per_epoch = self.plan.per_epoch(self.training.len());
+        let per_epoch = self.plan.course().per_epoch(self.training.len());
         let epoch = step / per_epoch;
         let places = self.batch(epoch, step % per_epoch);
         let share = 1.0 / places.len() as f64;

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use vestore_schema::{Bins, Head, Strands};
 
 use crate::adapter::TransferAdapter;
-use crate::convert::whole;
 use crate::train::adamw::AdamWOptions;
+use crate::train::course::Course;
 use crate::train::error::TrainError;
-use crate::train::schedule::{Decay, Schedule};
 
 /// Which weights are trained, besides the head's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,29 +99,13 @@ impl TransferPlan {
         if self.batch == 0 {
             return TrainError::setting("number of windows of a step", 0, "1 or more");
         }
-        if self.steps == Some(0) || (self.steps.is_none() && self.epochs == 0) {
-            return TrainError::setting("number of steps, or of epochs,", 0, "1 or more");
-        }
-        if self.evaluate_every == Some(0) {
-            return TrainError::setting("number of steps between two evaluations", 0, "1 or more");
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return TrainError::setting("learning rate", self.learning_rate, "more than 0");
-        }
-        for (setting, fraction) in
-            [("fraction of the warm-up", self.warmup), ("weight decay", self.optimizer.weight_decay)]
-        {
-            if !(0.0..=1.0).contains(&fraction) {
-                return TrainError::setting(setting, fraction, "0 to 1");
-            }
-        }
+        self.course().check()?;
         if !(0.0..1.0).contains(&self.dropout) {
             return TrainError::setting("dropout", self.dropout, "0 to less than 1");
         }
         if !(self.total_weight.is_finite() && self.total_weight >= 0.0) {
             return TrainError::setting("weight of totals", self.total_weight, "0 or more");
         }
-        self.optimizer.check()?;
         self.check_method()
     }
 
@@ -146,14 +129,16 @@ impl TransferPlan {
         Ok(())
     }
 
-    /// Steps of one pass through `windows` training windows.
-    pub(super) fn per_epoch(&self, windows: usize) -> u64 {
-        (windows as u64).div_ceil(u64::from(self.batch))
-    }
-
-    pub(super) fn schedule(&self, windows: usize) -> Schedule {
-        let steps = self.steps.unwrap_or(self.per_epoch(windows) * u64::from(self.epochs));
-        let warmup = whole((steps as f64 * self.warmup).round());
-        Schedule { steps, warmup, peak: self.learning_rate, floor: 0.0, decay: Decay::Linear }
+    /// How long it lasts.
+    pub(super) fn course(&self) -> Course<'_> {
+        Course {
+            steps: self.steps,
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            warmup: self.warmup,
+            evaluate_every: self.evaluate_every,
+            optimizer: &self.optimizer,
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! table of its targets.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -12,8 +11,9 @@ use vestore_schema::Head;
 use super::network::TransferNetwork;
 use super::plan::TransferPlan;
 use crate::adapter::{counted_block, published_in_adapter};
-use crate::checkpoint::{ConfigFile, ModelSource, card_field};
+use crate::checkpoint::{ConfigFile, ModelSource};
 use crate::error::ModelError;
+use crate::train::card;
 use crate::train::error::TrainError;
 use crate::train::leaves::Trainable;
 use crate::train::run_directory::{RECORD, RunDirectory, TARGETS, copy_file, io_error};
@@ -140,27 +140,12 @@ fn configuration(parent: &ConfigFile, network: &TransferNetwork, plan: &Transfer
 
 /// The card: whose weights these were, under which licence, and what one must know to load them.
 fn card(network: &TransferNetwork, plan: &TransferPlan, source: &ModelSource) -> Result<String, ModelError> {
-    let mut front = String::new();
-    for field in ["license", "note"] {
-        if let Some(text) = card_field(&source.checkpoint, field)? {
-            // Writing to a string cannot fail.
-            let _ = writeln!(front, "{field}: {text}");
-        }
-    }
     let files = &network.files;
-    let pruned = files.kept.len() < files.config.depth as usize;
-    let blocks = match (&files.adapter, pruned) {
-        (_, false) => String::new(),
-        (None, true) => format!("\nBlocks of the parent, in order: {:?}.\n", files.kept),
-        (Some(_), true) => format!(
-            "\nIt stands on a pruned model: blocks {:?} of the base, counted from 0. Loaded on the whole base it would \
-             change other blocks.\n",
-            files.kept
-        ),
-    };
+    let blocks = card::kept("blocks", &files.kept, files.config.depth, files.adapter.is_some());
     Ok(format!(
-        "---\n{front}---\n\nTransferred with vestore ({}); training.json says to which data and how. The {} head has the \
+        "{}\nTransferred with vestore ({}); training.json says to which data and how. The {} head has the \
          targets of {TARGETS}, whose values were transformed as `--untransform new` undoes.\n{blocks}",
+        card::front(source)?,
         plan.method.as_str(),
         plan.head.as_str()
     ))
