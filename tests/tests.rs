@@ -42,6 +42,7 @@ mod ref_mismatch;
 mod reference;
 mod regulatory;
 mod rescore;
+mod shards;
 mod splice;
 mod store;
 mod store_annotate;
