@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel demo test test-python soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel demo test test-python test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-merge bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -32,6 +32,16 @@ test-python: wheel
 	target/python/bin/pip install --quiet --requirement python/tests/requirements.txt
 	target/python/bin/pip install --quiet --no-deps --force-reinstall target/wheels/*.whl
 	target/python/bin/python -m pytest --quiet -p no:cacheprovider python/tests
+
+# The schedulers of docs/cluster.md for real, on one machine: Ray with three nodes, SLURM with two (as root; it is
+# installed if apt can), Snakemake. Nodes are killed while they score. Some minutes.
+test-cluster: wheel
+	test -x target/cluster/bin/python || python3 -m venv target/cluster
+	target/cluster/bin/pip install --quiet --requirement python/tests_cluster/requirements.txt
+	target/cluster/bin/pip install --quiet --no-deps --force-reinstall target/wheels/*.whl
+	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes slurm-wlm munge || \
+		echo "SLURM is not installed; its tests are skipped"
+	target/cluster/bin/python -m pytest --quiet -rs -p no:cacheprovider --durations=0 python/tests_cluster
 
 # The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
 # targets where cargo-fuzz is installed. About an hour.
@@ -108,6 +118,10 @@ bench-regulatory: setup
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup
 	$(CARGO) bench --locked -p vestore-ingest --bench dtype
+
+# Merging 1,000 shards of 10,000 rows, which are scored first: about a quarter of an hour (BENCH="--shards N --rows N").
+bench-merge: build
+	python3 benches/merge.py $(BENCH)
 
 # The store beside DuckDB, Polars, tabix, bcftools, echtvar (ECHTVAR=program), as far as they are installed:
 # `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.
