@@ -1,7 +1,7 @@
 """Merging many shards: seconds and memory of `vestore merge`, and what a plan of 9 billion SNVs would take.
 
-`make bench-merge BENCH="--shards 1000 --rows 10000"`. Shards are scored with a model of one layer, a few at a time, and
-kept in target/merge-bench: the same command resumes.
+`make bench-merge BENCH="--shards 1000 --rows 10000"`. Shards are scored with a model of one layer, and kept in
+target/merge-bench: the same command resumes.
 """
 
 import argparse
@@ -55,8 +55,27 @@ def main():
 
     def score(part):
         name = f"{part}/{sizes.shards}"
-        words = [VESTORE, "score", fresh, "--model", "tiny", *regions, "--window", sizes.window, "--score", "llr-grid", "--device", "cpu",
-                 "--threads", 1, "--quiet", "--shard", name, "--output", folder / f"shard.{part}"]
+        words = [
+            VESTORE,
+            "score",
+            fresh,
+            "--model",
+            "tiny",
+            *regions,
+            "--window",
+            sizes.window,
+            "--score",
+            "llr-grid",
+            "--device",
+            "cpu",
+            "--threads",
+            1,
+            "--quiet",
+            "--shard",
+            name,
+            "--output",
+            folder / f"shard.{part}",
+        ]
         done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"shard {name}: {done.stderr}")

@@ -1,4 +1,4 @@
-"""What the tests of clusters score. `make test-cluster` runs them with both wheels and Ray installed; they take minutes."""
+"""What the tests of clusters score. `make test-cluster` runs them, with both wheels installed; they take minutes."""
 
 import pathlib
 import random
@@ -12,7 +12,8 @@ from vestore.program import place
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: 24,000 SNVs in units of 1,152; windows that keep a core busy for about a minute.
-SCORE = "--model small --region chr1:1001-7000 --region chr2:1001-3000 --window 2700 --score llr --track t --device cpu --threads 1".split()
+SCORE = "--model small --region chr1:1001-7000 --region chr2:1001-3000 --window 2700 --score llr --track t".split()
+SCORE += "--device cpu --threads 1".split()
 
 
 def vestore(*words):
@@ -45,7 +46,9 @@ def made(tmp_path_factory):
     (folder / "genome.fa").write_text("".join(contigs))
     sizes = "--layers 2 --hidden 32 --heads 2 --intermediate 64 --seed 5".split()
     checkpoint = ROOT / "target/release/examples/synthetic_checkpoint"
-    subprocess.run([checkpoint, "nucleotide-transformer-v2", folder / "model", *sizes], check=True, capture_output=True)
+    subprocess.run(
+        [checkpoint, "nucleotide-transformer-v2", folder / "model", *sizes], check=True, capture_output=True
+    )
     vestore("init", folder / "store", "--reference", folder / "genome.fa")
     vestore("model", "add", folder / "store", "small", "--checkpoint", folder / "model")
     shutil.copytree(folder / "store", folder / "whole")

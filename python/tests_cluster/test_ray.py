@@ -22,8 +22,13 @@ class Cluster:
     def __init__(self, folder):
         self.folder = folder
         # A path in /tmp: Ray's sockets must have short names.
-        self.environment = {**os.environ, "RAY_DISABLE_USAGE_STATS": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-                            "RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
+        self.environment = {
+            **os.environ,
+            "RAY_DISABLE_USAGE_STATS": "1",
+            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+            "RAY_health_check_period_ms": "500",
+            "RAY_health_check_failure_threshold": "4",
+        }
         self.nodes = []
 
     def start(self, *words):
@@ -32,7 +37,9 @@ class Cluster:
         words = [RAY, "start", "--block", "--disable-usage-stats", *words]
         node = subprocess.Popen(words, stdout=log, stderr=log, env=self.environment, start_new_session=True)
         self.nodes.append(node)
-        until("the node started", lambda: "To terminate" in pathlib.Path(log.name).read_text() or node.poll() is not None)
+        until(
+            "the node started", lambda: "To terminate" in pathlib.Path(log.name).read_text() or node.poll() is not None
+        )
         assert node.poll() is None, pathlib.Path(log.name).read_text()
         return node
 
@@ -65,14 +72,32 @@ def worker(cluster):
 
 def driver(cluster, store, shards, *words):
     """Starts `python -m vestore.ray`."""
-    command = [sys.executable, "-m", "vestore.ray", "score", store, *SCORE, "--shards", str(SHARDS), "--output", shards]
-    return subprocess.Popen([*command, *words], env=cluster.environment, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, start_new_session=True)
+    command = [
+        sys.executable,
+        "-m",
+        "vestore.ray",
+        "score",
+        store,
+        *SCORE,
+        "--shards",
+        str(SHARDS),
+        "--output",
+        shards,
+    ]
+    return subprocess.Popen(
+        [*command, *words],
+        env=cluster.environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def events(shards, part):
     log = shards / f"{part}-of-{SHARDS}.log"
-    return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")] if log.exists() else []
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def running(shards):

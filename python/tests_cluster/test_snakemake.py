@@ -26,7 +26,11 @@ def test_snakemake_resumes_a_killed_shard(store, wanted, tmp_path):
         """A program that scores a shard with committed rows, and the shard."""
         for part in range(1, 9):
             if list((tmp_path / f"shards/{part}-of-8").rglob("*.parquet")):
-                found = subprocess.run(["pgrep", "-f", f"^[^ ]*vestore-ingest score {store} .*shards/{part}-of-8"], capture_output=True, text=True)
+                found = subprocess.run(
+                    ["pgrep", "-f", f"^[^ ]*vestore-ingest score {store} .*shards/{part}-of-8"],
+                    capture_output=True,
+                    text=True,
+                )
                 if found.stdout:
                     return int(found.stdout.split()[0]), part
         assert run.poll() is None, (tmp_path / "log").read_text()

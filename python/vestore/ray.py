@@ -31,6 +31,8 @@ def run_shard(words: Sequence[str], log: str, cwd: str) -> tuple[int, float]:
     """The task: runs `vestore` and returns its exit code and seconds. Raises what Ray shall retry."""
     import ray
 
+    # What a cancelled task gets; Ray started from a script's background would have it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     node = f"{socket.gethostname()} {ray.get_runtime_context().get_node_id()[:8]}"
     with open(log, "a", encoding="utf-8") as file:
@@ -45,8 +47,8 @@ def run_shard(words: Sequence[str], log: str, cwd: str) -> tuple[int, float]:
                 except subprocess.TimeoutExpired:
                     pass
         except BaseException:
-            # It commits what it has computed.
-            child.send_signal(signal.SIGINT)
+            # It commits what it has computed. Ray's workers block SIGINT, and so do their children.
+            child.terminate()
             child.wait()
             raise
     if child.returncode == INTERRUPTED or child.returncode < 0:
@@ -90,12 +92,12 @@ class Shard:
                 kind = event["event"]
             except (ValueError, TypeError, KeyError):
                 # A loader or a library may print anything.
-                self.message = line.decode(errors="replace").replace("vestore: ", "", 1)
+                self.message = line.decode(errors="replace").removeprefix("vestore: ")
                 continue
             if kind == "attempt":
                 self.nodes.append(event["node"])
             elif kind == "message":
-                self.message = event["text"]
+                self.message = event["text"].removeprefix("vestore: ")
             elif event.get("unit") == "variants":
                 self.left = event["total"] - event["done"]
                 self.total = max(self.total or 0, self.left)
@@ -195,7 +197,8 @@ def run(known: argparse.Namespace, others: list[str]) -> int:
     store, folder = os.path.abspath(known.store), os.path.abspath(known.output)
     os.makedirs(folder, exist_ok=True)
     ray.init(log_to_driver=False, logging_level="ERROR")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     gpus = known.num_gpus if known.num_gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
     # An exception is retried; a failure is what a task returns.
     task = ray.remote(run_shard).options(
