@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
 use arrow::ipc::reader::FileReader;
 use vestore::{Format, QueryPlan, Request, Store, write_hive, write_rows};
@@ -12,7 +13,7 @@ use crate::support::ScoreKind;
 
 use crate::crash::unit;
 use crate::effects::{commit, effect_track, names, random_rows};
-use crate::programs::workspace;
+use crate::programs::{vestore, workspace};
 use crate::store::{answer, random_store};
 use crate::store_export::python;
 use crate::support::{Random, new_store, run, track, write};
@@ -103,6 +104,49 @@ fn pyarrow_and_pandas_read_as_documented() {
     );
     if let Some(found) = python("pandas, pyarrow.dataset", &program, &[]) {
         assert_eq!(found, format!("{here} True True\n"));
+    }
+}
+
+/// Runs a program in R where the packages that it names are installed; says so and gives `None` where not.
+fn r(program: &str) -> Option<String> {
+    let packages = ["DBI", "arrow", "dplyr", "duckdb"];
+    let needed: Vec<&str> = packages.into_iter().filter(|package| program.contains(package)).collect();
+    let check = "quit(status = !all(sapply(commandArgs(TRUE), requireNamespace, quietly = TRUE)))";
+    let has = Command::new("Rscript").args(["-e", check]).args(&needed).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no Rscript with {needed:?}");
+        return None;
+    }
+    // A recipe may start the command `vestore`.
+    let programs = vestore().parent().unwrap().to_owned();
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&inherited))).unwrap();
+    let output = Command::new("Rscript").args(["-e", program]).env("PATH", path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn r_reads_as_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 56);
+    let (here, _) = counts(&store);
+    let page = page();
+    let recipes: Vec<&str> =
+        page.split("```r\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(recipes.len(), 3);
+    for recipe in recipes {
+        assert!(recipe.contains("genome.vestore") && recipe.contains("chr17"), "{recipe}");
+        let program = recipe
+            .replace("genome.vestore", store.root().to_str().unwrap())
+            .replace("chr17:43,044,295-43,125,483", "'HLA-A*01:01:1,000-9,000'")
+            .replace("chr17", "HLA-A*01:01")
+            .replace("43044295", "1000")
+            .replace("43125483", "9000");
+        let told = "cat(nrow(rows), class(rows$alternate), all(c('llr', 'cosine') %in% names(rows)))";
+        if let Some(found) = r(&format!("{program}{told}")) {
+            assert_eq!(found, format!("{here} character TRUE"), "{recipe}");
+        }
     }
 }
 
