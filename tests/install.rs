@@ -1,6 +1,7 @@
 //! `make install` leaves what runs with nothing else around, and `make uninstall` leaves nothing.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -72,7 +73,7 @@ fn an_installation_needs_nothing_of_the_checkout_and_goes_without_a_trace() {
 }
 
 #[test]
-fn libraries_for_gpus_that_were_not_fetched_are_named() {
+fn libraries_for_gpus_are_installed_where_they_find_each_other() {
     vestore();
     let folder = tempfile::tempdir().unwrap();
     let output = make("install", folder.path(), &["CUDA=1"]);
@@ -80,4 +81,21 @@ fn libraries_for_gpus_that_were_not_fetched_are_named() {
     let cuda = folder.path().join(".cache/vestore/libtorch-2.11.0-cuda");
     assert!(told.contains(&format!("{}; run `make setup CUDA=1`", cuda.display())), "{told}");
     assert!(!output.status.success() && !folder.path().join("opt").exists());
+
+    // As the set-up lays them; the one for GPUs is empty, so that none is used.
+    fs::create_dir_all(cuda.join("torch/lib")).unwrap();
+    fs::create_dir_all(cuda.join("nvidia/cu13/lib")).unwrap();
+    fs::write(cuda.join("nvidia/cu13/lib/libcublas.so.13"), "").unwrap();
+    fs::write(cuda.join("torch/lib/libtorch_cuda.so"), "").unwrap();
+    for library in libraries().read_dir().unwrap() {
+        let library = library.unwrap();
+        symlink(library.path(), cuda.join("torch/lib").join(library.file_name())).unwrap();
+    }
+    made(&make("install", folder.path(), &["CUDA=1"]));
+    let prefix = folder.path().join("opt/vestore");
+    assert!(prefix.join("lib/vestore/nvidia/cu13/lib/libcublas.so.13").is_file());
+    let words = ["doctor", "--format", "json"];
+    let found: Value = serde_json::from_str(&ran(&prefix.join("bin/vestore"), &prefix, &words)).unwrap();
+    let libtorch = &found["libtorch"];
+    assert_eq!((&libtorch["rule"], &libtorch["cuda"]), (&"`make install CUDA=1`".into(), &true.into()));
 }
