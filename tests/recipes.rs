@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::process::Command;
 
 use arrow::ipc::reader::FileReader;
 use vestore::{Format, QueryPlan, Request, Store, write_hive, write_rows};
@@ -13,9 +12,9 @@ use crate::support::ScoreKind;
 
 use crate::crash::unit;
 use crate::effects::{commit, effect_track, names, random_rows};
-use crate::programs::{vestore, workspace};
+use crate::programs::workspace;
 use crate::store::{answer, random_store};
-use crate::store_export::python;
+use crate::store_export::{python, r};
 use crate::support::{Random, new_store, run, track, write};
 
 /// The page of recipes.
@@ -105,25 +104,6 @@ fn pyarrow_and_pandas_read_as_documented() {
     if let Some(found) = python("pandas, pyarrow.dataset", &program, &[]) {
         assert_eq!(found, format!("{here} True True\n"));
     }
-}
-
-/// Runs a program in R where the packages that it names are installed; says so and gives `None` where not.
-fn r(program: &str) -> Option<String> {
-    let packages = ["DBI", "arrow", "dplyr", "duckdb"];
-    let needed: Vec<&str> = packages.into_iter().filter(|package| program.contains(package)).collect();
-    let check = "quit(status = !all(sapply(commandArgs(TRUE), requireNamespace, quietly = TRUE)))";
-    let has = Command::new("Rscript").args(["-e", check]).args(&needed).output();
-    if !has.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no Rscript with {needed:?}");
-        return None;
-    }
-    // A recipe may start the command `vestore`.
-    let programs = vestore().parent().unwrap().to_owned();
-    let inherited = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&inherited))).unwrap();
-    let output = Command::new("Rscript").args(["-e", program]).env("PATH", path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
