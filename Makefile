@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel demo test test-python test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-merge bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel install uninstall demo test test-python test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-merge bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -16,6 +16,12 @@ build: setup
 # Packs them into target/wheels: `pip install target/wheels/*.whl`.
 wheel: build
 	python3 scripts/wheel
+
+# Installs what `make build` built, as whoever may write there: programs, libtorch (CUDA=1: with its libraries for GPUs),
+# manual pages and completions. Nothing is built, so that root needs no Rust.
+PREFIX ?= /usr/local
+install uninstall:
+	DESTDIR="$(DESTDIR)" CUDA=$(CUDA) scripts/install $@ "$(PREFIX)"
 
 # Fetches a splice model once; without it, the demo scores the mitochondrial genome with a test model instead.
 demo: build
@@ -42,6 +48,10 @@ test-cluster: wheel
 	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes slurm-wlm munge || \
 		echo "SLURM is not installed; its tests are skipped"
 	target/cluster/bin/python -m pytest --quiet -rs -p no:cacheprovider --durations=0 python/tests_cluster
+
+# The wheels in environments that have nothing else, the second with all of torch (6 GB, deleted at the end).
+test-wheel: wheel
+	python3 scripts/test-wheel
 
 # The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
 # targets where cargo-fuzz is installed. About an hour.

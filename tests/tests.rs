@@ -24,6 +24,7 @@ mod format1;
 mod golden;
 mod hostile;
 mod injected;
+mod install;
 mod interrupt;
 mod kill;
 mod libtorch;

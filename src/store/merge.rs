@@ -32,7 +32,7 @@ pub enum MergeError {
         /// The source.
         path: PathBuf,
         /// Why.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// A source is the store.
     #[error("{} is the store that is merged into; leave it out", path.display())]
@@ -231,7 +231,7 @@ impl Writer {
 }
 
 fn in_source<T>(path: &Path, result: Result<T, StoreError>) -> Result<T, MergeError> {
-    result.map_err(|source| MergeError::Source { path: path.to_owned(), source })
+    result.map_err(|source| MergeError::Source { path: path.to_owned(), source: Box::new(source) })
 }
 
 /// Whether both are one folder.
