@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,14 +22,20 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = folder
-        # A path in /tmp: Ray's sockets must have short names.
+        # A token of its own: what lies in the home folder is none of this cluster's business.
+        token = folder / "token"
+        token.write_text(secrets.token_hex(32))
+        token.chmod(0o600)
         self.environment = {
             **os.environ,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_DISABLE_USAGE_STATS": "1",
-            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             "RAY_health_check_period_ms": "500",
             "RAY_health_check_failure_threshold": "4",
         }
+        self.environment.pop("RAY_AUTH_TOKEN", None)
+        self.environment.pop("RAY_ADDRESS", None)
         self.nodes = []
 
     def start(self, *words):

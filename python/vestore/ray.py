@@ -27,8 +27,8 @@ INTERRUPTED = 130
 OURS = ("--shard", "--progress", "--wait", "--quiet", "--dry-run", "--report", "--summary")
 
 
-def run_shard(words: Sequence[str], log: str, cwd: str) -> tuple[int, float]:
-    """The task: runs `vestore` and returns its exit code and seconds. Raises what Ray shall retry."""
+def run_shard(commands: Sequence[Sequence[str]], log: str, cwd: str) -> tuple[int, float]:
+    """The task: runs `vestore` until one fails; returns the exit code and seconds. Raises what Ray shall retry."""
     import ray
 
     # What a cancelled task gets; Ray started from a script's background would have it ignored.
@@ -38,22 +38,31 @@ def run_shard(words: Sequence[str], log: str, cwd: str) -> tuple[int, float]:
     with open(log, "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "attempt", "node": node}) + "\n")
         file.flush()
-        child = subprocess.Popen([program.place(), *words], cwd=cwd, stdout=file, stderr=file, start_new_session=True)
-        try:
-            # A cancelled task gets its KeyboardInterrupt between two waits.
-            while child.poll() is None:
-                try:
-                    child.wait(timeout=0.5)
-                except subprocess.TimeoutExpired:
-                    pass
-        except BaseException:
-            # It commits what it has computed. Ray's workers block SIGINT, and so do their children.
-            child.terminate()
-            child.wait()
-            raise
-    if child.returncode == INTERRUPTED or child.returncode < 0:
-        raise RuntimeError(f"`vestore` was stopped (exit code {child.returncode})")
-    return child.returncode, time.monotonic() - started
+        for words in commands:
+            code = run_command(words, file, cwd)
+            if code == INTERRUPTED or code < 0:
+                raise RuntimeError(f"`vestore {words[0]}` was stopped (exit code {code})")
+            if code != 0:
+                break
+    return code, time.monotonic() - started
+
+
+def run_command(words: Sequence[str], log: IO[str], cwd: str) -> int:
+    """Runs `vestore` and returns its exit code."""
+    child = subprocess.Popen([program.place(), *words], cwd=cwd, stdout=log, stderr=log, start_new_session=True)
+    try:
+        # A cancelled task gets its KeyboardInterrupt between two waits.
+        while child.poll() is None:
+            try:
+                child.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                pass
+    except BaseException:
+        # It commits what it has computed. Ray's workers block SIGINT, and so do their children.
+        child.terminate()
+        child.wait()
+        raise
+    return child.returncode
 
 
 class Shard:
@@ -196,7 +205,13 @@ def run(known: argparse.Namespace, others: list[str]) -> int:
     ray = needed("ray", "scoring on a cluster")
     store, folder = os.path.abspath(known.store), os.path.abspath(known.output)
     os.makedirs(folder, exist_ok=True)
-    ray.init(log_to_driver=False, logging_level="ERROR")
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
+        raise VestoreError(
+            f"cannot reach the Ray cluster: {reason}; check RAY_ADDRESS and the cluster's token"
+        ) from None
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
     gpus = known.num_gpus if known.num_gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
@@ -208,12 +223,14 @@ def run(known: argparse.Namespace, others: list[str]) -> int:
     pending: dict[Any, Shard] = {}
     for shard in shards:
         words = [known.command, store, *others, "--shard", shard.name, "--output", shard.store]
-        pending[task.remote([*words, "--progress", "json", "--wait"], shard.log, os.getcwd())] = shard
+        # A shard of millions of rows is thousands of files, which need not all be merged.
+        commands = [[*words, "--progress", "json", "--wait"], ["compact", shard.store]]
+        pending[task.remote(commands, shard.log, os.getcwd())] = shard
     merger, line = Merger(store), Line(shards, known.cost_per_hour)
     try:
         while pending:
             ended, _ = ray.wait(list(pending), timeout=1)
-            for shard in shards:
+            for shard in pending.values():
                 shard.update()
             for one in ended:
                 finish(ray, one, pending.pop(one), merger)
