@@ -58,27 +58,8 @@ def main():
 
     def score(part):
         name = f"{part}/{sizes.shards}"
-        words = [
-            VESTORE,
-            "score",
-            fresh,
-            "--model",
-            "tiny",
-            *regions,
-            "--window",
-            sizes.window,
-            "--score",
-            "llr-grid",
-            "--device",
-            "cpu",
-            "--threads",
-            1,
-            "--quiet",
-            "--shard",
-            name,
-            "--output",
-            folder / f"shard.{part}",
-        ]
+        flags = f"--model tiny --window {sizes.window} --score llr-grid --device cpu --threads 1 --quiet".split()
+        words = [VESTORE, "score", fresh, *flags, *regions, "--shard", name, "--output", folder / f"shard.{part}"]
         done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"shard {name}: {done.stderr}")
