@@ -13,6 +13,7 @@ mod import;
 mod info;
 mod init;
 mod interrupt;
+mod known;
 mod libtorch;
 mod man;
 mod model;
