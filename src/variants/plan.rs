@@ -1,7 +1,7 @@
 //! What a run scores: the normalized variants, each once, in order.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 use vestore_schema::{Assembly, Region, Status, Variant};
@@ -96,25 +96,25 @@ enum Kind {
 }
 
 impl Plan {
-    /// Reads a VCF or BCF (`-` for standard input), splits records, normalizes every allele against
-    /// the reference, sorts, and drops duplicates. What cannot be scored is a row with a status or
+    /// Reads variants, splits records, normalizes every allele against the reference, sorts, and drops duplicates. What cannot be scored is a row with a status or
     /// is counted in `report`, which also holds warnings.
     ///
     /// # Errors
     /// The reference is not `assembly`; the file cannot be read or parsed, or has records and none
     /// on a known contig; it is of another assembly, or a reference allele differs and that is to be an
     /// error; temporary files or the report cannot be written.
-    pub fn from_file(
-        path: &Path,
+    pub fn read(
+        mut source: VariantSource,
         reference: &mut Reference,
         assembly: &Assembly,
         options: &PlanOptions,
         report: &mut Report,
     ) -> Result<Self, PlanError> {
         reference.check(assembly)?;
-        let mut source = VariantSource::open(path)?;
+        let path = source.path().to_owned();
+        let path = path.as_path();
         let mut contigs = Contigs::new(assembly);
-        report.warnings.extend(contigs.declare(path, &source.header().contigs, Some(reference))?);
+        report.warnings.extend(contigs.declare(path, source.contigs(), Some(reference))?);
         let mut check = RefCheck::new(options.ref_mismatch, path);
         let mut sort = Sort::new(options.memory, options.spill_folder.clone());
         let mut records: Vec<Record> = Vec::new();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use vestore::{
-    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed,
+    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, open_variants,
+    read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
@@ -24,7 +25,7 @@ use super::tuned::Tuned;
 
 #[derive(clap::Args)]
 pub(super) struct Scoring {
-    /// Score the variants of a VCF, VCF.gz or BCF file; `-` reads stdin
+    /// Score the variants of a VCF, BCF, TSV, CSV or Parquet file; `-` reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "bed"])]
     variants: Option<PathBuf>,
     /// Score every SNV of a region such as `17:43,044,295-43,125,483`; may be repeated
@@ -311,7 +312,7 @@ fn plan(
     if let Some(path) = &arguments.variants {
         let ref_mismatch = arguments.ref_mismatch.ref_mismatch;
         let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
-        return Ok(Plan::from_file(path, reference, assembly, &options, report)?);
+        return Ok(Plan::read(open_variants(path)?, reference, assembly, &options, report)?);
     }
     let regions = regions(arguments, assembly, report)?;
     Ok(Plan::saturation(regions, reference, report)?)
