@@ -20,7 +20,7 @@ use vestore_schema::{HubOrigin, is_commit};
 use crate::checkpoint::card_license;
 use crate::progress::Progress;
 use client::Client;
-use download::{Blobs, Remote};
+use download::{CachedCommit, Remote};
 pub use error::HubError;
 pub use files::HubPart;
 pub use id::{HubId, HubIdError};
@@ -116,15 +116,15 @@ fn download(
     })?;
     let remote = |name: &String| client.remote(repo, &info.sha, name);
     let mut remotes = wanted.iter().map(remote).collect::<Result<Vec<Remote>, HubError>>()?;
-    let blobs = Blobs::new(&client, cache, repo, &info.sha, progress);
+    let cached = CachedCommit::new(&client, cache, repo, &info.sha, progress);
     if let Some(index) = remotes.iter().find(|remote| files::is_index(&remote.name)) {
-        blobs.place(index)?;
-        for shard in files::shards(&blobs.folder, &wanted)? {
+        cached.place(index)?;
+        for shard in files::shards(&cached.folder, &wanted)? {
             remotes.push(remote(&shard)?);
         }
     }
     progress.begin("bytes", 0, remotes.iter().map(|remote| remote.size).sum());
-    let placed = remotes.iter().try_for_each(|remote| blobs.place(remote));
+    let placed = remotes.iter().try_for_each(|remote| cached.place(remote));
     progress.finish();
     placed?;
     let known = std::fs::read_to_string(ref_path(repo, cache)).unwrap_or_default();

@@ -27,7 +27,7 @@ pub(super) struct Remote {
 }
 
 /// The cache's folders of one commit.
-pub(super) struct Blobs<'a> {
+pub(super) struct CachedCommit<'a> {
     client: &'a Client<'a>,
     cache: CacheRepo,
     blobs: PathBuf,
@@ -37,7 +37,7 @@ pub(super) struct Blobs<'a> {
     progress: &'a dyn Progress,
 }
 
-impl<'a> Blobs<'a> {
+impl<'a> CachedCommit<'a> {
     pub(super) fn new(
         client: &'a Client<'a>,
         cache: &Cache,
