@@ -15,6 +15,7 @@ mod genes;
 mod groups;
 mod keys;
 mod medium;
+mod merge;
 mod models;
 mod overlay;
 mod recovery;
@@ -24,6 +25,7 @@ mod reports;
 mod row_keys;
 mod rows;
 mod segment;
+mod shard;
 mod targets;
 mod verify;
 
@@ -43,6 +45,7 @@ pub use disk::Disk;
 pub use effects::{EffectRow, effect_batches};
 pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
+pub use merge::{MergeError, Merged};
 pub use models::check_model;
 pub(crate) use reports::FIDELITY;
 pub use row_keys::RowKeys;
@@ -317,6 +320,9 @@ impl Store {
             track: track.name.clone(),
             table: Table::Scores,
             plan,
+            shard: None,
+            variants: None,
+            merged: None,
             program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
             device: device.to_owned(),
             threads: 1,
