@@ -14,6 +14,7 @@ mod info;
 mod init;
 mod installation;
 mod interrupt;
+mod known;
 mod libtorch;
 mod man;
 mod merge;

@@ -23,6 +23,7 @@ mod forged;
 mod format1;
 mod golden;
 mod hostile;
+mod hub;
 mod injected;
 mod install;
 mod interrupt;

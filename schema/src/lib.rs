@@ -5,6 +5,7 @@ mod assembly;
 pub mod catalog;
 mod digest;
 mod genes;
+mod hub;
 mod locus;
 mod mean;
 mod model;
@@ -24,6 +25,7 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
+pub use hub::{HubOrigin, is_commit, is_repository};
 pub use locus::{LocusError, Region};
 pub use mean::{Averaged, MAX_AVERAGED};
 pub use model::{

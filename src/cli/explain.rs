@@ -98,6 +98,11 @@ fn describe(model: &Model) -> String {
     if let Some(kind) = &model.adapter_kind {
         text.extend([", ", kind, " adapter"]);
     }
+    for (origin, what) in [(&model.hub, ", from"), (&model.adapter_hub, ", adapter from")] {
+        if let Some(origin) = origin {
+            text.extend([what, " ", &origin.to_string()]);
+        }
+    }
     text
 }
 
