@@ -19,6 +19,7 @@ mod model;
 mod openmp;
 mod output;
 mod places;
+mod publish;
 mod query;
 mod reference;
 mod reference_arguments;
@@ -87,6 +88,8 @@ enum Verb {
     Import(import::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
+    /// Copy a store into a folder that any web server or object store can serve
+    Publish(publish::Arguments),
     /// Summarize the store
     Info(info::Arguments),
     /// Check every file against the catalog, and rows against their models
@@ -137,6 +140,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
+        Verb::Publish(arguments) => publish::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Compact(arguments) => compact::run(&arguments),

@@ -17,6 +17,8 @@ mod keys;
 mod medium;
 mod models;
 mod overlay;
+mod publish;
+mod published;
 mod recovery;
 mod reference;
 mod remove;
@@ -44,6 +46,7 @@ pub use effects::{EffectRow, effect_batches};
 pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use models::check_model;
+pub use publish::{PublishOptions, PublishedFiles};
 pub(crate) use reports::FIDELITY;
 pub use row_keys::RowKeys;
 pub use rows::{
@@ -77,6 +80,8 @@ pub struct Store {
     /// Indices of the contigs by their names.
     contigs: Arc<HashMap<String, u32>>,
     format: Format,
+    /// Whether it is a published store, which nobody writes.
+    published: bool,
 }
 
 /// What the catalog said at one moment, without the segments.
@@ -173,13 +178,14 @@ impl Store {
     ) -> Result<Self, StoreError> {
         // Asked before any lock is taken, so that a mistyped path leaves no lock file behind.
         let path = root.join(CATALOG);
-        if let Err(error) = medium.open(&path, Access::Read) {
-            return Err(match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                    StoreError::NotAStore { path: root.to_owned() }
-                }
-                _ => StoreError::io("open", &path)(error),
-            });
+        match medium.open(&path, Access::Read) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                let head = published::head(root, medium.as_ref())?;
+                let head = head.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?;
+                return Self::open_published(root, medium, &head);
+            }
+            Err(error) => return Err(StoreError::io("open", &path)(error)),
         }
         let catalog = reading(Catalog::new(root, Arc::clone(&medium)));
         let (record, format) = catalog.read(|catalog| Ok((catalog.store()?, catalog.format()?)))?;
@@ -203,6 +209,7 @@ impl Store {
             elsewhere: None,
             contigs,
             format,
+            published: false,
         }
     }
 
@@ -210,6 +217,12 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether it is a published store, which is read-only.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.published
     }
 
     /// Its format when it was opened.
@@ -344,7 +357,7 @@ impl Store {
     pub(crate) fn open_segment(&self, segment: &Segment) -> io::Result<Box<dyn MediumFile>> {
         let path = segment.path();
         match self.medium.open(&self.root.join(&path), Access::Read) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.published => {
                 self.medium.open(&self.root.join(retired_path(&path)), Access::Read)
             }
             file => file,

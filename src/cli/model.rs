@@ -205,7 +205,7 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
     if let Some(license) = &model.license {
         line("license", license)?;
     }
-    line("checkpoint", &model.checkpoint)?;
+    line("checkpoint", if model.checkpoint.is_empty() { "not published" } else { &model.checkpoint })?;
     if model.copied {
         let bytes: u64 = model.files.iter().map(|file| file.bytes).sum();
         line("copied files", format!("{}, {bytes} bytes", model.files.len()))?;

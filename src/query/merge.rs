@@ -363,7 +363,7 @@ impl Iterator for Rows<'_> {
         if self.failed {
             return None;
         }
-        let batch = self.next_batch().transpose();
+        let batch = self.next_batch().map_err(|error| error.of_store(self.plan.store())).transpose();
         self.failed = matches!(batch, Some(Err(_)));
         batch
     }

@@ -44,6 +44,7 @@ impl Source {
     pub(super) fn open(store: &Store, segment: &Segment) -> Result<Self, StoreError> {
         let path = store.root().join(segment.path());
         let file = store.open_segment(segment).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if store.is_published() => StoreError::Incomplete { path: path.clone() },
             io::ErrorKind::NotFound => damaged(segment, "the file is missing"),
             _ => StoreError::io("open", &path)(error),
         })?;
