@@ -21,6 +21,7 @@ mod publish;
 mod published;
 mod recovery;
 mod reference;
+mod remote;
 mod remove;
 mod reports;
 mod row_keys;
@@ -62,6 +63,7 @@ pub(crate) use rows::{round, rounding};
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;
 pub(crate) use recovery::is_segment_file;
+use remote::Address;
 pub(crate) use segment::PAGE_ROWS;
 pub(crate) use {effects::PAGE_NUMBERS, groups::Groups};
 
@@ -152,14 +154,20 @@ impl Store {
     /// # Errors
     /// When there is none, or its format is unknown.
     pub fn open_last_committed(root: &Path) -> Result<Self, StoreError> {
+        if let Some(address) = Address::of(root)? {
+            return Self::open_address(&address);
+        }
         Self::open_catalog(root, Arc::new(Disk::new(root)), Catalog::without_waiting)
     }
 
-    /// Opens the store at `root` on this machine's disk.
+    /// Opens the store at `root` on this machine's disk, or the published one at an address (`https://…`).
     ///
     /// # Errors
     /// When there is none, or its format is unknown.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        if let Some(address) = Address::of(root)? {
+            return Self::open_address(&address);
+        }
         Self::open_on(root, Arc::new(Disk::new(root)))
     }
 
@@ -223,6 +231,14 @@ impl Store {
     #[must_use]
     pub fn is_published(&self) -> bool {
         self.published
+    }
+
+    /// An error when it is a published store: said before work that only a writer has a use for.
+    ///
+    /// # Errors
+    /// [`StoreError::Published`].
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        if self.published { Err(StoreError::Published { path: self.root.clone() }) } else { Ok(()) }
     }
 
     /// Its format when it was opened.

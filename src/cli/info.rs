@@ -11,7 +11,7 @@ use super::shared::print;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,

@@ -27,7 +27,7 @@ pub(super) enum Verb {
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Name of a model
     name: Option<String>,

@@ -9,6 +9,7 @@ use vestore::{PublishOptions, Store, check_published_folder};
 use super::shared::{plural, say};
 
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag")]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,

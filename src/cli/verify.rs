@@ -15,7 +15,7 @@ use super::shared::{plural, print_finding, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Remove damaged segments from their tracks; the command that scored them then recomputes their rows
     #[arg(long)]

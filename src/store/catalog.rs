@@ -158,9 +158,7 @@ impl Catalog {
     fn open_to_read(&self) -> Result<Opened, StoreError> {
         let path = self.path();
         let file = match self.medium.open(&path, Access::Read) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(StoreError::NotAStore { path: self.store.clone() });
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.missing()),
             file => file.map_err(StoreError::io("open", &path))?,
         };
         let sealed = Arc::new(AtomicBool::new(false));

@@ -39,9 +39,7 @@ pub struct Writer {
 impl Writer {
     /// Takes the writer lock, checks the catalog, removes orphans, deletes what was retired long enough ago.
     pub(crate) fn open(store: &Store, purpose: &str) -> Result<Self, StoreError> {
-        if store.is_published() {
-            return Err(StoreError::Published { path: store.root.clone() });
-        }
+        store.check_writable()?;
         super::check_contigs(store.assembly())?;
         let guard = take_lock(store, purpose)?;
         // Rows that damage hides would be taken for orphans, and redb may abort when it writes to such a file.

@@ -335,7 +335,7 @@ fn syncs_report_failures() -> bool {
 }
 
 #[derive(Debug)]
-struct DiskFile(File);
+pub(super) struct DiskFile(pub(super) File);
 
 impl MediumFile for DiskFile {
     fn len(&self) -> io::Result<u64> {

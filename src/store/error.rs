@@ -33,7 +33,11 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A file of a published store is not there.
-    #[error("incomplete copy of a published store: missing {}; upload again", path.display())]
+    #[error(
+        "incomplete copy of a published store: missing {}; upload again (or open it again, if it was published anew \
+         meanwhile)",
+        path.display()
+    )]
     Incomplete {
         /// The file.
         path: PathBuf,
@@ -87,6 +91,16 @@ pub enum StoreError {
     #[error("{} is being published by another process; wait for it to end", path.display())]
     Publishing {
         /// The folder.
+        path: PathBuf,
+    },
+    /// There is no published store at an address.
+    #[error(
+        "no published store at {}: no vestore.json (HTTP 404); publish one with `vestore publish STORE DIR` and upload \
+         DIR, vestore.json last",
+        path.display()
+    )]
+    NotPublished {
+        /// The address.
         path: PathBuf,
     },
     /// `init` found something at the place.

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How a file is opened.
@@ -75,6 +76,14 @@ pub trait MediumFile: Debug + Send + Sync {
     /// # Errors
     /// As the system reports. What was written since the last success is then in doubt.
     fn sync(&self) -> io::Result<()>;
+    /// The same file, whose bytes in `ranges` were fetched together, where each read takes long; none where that gains
+    /// nothing.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn fetched(&self, _ranges: &[Range<u64>]) -> io::Result<Option<Box<dyn MediumFile>>> {
+        Ok(None)
+    }
     /// The file of this machine that it is, if it is one.
     fn local(&self) -> Option<&File> {
         None

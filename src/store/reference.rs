@@ -45,8 +45,9 @@ impl Store {
         if self.elsewhere.is_some() {
             return Reference::open_checked(path, self.assembly());
         }
-        if self.published && !self.record.copied {
-            return Err(ReferenceError::Unpublished { path: PathBuf::new() });
+        if self.is_away() || self.published && !self.record.copied {
+            let path = if self.record.copied { path } else { PathBuf::new() };
+            return Err(ReferenceError::Unpublished { path });
         }
         if self.record.copied && !lies_inside(&self.root, Path::new(&self.record.reference)) {
             return Err(ReferenceError::NotTheReference { path });

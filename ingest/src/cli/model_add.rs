@@ -70,6 +70,7 @@ enum AdapterLayers {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
     let store = Store::open(&arguments.store)?;
+    store.check_writable()?;
     let snapshot = store.snapshot()?;
     let (mut source, parent) = source(arguments, &store, &snapshot)?;
     let pruned_by = match (arguments.drop_least, &parent) {

@@ -9,7 +9,7 @@ use redb::StorageBackend;
 use vestore_schema::catalog::{FORMAT, META};
 use vestore_schema::{Format, Model, Published, Segment, StoreRecord};
 
-use super::{Catalog, CatalogRead, CatalogWrite};
+use super::{CATALOG, Catalog, CatalogRead, CatalogWrite};
 use crate::narrow::to_usize;
 use crate::store::error::StoreError;
 use crate::store::medium::Medium;
@@ -18,6 +18,15 @@ impl Catalog {
     /// The catalog of a published store, which is never written, so that nobody waits.
     pub(crate) fn of_published(store: &Path, medium: Arc<dyn Medium>, head: &Published) -> Self {
         Self { name: head.catalog.clone(), waits: false, ..Self::new(store, medium) }
+    }
+
+    /// The error of a catalog that is not there.
+    pub(super) fn missing(&self) -> StoreError {
+        if self.name == CATALOG {
+            StoreError::NotAStore { path: self.store.clone() }
+        } else {
+            StoreError::Incomplete { path: self.path() }
+        }
     }
 }
 
