@@ -190,13 +190,7 @@ fn every_failure_of_a_server_is_an_error_with_a_remedy() {
     ground.server.make(Trouble::Drop(2));
     assert_eq!(ground.ok(query), wanted);
     ground.server.make(Trouble::None);
-    for words in [
-        "compact {}",
-        "track remove {} one",
-        "verify {} --drop-damaged",
-        "score {} --model model --region 1:1-9",
-        "model add {} other --checkpoint nowhere",
-    ] {
+    for words in ["compact {}", "track remove {} one", "verify {} --drop-damaged"] {
         assert!(ground.fails(words).contains("is a published store, which is read-only"), "{words}");
     }
     assert!(ground.fails("init {} --reference x.fa").contains("not a local path"));

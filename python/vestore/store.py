@@ -42,7 +42,7 @@ class Store:
     @property
     def path(self) -> str:
         """The folder or address."""
-        return os.fspath(self._native.path)
+        return self._native.path
 
     def models(self) -> list[dict[str, Any]]:
         """The model versions, each as a dictionary."""
