@@ -15,6 +15,7 @@ mod init;
 mod interrupt;
 mod libtorch;
 mod man;
+mod merge;
 mod model;
 mod openmp;
 mod output;
@@ -96,6 +97,8 @@ enum Verb {
     Verify(verify::Arguments),
     /// Merge small segments into few large ones
     Compact(compact::Arguments),
+    /// Merge shards, and other stores for the same reference, into a store
+    Merge(merge::Arguments),
     /// List and remove tracks
     #[command(subcommand)]
     Track(track::Verb),
@@ -141,6 +144,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Publish(arguments) => publish::run(&arguments),
+        Verb::Merge(arguments) => merge::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Compact(arguments) => compact::run(&arguments),

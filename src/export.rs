@@ -13,7 +13,6 @@ mod table;
 mod tsv;
 mod vcf;
 mod xlsx;
-mod zip;
 
 use std::io::{self, Seek, Write};
 
@@ -106,7 +105,7 @@ pub fn write_vcf<W: Write>(
 /// Text formats for other tools, each compressed and indexed on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextFormat {
-    /// A line per variant and track, after a line with the tracks and a header line, both marked with `#`.
+    /// A line per variant and track, after a header line; with an index, that line begins with `#`, as tabix expects.
     Tsv,
     /// A record per variant.
     Vcf,
@@ -117,7 +116,10 @@ pub enum TextFormat {
 /// # Errors
 /// When reading or writing fails.
 pub fn write_text<W: Write>(format: TextFormat, plan: &QueryPlan, mut out: W) -> Result<(), ExportError> {
-    write_lines(format, plan, &mut vcf::Plain(&mut out))?;
+    match format {
+        TextFormat::Tsv => tsv::write(plan.schema(), plan.rows(), &mut out)?,
+        TextFormat::Vcf => write_vcf_lines(plan, &mut vcf::Plain(&mut out))?,
+    }
     Ok(out.flush()?)
 }
 
@@ -136,24 +138,18 @@ pub fn write_indexed_text<W: Write>(
         TextFormat::Vcf => indexed::Lines::Vcf,
     };
     let mut sink = indexed::Indexed::new(out, lines, plan.store().assembly());
-    write_lines(format, plan, &mut sink)?;
+    match format {
+        TextFormat::Tsv => tsv::write_indexed(plan.schema(), plan.rows(), &mut sink)?,
+        TextFormat::Vcf => write_vcf_lines(plan, &mut sink)?,
+    }
     let (mut out, index) = sink.finish()?;
     out.flush()?;
     Ok(index)
 }
 
-fn write_lines(
-    format: TextFormat,
-    plan: &QueryPlan,
-    sink: &mut impl vcf::LineSink,
-) -> Result<(), ExportError> {
-    match format {
-        TextFormat::Tsv => tsv::write_marked(plan.schema(), plan.rows(), sink),
-        TextFormat::Vcf => {
-            let rows = WideRows::new(plan.rows(), &plan.tracks);
-            vcf::write(plan.store().assembly(), &plan.tracks, rows, sink)
-        }
-    }
+fn write_vcf_lines(plan: &QueryPlan, sink: &mut impl vcf::LineSink) -> Result<(), ExportError> {
+    let rows = WideRows::new(plan.rows(), &plan.tracks);
+    vcf::write(plan.store().assembly(), &plan.tracks, rows, sink)
 }
 
 /// Writes one score `column` of the one track of `plan`, or of a plan over effects the kind `column` of its one target,

@@ -18,9 +18,9 @@ mod source;
 mod start;
 mod table;
 mod text;
+mod variants;
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use vestore_schema::{External, Track};
@@ -31,10 +31,12 @@ pub use self::error::ImportError;
 pub use self::keys::KeyColumns;
 pub use self::labelled::{LabelledRow, LabelledRows};
 use self::pass::{Made, Order, pass};
+use self::records::Records;
 use self::sorted::SortedBlocks;
 use self::source::Source;
 use self::table::ParquetBlocks;
 use self::text::TextBlocks;
+pub use self::variants::open_variants;
 use crate::output::OutputRules;
 use crate::store::{Store, check_track};
 use crate::variants::{HeaderContig, RefMismatch, Report};
@@ -107,13 +109,12 @@ enum Blocks {
 
 impl Blocks {
     fn open(source: &Source, keys: &KeyColumns, columns: &[(String, String)]) -> Result<Self, ImportError> {
-        let mut magic = Vec::new();
-        let read = source.file()?.take(4).read_to_end(&mut magic);
-        read.map_err(|error| ImportError::Read { path: source.path.clone(), source: error })?;
-        Ok(if magic == b"PAR1" {
-            Self::Parquet(Box::new(ParquetBlocks::open(source, keys, columns)?))
+        let wanted = Some(columns).filter(|columns| !columns.is_empty());
+        Ok(if source.is_parquet()? {
+            Self::Parquet(Box::new(ParquetBlocks::open(source, keys, wanted)?))
         } else {
-            Self::Text(Box::new(TextBlocks::open(source, keys, columns)?))
+            let records = Records::open(&source.path, source.place())?;
+            Self::Text(Box::new(TextBlocks::new(&source.path, records, keys, wanted)?))
         })
     }
 

@@ -78,7 +78,7 @@ pub use fidelity::{
 pub use genes::{Gene, GeneTable, read_genes};
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
-    TableRows, import,
+    TableRows, import, open_variants,
 };
 pub use interrupt::on_interrupt;
 pub use mean::{MeanError, MeanTaken, mean};
@@ -98,13 +98,13 @@ pub use report::{
 };
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EffectRow, EmbeddingRow, FileSystem, GeneEffectRow, Guard,
-    Held, Lock, Medium, MediumFile, ModelCopy, PublishOptions, PublishedFiles, RowKeys, ScoreRow, Snapshot,
-    Store, StoreError, Writer, ablation_batch, check_model, check_track, effect_batches, embedding_batch,
-    gene_effect_batch, remedy_of, score_batch,
+    Held, Lock, Medium, MediumFile, MergeError, Merged, ModelCopy, PublishOptions, PublishedFiles, RowKeys,
+    ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, effect_batches,
+    embedding_batch, gene_effect_batch, remedy_of, score_batch,
 };
 pub use variants::{
     Allele, BedLine, Contigs, HELD_RECORDS, Input as TextInput, InputError, Listed, Normalized,
     NormalizedSite, Plan, PlanError, PlanOptions, Planned, PlannedRows, Record, RecordSite, RefCheck,
     RefComparison, RefDifference, RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError,
-    VariantSource, normalize, normalize_sites, plain_text, read_bed,
+    VariantRecords, VariantSource, normalize, normalize_sites, plain_text, read_bed,
 };

@@ -29,6 +29,7 @@ pub use question::{Answer, Batches, Question, QuestionError};
 pub use scan::{SegmentReader, SegmentRows};
 pub(crate) use shape::check_page;
 pub use sort::SortKey;
+pub(crate) use source::damaged;
 pub use wide::{WideRows, wide_schema};
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod genes;
 mod groups;
 mod keys;
 mod medium;
+mod merge;
 mod models;
 mod overlay;
 mod publish;
@@ -27,6 +28,7 @@ mod reports;
 mod row_keys;
 mod rows;
 mod segment;
+mod shard;
 mod targets;
 mod verify;
 
@@ -46,6 +48,7 @@ pub use disk::Disk;
 pub use effects::{EffectRow, effect_batches};
 pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
+pub use merge::{MergeError, Merged};
 pub use models::check_model;
 pub use publish::{PublishOptions, PublishedFiles};
 pub(crate) use reports::FIDELITY;
@@ -346,6 +349,9 @@ impl Store {
             track: track.name.clone(),
             table: Table::Scores,
             plan,
+            shard: None,
+            variants: None,
+            merged: None,
             program: format!("vestore {}", env!("CARGO_PKG_VERSION")),
             device: device.to_owned(),
             threads: 1,

@@ -25,7 +25,7 @@ pub use self::ref_check::{RefCheck, RefComparison, RefDifference, RefMismatch, R
 pub use self::report::{Listed, Report, ReportError};
 pub use self::rows::SpillError;
 pub use self::sites::{HELD_RECORDS, NormalizedSite, RecordSite, normalize_sites};
-pub use self::source::{Record, VariantSource};
+pub use self::source::{Record, Records as VariantRecords, VariantSource};
 
 pub(crate) use self::bcf::{RECORD_LENGTHS, Site, record_lengths};
 pub use self::contigs::Contigs;

@@ -82,11 +82,9 @@ fn a_published_store_answers_as_its_store_does_and_is_read_only() {
     for words in ["query {} --format tsv", "info {}", "track list {}", "model list {}", "verify {} --quiet"] {
         ok(words, &[&at("p")]);
     }
-    for words in [
-        "compact {}",
-        "score {} --model model --region 1:1-9",
-        "model add {} other --checkpoint nowhere",
-    ] {
+    for words in
+        ["compact {}", "score {} --model model --region 1:1-9", "model add {} other --checkpoint nowhere"]
+    {
         assert!(fails(1, words, &[&at("p")]).contains("read-only; change the store"), "{words}");
     }
     // Nobody leaves a lock or anything else there, and no file names a place of this machine.

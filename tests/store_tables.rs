@@ -500,8 +500,14 @@ fn records_that_state_no_reference_are_counted() {
     let mut report = vestore::Report::new();
     let mut reference = vestore::Reference::open(sites.store.reference()).unwrap();
     let options = vestore::PlanOptions::default();
-    let plan = vestore::Plan::from_file(&vcf, &mut reference, sites.store.assembly(), &options, &mut report)
-        .unwrap();
+    let plan = vestore::Plan::read(
+        vestore::VariantSource::open(&vcf).unwrap(),
+        &mut reference,
+        sites.store.assembly(),
+        &options,
+        &mut report,
+    )
+    .unwrap();
     assert_eq!((plan.len(), report.rejected(Rejection::MissingReference)), (1, 2));
     assert_eq!(
         String::from_utf8(run("query {} --variants {} --count", &[sites.store.root(), &vcf]).stdout).unwrap(),

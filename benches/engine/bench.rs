@@ -114,7 +114,13 @@ impl Bench {
         std::fs::write(&path, text)?;
         let mut reference = self.reference.reopen()?;
         let options = PlanOptions::default();
-        Ok(Plan::from_file(&path, &mut reference, &self.assembly, &options, &mut Report::new())?)
+        Ok(Plan::read(
+            vestore::open_variants(&path)?,
+            &mut reference,
+            &self.assembly,
+            &options,
+            &mut Report::new(),
+        )?)
     }
 
     /// Scores a plan into a new store.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use pyo3::{PyResult, Python, pyclass, pymethods};
 use serde_json::to_string;
-use vestore::{Answer, Filter, Places, Question, RefMismatch, Report, SortKey};
+use vestore::{Answer, Filter, Places, Question, RefMismatch, Report, SortKey, open_variants};
 use vestore_schema::{Region, Table};
 
 use crate::error::{Raise, VestoreError};
@@ -100,6 +100,7 @@ impl Store {
                 remarks.push(report.summary().trim_end().to_owned());
             }
         };
+        let file = py.detach(|| file.as_deref().map(open_variants).transpose()).raise()?;
         let places = py
             .detach(|| {
                 let mut places = Places { asked: texts.is_some(), ..Places::default() };
@@ -109,7 +110,7 @@ impl Store {
                 if let Some(bed) = &bed {
                     note(&places.add_bed(&self.store, bed)?);
                 }
-                if let Some(file) = &file {
+                if let Some(file) = file {
                     note(&places.add_file(&self.store, file, policy)?);
                 }
                 Ok::<_, vestore::PlacesError>(places)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator
 
-from . import _native
+from . import _native, matrix
 from .optional import needed
 
 if TYPE_CHECKING:
+    import anndata
+    import numpy
     import pandas
     import polars
     import pyarrow
@@ -61,6 +63,19 @@ class Rows:
         with self._own_errors():
             frame: polars.DataFrame = library.DataFrame(self)
         return frame
+
+    def to_numpy(self) -> dict[str, numpy.ndarray]:
+        """Each column as a NumPy array, embeddings as `[rows, width]`; missing numbers are NaN."""
+        return matrix.arrays(self.to_arrow())
+
+    def to_anndata(self) -> anndata.AnnData:
+        """Effects, gene effects or ablation as a matrix: `obs` are variants, `var` targets, genes or layers.
+
+        `layers` has one matrix per score column, and `X` is the first of them; what has no row is NaN. Embeddings are
+        in `obsm`, without `X`. An observation is a variant on one track, named like `17-43044295-G-A`, with `-track`
+        behind it if there are several tracks.
+        """
+        return matrix.matrices(self.to_arrow())
 
     def batches(self) -> Iterator[pyarrow.RecordBatch]:
         """The rows batch by batch, for answers that do not fit into memory."""

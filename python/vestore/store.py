@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Texts = Union[str, Iterable[str], None]
     Path = Union[str, "os.PathLike[str]"]
 
+FILES = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", ".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
 VARIANT_COLUMNS = ("contig", "position", "reference", "alternate")
 
 
@@ -37,7 +38,8 @@ class Store:
     """A store. It holds no file open, may be used by several threads, and sees what others commit meanwhile."""
 
     def __init__(self, path: Path, *, reference: Path | None = None, last_committed: bool = False) -> None:
-        self._native = _native.Store(path, last_committed, reference)
+        self._arguments = (path, last_committed, reference)
+        self._native = _native.Store(*self._arguments)
 
     @property
     def path(self) -> str:
@@ -92,8 +94,8 @@ class Store:
         """Scores, a row per variant and track, or with `wide` a row per variant.
 
         `regions` are texts such as `17:43,044,295-43,125,483` (1-based inclusive), `bed` is a BED file. `variants` are
-        texts such as `17-43044295-G-A`, a VCF or BCF file, or a table (pandas, Polars, pyarrow) with the columns
-        contig, position, reference and alternate. Without any of them all rows are meant. `where` is a condition such
+        texts such as `17-43044295-G-A`, a file (VCF, BCF, TSV, CSV, Parquet), or a table (pandas, Polars, pyarrow) with
+        the columns contig, position, reference and alternate. Without any of them all rows are meant. `where` is a condition such
         as `llr < -3 and cosine > 0.1`. Of `columns` those of the variant, model, track and status come first unless one
         of them is named. `sort` names columns; `-llr` is from the largest on.
 
@@ -167,7 +169,8 @@ class Store:
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Runs a query of DuckDB's over the view `scores` and a view of each track, and returns its relation.
 
-        The views read exactly the files that are committed now.
+        The views read exactly the files that are committed now. A track called `scores` has no view of its own: select
+        its rows from `scores` by `track`.
 
         >>> import vestore
         >>> vestore.open("mito.vestore").sql("select track, count(*) from scores group by 1 order by 1").fetchall()
@@ -214,8 +217,17 @@ class Store:
             warnings.warn(remark, stacklevel=3)
         return Rows(native)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the store anew."""
+        path, *others = self._arguments
+        return _opened, (path if "://" in os.fspath(path) else os.path.abspath(path), *others)
+
     def __repr__(self) -> str:
         return f"<vestore.Store: {self.path}>"
+
+
+def _opened(path: Path, last_committed: bool, reference: Path | None) -> Store:
+    return Store(path, reference=reference, last_committed=last_committed)
 
 
 def _list(text: str) -> list[dict[str, Any]]:
@@ -238,7 +250,7 @@ def as_texts(texts: Texts) -> list[str]:
 def is_file(variants: Any) -> bool:
     """Whether `variants` is the path of a file, and not the text of a variant."""
     if isinstance(variants, str):
-        return variants.endswith((".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")) or os.path.isfile(variants)
+        return variants.endswith(FILES) or os.path.isfile(variants)
     return isinstance(variants, os.PathLike)
 
 
@@ -255,7 +267,7 @@ def variant_rows(table: Any) -> Iterable[Sequence[Any]]:
         columns = [table[name] for name in VARIANT_COLUMNS]
     except (KeyError, TypeError, IndexError) as error:
         raise _native.VestoreError(
-            f"not variants: {type(table).__name__}; expected texts such as `17-43044295-G-A`, a VCF or BCF file, or a "
+            f"not variants: {type(table).__name__}; expected texts such as `17-43044295-G-A`, a file of variants, or a "
             f"table with the columns {', '.join(VARIANT_COLUMNS)}"
         ) from error
     lists = (column.to_pylist() if hasattr(column, "to_pylist") else list(column) for column in columns)

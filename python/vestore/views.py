@@ -25,10 +25,12 @@ def _run(duckdb: Any, store: _native.Store, query: str) -> Any:
     files: dict[str, list[str]] = {}
     for track, path in store.score_files():
         files.setdefault(track, []).append(str(path))
-    for track, paths in files.items():
-        connection.execute(_view(track, paths))
     if files:
         connection.execute(_view("scores", [path for paths in files.values() for path in paths]))
+    for track, paths in files.items():
+        # DuckDB ignores case.
+        if track.lower() != "scores":
+            connection.execute(_view(track, paths))
     relation = connection.sql(query)
     # Run once, while the files are there; version 1 of DuckDB calls it otherwise.
     return relation.materialize() if hasattr(duckdb.DuckDBPyRelation, "materialize") else relation.execute()

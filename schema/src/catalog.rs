@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::assembly::Assembly;
 use crate::digest::Digest;
 use crate::segment::Table;
+use crate::shard::Shard;
 
 /// Single records: [`FORMAT`], [`STORE`], [`NEXT_SEGMENT`].
 pub const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -70,6 +71,15 @@ pub struct Run {
     pub table: Table,
     /// Digest of the plan: every normalized variant in order.
     pub plan: Digest,
+    /// Which part of the plan it scored, of a run that did not score all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Variants of its plan, or of the part that it scored; runs of a whole plan of older programs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<u64>,
+    /// Digest of the contents of the store that it was merged from, of a run in another store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Digest>,
     /// Version of the program.
     pub program: String,
     /// Where it computed: `cpu`, `cuda:0`.

@@ -14,6 +14,7 @@ mod recipe;
 mod record;
 mod report;
 mod segment;
+mod shard;
 mod table;
 mod targets;
 mod track;
@@ -39,6 +40,7 @@ pub use recipe::{
 pub use record::{RecordError, ancestors};
 pub use report::ReportRecord;
 pub use segment::{RETIRED_FOLDER, Segment, Table, Tail, UNRECORDED_RUN, retired_path, segment_path};
+pub use shard::{Shard, ShardError};
 pub use table::{
     BLOCKS_KEY, CONTIG_KEY, EMBEDDING_COLUMNS, FORMAT_KEY, GENE_COLUMN, KEY_COLUMNS, LAYER_COLUMN, MODEL_KEY,
     STATUS_COLUMN, TABLE_KEY, TARGET_COLUMN, TARGETS_KEY, TRACK_KEY, ablation_schema, effects_schema,

@@ -12,6 +12,7 @@ use crate::mean::{MAX_AVERAGED, models_of};
 use crate::model::{Architecture, Model, RegulatoryRecord, TokenizerKind};
 use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe};
 use crate::segment::Segment;
+use crate::shard::Shard;
 use crate::table::{GENE_COLUMN, TARGET_COLUMN, is_reserved_column};
 use crate::targets::MAX_TARGETS;
 use crate::track::{EXTERNAL_MODEL, Track, check_name};
@@ -287,6 +288,8 @@ impl Run {
         let number = self.number.to_string();
         must(self.number == key, "number", &number, "not the number of its key")?;
         must(self.number < NUMBERS, "number", &number, "beyond what a store counts to")?;
+        let shard = self.shard.map(|shard| shard.to_string()).unwrap_or_default();
+        must(self.shard.is_none_or(Shard::is_valid), "shard", &shard, "not a part of a plan")?;
         for (field, count) in [("units", self.units), ("committed", self.committed), ("rows", self.rows)] {
             must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
         }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use arrow::array::RecordBatch;
 use vestore::{
     Answer, AnswerRows, EffectsError, ExportError, FileForm, FileFormat, Filter, FormError, Format, Output,
-    OutputRules, Places, QueryPlan, Question, QuestionError, SortKey, Store, StoreError, write_rows,
-    write_vcf,
+    OutputRules, Places, QueryPlan, Question, QuestionError, SortKey, Store, StoreError, open_variants,
+    write_rows, write_vcf,
 };
 use vestore_schema::{Table, Variant};
 
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Read regions from a BED file (0-based half-open)
     #[arg(long, value_name = "FILE")]
     bed: Option<PathBuf>,
-    /// Read variants from a VCF or BCF file
+    /// Read variants from a VCF, BCF, TSV, CSV or Parquet file
     #[arg(long, value_name = "FILE")]
     variants: Option<PathBuf>,
     #[command(flatten)]
@@ -190,7 +190,8 @@ impl Arguments {
             tell(&places.add_bed(store, bed).map_err(misplaced)?);
         }
         if let Some(path) = &self.variants {
-            tell(&places.add_file(store, path, self.ref_mismatch.ref_mismatch).map_err(misplaced)?);
+            let source = open_variants(path)?;
+            tell(&places.add_file(store, source, self.ref_mismatch.ref_mismatch).map_err(misplaced)?);
         }
         Ok(Question {
             places,

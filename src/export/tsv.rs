@@ -9,7 +9,6 @@ use vestore_schema::Position;
 use super::ExportError;
 use super::cell::{Cells, visible};
 use super::vcf::LineSink;
-use crate::query::TRACKS_KEY;
 use crate::store::StoreError;
 
 pub(super) fn write(
@@ -31,15 +30,12 @@ pub(super) fn write(
     Ok(())
 }
 
-/// As [`write`], with a line of the tracks first, and both header lines marked with `#`, as tabix wants.
-pub(super) fn write_marked(
+/// As [`write`], with `#` before the header line: `tabix -h` prints it then.
+pub(super) fn write_indexed(
     schema: &SchemaRef,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     out: &mut impl LineSink,
 ) -> Result<(), ExportError> {
-    if let Some(tracks) = schema.metadata().get(TRACKS_KEY) {
-        out.header(format!("##{TRACKS_KEY}={tracks}\n").as_bytes())?;
-    }
     out.header(format!("#{}", header(schema)).as_bytes())?;
     let mut line = Vec::new();
     for batch in rows {

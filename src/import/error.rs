@@ -89,6 +89,26 @@ pub enum ImportError {
         /// The columns of the file.
         known: Vec<String>,
     },
+    /// As [`ImportError::Key`], where no columns can be named.
+    #[error(
+        "{}: {} column could be the {key}: expected one of {usual}; rename it{}; the file has {}",
+        path.display(),
+        if candidates.len() > 1 { "more than one" } else { "no" },
+        among(candidates),
+        known.join(", ")
+    )]
+    VariantColumn {
+        /// The file.
+        path: PathBuf,
+        /// `contig`, `position`, `reference` or `alternate`.
+        key: &'static str,
+        /// Names that would do.
+        usual: String,
+        /// Columns of the file that look like it.
+        candidates: Vec<String>,
+        /// The columns of the file.
+        known: Vec<String>,
+    },
     /// A column of the key was named, and the file is a VCF.
     #[error("{} is a VCF, whose key columns have their names; leave `{given}` out", path.display())]
     KeyOfVcf {

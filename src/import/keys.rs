@@ -61,6 +61,12 @@ impl KeyColumns {
         }
     }
 
+    /// Of how many parts of the key one of `names` is a usual spelling.
+    pub(super) fn usual_in(names: &[String]) -> usize {
+        let known = |usual: &&str| names.iter().any(|name| name.eq_ignore_ascii_case(usual));
+        SPELLINGS.iter().filter(|usual| usual.iter().any(|spelling| known(spelling))).count()
+    }
+
     /// Their places among the columns of a file.
     pub(super) fn places(&self, path: &Path, names: &[String]) -> Result<[usize; 4], ImportError> {
         let mut places = [0; 4];
@@ -86,12 +92,17 @@ fn usual(path: &Path, names: &[String], key: usize) -> Result<usize, ImportError
         [place, ..] if key != POSITION => Ok(place),
         _ => {
             let part = KEYS[key].get(..3).unwrap_or_default();
-            let candidate = |name: &&String| name.to_ascii_lowercase().contains(part);
+            let alike = |name: &&String| name.to_ascii_lowercase().contains(part);
+            let candidates = if found.is_empty() {
+                names.iter().filter(alike).cloned().collect()
+            } else {
+                found.iter().map(|place| names[*place].clone()).collect()
+            };
             Err(ImportError::Key {
                 path: path.into(),
                 key: KEYS[key],
                 usual: SPELLINGS[key].iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-                candidates: names.iter().filter(candidate).cloned().collect(),
+                candidates,
                 known: names.to_vec(),
             })
         }
@@ -129,6 +140,10 @@ mod tests {
             "{error}"
         );
         let error = places("chr pos bp ref alt", &[]).unwrap_err();
+        assert!(
+            error.contains("more than one column could be the position") && error.contains("`pos`, `bp`"),
+            "{error}"
+        );
         assert!(error.contains("--columns position=NAME"), "{error}");
         let error = places("chr pos ref alt", &[("position", "x")]).unwrap_err();
         assert!(error.contains("no column `x`"), "{error}");

@@ -37,11 +37,15 @@ pub(super) struct Records {
 impl Records {
     /// Opens the text file at `place`; messages call it `path`.
     pub(super) fn open(path: &Path, place: &Path) -> Result<Self, InputError> {
-        let mut input =
-            if place == Path::new("-") { Input::open(place)? } else { Input::open_as(path, place)? };
+        Self::of(if place == Path::new("-") { Input::open(place)? } else { Input::open_as(path, place)? })
+    }
+
+    /// Those of an open input.
+    pub(super) fn of(mut input: Input) -> Result<Self, InputError> {
+        let path = input.path().to_owned();
         if input.begins_with(b"BCF")? {
             return Err(InputError::Malformed {
-                path: path.into(),
+                path,
                 unit: "line",
                 number: 1,
                 field: "text",
@@ -49,7 +53,7 @@ impl Records {
                 problem: "begins a BCF file; scores and labels come from VCF or tables, so run `bcftools view` on it",
             });
         }
-        Ok(Self { path: path.into(), input, chunk: Vec::new(), at: 0, line: 1, quoted: false })
+        Ok(Self { path, input, chunk: Vec::new(), at: 0, line: 1, quoted: false })
     }
 
     /// Whether quotes, from here on, are those of a CSV.

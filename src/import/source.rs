@@ -43,6 +43,14 @@ impl Source {
         File::open(self.place()).map_err(|source| ImportError::Read { path: self.path.clone(), source })
     }
 
+    /// Whether it is a Parquet file, by its first bytes.
+    pub(super) fn is_parquet(&self) -> Result<bool, ImportError> {
+        let mut magic = Vec::new();
+        let read = self.file()?.take(4).read_to_end(&mut magic);
+        read.map_err(|source| ImportError::Read { path: self.path.clone(), source })?;
+        Ok(magic == b"PAR1")
+    }
+
     /// SHA-256 of its bytes.
     pub(super) fn digest(&self) -> Result<Digest, ImportError> {
         let mut file = self.file()?;

@@ -65,7 +65,7 @@ impl Start {
 }
 
 /// The columns of a header line, by each separator that stands in it outside quotes; by tabs first.
-fn layouts(line: &[u8]) -> Vec<Layout> {
+pub(super) fn layouts(line: &[u8]) -> Vec<Layout> {
     let mut layouts = Vec::new();
     for separator in *b"\t," {
         let mut cells = Cells::default();

@@ -42,10 +42,11 @@ pub(super) struct ParquetBlocks {
 }
 
 impl ParquetBlocks {
+    /// Reads `columns`, or without them all columns of numbers.
     pub(super) fn open(
         source: &Source,
         keys: &KeyColumns,
-        columns: &[(String, String)],
+        columns: Option<&[(String, String)]>,
     ) -> Result<Self, ImportError> {
         let path = source.path.as_path();
         let failed = |source| ImportError::Parquet { path: path.into(), source };
@@ -54,17 +55,18 @@ impl ParquetBlocks {
         let fields = builder.schema().fields().clone();
         let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         let keys = keys.places(path, &names)?;
-        let columns = if columns.is_empty() {
+        let given = columns.is_some();
+        let columns = if let Some(columns) = columns {
+            columns.to_vec()
+        } else {
             let numbers = fields.iter().enumerate().filter(|(index, field)| {
                 let kind = field.data_type();
                 let number = kind.is_floating() || kind.is_integer() || is_decimal(kind);
                 number && !keys.contains(index) && !is_index(field.name())
             });
             numbers.map(|(_, field)| (field.name().clone(), field.name().clone())).collect()
-        } else {
-            columns.to_vec()
         };
-        if columns.is_empty() {
+        if columns.is_empty() && !given {
             let mut others = fields.iter().enumerate();
             let nearest = others.find(|(index, field)| !keys.contains(index) && !is_index(field.name()));
             let nearest = nearest.map(|(_, field)| {
@@ -421,7 +423,7 @@ mod tests {
     fn open(path: &Path) -> ParquetBlocks {
         let source = Source::open(path, path.parent().unwrap()).unwrap();
         let columns = [("s".to_owned(), "s".to_owned())];
-        ParquetBlocks::open(&source, &KeyColumns::default(), &columns).unwrap()
+        ParquetBlocks::open(&source, &KeyColumns::default(), Some(&columns)).unwrap()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::info::{InfoColumn, InfoValues};
 use super::keys::KeyColumns;
 use super::records::{CHUNK, Cells, Record, Records, malformed};
 use super::start::{Layout, Start, is_index};
-use super::{Block, ImportError, Source};
+use super::{Block, ImportError};
 use crate::reference::printable;
 use crate::variants::{HeaderContig, InfoNumber, too_many_alleles};
 
@@ -39,21 +39,22 @@ pub(super) struct TextBlocks {
 }
 
 impl TextBlocks {
-    pub(super) fn open(
-        source: &Source,
+    /// Reads `columns`, or without them all columns of numbers.
+    pub(super) fn new(
+        path: &Path,
+        mut records: Records,
         keys: &KeyColumns,
-        columns: &[(String, String)],
+        columns: Option<&[(String, String)]>,
     ) -> Result<Self, ImportError> {
-        let path = source.path.as_path();
-        let mut records = Records::open(path, source.place())?;
         let same = |name: &String| (name.clone(), name.clone());
+        let (given, columns) = (columns.is_some(), columns.unwrap_or_default());
         let (mut columns, mut contigs, mut nearest) = (columns.to_vec(), Vec::new(), String::new());
         let kind = match Start::read(&mut records, |names| keys.places(path, names).is_ok())? {
             Start::Nothing => return Err(ImportError::Empty { path: path.into() }),
             Start::Vcf(header) => {
                 keys.check_vcf(path)?;
                 contigs.clone_from(&header.contigs);
-                if columns.is_empty() {
+                if !given {
                     let one = |number| matches!(number, InfoNumber::PerAlternate | InfoNumber::Count(1));
                     let numbers = header.infos.iter().filter(|info| info.numeric && one(info.number));
                     columns = numbers.map(|info| same(&info.id)).collect();
@@ -66,7 +67,7 @@ impl TextBlocks {
             }
             Start::Table(layout) => {
                 let keys = keys.places(path, &layout.names)?;
-                if columns.is_empty() {
+                if !given {
                     let sampled = sample(&records, &layout);
                     let could = |at: &usize| !keys.contains(at) && !is_index(&layout.names[*at]);
                     let could: Vec<usize> = (0..layout.names.len()).filter(could).collect();
@@ -94,7 +95,7 @@ impl TextBlocks {
                 Kind::Table { layout, keys, scores }
             }
         };
-        if columns.is_empty() {
+        if !given && columns.is_empty() {
             return Err(ImportError::NoScores { path: path.into(), nearest });
         }
         Ok(Self { path: path.into(), records, kind, columns, contigs, cells: Cells::default() })
@@ -339,8 +340,9 @@ mod tests {
         let path = folder.path().join("x");
         std::fs::write(&path, bytes).unwrap();
         let columns: Vec<_> = columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect();
-        let mut blocks =
-            TextBlocks::open(&Source::open(&path, folder.path())?, &KeyColumns::default(), &columns)?;
+        let wanted = Some(columns.as_slice()).filter(|columns| !columns.is_empty());
+        let records = Records::open(&path, &path)?;
+        let mut blocks = TextBlocks::new(&path, records, &KeyColumns::default(), wanted)?;
         let mut rows = Vec::new();
         while let Some(block) = blocks.next()? {
             for row in 0..block.one_based.len() {

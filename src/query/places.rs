@@ -8,7 +8,7 @@ use vestore_schema::{Assembly, LocusError, Region, Variant};
 use crate::reference::ReferenceError;
 use crate::store::Store;
 use crate::variants::{
-    Allele, Normalized, Plan, PlanError, PlanOptions, RefMismatch, Report, normalize, read_bed,
+    Allele, Normalized, Plan, PlanError, PlanOptions, RefMismatch, Report, VariantSource, normalize, read_bed,
 };
 
 /// Why a place cannot be asked for.
@@ -62,21 +62,21 @@ impl Places {
         Ok(report)
     }
 
-    /// Adds the variants of a VCF or BCF file. What of it cannot be asked for is in the report.
+    /// Adds the variants of a file. What of it cannot be asked for is in the report.
     ///
     /// # Errors
-    /// As for [`Plan::from_file`], or the reference cannot be read.
+    /// As for [`Plan::read`], or the reference cannot be read.
     pub fn add_file(
         &mut self,
         store: &Store,
-        path: &Path,
+        source: VariantSource,
         ref_mismatch: RefMismatch,
     ) -> Result<Report, PlacesError> {
         self.asked = true;
         let mut reference = store.open_reference()?;
         let mut report = Report::new();
         let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
-        let plan = Plan::from_file(path, &mut reference, store.assembly(), &options, &mut report)?;
+        let plan = Plan::read(source, &mut reference, store.assembly(), &options, &mut report)?;
         for row in plan.rows()? {
             self.variants.push(row?.variant);
         }

@@ -183,7 +183,7 @@ impl Source {
     }
 }
 
-pub(super) fn damaged(segment: &Segment, reason: &(impl Display + ?Sized)) -> StoreError {
+pub(crate) fn damaged(segment: &Segment, reason: &(impl Display + ?Sized)) -> StoreError {
     StoreError::Damaged {
         path: segment.path(),
         track: segment.track.clone(),

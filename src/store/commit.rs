@@ -58,6 +58,22 @@ impl Writer {
         })
     }
 
+    /// Takes the number of a new segment.
+    pub(super) fn take_number(&mut self) -> u64 {
+        self.next_segment += 1;
+        self.next_segment - 1
+    }
+
+    /// The number of the next segment.
+    pub(super) fn next_segment(&self) -> u64 {
+        self.next_segment
+    }
+
+    /// What it does with files.
+    pub(super) fn files(&mut self) -> &mut Files {
+        &mut self.files
+    }
+
     /// The store that is written.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -190,7 +206,10 @@ impl Writer {
     }
 
     /// Segments with the indices of their contigs.
-    fn placed(&self, segments: impl Iterator<Item = Segment>) -> Result<Vec<(u32, Segment)>, StoreError> {
+    pub(super) fn placed(
+        &self,
+        segments: impl IntoIterator<Item = Segment>,
+    ) -> Result<Vec<(u32, Segment)>, StoreError> {
         let of = |segment: Segment| {
             let unknown = || format!("the reference has no contig {}", segment.contig);
             match self.store.contig_index(&segment.contig) {
@@ -198,7 +217,7 @@ impl Writer {
                 None => Err(self.store.catalog.broken(&segment.path(), unknown())),
             }
         };
-        segments.map(of).collect()
+        segments.into_iter().map(of).collect()
     }
 
     /// Makes a file of these bytes part of the store: durable under its name, then named by what `name` puts into the
@@ -287,7 +306,7 @@ impl Writer {
 
 impl Writer {
     /// Makes what was written durable under its names. That may take long, so the lock is checked again.
-    fn settle(&mut self) -> Result<(), StoreError> {
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         self.files.settle()?;
         self.check_lock()
     }
@@ -301,7 +320,11 @@ impl Writer {
 }
 
 /// Puts a track into the catalog, and the names of its targets.
-fn put_track(catalog: &CatalogWrite<'_>, track: &Track, names: &[String]) -> Result<(), StoreError> {
+pub(super) fn put_track(
+    catalog: &CatalogWrite<'_>,
+    track: &Track,
+    names: &[String],
+) -> Result<(), StoreError> {
     if track.targets.is_some() {
         catalog.put_targets(names)?;
     }

@@ -128,7 +128,7 @@ impl Writer {
         if let Some(filter) = filter {
             plan = plan.with_filter(filter).expect("every table has a status; this is a bug");
         }
-        let mut feed = Feed { rows: plan.rows(), schema, rest: None };
+        let mut feed = Feed::new(plan.rows(), schema);
         let (mut new, mut rows): (Vec<Segment>, u64) = (Vec::new(), 0);
         loop {
             let part =
@@ -171,14 +171,18 @@ fn are_apart(segments: &[Segment]) -> bool {
 }
 
 /// Merged rows with the columns of segments.
-struct Feed<'a> {
+pub(super) struct Feed<'a> {
     rows: Rows<'a>,
     schema: SchemaRef,
     rest: Option<RecordBatch>,
 }
 
-impl Feed<'_> {
-    fn next(&mut self) -> Option<Result<RecordBatch, StoreError>> {
+impl<'a> Feed<'a> {
+    pub(super) fn new(rows: Rows<'a>, schema: SchemaRef) -> Self {
+        Self { rows, schema, rest: None }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Result<RecordBatch, StoreError>> {
         if let Some(rest) = self.rest.take() {
             return Some(Ok(rest));
         }

@@ -103,6 +103,14 @@ pub enum StoreError {
         /// The address.
         path: PathBuf,
     },
+    /// The place of a shard is taken by something else.
+    #[error("{} cannot hold this shard: {reason}; choose another folder with --output, or remove it", path.display())]
+    OtherShard {
+        /// The place.
+        path: PathBuf,
+        /// What is there instead.
+        reason: String,
+    },
     /// `init` found something at the place.
     #[error("{} already exists; choose another place, or remove it if you mean to start anew", path.display())]
     Exists {

@@ -80,7 +80,10 @@ const KNOWN: [(&[&[u8]], Foreign); 12] = [
     (&[b"\xff\xfe", b"\xfe\xff"], UTF_16),
     (
         &[b"PAR1"],
-        Foreign { name: "a Parquet file", remedy: "use a text file; only `vestore import` reads Parquet" },
+        Foreign {
+            name: "a Parquet file",
+            remedy: "convert it to text; `vestore import`, `score` and `query` read Parquet too, by its path",
+        },
     ),
     (&[b"ARROW1\0"], Foreign { name: "an Arrow file", remedy: "convert it to Parquet or text" }),
     (&[b"BAM\x01"], Foreign { name: "a BAM file", remedy: "use a file of variants, regions or a table" }),

@@ -82,6 +82,9 @@ pub enum InputError {
         /// What is wrong, and the remedy.
         problem: &'static str,
     },
+    /// A row of a table cannot be read.
+    #[error(transparent)]
+    Table(Box<dyn std::error::Error + Send + Sync>),
     /// A record that does not fit in memory.
     #[error(
         "{}, {unit} {number} is longer than {} MiB; is the file what it should be?",
@@ -175,7 +178,7 @@ impl Input {
     }
 
     /// The next bytes, at most `most` of them; nothing is consumed.
-    fn peek(&mut self, most: usize) -> Result<Vec<u8>, InputError> {
+    pub(crate) fn peek(&mut self, most: usize) -> Result<Vec<u8>, InputError> {
         let mut head = Vec::with_capacity(most);
         let read = (&mut self.stream).take(most as u64).read_to_end(&mut head);
         read.map_err(|source| self.failed(source))?;

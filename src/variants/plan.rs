@@ -1,10 +1,13 @@
 //! What a run scores: the normalized variants, each once, in order.
 
+mod shard;
+
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 
 use thiserror::Error;
-use vestore_schema::{Assembly, Region, Status, Variant};
+use vestore_schema::{Assembly, Region, Shard, Status, Variant};
 
 use super::contigs::Contigs;
 use super::input::InputError;
@@ -87,7 +90,12 @@ pub struct Planned {
 /// The variants of a run, sorted, each once. It can be read any number of times, from any row, and
 /// clones share what it holds.
 #[derive(Clone)]
-pub struct Plan(Kind);
+pub struct Plan {
+    kind: Kind,
+    /// The rows of the shard, of all.
+    rows: Range<u64>,
+    shard: Option<Shard>,
+}
 
 #[derive(Clone)]
 enum Kind {
@@ -96,25 +104,25 @@ enum Kind {
 }
 
 impl Plan {
-    /// Reads a VCF or BCF (`-` for standard input), splits records, normalizes every allele against
-    /// the reference, sorts, and drops duplicates. What cannot be scored is a row with a status or
+    /// Reads variants, splits records, normalizes every allele against the reference, sorts, and drops duplicates. What cannot be scored is a row with a status or
     /// is counted in `report`, which also holds warnings.
     ///
     /// # Errors
     /// The reference is not `assembly`; the file cannot be read or parsed, or has records and none
     /// on a known contig; it is of another assembly, or a reference allele differs and that is to be an
     /// error; temporary files or the report cannot be written.
-    pub fn from_file(
-        path: &Path,
+    pub fn read(
+        mut source: VariantSource,
         reference: &mut Reference,
         assembly: &Assembly,
         options: &PlanOptions,
         report: &mut Report,
     ) -> Result<Self, PlanError> {
         reference.check(assembly)?;
-        let mut source = VariantSource::open(path)?;
+        let path = source.path().to_owned();
+        let path = path.as_path();
         let mut contigs = Contigs::new(assembly);
-        report.warnings.extend(contigs.declare(path, &source.header().contigs, Some(reference))?);
+        report.warnings.extend(contigs.declare(path, source.contigs(), Some(reference))?);
         let mut check = RefCheck::new(options.ref_mismatch, path);
         let mut sort = Sort::new(options.memory, options.spill_folder.clone());
         let mut records: Vec<Record> = Vec::new();
@@ -163,7 +171,8 @@ impl Plan {
         report.warnings.extend(check.warning().into_iter().chain(check.beyond_warning()));
         let sorted = sort.finish()?;
         report.duplicates += sorted.duplicates();
-        Ok(Self(Kind::Sorted(sorted)))
+        let rows = 0..sorted.len();
+        Ok(Self { kind: Kind::Sorted(sorted), rows, shard: None })
     }
 
     /// Every SNV of every base of `regions`, which may overlap and come in any order; bases that are
@@ -179,16 +188,20 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let saturation = Saturation::new(regions, reference)?;
         report.non_acgt_bases += saturation.non_acgt_bases();
-        Ok(Self(Kind::Saturation(saturation)))
+        let rows = 0..saturation.len();
+        Ok(Self { kind: Kind::Saturation(saturation), rows, shard: None })
     }
 
-    /// Number of rows.
+    /// Number of rows, of a shard only its own.
     #[must_use]
     pub fn len(&self) -> u64 {
-        match &self.0 {
-            Kind::Sorted(sorted) => sorted.len(),
-            Kind::Saturation(saturation) => saturation.len(),
-        }
+        self.rows.end - self.rows.start
+    }
+
+    /// Which part of the whole plan this is; `None` of the whole.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard
     }
 
     /// Whether there is none.
@@ -198,10 +211,11 @@ impl Plan {
     }
 
     /// SHA-256 that tells plans apart: of all rows of a file's plan; of the regions and their bases
-    /// for saturation, whose digest therefore differs from that of a file with the same variants.
+    /// for saturation, whose digest therefore differs from that of a file with the same variants. A shard has that of
+    /// the whole plan.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        match &self.0 {
+        match &self.kind {
             Kind::Sorted(sorted) => sorted.digest(),
             Kind::Saturation(saturation) => saturation.digest(),
         }
@@ -221,10 +235,12 @@ impl Plan {
     /// # Errors
     /// The reference or the temporary file cannot be read; the items fail for the same reasons.
     pub fn rows_from(&self, row: u64) -> Result<PlannedRows, PlanError> {
-        Ok(PlannedRows(match &self.0 {
+        let row = self.rows.start.saturating_add(row).min(self.rows.end);
+        let reader = match &self.kind {
             Kind::Sorted(sorted) => Reader::Sorted(sorted.read(row)?),
             Kind::Saturation(saturation) => Reader::Saturation(Box::new(saturation.read(row)?)),
-        }))
+        };
+        Ok(PlannedRows { reader, left: self.rows.end - row })
     }
 }
 
@@ -254,7 +270,10 @@ fn hold(source: &mut VariantSource, records: &mut Vec<Record>) -> Result<usize, 
 }
 
 /// Reads the rows of a [`Plan`], which it keeps alive.
-pub struct PlannedRows(Reader);
+pub struct PlannedRows {
+    reader: Reader,
+    left: u64,
+}
 
 enum Reader {
     Sorted(SortedRows),
@@ -265,7 +284,8 @@ impl Iterator for PlannedRows {
     type Item = Result<Planned, PlanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
+        self.left = self.left.checked_sub(1)?;
+        match &mut self.reader {
             Reader::Sorted(rows) => {
                 let row = rows.next()?;
                 Some(row.map(|(variant, status)| Planned { variant, status }).map_err(PlanError::from))

@@ -78,6 +78,18 @@ impl Saturation {
         self.non_acgt_bases
     }
 
+    /// Contigs in order, each with the number of its first variant.
+    pub(super) fn contigs(&self) -> Vec<(u32, u64)> {
+        let mut contigs: Vec<(u32, u64)> = Vec::new();
+        for mark in self.marks.iter() {
+            let contig = self.regions[mark.region].contig;
+            if contigs.last().is_none_or(|(last, _)| *last != contig) {
+                contigs.push((contig, mark.row));
+            }
+        }
+        contigs
+    }
+
     /// SHA-256 of the regions and their bases.
     pub(super) fn digest(&self) -> [u8; 32] {
         self.digest

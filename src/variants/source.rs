@@ -1,9 +1,9 @@
 //! The records of a VCF or BCF file, as far as a variant needs them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bcf::BcfRecords;
-use super::header::VariantHeader;
+use super::header::HeaderContig;
 use super::input::{Input, InputError};
 use super::vcf::VcfRecords;
 
@@ -29,12 +29,25 @@ impl Record {
     }
 }
 
-/// A VCF (plain, BGZF or gzip; with or without a header) or BCF, told apart by its content.
-pub struct VariantSource(Format);
+/// What reads the variants of a file one after the other.
+pub trait Records: Send {
+    /// Reads the next record into `record`; `false` at the end.
+    ///
+    /// # Errors
+    /// The file is damaged, or a record cannot be parsed. Reading cannot go on.
+    fn read(&mut self, record: &mut Record) -> Result<bool, InputError>;
+}
+
+/// A VCF (plain, BGZF or gzip; with or without a header) or BCF, told apart by its content, or records from elsewhere.
+pub struct VariantSource {
+    path: PathBuf,
+    format: Format,
+}
 
 enum Format {
     Vcf(VcfRecords),
     Bcf(BcfRecords),
+    Other(Box<dyn Records>),
 }
 
 impl VariantSource {
@@ -46,19 +59,34 @@ impl VariantSource {
         Self::new(Input::open(path)?)
     }
 
-    pub(super) fn new(mut input: Input) -> Result<Self, InputError> {
-        Ok(Self(if input.begins_with(b"BCF")? {
+    pub(crate) fn new(mut input: Input) -> Result<Self, InputError> {
+        let path = input.path().to_owned();
+        let format = if input.begins_with(b"BCF")? {
             Format::Bcf(BcfRecords::new(input)?)
         } else {
             Format::Vcf(VcfRecords::new(input)?)
-        }))
+        };
+        Ok(Self { path, format })
     }
 
-    /// What the header declares; nothing where there is none.
-    pub(crate) fn header(&self) -> &VariantHeader {
-        match &self.0 {
-            Format::Vcf(records) => &records.header,
-            Format::Bcf(records) => &records.header,
+    /// The records that `records` reads from the file `path`.
+    #[must_use]
+    pub fn of(path: &Path, records: Box<dyn Records>) -> Self {
+        Self { path: path.into(), format: Format::Other(records) }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The contigs that a header declares; none where there is no header.
+    pub(super) fn contigs(&self) -> &[HeaderContig] {
+        match &self.format {
+            Format::Vcf(records) => &records.header.contigs,
+            Format::Bcf(records) => &records.header.contigs,
+            Format::Other(_) => &[],
         }
     }
 
@@ -67,9 +95,10 @@ impl VariantSource {
     /// # Errors
     /// The file is truncated or damaged, or a record cannot be parsed. Reading cannot go on.
     pub fn read(&mut self, record: &mut Record) -> Result<bool, InputError> {
-        match &mut self.0 {
+        match &mut self.format {
             Format::Vcf(records) => records.read(record),
             Format::Bcf(records) => records.read(record),
+            Format::Other(records) => records.read(record),
         }
     }
 }

@@ -64,11 +64,13 @@ pub(super) fn execute(
     if pending == 0 {
         report.finish()?;
     }
-    if pending == 0 && stored == 0 {
+    // A shard without variants is complete once that is recorded.
+    let done = pending == 0 && !(writer.is_some() && prepared.is_unrecorded()?);
+    if done && stored == 0 {
         say(format_args!("nothing to do: no variant of the input is one of this reference"));
         return Ok(ExitCode::SUCCESS);
     }
-    if pending == 0 {
+    if done {
         say(format_args!(
             "nothing to do: {} in track {}; the model was not run",
             if stored == 1 {
@@ -112,7 +114,9 @@ impl ModelTask for ScoreTask<'_> {
         let Some(mut writer) = writer else {
             report.finish()?;
             let unit = Family::of(&prepared.store, &prepared.record)?.input_unit();
-            tell_estimate(&track.name, &estimate(&job, scorer, &networks[0])?, stored, unit);
+            let found = estimate(&job, scorer, &networks[0])?;
+            tell_estimate(&track.name, &found, stored, unit);
+            tell_shards(&prepared.shards, &found);
             return Ok(ExitCode::SUCCESS);
         };
         let depth = networks[0].depth() as u64;
@@ -154,6 +158,19 @@ fn tell_estimate(track: &str, found: &Estimate, stored: u64, unit: &str) {
         plural(found.bytes, "byte"),
         HumanDuration(std::time::Duration::from_secs_f64(found.seconds))
     ));
+}
+
+/// Says what each shard takes, by what a variant of this one does.
+fn tell_shards(shards: &[u64], found: &Estimate) {
+    for (part, variants) in (1..).zip(shards) {
+        let seconds = found.seconds / found.variants.max(1) as f64 * *variants as f64;
+        say(format_args!(
+            "shard {part}/{}: {}, about {:#}",
+            shards.len(),
+            plural(*variants, "variant"),
+            HumanDuration(Duration::from_secs_f64(seconds))
+        ));
+    }
 }
 
 /// Says how much the shared prefixes saved.

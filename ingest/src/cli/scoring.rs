@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use tempfile::TempDir;
 use vestore::{
-    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_track, read_bed,
+    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Snapshot, Store, Writer,
+    check_output_folder, check_track, open_variants, read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
 };
-use vestore_schema::{AblatedPart, Assembly, Dtype, Model as ModelRecord, Recipe, Region, Strands, Track};
+use vestore_schema::{
+    AblatedPart, Assembly, Digest, Dtype, Model as ModelRecord, Recipe, Region, Shard, Strands, Track,
+};
 
 use super::family::{Family, Loading, ModelTask, score_kinds};
 use super::interrupt;
@@ -24,7 +28,7 @@ use super::tuned::Tuned;
 
 #[derive(clap::Args)]
 pub(super) struct Scoring {
-    /// Score the variants of a VCF, VCF.gz or BCF file; `-` reads stdin
+    /// Score the variants of a VCF, BCF, TSV, CSV or Parquet file; `-` reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "bed"])]
     variants: Option<PathBuf>,
     /// Score every SNV of a region such as `17:43,044,295-43,125,483`; may be repeated
@@ -66,6 +70,12 @@ pub(super) struct Scoring {
     ref_mismatch: RefMismatchArguments,
     #[command(flatten)]
     reference: ReferenceArguments,
+    /// Score part K of N of the variants alone, into a store of its own (--output)
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    /// Store of the shard, for `vestore merge`; a shard of the same plan is resumed
+    #[arg(long, value_name = "SHARD", requires = "shard")]
+    output: Option<PathBuf>,
     /// Write to this track; `<model>.<kinds>.w<window>` by default
     #[arg(long, value_name = "NAME")]
     pub(super) track: Option<String>,
@@ -105,6 +115,12 @@ pub(super) enum Task<'a> {
 /// Everything but the model: opened, read and checked.
 pub(super) struct Prepared {
     pub(super) store: Store,
+    /// What gets the rows: the store, or that of the shard.
+    target: Store,
+    /// Where the store of a shard lies that is only estimated.
+    _temporary: Option<TempDir>,
+    /// Variants of each shard; none of a whole plan.
+    pub(super) shards: Vec<u64>,
     pub(super) record: ModelRecord,
     pub(super) track: Track,
     /// None on a dry run.
@@ -139,6 +155,30 @@ impl Scoring {
         let folders = [Some(source.checkpoint), source.adapter].into_iter().flatten();
         let genes = self.splice.file().map(Path::to_owned);
         named.chain(folders).chain(genes).chain([store.reference()]).collect()
+    }
+
+    /// Opens the store of a shard; a temporary one for an estimate, where there is none yet.
+    fn open_shard(
+        &self,
+        store: &Store,
+        shard: Shard,
+        temporary: Option<&TempDir>,
+        model: &ModelRecord,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<Store> {
+        let there = self.output.as_deref().filter(|root| temporary.is_none() || root.exists());
+        let root = match (there, temporary) {
+            (Some(root), _) => root.to_owned(),
+            (None, Some(temporary)) => temporary.path().join("shard"),
+            (None, None) => {
+                let needed = "--shard needs --output, the folder of the shard's store".to_owned();
+                return Err(Usage(needed).into());
+            }
+        };
+        if !root.exists() {
+            check_output_folder(&root, &[])?;
+        }
+        Ok(store.shard(&root, shard, model, snapshot)?)
     }
 
     /// Opens the store, settles the track, takes the right to write and reads the variants.
@@ -199,7 +239,13 @@ impl Scoring {
         } else {
             interrupt::watch()?
         };
-        let writer = if dry_run { None } else { Some(writer(&store)?) };
+        let temporary = (dry_run && self.shard.is_some()).then(tempfile::tempdir).transpose()?;
+        let target = match self.shard {
+            None => store.clone(),
+            Some(shard) => self.open_shard(&store, shard, temporary.as_ref(), &record, &snapshot)?,
+        };
+        check_track(&track, &target.snapshot()?.tracks)?;
+        let writer = if dry_run { None } else { Some(writer(&target)?) };
         let mut reference = store.open_reference()?;
         let mut report = match &self.report {
             Some(path) => {
@@ -208,7 +254,15 @@ impl Scoring {
             }
             None => Report::new(),
         };
-        let plan = plan(self, &store, &mut reference, &mut report)?;
+        let mut plan = plan(self, &store, &mut reference, &mut report)?;
+        let mut shards = Vec::new();
+        if let Some(shard) = self.shard {
+            target.check_plan(Digest::from(plan.digest()))?;
+            let unit = unit_size(cost, ablation, true);
+            let parts = plan.parts(shard.of, unit as u64)?;
+            shards.extend(parts.iter().map(Plan::len));
+            plan = parts.into_iter().nth(shard.part as usize - 1).unwrap_or(plan);
+        }
         warn(&report.warnings);
         let summary = report.summary();
         if !self.quiet && !summary.is_empty() {
@@ -216,6 +270,9 @@ impl Scoring {
         }
         Ok(Prepared {
             store,
+            target,
+            _temporary: temporary,
+            shards,
             record,
             track,
             writer,
@@ -239,7 +296,7 @@ impl Scoring {
 impl Prepared {
     pub(super) fn job(&self) -> Job<'_> {
         Job {
-            store: &self.store,
+            store: &self.target,
             track: &self.track,
             record: &self.record,
             plan: &self.plan,
@@ -249,6 +306,12 @@ impl Prepared {
             unit: self.unit,
             interrupted: &self.interrupted,
         }
+    }
+
+    /// Whether there is nothing left to do for a shard whose store does not say so yet.
+    pub(super) fn is_unrecorded(&self) -> anyhow::Result<bool> {
+        let runs = self.target.runs()?;
+        Ok(self.plan.shard().is_some() && runs.iter().all(|run| run.finished.is_none()))
     }
 
     /// Whether the user wants to stop already.
@@ -312,7 +375,7 @@ fn plan(
     if let Some(path) = &arguments.variants {
         let ref_mismatch = arguments.ref_mismatch.ref_mismatch;
         let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
-        return Ok(Plan::from_file(path, reference, assembly, &options, report)?);
+        return Ok(Plan::read(open_variants(path)?, reference, assembly, &options, report)?);
     }
     let regions = regions(arguments, assembly, report)?;
     Ok(Plan::saturation(regions, reference, report)?)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use vestore::{Output, OutputRules, Record, VariantSource};
+use vestore::{Output, OutputRules, Record, open_variants};
 use vestore_ingest::{ContextModel, Genome, KnownRegions, MAX_ORDER};
 
 use super::interrupt;
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Context bases on each side of the predicted base
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_ORDER)))]
     order: u32,
-    /// Score the SNVs of this VCF or BCF file
+    /// Score the SNVs of this VCF, BCF, TSV, CSV or Parquet file
     #[arg(long, value_name = "FILE")]
     variants: PathBuf,
     /// Write this TSV; `vestore import --columns context_llr` reads it
@@ -68,7 +68,7 @@ fn write(
     arguments: &Arguments,
     output: &mut impl Write,
 ) -> anyhow::Result<Counts> {
-    let (mut source, mut record) = (VariantSource::open(&arguments.variants)?, Record::default());
+    let (mut source, mut record) = (open_variants(&arguments.variants)?, Record::default());
     let unwritable = || format!("cannot write {}", arguments.output.display());
     let mut counts = Counts::default();
     writeln!(output, "contig\tposition\treference\talternate\tcontext_llr").with_context(unwritable)?;

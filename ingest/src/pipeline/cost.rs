@@ -26,11 +26,23 @@ const GPU_WORK: f64 = 1e14;
 /// Bytes of a unit's windows, passes and outputs. A few units wait at once.
 const MEMORY: f64 = 134_217_728.0;
 
-/// Variants of one unit of variants that take `cost` each.
+/// Variants of one unit of variants that take `cost` each. A unit on a GPU is some units on a CPU, so that shards, which
+/// end where units on a GPU do, are cut into the same units as the whole plan, wherever they are scored.
 #[must_use]
 pub fn unit_size(cost: Cost, ablation: bool, gpu: bool) -> usize {
+    let small = fitting(cost, ablation, CPU_WORK);
+    if !gpu {
+        return small;
+    }
+    let large = fitting(cost, ablation, GPU_WORK);
+    let together =
+        if small < SITE { (1..=SITE).find(|times| (small * times).is_multiple_of(SITE)) } else { None };
+    let step = small * together.unwrap_or(1);
+    if large >= step { large / step * step } else { large / small * small }
+}
+
+fn fitting(cost: Cost, ablation: bool, work: f64) -> usize {
     let most = if ablation { ABLATION_UNIT } else { UNIT };
-    let work = if gpu { GPU_WORK } else { CPU_WORK };
     let variants = (work / cost.operations.max(1.0)).max(cost.together as f64);
     let variants = variants.min(MEMORY / cost.bytes.max(1.0));
     let variants = as_index(whole(variants.min(most as f64))).max(1);
@@ -57,6 +69,13 @@ mod tests {
         // One variant is minutes of work on a CPU; a unit cannot be less.
         assert_eq!(size(1e13, 1e3, false, false), 1);
         assert_eq!(size(1e11, 1e3, false, true), 990);
+        for operations in (0..130).map(|step| 1e6 * 1.15_f64.powi(step)) {
+            for (bytes, ablation) in [(1e3, false), (1e3, true), (4e5, false), (2e6, false), (1e8, true)] {
+                let [small, large] = [false, true].map(|gpu| size(operations, bytes, ablation, gpu));
+                assert!(large >= small && large.is_multiple_of(small), "{small} {large}");
+                assert!(large < SITE || large.is_multiple_of(SITE), "{large}");
+            }
+        }
         // Unless it shares its reference with others.
         assert_eq!(unit_size(Cost { operations: 1e13, bytes: 1e3, together: 7 }, false, false), 6);
         // Windows of half a million bases.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::process::Command;
 
 use super::*;
@@ -35,7 +36,7 @@ impl Made {
 fn make(path: &Path, reference: &mut Reference, options: &PlanOptions) -> Result<Made, PlanError> {
     let assembly = reference.survey().unwrap();
     let mut report = Report::new();
-    let plan = Plan::from_file(path, reference, &assembly, options, &mut report)?;
+    let plan = Plan::read(VariantSource::open(path)?, reference, &assembly, options, &mut report)?;
     Ok(Made { plan, report, assembly })
 }
 
@@ -125,7 +126,9 @@ fn every_allele_is_a_row_a_duplicate_or_a_rejection() {
     let assembly = reference.survey().unwrap();
     let mut report = Report::with_listing(&listing, &OutputRules::default()).unwrap();
     let options = PlanOptions::default();
-    let plan = Plan::from_file(&path, &mut reference, &assembly, &options, &mut report).unwrap();
+    let plan =
+        Plan::read(VariantSource::open(&path).unwrap(), &mut reference, &assembly, &options, &mut report)
+            .unwrap();
     report.finish().unwrap();
     assert_eq!((plan.len(), report.duplicates, report.records), (7, 1, 11));
     assert_eq!(report.rejected(crate::Rejection::UnknownContig), 1);
@@ -150,7 +153,13 @@ fn another_reference_and_unknown_contigs_are_refused() {
     std::fs::write(&path, "##fileformat=VCFv4.2\n").unwrap();
     assert!(make(&path, &mut reference, &PlanOptions::default()).unwrap().plan.is_empty());
     let (options, mut report) = (PlanOptions::default(), Report::new());
-    let plan = Plan::from_file(&path, &mut reference, &Assembly::default(), &options, &mut report);
+    let plan = Plan::read(
+        VariantSource::open(&path).unwrap(),
+        &mut reference,
+        &Assembly::default(),
+        &options,
+        &mut report,
+    );
     assert!(matches!(plan, Err(PlanError::Reference(ReferenceError::OtherAssembly { .. }))));
 }
 

@@ -1,0 +1,71 @@
+//! Whether sources can be merged into a store, together.
+
+use std::collections::HashSet;
+
+use vestore_schema::{Digest, Run};
+
+use super::overlap::{self, There};
+use super::source::{Part, Source};
+use super::{MergeError, in_source};
+use crate::store::{Store, check_model, check_track};
+
+/// Sources that can be merged.
+pub(super) struct Checked {
+    pub(super) new: Vec<Source>,
+    /// Of each, the variants that are in the store already, where that is no contradiction.
+    pub(super) there: Vec<There>,
+    /// Sources that need not be merged.
+    pub(super) known: u64,
+}
+
+pub(super) fn check(store: &Store, sources: Vec<Source>, partial: bool) -> Result<Checked, MergeError> {
+    let snapshot = store.snapshot()?;
+    let runs = store.runs()?;
+    let merged: HashSet<Digest> = runs.iter().filter_map(|run| run.merged).collect();
+    let (mut models, mut tracks) = (snapshot.models, snapshot.tracks);
+    let (mut new, mut known): (Vec<Source>, u64) = (Vec::new(), 0);
+    let parts: Vec<Part> = sources.iter().filter_map(|source| source.part.clone()).collect();
+    for source in sources {
+        for model in &source.models {
+            in_source(&source.path, check_model(model, &models))?;
+        }
+        for track in &source.tracks {
+            in_source(&source.path, check_track(track, &tracks))?;
+        }
+        let twice = new.iter().any(|other| other.digest == source.digest);
+        if twice || merged.contains(&source.digest) && overlap::is_there(store, &source)? {
+            known += 1;
+            continue;
+        }
+        models.extend(
+            source.models.iter().filter(|model| !models.contains(model)).cloned().collect::<Vec<_>>(),
+        );
+        tracks.extend(
+            source.tracks.iter().filter(|track| !tracks.contains(track)).cloned().collect::<Vec<_>>(),
+        );
+        new.push(source);
+    }
+    if !partial {
+        check_missing(&parts, &runs)?;
+    }
+    let there = overlap::check(store, &new)?;
+    Ok(Checked { new, there, known })
+}
+
+/// Refuses shards of which others are missing.
+fn check_missing(given: &[Part], runs: &[Run]) -> Result<(), MergeError> {
+    let before: Vec<Part> = runs.iter().filter(|run| run.merged.is_some()).filter_map(Part::of).collect();
+    for part in given {
+        let there: HashSet<u32> = given
+            .iter()
+            .chain(&before)
+            .filter(|other| part.is_beside(other))
+            .map(|other| other.shard.part)
+            .collect();
+        let missing: Vec<_> = part.shard.all().filter(|shard| !there.contains(&shard.part)).collect();
+        if !missing.is_empty() {
+            return Err(MergeError::Missing { track: part.track.clone(), missing });
+        }
+    }
+    Ok(())
+}
