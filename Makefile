@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel demo test test-python soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel install uninstall demo test test-python test-wheel soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -17,6 +17,12 @@ build: setup
 wheel: build
 	python3 scripts/wheel
 
+# Installs what `make build` built, as whoever may write there: programs, libtorch (CUDA=1: with its libraries for GPUs),
+# manual pages and completions. Nothing is built, so that root needs no Rust.
+PREFIX ?= /usr/local
+install uninstall:
+	DESTDIR="$(DESTDIR)" CUDA=$(CUDA) scripts/install $@ "$(PREFIX)"
+
 # Fetches a splice model once; without it, the demo scores the mitochondrial genome with a test model instead.
 demo: build
 	examples/demo.sh
@@ -32,6 +38,10 @@ test-python: wheel
 	target/python/bin/pip install --quiet --requirement python/tests/requirements.txt
 	target/python/bin/pip install --quiet --no-deps --force-reinstall target/wheels/*.whl
 	target/python/bin/python -m pytest --quiet -p no:cacheprovider python/tests
+
+# The wheels in environments that have nothing else, the second with all of torch (6 GB, deleted at the end).
+test-wheel: wheel
+	python3 scripts/test-wheel
 
 # The long run: the same tests of crashes, faults and hostile input, with many more rounds, and the fuzz
 # targets where cargo-fuzz is installed. About an hour.

@@ -12,6 +12,7 @@ mod genes;
 mod import;
 mod info;
 mod init;
+mod installation;
 mod interrupt;
 mod libtorch;
 mod man;

@@ -32,6 +32,7 @@ fn what_is_missing_is_told_with_its_remedy() {
     let (found, code) = doctor(&program, &home, &[]);
     assert_eq!((code, &found["can_score"], &found["libtorch"]), (Some(1), &false.into(), &Value::Null));
     assert!(remedies(&found).contains("libtorch 2.11.0 is missing"), "{found}");
+    assert_eq!(found["installation"], "copied");
 
     let cache = home.join(".cache/vestore/libtorch-2.11.0-cpu");
     fs::create_dir_all(&cache).unwrap();
@@ -53,6 +54,36 @@ fn what_is_missing_is_told_with_its_remedy() {
     let (found, code) = doctor(&program, &home, &[]);
     assert_eq!((code, &found["can_score"]), (Some(1), &false.into()));
     assert!(remedies(&found).contains("the engine is missing"), "{found}");
+}
+
+#[test]
+fn the_remedies_are_those_of_the_kind_of_installation() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("tree/root");
+    fs::create_dir_all(&root).unwrap();
+    let program = installed(&root);
+    fs::remove_file(program.with_file_name("vestore-ingest")).unwrap();
+    // The last kind that applies is the one that counts.
+    for (kind, place, libtorch, engine) in [
+        ("checkout", "../scripts/libtorch.py", "run `make setup`", "run `make build`"),
+        ("prefix", "lib/vestore/libc10.so", "run `make install`", "`make install` in the checkout"),
+        (
+            "python",
+            "lib/python3.12/site-packages/vestore-0.1.0.dist-info/RECORD",
+            "run `pip install torch==2.11.0`",
+            "the Python package `vestore-engine`",
+        ),
+        ("conda", "conda-meta/vestore-0.1.0-h0_0.json", "run `conda install libtorch", "conda package"),
+    ] {
+        let place = root.join(place);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, "").unwrap();
+        let (found, code) = doctor(&program, folder.path(), &[]);
+        assert_eq!((code, &found["installation"]), (Some(1), &kind.into()), "{found}");
+        for remedy in [libtorch, engine] {
+            assert!(remedies(&found).contains(remedy), "{kind}: {found}");
+        }
+    }
 }
 
 #[test]

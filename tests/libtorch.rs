@@ -43,7 +43,7 @@ fn told(output: &Output) -> String {
 }
 
 #[test]
-fn the_libraries_lie_beside_the_programs_or_in_the_cache_or_in_a_wheel() {
+fn the_libraries_lie_with_the_programs_or_in_the_cache_or_in_a_wheel() {
     let folder = tempfile::tempdir().unwrap();
     let program = installed(folder.path());
     let home = folder.path().join("home");
@@ -51,6 +51,7 @@ fn the_libraries_lie_beside_the_programs_or_in_the_cache_or_in_a_wheel() {
     let missing = told(&help(&program, &home, &[]));
     let places = [
         format!("{} (beside the programs)", folder.path().join("bin/lib").display()),
+        format!("{} (`make install`)", folder.path().join("lib/vestore").display()),
         format!(
             "{} (the cache of `make setup`)",
             home.join(".cache/vestore/libtorch-2.11.0-cpu/lib").display()
@@ -95,8 +96,17 @@ fn the_libraries_lie_beside_the_programs_or_in_the_cache_or_in_a_wheel() {
     // Beside the programs lies the environment that pip installed them into.
     fs::rename(environment.join("lib"), folder.path().join("lib")).unwrap();
     told(&help(&program, &home, &[]));
-    fs::write(folder.path().join("pyvenv.cfg"), "").unwrap();
+    let own = folder.path().join("lib/python3.12/site-packages/vestore-0.1.0.dist-info");
+    fs::create_dir(own).unwrap();
     works(&help(&program, &home, &[]));
+    fs::remove_dir_all(folder.path().join("lib")).unwrap();
+
+    fs::create_dir(folder.path().join("lib")).unwrap();
+    let prefix = folder.path().join("lib/vestore");
+    symlink(libraries(), &prefix).unwrap();
+    works(&help(&program, &home, &[]));
+    fs::rename(prefix, folder.path().join("lib/elsewhere")).unwrap();
+    told(&help(&program, &home, &[]));
 }
 
 /// Runs the set-up with a cache of its own, from a copy of the script.

@@ -14,7 +14,7 @@ use crate::crash::unit;
 use crate::effects::{commit, effect_track, names, random_rows};
 use crate::programs::workspace;
 use crate::store::{answer, random_store};
-use crate::store_export::python;
+use crate::store_export::{python, r};
 use crate::support::{Random, new_store, run, track, write};
 
 /// The page of recipes.
@@ -103,6 +103,30 @@ fn pyarrow_and_pandas_read_as_documented() {
     );
     if let Some(found) = python("pandas, pyarrow.dataset", &program, &[]) {
         assert_eq!(found, format!("{here} True True\n"));
+    }
+}
+
+#[test]
+fn r_reads_as_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, ..) = random_store(&folder.path().join("s"), 56);
+    let (here, _) = counts(&store);
+    let page = page();
+    let recipes: Vec<&str> =
+        page.split("```r\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(recipes.len(), 3);
+    for recipe in recipes {
+        assert!(recipe.contains("genome.vestore") && recipe.contains("chr17"), "{recipe}");
+        let program = recipe
+            .replace("genome.vestore", store.root().to_str().unwrap())
+            .replace("chr17:43,044,295-43,125,483", "'HLA-A*01:01:1,000-9,000'")
+            .replace("chr17", "HLA-A*01:01")
+            .replace("43044295", "1000")
+            .replace("43125483", "9000");
+        let told = "cat(nrow(rows), class(rows$alternate), all(c('llr', 'cosine') %in% names(rows)))";
+        if let Some(found) = r(&format!("{program}{told}")) {
+            assert_eq!(found, format!("{here} character TRUE"), "{recipe}");
+        }
     }
 }
 

@@ -28,6 +28,25 @@ pub(crate) fn python(module: &str, program: &str, paths: &[&Path]) -> Option<Str
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
+/// Runs a program in R where the packages that it names are installed; says so and gives `None` where not.
+pub(crate) fn r(program: &str) -> Option<String> {
+    let packages = ["DBI", "arrow", "dplyr", "duckdb"];
+    let needed: Vec<&str> = packages.into_iter().filter(|package| program.contains(package)).collect();
+    let check = "quit(status = !all(sapply(commandArgs(TRUE), requireNamespace, quietly = TRUE)))";
+    let has = Command::new("Rscript").args(["-e", check]).args(&needed).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no Rscript with {needed:?}");
+        return None;
+    }
+    // A recipe may start the command `vestore`.
+    let programs = crate::programs::vestore().parent().unwrap().to_owned();
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&inherited))).unwrap();
+    let output = Command::new("Rscript").args(["-e", program]).env("PATH", path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
 /// Runs an installed program; says so and gives `None` when it is not there.
 pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(name).args(arguments).output() {

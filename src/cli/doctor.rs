@@ -12,6 +12,7 @@ use serde_json::Value;
 use self::gpu::Driver;
 use self::machine::{Cache, Threads};
 use super::engine;
+use super::installation::Installation;
 use super::libtorch::{self, Found};
 use super::shared::{ListFormat, print_finding};
 
@@ -29,6 +30,7 @@ struct Findings {
     can_score: bool,
     vestore: Program,
     engine: Program,
+    installation: Installation,
     libtorch: Option<Libtorch>,
     driver: Driver,
     /// GPUs that the engine can use.
@@ -83,7 +85,9 @@ fn findings() -> anyhow::Result<Findings> {
     let own = Some(env!("CARGO_PKG_VERSION").to_owned());
     let vestore = Program { path: std::env::current_exe()?, version: own };
     let mut engine = Program { path: engine::place()?, version: None };
-    let libtorch = match libtorch::find(engine.path.parent().unwrap_or(&engine.path)) {
+    let programs = engine::folder(&engine.path);
+    let installation = Installation::of(programs);
+    let libtorch = match libtorch::find(programs) {
         Ok(found) => Some(Libtorch::of(&found)),
         Err(error) => {
             remedies.push(error.to_string());
@@ -92,10 +96,7 @@ fn findings() -> anyhow::Result<Findings> {
     };
     let mut reported = Value::Null;
     if !engine.path.is_file() {
-        remedies.push(
-            "the engine is missing: build both programs with `make build`, keep them in one folder"
-                .to_owned(),
-        );
+        remedies.push(format!("the engine is missing: {}", installation.engine()));
     } else if libtorch.is_some() {
         match engine::asked("doctor") {
             Ok(answer) => reported = answer,
@@ -104,17 +105,19 @@ fn findings() -> anyhow::Result<Findings> {
     }
     engine.version = reported["version"].as_str().map(str::to_owned);
     if engine.version.is_some() && engine.version != vestore.version {
-        remedies.push("the programs are of different versions: build both with `make build`".to_owned());
+        remedies.push(format!("the programs are of different versions: {}", installation.engine()));
     }
     let driver = Driver::find();
     let usable_gpus = reported["gpus"].as_u64().unwrap_or(0);
-    if let Some(remedy) = driver.remedy(libtorch.as_ref().map(|found| found.cuda), usable_gpus, &reported) {
+    let cuda = libtorch.as_ref().map(|found| found.cuda);
+    if let Some(remedy) = driver.remedy(cuda, usable_gpus, &reported, installation) {
         remedies.push(remedy);
     }
     Ok(Findings {
         can_score: engine.version.is_some(),
         vestore,
         engine,
+        installation,
         libtorch,
         driver,
         usable_gpus,
@@ -130,6 +133,7 @@ fn table(found: &Findings) -> anyhow::Result<()> {
         let version = program.version.as_deref().unwrap_or("does not run");
         line(name, format!("{version}, {}", program.path.display()))?;
     }
+    line("installed", found.installation.to_string())?;
     match &found.libtorch {
         Some(Libtorch { folder, version, rule, cuda }) => {
             let version = version.as_deref().unwrap_or("unknown version");

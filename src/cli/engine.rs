@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::installation::Installation;
 use super::{libtorch, openmp};
 
 /// The engine's program, found beside this one.
@@ -25,10 +26,10 @@ pub(super) fn run(verb: &[OsString], rest: Vec<OsString>) -> anyhow::Result<Exit
     let engine = place()?;
     if !engine.is_file() {
         bail!(
-            "`{}` needs the engine, which is missing: {}; build both programs with `make build`, or install \
-             the Python package `vestore-engine`",
+            "`{}` needs the engine, which is missing: {}; {}",
             verb.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "),
-            engine.display()
+            engine.display(),
+            Installation::of(folder(&engine)).engine()
         );
     }
     let error = command(&engine)?.args(verb).args(rest).exec();
@@ -57,8 +58,13 @@ pub(super) fn place() -> anyhow::Result<PathBuf> {
     Ok(program.with_file_name(ENGINE))
 }
 
+/// The folder that a program lies in.
+pub(super) fn folder(program: &Path) -> &Path {
+    program.parent().unwrap_or(program)
+}
+
 fn command(engine: &Path) -> anyhow::Result<Command> {
-    let libraries = libtorch::library_path(engine.parent().unwrap_or(engine))?;
+    let libraries = libtorch::library_path(folder(engine))?;
     let mut command = Command::new(engine);
     command.env(libtorch::VARIABLE, libraries).envs(openmp::settings());
     Ok(command)

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::installation::{Installation, LIBRARIES, python_packages};
+
 /// The release that the engine is linked against.
 pub(super) const VERSION: &str = "2.11.0";
 
@@ -32,41 +34,35 @@ impl Found {
     }
 }
 
-/// The first place that has libtorch for the engine in the folder `programs`. Libraries for GPUs come before those for
-/// CPUs alone, which would hide them.
+/// The place whose libtorch the engine in the folder `programs` gets: the first with libraries for GPUs, else the first.
+/// Libraries for CPUs alone would hide those for GPUs.
 pub(super) fn find(programs: &Path) -> anyhow::Result<Found> {
-    let place = |folder: PathBuf, rule| Found { folder, rule, is_settled: false };
     let beside = programs.join("lib");
     if holds(&beside) {
-        return Ok(place(beside, "beside the programs"));
+        return Ok(Found { folder: beside, rule: "beside the programs", is_settled: false });
     }
+    let installation = Installation::of(programs);
     let cache = vestore::cache_folder();
-    let cached = |view: &str| cache.as_ref().map(|cache| cache.join(format!("libtorch-{VERSION}-{view}")));
-    let (for_gpus, for_cpus) =
-        (cached("cuda").map(|it| it.join("torch/lib")), cached("cpu").map(|it| it.join("lib")));
+    let cached = |view: &str| Some(cache.as_ref()?.join(format!("libtorch-{VERSION}-{view}")));
+    let for_cpus = cached("cpu").map(|view| view.join("lib"));
+    let mut places = own(programs, installation);
     let mut remarks = String::new();
-    let mut trusted = |folder: &Option<PathBuf>| {
-        let folder = folder.clone().filter(|folder| holds(folder))?;
+    let caches = [
+        (cached("cuda").map(|view| view.join("torch/lib")), "the cache of `make setup CUDA=1`"),
+        (for_cpus.clone(), "the cache of `make setup`"),
+    ];
+    for (folder, rule) in caches {
+        let Some(folder) = folder.filter(|folder| holds(folder)) else { continue };
         match stranger(&folder, cache.as_deref()) {
-            None => Some(folder),
-            Some(reason) => {
-                remarks = format!(" (passed over: {reason})");
-                None
-            }
+            None => places.push((folder, rule)),
+            Some(reason) => remarks = format!(" (passed over: {reason})"),
         }
-    };
-    if let Some(folder) = trusted(&for_gpus) {
-        return Ok(place(folder, "the cache of `make setup CUDA=1`"));
     }
-    let wheels = wheels(programs);
-    if let Some(folder) = wheels.iter().find(|folder| has_cuda(folder)) {
-        return Ok(place(folder.clone(), "an installed Python package"));
-    }
-    if let Some(folder) = trusted(&for_cpus) {
-        return Ok(place(folder, "the cache of `make setup`"));
-    }
-    if let Some(folder) = wheels.into_iter().next() {
-        return Ok(place(folder, "an installed Python package"));
+    let roots = python_roots();
+    places.extend(roots.iter().flat_map(|root| wheels(root)).map(|it| (it, "an installed Python package")));
+    let best = places.iter().position(|(folder, _)| has_cuda(folder)).unwrap_or(0);
+    if let Some((folder, rule)) = places.into_iter().nth(best) {
+        return Ok(Found { folder, rule, is_settled: false });
     }
     // Whoever sets the variable, or installs libtorch for the whole system, has settled it.
     let inherited = env::var_os(VARIABLE).unwrap_or_default();
@@ -78,14 +74,36 @@ pub(super) fn find(programs: &Path) -> anyhow::Result<Found> {
     }
     let cached =
         for_cpus.map_or_else(|| "no cache: HOME is not set".to_owned(), |it| it.display().to_string());
+    let below = programs.parent().unwrap_or(programs);
     bail!(
         "libtorch {VERSION} is missing; looked for {LIBRARY} in\n  \
          {} (beside the programs)\n  \
+         {} (`make install`)\n  \
          {cached} (the cache of `make setup`){remarks}\n  \
          torch/lib of the Python packages of this user, environment and system (`pip install torch=={VERSION}`)\n\
-         install it in one of the three",
-        beside.display()
+         {}",
+        beside.display(),
+        below.join(LIBRARIES).display(),
+        installation.libtorch()
     );
+}
+
+/// The places that go with the programs: those of `make install`, and those of the environment that they were installed
+/// into, activated or not.
+fn own(programs: &Path, installation: Installation) -> Vec<(PathBuf, &'static str)> {
+    let Some(root) = programs.parent() else { return Vec::new() };
+    let mut places = vec![
+        (root.join(LIBRARIES).join("torch/lib"), "`make install CUDA=1`"),
+        (root.join(LIBRARIES), "`make install`"),
+    ];
+    if installation == Installation::Conda {
+        places.push((root.join("lib"), "the same conda environment"));
+    }
+    places.retain(|(folder, _)| holds(folder));
+    if matches!(installation, Installation::Conda | Installation::Python) {
+        places.extend(wheels(root).map(|folder| (folder, "the Python package of the same environment")));
+    }
+    places
 }
 
 /// The value of [`VARIABLE`] for the engine in the folder `programs`: where libtorch is, then what the variable holds
@@ -125,14 +143,11 @@ fn stranger(folder: &Path, cache: Option<&Path>) -> Option<String> {
     })
 }
 
-/// The libraries of installed torch wheels of the right release. Python is not started: that takes a second.
-fn wheels(programs: &Path) -> Vec<PathBuf> {
+/// Where Python packages may be installed: the active environment, the user's and the system's. Python is not started:
+/// that takes a second.
+fn python_roots() -> Vec<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // The environment that pip installed the programs into comes first, activated or not.
-    let own =
-        programs.parent().filter(|own| own.join("pyvenv.cfg").is_file() || own.join("conda-meta").is_dir());
-    let mut roots: Vec<PathBuf> = own.map(Path::to_owned).into_iter().collect();
-    roots.extend(["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(set));
+    let mut roots: Vec<PathBuf> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(set).collect();
     // Python lies in `bin` of its environment.
     let python = env::split_paths(&env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join("python3"))
@@ -141,29 +156,19 @@ fn wheels(programs: &Path) -> Vec<PathBuf> {
     roots.extend(python.iter().chain(&real).filter_map(|python| Some(python.parent()?.parent()?.to_owned())));
     roots.extend(set("HOME").map(|home| home.join(".local")));
     roots.extend(["/usr/local", "/usr"].map(PathBuf::from));
-    let libraries = |packages: PathBuf| {
-        let release = |name: &str| {
-            name.strip_prefix("torch-").and_then(|name| name.strip_suffix(".dist-info")).is_some_and(
-                |version| {
-                    version.strip_prefix(VERSION).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
-                },
-            )
-        };
-        let installed =
-            packages.read_dir().ok()?.flatten().any(|entry| entry.file_name().to_str().is_some_and(release));
-        Some(packages.join("torch/lib")).filter(|folder| installed && holds(folder))
-    };
-    roots.iter().flat_map(|root| packages(root)).filter_map(libraries).collect()
+    roots
 }
 
-/// The folders of Python packages under `root`.
-fn packages(root: &Path) -> Vec<PathBuf> {
-    let versions = root.join("lib").read_dir().into_iter().flatten().flatten();
-    let mut versions: Vec<PathBuf> = versions
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with("python3")))
-        .map(|entry| entry.path())
-        .collect();
-    versions.sort_unstable();
-    let folders = |version: &PathBuf| ["site-packages", "dist-packages"].map(|name| version.join(name));
-    versions.iter().rev().flat_map(folders).collect()
+/// The libraries of the torch wheels of the right release below `root`.
+fn wheels(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_release = |name: &str| {
+        let version = name.strip_prefix("torch-").and_then(|name| name.strip_suffix(".dist-info"));
+        let rest = version.and_then(|version| version.strip_prefix(VERSION));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+    };
+    python_packages(root).into_iter().filter_map(move |packages| {
+        let mut entries = packages.read_dir().ok()?.flatten();
+        let installed = entries.any(|entry| entry.file_name().to_str().is_some_and(is_release));
+        Some(packages.join("torch/lib")).filter(|folder| installed && holds(folder))
+    })
 }

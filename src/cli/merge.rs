@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use vestore::Store;
 
-use super::shared::{grouped, plural, say, writer};
+use super::shared::{ProgressForm, event, grouped, plural, say, writer_or_wait};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -18,15 +18,23 @@ pub(super) struct Arguments {
     /// Merge these shards although others of the plan are missing
     #[arg(long)]
     partial: bool,
+    /// Wait for another process that writes the store, instead of failing
+    #[arg(long)]
+    wait: bool,
+    /// Show progress as a bar, or print everything on stderr as JSON, an object per line
+    #[arg(long, value_enum, default_value_t = ProgressForm::Bar)]
+    progress: ProgressForm,
     /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    arguments.progress.choose();
     let store = Store::open(&arguments.store)?;
-    let mut writer = writer(&store)?;
-    let bar = if arguments.quiet {
+    let mut writer = writer_or_wait(&store, arguments.wait)?;
+    let events = arguments.progress == ProgressForm::Json;
+    let bar = if arguments.quiet || events {
         ProgressBar::hidden()
     } else {
         ProgressBar::new(arguments.shards.len() as u64).with_style(
@@ -34,7 +42,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         )
     };
-    let merged = writer.merge(&arguments.shards, arguments.partial, |done| bar.set_position(done));
+    let total = arguments.shards.len();
+    let merged = writer.merge(&arguments.shards, arguments.partial, |done| {
+        bar.set_position(done);
+        if events {
+            event("progress", [("unit", "stores".into()), ("done", done.into()), ("total", total.into())]);
+        }
+    });
     bar.finish_and_clear();
     let merged = merged?;
     if merged.sources > 0 {

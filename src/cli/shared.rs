@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vestore::{FilterError, FormError, ImportError, OutputError, Store, StoreError, Writer};
@@ -42,8 +43,42 @@ pub(super) fn report(error: &anyhow::Error, is_usage: impl Fn(&(dyn Error + 'sta
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
+/// Whether stderr is for programs: a JSON object per line.
+static EVENTS: AtomicBool = AtomicBool::new(false);
+
+/// How progress is shown.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProgressForm {
+    Bar,
+    Json,
+}
+
+impl ProgressForm {
+    /// With JSON, everything on stderr is events from now on.
+    pub(super) fn choose(self) {
+        EVENTS.store(self == Self::Json, Ordering::Relaxed);
+    }
+}
+
+/// Prints an event to stderr: a JSON object with the time, its name and `fields`.
+pub(super) fn event(name: &str, fields: impl IntoIterator<Item = (&'static str, serde_json::Value)>) {
+    let mut object = serde_json::Map::new();
+    object.insert("time".to_owned(), vestore::utc(now()).into());
+    object.insert("event".to_owned(), name.into());
+    object.extend(fields.into_iter().map(|(field, value)| (field.to_owned(), value)));
+    let _ = writeln!(io::stderr().lock(), "{}", serde_json::Value::Object(object));
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
 /// Prints a remark to stderr.
 pub(super) fn say(text: fmt::Arguments<'_>) {
+    if EVENTS.load(Ordering::Relaxed) {
+        return event("message", [("text", text.to_string().into())]);
+    }
     // Nobody may be reading; the work continues.
     let _ = writeln!(io::stderr().lock(), "{}", vestore::visible_lines(&text.to_string()));
 }
@@ -91,6 +126,19 @@ pub(super) fn writer(store: &Store) -> Result<Writer, StoreError> {
     let writer = store.writer(&typed())?;
     note_format(store);
     Ok(writer)
+}
+
+/// As [`writer`]; with `wait`, once no other process has that right.
+pub(super) fn writer_or_wait(store: &Store, wait: bool) -> Result<Writer, StoreError> {
+    loop {
+        match writer(store) {
+            Err(StoreError::Locked { holder, .. }) if wait => {
+                say(format_args!("waiting: {} is being written by {holder}", store.root().display()));
+                store.wait_for_writer()?;
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// Says that a change of the store raises its format, where it does.

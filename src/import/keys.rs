@@ -64,7 +64,7 @@ impl KeyColumns {
     /// Of how many parts of the key one of `names` is a usual spelling.
     pub(super) fn usual_in(names: &[String]) -> usize {
         let known = |usual: &&str| names.iter().any(|name| name.eq_ignore_ascii_case(usual));
-        SPELLINGS.iter().filter(|usual| usual.iter().any(|spelling| known(spelling))).count()
+        SPELLINGS.iter().filter(|usual| usual.iter().any(known)).count()
     }
 
     /// Their places among the columns of a file.

@@ -191,12 +191,14 @@ impl Writer {
     }
 
     /// Takes segments out of their table, damaged ones for instance, so that their rows can be computed anew;
-    /// gives the number of rows.
+    /// gives the number of rows. No run of a shard has finished then.
     ///
     /// # Errors
     /// When the system refuses; nothing more can be written with this writer then.
     pub fn drop_segments(&mut self, segments: &[Segment]) -> Result<u64, StoreError> {
-        self.replace(&[], segments, |_| Ok(()))?;
+        let runs = self.store.runs()?.into_iter().filter(|run| run.shard.is_some());
+        let unfinished: Vec<Run> = runs.map(|run| Run { finished: None, ..run }).collect();
+        self.replace(&[], segments, |catalog| unfinished.iter().try_for_each(|run| catalog.put_run(run)))?;
         Ok(segments.iter().map(|segment| segment.rows).sum())
     }
 
@@ -391,6 +393,18 @@ fn take_lock(store: &Store, purpose: &str) -> Result<Guard, StoreError> {
     let file = medium.open(&path, Access::Create).map_err(StoreError::io("write", &path))?;
     file.write_at(note.as_bytes(), 0).map_err(StoreError::io("write", &path))?;
     Ok(guard)
+}
+
+impl Store {
+    /// Returns once nobody has the right to write. Somebody else may take it before the caller does.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn wait_for_writer(&self) -> Result<(), StoreError> {
+        // Without the turnstile, where readers would wait too.
+        let path = self.root.join(WRITER_LOCK);
+        self.medium.lock(&path, Lock::Exclusive).map(drop).map_err(StoreError::io("lock", &path))
+    }
 }
 
 /// Who holds the writer's lock of the store at `root`, as its note says.

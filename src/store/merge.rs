@@ -32,7 +32,7 @@ pub enum MergeError {
         /// The source.
         path: PathBuf,
         /// Why.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// A source is the store.
     #[error("{} is the store that is merged into; leave it out", path.display())]
@@ -54,7 +54,7 @@ pub enum MergeError {
     },
     /// A shard lacks rows.
     #[error(
-        "{} is not complete: {rows} of {variants} variants of shard {shard} have rows; run its `vestore score --shard` \
+        "{} is not complete: variants of shard {shard} have no rows yet, or lost them; run its `vestore score --shard` \
          again",
         path.display()
     )]
@@ -63,10 +63,6 @@ pub enum MergeError {
         path: PathBuf,
         /// Which shard.
         shard: Shard,
-        /// Variants that have rows.
-        rows: u64,
-        /// Variants of the shard.
-        variants: u64,
     },
     /// Some shards of a plan were not given and not merged before.
     #[error(
@@ -235,7 +231,7 @@ impl Writer {
 }
 
 fn in_source<T>(path: &Path, result: Result<T, StoreError>) -> Result<T, MergeError> {
-    result.map_err(|source| MergeError::Source { path: path.to_owned(), source })
+    result.map_err(|source| MergeError::Source { path: path.to_owned(), source: Box::new(source) })
 }
 
 /// Whether both are one folder.

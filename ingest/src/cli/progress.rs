@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use vestore_ingest::Progress;
+use vestore_schema::Shard;
+
+use super::shared::{event, now};
 
 /// Interval between progress lines without a terminal.
 const EVERY: Duration = Duration::from_secs(5);
@@ -13,7 +16,15 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Shows how far a command is.
 pub(super) struct Bar {
     quiet: bool,
+    /// What events say of the run; none where they are not events.
+    run: Option<Run>,
     shown: Mutex<Shown>,
+}
+
+/// What every event of a run has.
+struct Run {
+    device: String,
+    shard: Option<Shard>,
 }
 
 enum Shown {
@@ -35,7 +46,36 @@ struct Lines {
 
 impl Bar {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, shown: Mutex::new(Shown::Nothing) }
+        Self { quiet, run: None, shown: Mutex::new(Shown::Nothing) }
+    }
+
+    /// Prints events instead, for programs.
+    pub(super) fn events(device: &str, shard: Option<Shard>) -> Self {
+        let run = Some(Run { device: device.to_owned(), shard });
+        Self { quiet: false, run, shown: Mutex::new(Shown::Nothing) }
+    }
+
+    /// Prints how far it is.
+    fn tell(&self, event_name: &str, lines: &Lines) {
+        let Some(run) = &self.run else {
+            // Nobody may be reading; the work continues.
+            let _ = stderr().write_all(lines.line().as_bytes());
+            return;
+        };
+        let seconds_left = lines.left().map(|left| left.as_secs_f64());
+        event(
+            event_name,
+            [
+                ("unit", lines.unit.into()),
+                ("done", lines.done.into()),
+                ("total", lines.total.into()),
+                ("rate", lines.rate().into()),
+                ("seconds_left", seconds_left.into()),
+                ("device", run.device.as_str().into()),
+                ("memory", resident().into()),
+                ("shard", run.shard.map(|shard| shard.to_string()).into()),
+            ],
+        );
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
@@ -47,12 +87,16 @@ impl Progress for Bar {
     fn begin(&self, unit: &'static str, done: u64, total: u64) {
         *self.shown() = if self.quiet {
             Shown::Nothing
-        } else if stderr().is_terminal() {
+        } else if stderr().is_terminal() && self.run.is_none() {
             Shown::Bar(drawn(unit, done, total))
         } else {
             let now = Instant::now();
             let note = String::new();
-            Shown::Lines(Lines { unit, first: done, done, total, note, started: now, printed: now })
+            let lines = Lines { unit, first: done, done, total, note, started: now, printed: now };
+            if self.run.is_some() {
+                self.tell("begin", &lines);
+            }
+            Shown::Lines(lines)
         };
     }
 
@@ -64,8 +108,7 @@ impl Progress for Bar {
                 lines.done += more;
                 if lines.printed.elapsed() >= EVERY && lines.done < lines.total {
                     lines.printed = Instant::now();
-                    // Nobody may be reading; the work continues.
-                    let _ = stderr().write_all(lines.line().as_bytes());
+                    self.tell("progress", lines);
                 }
             }
         }
@@ -81,26 +124,44 @@ impl Progress for Bar {
     }
 
     fn finish(&self) {
-        if let Shown::Bar(bar) = &*self.shown() {
-            bar.finish_and_clear();
+        match &*self.shown() {
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Lines(lines) if self.run.is_some() => self.tell("end", lines),
+            Shown::Lines(_) | Shown::Nothing => {}
         }
     }
 }
 
 impl Lines {
     fn line(&self) -> String {
-        let rate = (self.done - self.first) as f64 / self.started.elapsed().as_secs_f64();
-        let left = Duration::try_from_secs_f64((self.total - self.done) as f64 / rate);
+        let left = self.left();
         let left = left.map_or("an unknown time".to_owned(), |left| format!("{:#}", HumanDuration(left)));
         format!(
-            "{}/{} {}, {}, {left} left{}\n",
+            "{} {}/{} {}, {}, {left} left{}\n",
+            vestore::utc(now()),
             self.done,
             self.total,
             self.unit,
-            per_second(rate),
+            per_second(self.rate()),
             self.note
         )
     }
+
+    /// Units per second.
+    fn rate(&self) -> f64 {
+        (self.done - self.first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    fn left(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64((self.total - self.done) as f64 / self.rate()).ok()
+    }
+}
+
+/// Bytes of memory that the process has; none where the system does not say.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 fn drawn(unit: &str, done: u64, total: u64) -> ProgressBar {

@@ -11,7 +11,7 @@ use vestore_schema::Track;
 
 use super::family::{Family, ModelTask, TOKEN};
 use super::interrupt;
-use super::progress::{Bar, significant};
+use super::progress::significant;
 use super::scoring::{Prepared, Scoring, Task};
 use super::shared::{grouped, plural, say};
 
@@ -55,6 +55,7 @@ pub(super) fn execute(
     scoring: &Scoring,
     task: Task<'_>,
 ) -> anyhow::Result<ExitCode> {
+    scoring.progress.choose();
     let mut prepared = scoring.prepare(store, model, task)?;
     let writer = prepared.writer.take();
     let mut report = std::mem::take(&mut prepared.report);
@@ -86,7 +87,7 @@ pub(super) fn execute(
         say(format_args!("stopped before anything was scored"));
         return Ok(interrupt::code());
     }
-    let task = ScoreTask { prepared: &prepared, writer, report, stored, pending, quiet: scoring.quiet };
+    let task = ScoreTask { prepared: &prepared, writer, report, stored, pending, scoring };
     prepared.run(task)
 }
 
@@ -98,7 +99,7 @@ struct ScoreTask<'a> {
     /// Variants that have rows already.
     stored: u64,
     pending: u64,
-    quiet: bool,
+    scoring: &'a Scoring,
 }
 
 impl ModelTask for ScoreTask<'_> {
@@ -109,7 +110,7 @@ impl ModelTask for ScoreTask<'_> {
         S: Scorer,
         N: Network<Pass = S::Pass, Output = S::Output>,
     {
-        let Self { prepared, writer, mut report, stored, pending, quiet } = self;
+        let Self { prepared, writer, mut report, stored, pending, scoring } = self;
         let (job, track) = (prepared.job(), &prepared.track);
         let Some(mut writer) = writer else {
             report.finish()?;
@@ -124,7 +125,7 @@ impl ModelTask for ScoreTask<'_> {
         let unit = Family::of(&prepared.store, &prepared.record)?.input_unit();
         let batch_tokens = (unit == TOKEN).then_some(prepared.batch_tokens);
         let mut run = new_run(&job, &prepared.device_name(), prepared.threads, batch_tokens)?;
-        let progress = Bar::new(quiet);
+        let progress = scoring.bar(&prepared.device_name());
         progress.begin("variants", 0, pending);
         let started = Instant::now();
         let outcome = job.run(scorer, networks, &mut writer, &mut run, &mut report, &progress);

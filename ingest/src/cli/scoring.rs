@@ -20,9 +20,10 @@ use vestore_schema::{
 use super::family::{Family, Loading, ModelTask, score_kinds};
 use super::interrupt;
 use super::machine::tell_auto;
+use super::progress::Bar;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::regulatory::RegulatoryArguments;
-use super::shared::{Usage, one_of, say, warn, writer};
+use super::shared::{ProgressForm, Usage, one_of, say, warn, writer_or_wait};
 use super::splice::SpliceArguments;
 use super::tuned::Tuned;
 
@@ -85,6 +86,12 @@ pub(super) struct Scoring {
     /// Overwrite the file of --report or --plot, whatever it is; an earlier report is always overwritten
     #[arg(long)]
     pub(super) force: bool,
+    /// Wait for another process that writes the store, instead of failing
+    #[arg(long)]
+    wait: bool,
+    /// Show progress as a bar (lines without a terminal), or print everything on stderr as JSON, an object per line
+    #[arg(long, value_enum, default_value_t = ProgressForm::Bar)]
+    pub(super) progress: ProgressForm,
     /// Hide the progress bar
     #[arg(long)]
     pub(super) quiet: bool,
@@ -143,6 +150,14 @@ pub(super) struct Prepared {
 }
 
 impl Scoring {
+    /// How the progress of scoring on `device` is shown.
+    pub(super) fn bar(&self, device: &str) -> Bar {
+        match self.progress {
+            ProgressForm::Json => Bar::events(device, self.shard),
+            ProgressForm::Bar => Bar::new(self.quiet),
+        }
+    }
+
     /// Whether it says which variants.
     pub(super) fn names_variants(&self) -> bool {
         self.variants.is_some() || !self.region.is_empty() || self.bed.is_some()
@@ -245,7 +260,7 @@ impl Scoring {
             Some(shard) => self.open_shard(&store, shard, temporary.as_ref(), &record, &snapshot)?,
         };
         check_track(&track, &target.snapshot()?.tracks)?;
-        let writer = if dry_run { None } else { Some(writer(&target)?) };
+        let writer = if dry_run { None } else { Some(writer_or_wait(&target, self.wait)?) };
         let mut reference = store.open_reference()?;
         let mut report = match &self.report {
             Some(path) => {

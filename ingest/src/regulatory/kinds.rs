@@ -69,7 +69,8 @@ impl RegulatoryKind {
     /// The effect on an experiment from those on its two strands.
     pub(crate) fn merge(&self, strands: [f64; 2]) -> f64 {
         match self.measure {
-            Measure::Euclidean => strands[0].hypot(strands[1]),
+            // Not `hypot`: that of glibc 2.35 rounds in another way than older ones, and does not run on them.
+            Measure::Euclidean => (strands[0] * strands[0] + strands[1] * strands[1]).sqrt(),
             _ => strands[0] + strands[1],
         }
     }

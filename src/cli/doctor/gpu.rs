@@ -8,6 +8,7 @@ use std::process::Command;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::installation::Installation;
 use super::super::libtorch::VERSION;
 
 /// Where distributions, containers and WSL put the driver's library.
@@ -63,7 +64,13 @@ impl Driver {
 
     /// Why no GPU can be used and what to do, given whether libtorch has its libraries for GPUs (none without
     /// libtorch), how many GPUs the engine can use, and what it said.
-    pub(super) fn remedy(&self, cuda: Option<bool>, usable: u64, reported: &Value) -> Option<String> {
+    pub(super) fn remedy(
+        &self,
+        cuda: Option<bool>,
+        usable: u64,
+        reported: &Value,
+        installation: Installation,
+    ) -> Option<String> {
         let reason = reported["no_gpu"].as_str().unwrap_or("it gave no reason");
         match (cuda?, self.library.is_some(), self.devices.is_empty()) {
             _ if usable > 0 => None,
@@ -80,10 +87,9 @@ impl Driver {
                  the NVIDIA runtime"
                     .to_owned(),
             ),
-            (false, ..) => Some(format!(
-                "no GPU: libtorch has no libraries for GPUs; run `make setup CUDA=1` in the checkout, or `pip install \
-                 torch=={VERSION}`"
-            )),
+            (false, ..) => {
+                Some(format!("no GPU: libtorch has no libraries for GPUs; {}", installation.cuda()))
+            }
             (true, ..) => Some(format!(
                 "no GPU: {reason}; libtorch {VERSION} needs a driver for CUDA 13 (580 or newer), and \
                  CUDA_VISIBLE_DEVICES must not hide the GPUs"

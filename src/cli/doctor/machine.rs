@@ -77,10 +77,11 @@ fn size(folder: &Path) -> u64 {
     entries.map(bytes).sum()
 }
 
-/// The release of the libtorch in a folder: as the set-up or the Python package wrote it down.
+/// The release of the libtorch in a folder: as the set-up, `make install` or the Python package wrote it down.
 pub(super) fn libtorch_version(folder: &Path) -> Option<String> {
     let above = folder.parent()?;
-    if let Ok(version) = fs::read_to_string(above.join("build-version")) {
+    let written = [above, folder].map(|place| fs::read_to_string(place.join("build-version")));
+    if let Some(version) = written.into_iter().flatten().next() {
         return Some(version.trim().to_owned());
     }
     let text = fs::read_to_string(above.join("version.py")).ok()?;

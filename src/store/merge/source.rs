@@ -83,12 +83,12 @@ impl Source {
 /// Refuses a shard without the rows of all its variants.
 fn check_whole(path: &Path, part: &Part, runs: &[Run], segments: &[Found]) -> Result<(), MergeError> {
     let scores = segments.iter().filter(|found| found.segment.table == Table::Scores);
-    let rows = scores.map(|found| found.segment.rows).sum();
+    let rows: u64 = scores.map(|found| found.segment.rows).sum();
     let variants = runs.iter().find_map(|run| run.variants).unwrap_or(0);
     if rows == variants && runs.iter().any(|run| run.finished.is_some()) {
         return Ok(());
     }
-    Err(MergeError::Incomplete { path: path.to_owned(), shard: part.shard, rows, variants })
+    Err(MergeError::Incomplete { path: path.to_owned(), shard: part.shard })
 }
 
 /// The contig of `to` with the bases of contig `here` of `from`: that of the same name where there are several.

@@ -82,9 +82,10 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::path::Path;
 
-    use vestore_schema::Region;
+    use vestore_schema::{Region, Variant};
 
     use super::*;
     use crate::fixture::{Random, random_bases};
@@ -133,11 +134,8 @@ mod tests {
         for (number, row) in rows(&saturated).iter().enumerate() {
             let alternate = if number > 2700 { "<DEL>" } else { &*row.variant.alternate };
             let contig = row.variant.contig + 1;
-            vcf += &format!(
-                "{contig}\t{}\t.\t{}\t{alternate}\n",
-                row.variant.position.one_based(),
-                row.variant.reference
-            );
+            let Variant { position, reference, .. } = &row.variant;
+            writeln!(vcf, "{contig}\t{}\t.\t{reference}\t{alternate}", position.one_based()).unwrap();
         }
         std::fs::write(folder.path().join("x.vcf"), vcf).unwrap();
         let source = VariantSource::open(&folder.path().join("x.vcf")).unwrap();
