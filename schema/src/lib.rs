@@ -10,6 +10,7 @@ mod locus;
 mod mean;
 mod model;
 mod position;
+mod published;
 mod recipe;
 mod record;
 mod report;
@@ -33,6 +34,7 @@ pub use model::{
     TokenizerKind,
 };
 pub use position::Position;
+pub use published::{PUBLISHED_FILE, PUBLISHED_VERSION, Published, is_published_catalog};
 pub use recipe::{
     AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, Recipe, RegulatoryRecipe, SpliceConvention,
     SpliceRecipe, StrandPairs, Strands, TargetsError, Untransform,

@@ -17,7 +17,7 @@ const SHOWN_TARGETS: usize = 10;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Variant such as `17-43044295-G-A`
     variant: String,

@@ -29,7 +29,7 @@ pub(super) enum Verb {
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Name of a model
     name: Option<String>,
@@ -221,7 +221,7 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
         let license = origin.license.as_ref().map(|license| format!(", license {license}"));
         line("adapter hub", format!("{origin}{}", license.unwrap_or_default()))?;
     }
-    line("checkpoint", &model.checkpoint)?;
+    line("checkpoint", if model.checkpoint.is_empty() { "not published" } else { &model.checkpoint })?;
     if model.copied {
         let bytes: u64 = model.files.iter().map(|file| file.bytes).sum();
         line("copied files", format!("{}, {bytes} bytes", model.files.len()))?;

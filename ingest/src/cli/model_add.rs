@@ -81,6 +81,7 @@ enum AdapterLayers {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
     let store = Store::open(&arguments.store)?;
+    store.check_writable()?;
     let snapshot = store.snapshot()?;
     if arguments.hub.is_some() || arguments.hub_adapter.is_some() {
         interrupt::end_resumable()?;
