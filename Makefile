@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel install uninstall demo test test-python test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-merge bench-pretrain bench-python bench-regulatory bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel install uninstall demo test test-python test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-merge bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -124,6 +124,12 @@ bench-regulatory: setup
 	test -x target/regulatory/bin/python || python3 -m venv target/regulatory
 	target/regulatory/bin/pip install --quiet --requirement benches/regulatory/requirements.txt
 	BASELINE_PYTHON=$(CURDIR)/target/regulatory/bin/python $(CARGO) bench --locked --workspace --bench regulatory
+
+# A published store over http, from nginx and an S3 server in memory, beside tabix (BENCH="--bases 1000000 --delay 30").
+bench-remote: build
+	test -x target/remote/bin/python || python3 -m venv target/remote
+	target/remote/bin/pip install --quiet --requirement benches/remote/requirements.txt
+	target/remote/bin/python benches/remote $(BENCH)
 
 # How far bfloat16 scores lie from float32 ones.
 bench-dtype: setup

@@ -357,7 +357,7 @@ impl LazyReference<'_> {
         }
         if self.opened.is_none() {
             match self.plan.store().open_reference() {
-                Err(error @ ReferenceError::Missing { .. }) => {
+                Err(error @ (ReferenceError::Missing { .. } | ReferenceError::Unpublished { .. })) => {
                     self.missing = Some(format!("reference alleles were not checked: {error}"));
                     return Ok(None);
                 }

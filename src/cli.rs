@@ -14,6 +14,7 @@ mod info;
 mod init;
 mod installation;
 mod interrupt;
+mod known;
 mod libtorch;
 mod man;
 mod merge;
@@ -21,6 +22,7 @@ mod model;
 mod openmp;
 mod output;
 mod places;
+mod publish;
 mod query;
 mod reference;
 mod reference_arguments;
@@ -89,6 +91,8 @@ enum Verb {
     Import(import::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
+    /// Copy a store into a folder that any web server or object store can serve
+    Publish(publish::Arguments),
     /// Summarize the store
     Info(info::Arguments),
     /// Check every file against the catalog, and rows against their models
@@ -141,6 +145,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
+        Verb::Publish(arguments) => publish::run(&arguments),
         Verb::Merge(arguments) => merge::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),

@@ -83,8 +83,8 @@ pub use import::{
 pub use interrupt::on_interrupt;
 pub use mean::{MeanError, MeanTaken, mean};
 pub use output::{
-    Output, OutputError, OutputFolder, OutputRules, check_output_folder, create_folder,
-    remove_unfinished_outputs,
+    Output, OutputError, OutputFolder, OutputRules, check_output_folder, check_published_folder,
+    create_folder, remove_unfinished_outputs,
 };
 pub use query::{
     ANSWER_COLUMNS, Answer, AnswerRows, Batches, EffectOptions, EffectRows, EffectsError, Filter,
@@ -98,9 +98,9 @@ pub use report::{
 };
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EffectRow, EmbeddingRow, FileSystem, GeneEffectRow, Guard,
-    Held, Lock, Medium, MediumFile, MergeError, Merged, ModelCopy, RowKeys, ScoreRow, Snapshot, Store,
-    StoreError, Writer, ablation_batch, check_model, check_track, effect_batches, embedding_batch,
-    gene_effect_batch, remedy_of, score_batch,
+    Held, Lock, Medium, MediumFile, MergeError, Merged, ModelCopy, PublishOptions, PublishedFiles, RowKeys,
+    ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, effect_batches,
+    embedding_batch, gene_effect_batch, remedy_of, score_batch,
 };
 pub use variants::{
     Allele, BedLine, Contigs, HELD_RECORDS, Input as TextInput, InputError, Listed, Normalized,

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-pub use self::check::check_output_folder;
 use self::check::{Place, place};
+pub use self::check::{check_output_folder, check_published_folder};
 pub use self::error::OutputError;
 pub use self::folder::{OutputFolder, create_folder};
 use self::unfinished::Unfinished;

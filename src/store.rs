@@ -18,8 +18,11 @@ mod medium;
 mod merge;
 mod models;
 mod overlay;
+mod publish;
+mod published;
 mod recovery;
 mod reference;
+mod remote;
 mod remove;
 mod reports;
 mod row_keys;
@@ -47,6 +50,7 @@ pub use error::{StoreError, remedy_of};
 pub use medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 pub use merge::{MergeError, Merged};
 pub use models::check_model;
+pub use publish::{PublishOptions, PublishedFiles};
 pub(crate) use reports::FIDELITY;
 pub use row_keys::RowKeys;
 pub use rows::{
@@ -62,6 +66,7 @@ pub(crate) use rows::{round, rounding};
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;
 pub(crate) use recovery::is_segment_file;
+use remote::Address;
 pub(crate) use segment::PAGE_ROWS;
 pub(crate) use {effects::PAGE_NUMBERS, groups::Groups};
 
@@ -80,6 +85,8 @@ pub struct Store {
     /// Indices of the contigs by their names.
     contigs: Arc<HashMap<String, u32>>,
     format: Format,
+    /// Whether it is a published store, which nobody writes.
+    published: bool,
 }
 
 /// What the catalog said at one moment, without the segments.
@@ -150,14 +157,20 @@ impl Store {
     /// # Errors
     /// When there is none, or its format is unknown.
     pub fn open_last_committed(root: &Path) -> Result<Self, StoreError> {
+        if let Some(address) = Address::of(root)? {
+            return Self::open_address(&address);
+        }
         Self::open_catalog(root, Arc::new(Disk::new(root)), Catalog::without_waiting)
     }
 
-    /// Opens the store at `root` on this machine's disk.
+    /// Opens the store at `root` on this machine's disk, or the published one at an address (`https://…`).
     ///
     /// # Errors
     /// When there is none, or its format is unknown.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        if let Some(address) = Address::of(root)? {
+            return Self::open_address(&address);
+        }
         Self::open_on(root, Arc::new(Disk::new(root)))
     }
 
@@ -176,13 +189,14 @@ impl Store {
     ) -> Result<Self, StoreError> {
         // Asked before any lock is taken, so that a mistyped path leaves no lock file behind.
         let path = root.join(CATALOG);
-        if let Err(error) = medium.open(&path, Access::Read) {
-            return Err(match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                    StoreError::NotAStore { path: root.to_owned() }
-                }
-                _ => StoreError::io("open", &path)(error),
-            });
+        match medium.open(&path, Access::Read) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                let head = published::head(root, medium.as_ref())?;
+                let head = head.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?;
+                return Self::open_published(root, medium, &head);
+            }
+            Err(error) => return Err(StoreError::io("open", &path)(error)),
         }
         let catalog = reading(Catalog::new(root, Arc::clone(&medium)));
         let (record, format) = catalog.read(|catalog| Ok((catalog.store()?, catalog.format()?)))?;
@@ -206,6 +220,7 @@ impl Store {
             elsewhere: None,
             contigs,
             format,
+            published: false,
         }
     }
 
@@ -213,6 +228,20 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether it is a published store, which is read-only.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.published
+    }
+
+    /// An error when it is a published store: said before work that only a writer has a use for.
+    ///
+    /// # Errors
+    /// [`StoreError::Published`].
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        if self.published { Err(StoreError::Published { path: self.root.clone() }) } else { Ok(()) }
     }
 
     /// Its format when it was opened.
@@ -350,7 +379,7 @@ impl Store {
     pub(crate) fn open_segment(&self, segment: &Segment) -> io::Result<Box<dyn MediumFile>> {
         let path = segment.path();
         match self.medium.open(&self.root.join(&path), Access::Read) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.published => {
                 self.medium.open(&self.root.join(retired_path(&path)), Access::Read)
             }
             file => file,

@@ -27,7 +27,7 @@ fn segments(store: &Path) -> usize {
 }
 
 /// Waits until a condition holds; the program must not end before.
-fn until(child: &mut Child, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(child: &mut Child, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
     }

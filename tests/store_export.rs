@@ -79,9 +79,17 @@ fn text_exports_are_the_same_compressed_and_tabix_finds_their_lines() {
         assert_eq!(index_ending(store.assembly()), ".tbi");
         fs::write(folder.path().join(format!("{name}.tbi")), index).unwrap();
         let unzipped = tool("gzip", &["-dc", path.to_str().unwrap()]).unwrap();
-        assert_eq!(unzipped.as_bytes(), text);
         let text = String::from_utf8(text).unwrap();
-        assert!(text.lines().any(|line| line.starts_with("##") && line.contains("second.d")), "{text:.500}");
+        if format == TextFormat::Tsv {
+            assert!(text.starts_with("contig\tposition\treference\talternate\t"), "{text:.500}");
+            assert_eq!(unzipped, format!("#{text}"));
+        } else {
+            assert_eq!(unzipped, text);
+            assert!(
+                text.lines().any(|line| line.starts_with("##") && line.contains("second.d")),
+                "{text:.500}"
+            );
+        }
         let wanted: Vec<&str> = text
             .lines()
             .filter(|line| {

@@ -6,6 +6,7 @@ mod evaluate;
 mod family;
 mod fidelity;
 mod finetune;
+mod hub;
 mod interrupt;
 mod labels;
 mod machine;
@@ -97,7 +98,7 @@ enum Tokenizer {
 
 #[derive(Subcommand)]
 enum Model {
-    /// Add a model version from a checkpoint, or from a model by dropping layers or adapting
+    /// Add a model version from a checkpoint, from the Hugging Face hub, or from a model by dropping layers or adapting
     Add(model_add::Arguments),
 }
 

@@ -55,6 +55,7 @@ mod evaluate;
 mod fidelity;
 mod forward;
 mod genome;
+mod hub;
 mod layers;
 mod measure;
 mod module;
@@ -104,6 +105,7 @@ pub use evaluate::{
 pub use fidelity::{FidelityError, fidelity};
 pub use forward::{Launched, Outputs, launch, rows, run};
 pub use genome::{Genome, GenomeError, KnownRegions};
+pub use hub::{HubError, HubFiles, HubId, HubIdError, HubPart, HubSettings, fetch as fetch_from_hub};
 pub use layers::LayersError;
 pub use measure::{
     BaseSet, ContextModel, Interval, Loss, LossComparison, Losses, MAX_ORDER, MaskedOptions, MeasureError,

@@ -1,6 +1,7 @@
 //! Stores.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use pyo3::{PyResult, Python, pyclass, pymethods};
@@ -137,10 +138,10 @@ impl Store {
         to_string(&py.detach(diff).raise()?.raise()?).raise()
     }
 
-    /// The folder of the store.
+    /// The folder or address of the store, as text: Python's paths make one slash of two.
     #[getter]
-    fn path(&self) -> &Path {
-        self.store.root()
+    fn path(&self) -> &OsStr {
+        self.store.root().as_os_str()
     }
 }
 

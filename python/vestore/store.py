@@ -22,7 +22,7 @@ VARIANT_COLUMNS = ("contig", "position", "reference", "alternate")
 
 
 def open(path: Path, *, reference: Path | None = None, last_committed: bool = False) -> Store:
-    """Opens the store in the folder `path` to read it.
+    """Opens the store in the folder `path`, or the published store at an address (`https://…`), to read it.
 
     `reference` is a FASTA to read instead of the recorded one, where variants have to be normalized. `last_committed`
     reads the last committed state without waiting for a commit in progress.
@@ -43,8 +43,8 @@ class Store:
 
     @property
     def path(self) -> str:
-        """The folder."""
-        return os.fspath(self._native.path)
+        """The folder or address."""
+        return self._native.path
 
     def models(self) -> list[dict[str, Any]]:
         """The model versions, each as a dictionary."""
@@ -176,6 +176,10 @@ class Store:
         >>> vestore.open("mito.vestore").sql("select track, count(*) from scores group by 1 order by 1").fetchall()
         [('full', 300), ('half', 300)]
         """
+        if "://" in self.path:
+            raise _native.VestoreError(
+                f"SQL reads files of this machine, not {self.path}; use `query`, or open a local copy"
+            )
         from . import views
 
         relation: duckdb.DuckDBPyRelation = views.sql(self._native, query)

@@ -5,10 +5,12 @@ mod assembly;
 pub mod catalog;
 mod digest;
 mod genes;
+mod hub;
 mod locus;
 mod mean;
 mod model;
 mod position;
+mod published;
 mod recipe;
 mod record;
 mod report;
@@ -24,6 +26,7 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
+pub use hub::{HubOrigin, is_commit, is_repository};
 pub use locus::{LocusError, Region};
 pub use mean::{Averaged, MAX_AVERAGED};
 pub use model::{
@@ -31,6 +34,7 @@ pub use model::{
     TokenizerKind,
 };
 pub use position::Position;
+pub use published::{PUBLISHED_FILE, PUBLISHED_VERSION, Published, is_published_catalog};
 pub use recipe::{
     AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, Recipe, RegulatoryRecipe, SpliceConvention,
     SpliceRecipe, StrandPairs, Strands, TargetsError, Untransform,

@@ -4,6 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
+use crate::hub::HubOrigin;
 
 /// A model version as the catalog records it: what its numbers depend on, where its files lie, and
 /// what it was derived from.
@@ -44,6 +45,12 @@ pub struct Model {
     /// The base model that the adapter's own configuration names, when it is another than the checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_base: Option<String>,
+    /// Where its checkpoint was fetched from, if it was by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubOrigin>,
+    /// Where its adapter was fetched from, if it was by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_hub: Option<HubOrigin>,
     /// The config fields that decide its numbers.
     pub config: serde_json::Value,
     /// Layers in the checkpoint: the blocks of its family that an ablation removes one at a time.

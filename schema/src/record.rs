@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::assembly::Assembly;
 use crate::catalog::{Run, StoreRecord};
+use crate::hub::{is_commit, is_repository};
 use crate::mean::{MAX_AVERAGED, models_of};
 use crate::model::{Architecture, Model, RegulatoryRecord, TokenizerKind};
 use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe};
@@ -114,6 +115,11 @@ impl Model {
         }
         for (field, count) in [("parameters", self.parameters), ("weight_bytes", self.weight_bytes)] {
             must(count < NUMBERS, field, &count.to_string(), "beyond what a store counts to")?;
+        }
+        for origin in [&self.hub, &self.adapter_hub].into_iter().flatten() {
+            let (repository, revision) = (&origin.repository, &origin.revision);
+            must(is_repository(repository), "hub", repository, "not the id of a repository")?;
+            must(is_commit(revision), "hub", revision, "not a commit")?;
         }
         let targets = match &self.architecture {
             Architecture::Regulatory(regulatory) => regulatory.targets_file.as_ref(),
@@ -322,6 +328,28 @@ impl Segment {
 mod tests {
     use super::*;
     use crate::assembly::Contig;
+
+    #[test]
+    fn an_origin_on_the_hub_is_a_repository_and_a_commit() {
+        let digest = crate::digest::Digest::of(b"m");
+        let model = |repository: &str, revision: &str| -> Model {
+            let hub = serde_json::json!({ "repository": repository, "revision": revision });
+            serde_json::from_value(serde_json::json!({
+                "name": "m", "id": digest, "family": "f", "checkpoint": "/c", "copied": false, "weights_digest": digest,
+                "config": {}, "layers": 1, "kept_layers": [0], "hidden": 8, "parameters": 1, "weight_bytes": 4,
+                "tokenizer_digest": digest, "masked_lm": true, "labels": null, "tokenizer": "base", "max_tokens": null,
+                "hub": hub
+            }))
+            .expect("a model")
+        };
+        let commit = "0a".repeat(20);
+        assert_eq!(model("lab/nt", &commit).check("m"), Ok(()));
+        for (repository, revision) in
+            [("../nt", commit.as_str()), ("lab/nt", "main"), ("lab/\u{1b}[2J", &commit)]
+        {
+            assert!(model(repository, revision).check("m").is_err(), "{repository} {revision}");
+        }
+    }
 
     #[test]
     fn a_reference_has_contigs_with_names_of_their_own() {

@@ -13,7 +13,7 @@ use super::shared::{Usage, plural, say, warn};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// VCF or BCF to annotate, plain or compressed, in any order; `-` reads stdin
     #[arg(value_name = "IN.vcf[.gz]|IN.bcf")]

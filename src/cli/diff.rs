@@ -14,7 +14,7 @@ use super::shared::{ListFormat, Usage, print, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Baseline track
     #[arg(value_name = "TRACK")]

@@ -17,7 +17,7 @@ const SHOWN_TARGETS: usize = 10;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Variant such as `17-43044295-G-A`
     variant: String,
@@ -97,6 +97,11 @@ fn describe(model: &Model) -> String {
         format!("{}, id {}, {}, {}", model.name, model.id.short(), model.family, model.kept_text());
     if let Some(kind) = &model.adapter_kind {
         text.extend([", ", kind, " adapter"]);
+    }
+    for (origin, what) in [(&model.hub, ", from"), (&model.adapter_hub, ", adapter from")] {
+        if let Some(origin) = origin {
+            text.extend([what, " ", &origin.to_string()]);
+        }
     }
     text
 }

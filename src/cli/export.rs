@@ -19,7 +19,7 @@ use super::{ReadArguments, regions};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,

@@ -11,7 +11,7 @@ use super::shared::print;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,
@@ -22,11 +22,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (snapshot, segments, runs) = (store.snapshot()?, store.all_segments()?, store.runs()?);
     let assembly = store.assembly();
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
-    print(format_args!("store       {}, format version {}", store.root().display(), store.format().version))?;
+    let kind = if store.is_published() { ", published (read-only)" } else { "" };
+    let version = store.format().version;
+    print(format_args!("store       {}, format version {version}{kind}", store.root().display()))?;
     let name = assembly.name.as_deref().unwrap_or("unnamed assembly");
     let contigs = counted(assembly.contigs.len() as u64, "contig");
     print(format_args!("reference   {name}: {contigs}, {bases} bases"))?;
-    print(format_args!("            {}", store.reference().display()))?;
+    let place = store.reference();
+    let place = if place.as_os_str().is_empty() { "not published".into() } else { place.to_string_lossy() };
+    print(format_args!("            {place}"))?;
     for (number, table) in store.gene_tables()?.iter().enumerate() {
         let title = if number == 0 { "genes" } else { "" };
         let genes = counted(table.genes, "gene");

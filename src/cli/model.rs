@@ -7,18 +7,20 @@ use std::process::ExitCode;
 use vestore::Store;
 use vestore_schema::{Architecture, EncoderRecord, Model, RegulatoryRecord, TokenizerKind, check_name};
 
-use super::engine;
 use super::shared::{ListFormat, print, say, writer};
+use super::{engine, known};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
-    /// Add a model version from a checkpoint, or from a model by dropping layers or adapting
+    /// Add a model version from a checkpoint, from the Hugging Face hub, or from a model by dropping layers or adapting
     #[command(disable_help_flag = true)]
     Add(engine::Arguments),
     /// List model versions
     List(Arguments),
     /// Show one model version, or all
     Show(Arguments),
+    /// List published models that vestore reads, with size, licence and where their tables come from
+    Known(known::Arguments),
     /// Rename a model; tracks, models and studies that name it follow, and tracks keep their names
     Rename(RenameArguments),
     /// Remove a model that no track, model or study names, and its copied files
@@ -27,7 +29,7 @@ pub(super) enum Verb {
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Name of a model
     name: Option<String>,
@@ -59,6 +61,7 @@ pub(super) struct RemoveArguments {
 pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     let (arguments, whole) = match verb {
         Verb::Add(arguments) => return engine::run(&[OsString::from("model"), "add".into()], arguments.rest),
+        Verb::Known(arguments) => return known::run(&arguments),
         Verb::List(arguments) => (arguments, false),
         Verb::Show(arguments) => (arguments, true),
         Verb::Rename(RenameArguments { store, old, new }) => {
@@ -83,6 +86,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         print(format_args!("{}", serde_json::to_string_pretty(&models)?))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let named = !whole && models.iter().any(|model| model.hub.is_some());
     for (index, model) in models.iter().enumerate() {
         if whole {
             let tracks: Vec<&str> = snapshot
@@ -98,13 +102,18 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         } else {
             if index == 0 {
                 print(format_args!(
-                    "{:<24}  {:<28}  {:>8}  {:>12}  id",
-                    "name", "family", "layers", "parameters"
+                    "{:<24}  {:<28}  {:>8}  {:>12}  id{}",
+                    "name",
+                    "family",
+                    "layers",
+                    "parameters",
+                    if named { "            hub" } else { "" }
                 ))?;
             }
+            let hub = model.hub.as_ref().map(|origin| format!("  {origin}")).unwrap_or_default();
             let layers = format!("{}/{}", model.kept_layers.len(), model.layers);
             print(format_args!(
-                "{:<24}  {:<28}  {layers:>8}  {:>12}  {}",
+                "{:<24}  {:<28}  {layers:>8}  {:>12}  {}{hub}",
                 model.name,
                 model.family,
                 model.parameters,
@@ -205,7 +214,14 @@ fn show(model: &Model, ancestors: &[&Model], tracks: &[&str]) -> anyhow::Result<
     if let Some(license) = &model.license {
         line("license", license)?;
     }
-    line("checkpoint", &model.checkpoint)?;
+    if let Some(origin) = &model.hub {
+        line("hub", origin)?;
+    }
+    if let Some(origin) = &model.adapter_hub {
+        let license = origin.license.as_ref().map(|license| format!(", license {license}"));
+        line("adapter hub", format!("{origin}{}", license.unwrap_or_default()))?;
+    }
+    line("checkpoint", if model.checkpoint.is_empty() { "not published" } else { &model.checkpoint })?;
     if model.copied {
         let bytes: u64 = model.files.iter().map(|file| file.bytes).sum();
         line("copied files", format!("{}, {bytes} bytes", model.files.len()))?;

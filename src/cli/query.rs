@@ -21,7 +21,7 @@ use super::shared::{Usage, plural, print, say};
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,

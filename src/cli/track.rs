@@ -50,7 +50,7 @@ pub(super) struct RemoveArguments {
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]

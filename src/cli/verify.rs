@@ -15,7 +15,7 @@ use super::shared::{plural, print_finding, say, writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the store
+    /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
     /// Remove damaged segments from their tracks; the command that scored them then recomputes their rows
     #[arg(long)]
@@ -64,7 +64,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for (name, segments) in damaged {
         let place = arguments.store.display();
         let track = tracks.iter().find(|track| track.name == name);
-        if track.is_some_and(|track| track.external.is_some()) {
+        if store.is_published() {
+            say(format_args!(
+                "track {name} is damaged in this copy: upload its files again, or publish again"
+            ));
+        } else if track.is_some_and(|track| track.external.is_some()) {
             say(format_args!(
                 "track {name} was imported: `vestore track remove {place} {name}`, then import its file again"
             ));
@@ -113,7 +117,11 @@ fn check_reference(store: &Store, given: bool) -> anyhow::Result<bool> {
             let contigs = plural(store.assembly().contigs.len() as u64, "contig");
             say(format_args!("reference {}: {contigs} checked", store.reference().display()));
         }
-        Err(missing @ (ReferenceError::Missing { .. } | ReferenceError::Open { .. })) if !given => {
+        Err(
+            missing @ (ReferenceError::Missing { .. }
+            | ReferenceError::Open { .. }
+            | ReferenceError::Unpublished { .. }),
+        ) if !given => {
             say(format_args!("remark: the reference was not checked: {:#}", anyhow::Error::from(missing)));
         }
         Err(error) => {

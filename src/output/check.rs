@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use vestore_schema::PUBLISHED_FILE;
+
 use super::{OutputError, OutputRules};
 use crate::store::CATALOG;
 
@@ -91,6 +93,18 @@ pub fn check_output_folder(path: &Path, inputs: &[PathBuf]) -> Result<(), Output
     tempfile::tempfile_in(above).map(drop).map_err(OutputError::io(path))
 }
 
+/// Checks the folder that a store is published into, and makes nothing: a local one that lies in no store.
+///
+/// # Errors
+/// When it is not, or the system refuses.
+pub fn check_published_folder(path: &Path) -> Result<(), OutputError> {
+    refuse_scheme(path)?;
+    let mut above = std::path::absolute(path).map_err(OutputError::io(path))?;
+    above = above.canonicalize().unwrap_or(above);
+    while above.pop() && !above.exists() {}
+    refuse_store(path, &above.canonicalize().map_err(OutputError::io(path))?)
+}
+
 pub(super) fn refuse_scheme(path: &Path) -> Result<(), OutputError> {
     let Some(text) = path.to_str() else { return Ok(()) };
     let Some((scheme, _)) = text.split_once("://") else { return Ok(()) };
@@ -103,7 +117,10 @@ pub(super) fn refuse_scheme(path: &Path) -> Result<(), OutputError> {
 
 /// Refuses what lies in a store: `folder` is resolved.
 pub(super) fn refuse_store(path: &Path, folder: &Path) -> Result<(), OutputError> {
-    match folder.ancestors().find(|above| above.join(CATALOG).symlink_metadata().is_ok()) {
+    let is_store = |above: &&Path| {
+        [CATALOG, PUBLISHED_FILE].iter().any(|name| above.join(name).symlink_metadata().is_ok())
+    };
+    match folder.ancestors().find(is_store) {
         None => Ok(()),
         Some(store) => Err(OutputError::InStore { path: path.to_owned(), store: store.to_owned() }),
     }

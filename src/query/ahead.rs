@@ -1,6 +1,7 @@
 //! Decodes the rows of a segment on all cores, some parts ahead of who reads them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::vec::IntoIter;
@@ -18,6 +19,8 @@ use crate::narrow::{to_index, to_usize};
 
 /// Batches of one part at most: several pages, so that what a part costs at its begin does not count.
 const PART_BATCHES: usize = 8;
+/// The same of a file on a server: a row group.
+const FAR_BATCHES: usize = 32;
 /// Bytes of one part in the file, about, where rows are long.
 const PART_BYTES: u64 = 4 << 20;
 
@@ -54,12 +57,33 @@ struct File {
 
 impl File {
     fn reader(&self, part: Part) -> ParquetResult<ParquetRecordBatchReader> {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
+        let source = self.source.fetched(&self.ranges(&part))?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
             .with_batch_size(self.rows)
             .with_projection(self.columns.clone())
             .with_row_groups(vec![part.group])
             .with_row_selection(part.selection)
             .build()
+    }
+}
+
+impl File {
+    /// The bytes of a part: the pages that its selection touches, and the dictionaries of their columns.
+    fn ranges(&self, part: &Part) -> Vec<Range<u64>> {
+        let metadata = self.metadata.metadata();
+        let Some(group) = metadata.row_groups().get(part.group) else { return Vec::new() };
+        let index = metadata.page_index_for_row_group(part.group);
+        let mut ranges = Vec::new();
+        for (column, chunk) in group.columns().iter().enumerate() {
+            let pages = index.offset_index(column).map(|index| index.page_locations());
+            let Some(pages) = pages.filter(|_| self.columns.leaf_included(column)) else { continue };
+            let selected = part.selection.scan_ranges(pages);
+            let (start, first) =
+                (chunk.byte_range().0, pages.first().map(|page| page.offset.cast_unsigned()));
+            ranges.extend(first.filter(|_| !selected.is_empty()).map(|first| start..first));
+            ranges.extend(selected);
+        }
+        ranges
     }
 }
 
@@ -73,7 +97,9 @@ impl Decoded {
         selection: RowSelection,
         lists: Lists,
     ) -> ParquetResult<Self> {
-        let mut parts = parts(&metadata, selection, lists.batch_rows());
+        // Where each read takes long, a part is what one of them brings.
+        let batches = if source.is_local() { PART_BATCHES } else { FAR_BATCHES };
+        let mut parts = parts(&metadata, selection, lists.batch_rows(), batches);
         let rows = lists.decoded_rows(metadata.metadata());
         let file = File { source, metadata, columns, rows };
         if parts.len() < 2 {
@@ -85,14 +111,18 @@ impl Decoded {
     }
 }
 
-/// Cuts a selection of all rows into parts of some batches of `batch` rows; those without a row are left out.
-fn parts(metadata: &ArrowReaderMetadata, mut rest: RowSelection, batch: usize) -> VecDeque<Part> {
+/// Cuts a selection of all rows into parts of at most `batches` batches of `batch` rows; those without a row are left out.
+fn parts(
+    metadata: &ArrowReaderMetadata,
+    mut rest: RowSelection,
+    batch: usize,
+    batches: usize,
+) -> VecDeque<Part> {
     let mut parts = VecDeque::new();
     for (group, of) in metadata.metadata().row_groups().iter().enumerate() {
         let rows = to_index(of.num_rows());
         let bytes = of.compressed_size().max(1).cast_unsigned();
-        let most =
-            to_usize(PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(batch, PART_BATCHES * batch);
+        let most = to_usize(PART_BYTES.saturating_mul(rows as u64) / bytes).clamp(batch, batches * batch);
         let mut in_group = rest.split_off(rows);
         for start in (0..rows).step_by(most) {
             let selection = in_group.split_off(most.min(rows - start));

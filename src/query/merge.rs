@@ -182,6 +182,9 @@ impl<'a> Rows<'a> {
         let mut sources: Vec<RecordBatch> = Vec::new();
         let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
         let (mut count, most) = (0, self.most);
+        if self.next_segment == 0 {
+            self.plan.store().fetch_tails(&part.segments);
+        }
         let long_run = (most / LONG_RUN).max(1);
         self.cursors.iter_mut().for_each(|cursor| cursor.source = None);
         while count < most {
@@ -363,7 +366,7 @@ impl Iterator for Rows<'_> {
         if self.failed {
             return None;
         }
-        let batch = self.next_batch().transpose();
+        let batch = self.next_batch().map_err(|error| error.of_store(self.plan.store())).transpose();
         self.failed = matches!(batch, Some(Err(_)));
         batch
     }

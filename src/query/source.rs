@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Cursor};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,12 +19,16 @@ use super::shape::check_page;
 use crate::narrow::{to_index, to_usize};
 use crate::store::{Blocks, MediumFile, Store, StoreError};
 
+/// Most bytes of a tail, whatever a catalog says.
+const MOST_TAIL: u64 = 1 << 30;
+
 /// A segment's file. Its tail — page index and footer — is read and checked when it is opened, the rest
 /// block by block, by checksums that the footer holds.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     file: Arc<dyn MediumFile>,
     path: Arc<Path>,
+    is_published: bool,
     length: u64,
     /// First byte of the tail, and the tail.
     tail_start: u64,
@@ -44,26 +49,37 @@ impl Source {
     pub(super) fn open(store: &Store, segment: &Segment) -> Result<Self, StoreError> {
         let path = store.root().join(segment.path());
         let file = store.open_segment(segment).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if store.is_published() => StoreError::Incomplete { path: path.clone() },
             io::ErrorKind::NotFound => damaged(segment, "the file is missing"),
             _ => StoreError::io("open", &path)(error),
         })?;
-        let length = file.len().map_err(StoreError::io("read", &path))?;
-        if length != segment.bytes {
-            return Err(damaged(segment, &format!("it is {length} bytes long, not {}", segment.bytes)));
+        let length = segment.bytes;
+        let tail_start = segment.tail.start.min(length);
+        let size = length - tail_start;
+        if size > MOST_TAIL {
+            return Err(damaged(segment, &format!("a footer of {size} bytes; expected at most {MOST_TAIL}")));
         }
         let mut source = Self {
             file: Arc::from(file),
             path: path.into(),
+            is_published: store.is_published(),
             length,
-            tail_start: segment.tail.start.min(length),
+            tail_start,
             tail: Bytes::new(),
             blocks: Arc::default(),
             pages: Arc::from([]),
             refused: Arc::default(),
         };
-        let size = length - source.tail_start;
-        source.tail =
-            source.read(source.tail_start, to_usize(size)).map_err(|error| source.failed(segment, &error))?;
+        // Read before the length is asked: a server tells it with the first bytes.
+        let tail = source.read(tail_start, to_usize(size));
+        if tail.is_err() && source.is_refused() {
+            return tail.map(|_| source.clone()).map_err(|error| source.failed(segment, &error));
+        }
+        let found = source.file.len().map_err(StoreError::io("read", &source.path))?;
+        if found != length {
+            return Err(damaged(segment, &format!("it is {found} bytes long, not {length}")));
+        }
+        source.tail = tail.map_err(|error| source.failed(segment, &error))?;
         if crc32fast::hash(&source.tail) != segment.tail.crc32 {
             return Err(damaged(segment, &format!("its last {size} bytes have changed")));
         }
@@ -113,9 +129,36 @@ impl Source {
         }
     }
 
+    /// Whether the system refused a read.
+    fn is_refused(&self) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether its file is one of this machine, of which a read takes no time.
+    pub(super) fn is_local(&self) -> bool {
+        self.file.local().is_some()
+    }
+
+    /// The same, with the bytes in `ranges` at hand where reading each alone would take long.
+    pub(super) fn fetched(&self, ranges: &[Range<u64>]) -> ParquetResult<Self> {
+        let blocks: Vec<Range<u64>> = ranges
+            .iter()
+            .filter(|range| range.start < range.end && range.end <= self.tail_start)
+            .filter_map(|range| self.blocks.around(range))
+            .collect();
+        match self.file.fetched(&blocks) {
+            Ok(None) => Ok(self.clone()),
+            Ok(Some(file)) => Ok(Self { file: Arc::from(file), ..self.clone() }),
+            Err(error) => Err(self.refuse(error)),
+        }
+    }
+
     /// The error of a read that failed: the system's when it refused, else the segment is damaged.
     pub(super) fn failed(&self, segment: &Segment, reason: &dyn Display) -> StoreError {
         match self.refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) if self.is_published && error.kind() == io::ErrorKind::NotFound => {
+                StoreError::Incomplete { path: self.path.to_path_buf() }
+            }
             Some(error) => StoreError::io("read", &self.path)(error),
             None => damaged(segment, reason),
         }
@@ -123,15 +166,20 @@ impl Source {
 
     fn read(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         let mut buffer = vec![0; length];
-        if let Err(error) = self.file.read_at(&mut buffer, start) {
-            let text = error.to_string();
-            // A file that ends too early is damaged; the system did its part.
-            if error.kind() != io::ErrorKind::UnexpectedEof {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            }
-            return Err(ParquetError::General(text));
+        match self.file.read_at(&mut buffer, start) {
+            Ok(()) => Ok(buffer.into()),
+            Err(error) => Err(self.refuse(error)),
         }
-        Ok(buffer.into())
+    }
+
+    /// Keeps an error of the system, of which Parquet's has the text.
+    fn refuse(&self, error: io::Error) -> ParquetError {
+        let text = error.to_string();
+        // A file that ends too early is damaged; the system did its part.
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+        ParquetError::General(text)
     }
 }
 

@@ -189,6 +189,12 @@ pub enum ReferenceError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A published store comes without its reference, or on a server.
+    #[error("{}", unpublished(path))]
+    Unpublished {
+        /// Where it is; empty where it was not published.
+        path: PathBuf,
+    },
     /// What a store names as its reference is not a FASTA. Its content is not shown: the store may be a
     /// stranger's, and the file another one's.
     #[error("{}, which this store names as its reference, is not a FASTA; {REMEDY}", path.display())]
@@ -225,6 +231,19 @@ pub enum ReferenceError {
         /// What the store has there.
         wanted: String,
     },
+}
+
+/// What a published store lacks.
+fn unpublished(path: &Path) -> String {
+    let place = path.display();
+    if path.as_os_str().is_empty() {
+        "this published store has no reference; name its FASTA with `--reference FILE`".to_owned()
+    } else {
+        format!(
+            "the reference of a store is not read over the network; download {place} with its .fai and .gzi, then name \
+             it with `--reference FILE`"
+        )
+    }
 }
 
 impl ReferenceError {

@@ -5,6 +5,7 @@
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
 mod genes;
+mod published;
 mod reports;
 mod targets;
 
@@ -48,6 +49,8 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Catalog {
     store: PathBuf,
+    /// Name of its file.
+    name: String,
     medium: Arc<dyn Medium>,
     /// Whether readers wait for a commit to end.
     waits: bool,
@@ -74,7 +77,8 @@ impl Drop for Opened {
 
 impl Catalog {
     pub(crate) fn new(store: &Path, medium: Arc<dyn Medium>) -> Self {
-        Self { store: store.to_owned(), medium, waits: true, assembly: Arc::default() }
+        let (store, name) = (store.to_owned(), CATALOG.to_owned());
+        Self { store, name, medium, waits: true, assembly: Arc::default() }
     }
 
     /// The same, read without waiting for a commit to end: as the last one that did left it.
@@ -82,8 +86,8 @@ impl Catalog {
         Self { waits: false, ..self }
     }
 
-    fn path(&self) -> PathBuf {
-        self.store.join(CATALOG)
+    pub(super) fn path(&self) -> PathBuf {
+        self.store.join(&self.name)
     }
 
     /// Makes the catalog of a new store.
@@ -154,9 +158,7 @@ impl Catalog {
     fn open_to_read(&self) -> Result<Opened, StoreError> {
         let path = self.path();
         let file = match self.medium.open(&path, Access::Read) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(StoreError::NotAStore { path: self.store.clone() });
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.missing()),
             file => file.map_err(StoreError::io("open", &path))?,
         };
         let sealed = Arc::new(AtomicBool::new(false));

@@ -39,13 +39,14 @@ pub struct Writer {
 impl Writer {
     /// Takes the writer lock, checks the catalog, removes orphans, deletes what was retired long enough ago.
     pub(crate) fn open(store: &Store, purpose: &str) -> Result<Self, StoreError> {
+        store.check_writable()?;
         super::check_contigs(store.assembly())?;
         let guard = take_lock(store, purpose)?;
         // Rows that damage hides would be taken for orphans, and redb may abort when it writes to such a file.
         store.catalog.check()?;
         // A loss of power must not bring back what names files that are removed now.
         store.catalog.sync()?;
-        let mut files = Files::new(store)?;
+        let mut files = Files::new(&store.medium, &store.root)?;
         let next_segment = recovery::clean(store, &mut files)?;
         Ok(Self {
             store: store.clone(),

@@ -19,7 +19,7 @@ use super::{PARTIAL, Store};
 use crate::narrow::to_usize;
 
 /// Folder of all copies.
-const MODELS: &str = "models";
+pub(super) const MODELS: &str = "models";
 /// Folders of a copy.
 const PARTS: [&str; 2] = ["checkpoint", "adapter"];
 /// Bytes that are copied, or checked, at once.

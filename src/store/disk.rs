@@ -7,6 +7,8 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
@@ -16,6 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat};
+#[cfg(target_os = "linux")]
+use rustix::fs::{CWD, linkat};
 
 use super::medium::{Access, FileSystem, Guard, Held, Lock, Medium, MediumFile};
 
@@ -178,6 +182,14 @@ impl Medium for Disk {
         Ok(renameat(&from.folder, &from.name, &to.folder, &to.name)?)
     }
 
+    #[cfg(target_os = "linux")]
+    fn link(&self, file: &File, to: &Path) -> io::Result<()> {
+        let Entry { folder, name } = self.entry(self.inside(to).unwrap_or(to))?;
+        // The file that is open, whatever has its name by now.
+        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, from, &folder, &name, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let Entry { folder, name } = self.entry(self.inside(path).unwrap_or(path))?;
         let kind = FileType::from_raw_mode(statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
@@ -323,7 +335,7 @@ fn syncs_report_failures() -> bool {
 }
 
 #[derive(Debug)]
-struct DiskFile(File);
+pub(super) struct DiskFile(pub(super) File);
 
 impl MediumFile for DiskFile {
     fn len(&self) -> io::Result<u64> {
@@ -344,6 +356,10 @@ impl MediumFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
+    }
+
+    fn local(&self) -> Option<&File> {
+        Some(&self.0)
     }
 }
 

@@ -7,6 +7,8 @@ use parquet::errors::ParquetError;
 use thiserror::Error;
 use vestore_schema::{NameError, Status, UNRECORDED_RUN, VersionError};
 
+use super::Store;
+
 /// Why a store could not be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -28,6 +30,77 @@ pub enum StoreError {
     #[error("not a vestore store: {} (no catalog.redb); make one with `vestore init {} --reference REF.fa`", path.display(), path.display())]
     NotAStore {
         /// Where one was looked for.
+        path: PathBuf,
+    },
+    /// A file of a published store is not there.
+    #[error(
+        "incomplete copy of a published store: missing {}; upload again (or open it again, if it was published anew \
+         meanwhile)",
+        path.display()
+    )]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of a published store is another one than was published.
+    #[error("damaged copy of a published store: {}: {reason}; upload again, vestore.json last", path.display())]
+    DamagedCopy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A published store cannot be changed.
+    #[error(
+        "{} is a published store, which is read-only; change the store that it was published from, then publish again",
+        path.display()
+    )]
+    Published {
+        /// The published store.
+        path: PathBuf,
+    },
+    /// `publish` found something at the place that is not a published store.
+    #[error("cannot publish into {}: it is neither empty nor a published store; choose another folder", path.display())]
+    Unpublished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of the store cannot be published.
+    #[error(
+        "cannot publish {path}: {reason}; publish again if the store was compacted meanwhile, else `vestore verify \
+         STORE` lists all damage"
+    )]
+    Unpublishable {
+        /// Relative to the store.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `publish` found what was published from another store.
+    #[error(
+        "cannot publish into {}: it was published from another store ({reason}); choose another folder",
+        path.display()
+    )]
+    OtherPublished {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// Somebody else publishes into the same folder.
+    #[error("{} is being published by another process; wait for it to end", path.display())]
+    Publishing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no published store at an address.
+    #[error(
+        "no published store at {}: no vestore.json (HTTP 404); publish one with `vestore publish STORE DIR` and upload \
+         DIR, vestore.json last",
+        path.display()
+    )]
+    NotPublished {
+        /// The address.
         path: PathBuf,
     },
     /// The place of a shard is taken by something else.
@@ -264,6 +337,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same of what `store` holds: damage to a published store is another matter than damage to one that is written.
+    pub(crate) fn of_store(self, store: &Store) -> Self {
+        match self {
+            Self::Damaged { path, reason, .. } if store.is_published() => {
+                Self::DamagedCopy { path: store.root().join(path), reason }
+            }
+            error => error,
+        }
+    }
+
     /// Wraps a system error with what was tried.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use vestore_schema::retired_path;
 
-use super::Store;
 use super::error::StoreError;
 use super::folders::{self, Folders};
 use super::medium::{FileSystem, Medium, MediumFile};
@@ -38,12 +37,13 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(store: &Store) -> Result<Self, StoreError> {
+    /// Of the store at `root`, which is there.
+    pub(super) fn new(medium: &Arc<dyn Medium>, root: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            medium: Arc::clone(&store.medium),
-            root: store.root.clone(),
+            medium: Arc::clone(medium),
+            root: root.to_owned(),
             folders: Folders::default(),
-            file_system: store.medium.watch(&store.root).map_err(StoreError::io("open", &store.root))?,
+            file_system: medium.watch(root).map_err(StoreError::io("open", root))?,
             waiting: Vec::new(),
         })
     }

@@ -2,7 +2,9 @@
 //! fail, cut or forget each of them.
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How a file is opened.
@@ -74,6 +76,18 @@ pub trait MediumFile: Debug + Send + Sync {
     /// # Errors
     /// As the system reports. What was written since the last success is then in doubt.
     fn sync(&self) -> io::Result<()>;
+    /// The same file, whose bytes in `ranges` were fetched together, where each read takes long; none where that gains
+    /// nothing.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn fetched(&self, _ranges: &[Range<u64>]) -> io::Result<Option<Box<dyn MediumFile>>> {
+        Ok(None)
+    }
+    /// The file of this machine that it is, if it is one.
+    fn local(&self) -> Option<&File> {
+        None
+    }
 }
 
 /// All of a file system, to be made durable at once.
@@ -107,6 +121,13 @@ pub trait Medium: Debug + Send + Sync {
     /// # Errors
     /// As the system reports.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file of this machine another name, at which there is nothing.
+    ///
+    /// # Errors
+    /// As the system reports; `Unsupported` where files have one name.
+    fn link(&self, _file: &File, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Removes a file.
     ///
     /// # Errors

@@ -13,11 +13,11 @@ use super::medium::{Access, Medium};
 use crate::reference::{Reference, ReferenceError, copy_reference};
 
 /// The folder of a copy.
-const FOLDER: &str = "reference";
+pub(super) const FOLDER: &str = "reference";
 /// The copy, relative to the store.
-const COPY: &str = "reference/genome.fa.gz";
+pub(super) const COPY: &str = "reference/genome.fa.gz";
 /// What ends the names of a copy and its indexes.
-const ENDINGS: [&str; 3] = ["", ".fai", ".gzi"];
+pub(super) const ENDINGS: [&str; 3] = ["", ".fai", ".gzi"];
 
 impl Store {
     /// Where the reference lies.
@@ -44,6 +44,10 @@ impl Store {
         let path = self.reference();
         if self.elsewhere.is_some() {
             return Reference::open_checked(path, self.assembly());
+        }
+        if self.is_away() || self.published && !self.record.copied {
+            let path = if self.record.copied { path } else { PathBuf::new() };
+            return Err(ReferenceError::Unpublished { path });
         }
         if self.record.copied && !lies_inside(&self.root, Path::new(&self.record.reference)) {
             return Err(ReferenceError::NotTheReference { path });
@@ -107,7 +111,11 @@ pub(super) fn remove_unfinished_copy(path: &Path, medium: &dyn Medium) -> Result
 }
 
 /// Writes the copy and its indexes, each under a temporary name first.
-fn write_copy(root: &Path, medium: &dyn Medium, reference: &mut Reference) -> Result<(), StoreError> {
+pub(super) fn write_copy(
+    root: &Path,
+    medium: &dyn Medium,
+    reference: &mut Reference,
+) -> Result<(), StoreError> {
     let folder = root.join(FOLDER);
     match medium.create_folder(&folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -131,7 +139,7 @@ fn write_copy(root: &Path, medium: &dyn Medium, reference: &mut Reference) -> Re
 type WritePiece<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
 
 /// Writes a file whole, syncs it and gives it its name.
-fn write_file(
+pub(super) fn write_file(
     medium: &dyn Medium,
     path: &Path,
     fill: impl FnOnce(WritePiece<'_>) -> Result<(), StoreError>,

@@ -120,6 +120,9 @@ impl Store {
             }
             checked => checked?,
         }
+        if let Some(reason) = self.published_damage()? {
+            damage.push(Damage::Catalog { path: self.catalog.path(), reason });
+        }
         // Records that nothing below looks at.
         let Snapshot { models, tracks } = self.snapshot()?;
         for model in &models {
@@ -151,7 +154,8 @@ impl Store {
                 damage.push(Damage::Model { name: model.name.clone(), path, reason });
             }
         }
-        let gene_files = self.gene_files()?;
+        // Before the catalog is asked, so that what a writer commits meanwhile is known.
+        let gene_files = if self.published { Vec::new() } else { self.gene_files()? };
         let tables = self.gene_tables()?;
         damage.extend(
             self.unnamed_gene_files(gene_files, &tables).into_iter().map(|path| Damage::Orphan { path }),
@@ -162,6 +166,10 @@ impl Store {
                 Err(StoreError::Genes { reason, .. }) => damage.push(Damage::Genes { table, reason }),
                 Err(error) => damage.push(Damage::Genes { table, reason: error.to_string() }),
             }
+        }
+        // Files of a published store that its catalog does not name are of earlier states.
+        if self.published {
+            return Ok(damage);
         }
         damage.extend(self.unnamed_copies(&models)?.into_iter().map(|path| Damage::Orphan { path }));
         let mut files = Vec::new();

@@ -5,6 +5,14 @@ use std::path::Path;
 use super::error::CheckpointError;
 use super::text::read_text;
 
+/// The licence that a model card states; by its own name where it is none of the hub's list.
+pub(crate) fn card_license(directory: &Path) -> Result<Option<String>, CheckpointError> {
+    match card_field(directory, "license")? {
+        Some(other) if other == "other" => Ok(card_field(directory, "license_name")?.or(Some(other))),
+        license => Ok(license),
+    }
+}
+
 /// A line such as `license:` of a model card's front matter, if the directory has a README.md with one. A card that
 /// cannot be read is an error: the licence of its weights would be lost.
 pub(crate) fn card_field(directory: &Path, field: &str) -> Result<Option<String>, CheckpointError> {

@@ -8,8 +8,8 @@ use super::error::CheckpointError;
 use super::source::ModelSource;
 use super::weights::Checkpoint;
 
-/// Files of a checkpoint or adapter besides its weights, as far as they are there.
-const NAMES: [&str; 16] = [
+/// Files of a checkpoint or adapter besides its weights and code, as far as they are there.
+pub(crate) const NAMES: [&str; 16] = [
     "config.json",
     "adapter_config.json",
     "vocab.txt",
@@ -28,14 +28,19 @@ const NAMES: [&str; 16] = [
     "NOTICE",
 ];
 
+/// What the names of weights begin with: of safetensors, and of torch's `.bin`.
+pub(crate) const CHECKPOINT_STEMS: [&str; 2] = ["model", "pytorch_model"];
+/// The same of an adapter.
+pub(crate) const ADAPTER_STEMS: [&str; 2] = ["adapter_model", "adapter_model"];
+
 /// The files of a model that a copy needs, each with its place in the copy: `checkpoint/…` and `adapter/…`.
 ///
 /// # Errors
 /// When weights cannot be opened, or a file is a link to another place or not a plain file.
 pub fn model_files(source: &ModelSource) -> Result<Vec<(PathBuf, String)>, CheckpointError> {
-    let mut files = part(&source.checkpoint, "checkpoint", ["model", "pytorch_model"])?;
+    let mut files = part(&source.checkpoint, "checkpoint", CHECKPOINT_STEMS)?;
     if let Some(adapter) = &source.adapter {
-        files.extend(part(adapter, "adapter", ["adapter_model", "adapter_model"])?);
+        files.extend(part(adapter, "adapter", ADAPTER_STEMS)?);
     }
     Ok(files)
 }

@@ -1,7 +1,7 @@
 //! The weights of a model as files hold them: named tensors in a mapped file, one safetensors file
 //! or several shards of one, or torch's `.bin`. Nothing is copied until a tensor is asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -61,12 +61,7 @@ impl Checkpoint {
     /// Opens `<stem>.safetensors` or `<bin_stem>.bin` in `directory`, whole or in shards;
     /// safetensors first, as the reference implementations do.
     pub(crate) fn open(directory: &Path, stem: &str, bin_stem: &str) -> Result<Self, CheckpointError> {
-        let names = [
-            format!("{stem}.safetensors"),
-            format!("{stem}.safetensors.index.json"),
-            format!("{bin_stem}.bin"),
-            format!("{bin_stem}.bin.index.json"),
-        ];
+        let names = weight_names(stem, bin_stem);
         let mut found = None;
         for name in &names {
             let file = directory.join(name);
@@ -121,32 +116,15 @@ impl Checkpoint {
 
     fn shards(&mut self, directory: &Path, index: &str) -> Result<(), CheckpointError> {
         let file = directory.join(index);
-        let json = read_json(&file)?;
-        let invalid = |reason: &str| CheckpointError::Json { file: file.clone(), reason: reason.to_owned() };
-        let Some(places) = json.get("weight_map").and_then(Value::as_object) else {
-            return Err(invalid("no object `weight_map`"));
-        };
-        let mut shards: Vec<&str> = Vec::new();
-        for shard in places.values() {
-            // A shard lies beside its index; anything else could name a file elsewhere.
-            match shard.as_str() {
-                Some(name) if Path::new(name).file_name().is_some_and(|plain| plain == name) => {
-                    shards.push(name);
-                }
-                _ => return Err(invalid("`weight_map` has a value that is not a plain file name")),
-            }
-        }
-        shards.sort_unstable();
-        shards.dedup();
+        let places = weight_map(&file)?;
         let mut numbers = BTreeMap::new();
-        for shard in shards {
+        for shard in places.values().collect::<BTreeSet<_>>() {
             numbers.insert(shard, self.files.len());
             self.file(directory.join(shard))?;
         }
-        for (key, shard) in places {
-            let shard = shard.as_str().unwrap_or_default();
+        for (key, shard) in &places {
             if self.tensors.get(key).map(|tensor| tensor.file) != numbers.get(shard).copied() {
-                let (key, shard) = (key.clone(), shard.to_owned());
+                let (key, shard) = (key.clone(), shard.clone());
                 return Err(CheckpointError::Shard { file, key, shard });
             }
         }
@@ -262,6 +240,33 @@ impl Checkpoint {
         }
         Ok(gathered)
     }
+}
+
+/// Files that weights may lie in, whole or as an index of shards, in the order in which they are looked for.
+pub(crate) fn weight_names(stem: &str, bin_stem: &str) -> [String; 4] {
+    [
+        format!("{stem}.safetensors"),
+        format!("{stem}.safetensors.index.json"),
+        format!("{bin_stem}.bin"),
+        format!("{bin_stem}.bin.index.json"),
+    ]
+}
+
+/// The shard of each weight, as an index names it.
+pub(crate) fn weight_map(index: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let json = read_json(index)?;
+    let invalid = |reason: &str| CheckpointError::Json { file: index.to_owned(), reason: reason.to_owned() };
+    let Some(places) = json.get("weight_map").and_then(Value::as_object) else {
+        return Err(invalid("no object `weight_map`"));
+    };
+    let place = |(key, shard): (&String, &Value)| match shard.as_str() {
+        // A shard lies beside its index; anything else could name a file elsewhere.
+        Some(name) if Path::new(name).file_name().is_some_and(|plain| plain == name) => {
+            Ok((key.clone(), name.to_owned()))
+        }
+        _ => Err(invalid("`weight_map` has a value that is not a plain file name")),
+    };
+    places.iter().map(place).collect()
 }
 
 /// The tensors that a safetensors header names, checked by the format's own reader: offsets in

@@ -1,6 +1,7 @@
 //! The families of models that this program runs. A family is chosen here alone: another one is a variant of
 //! [`Family`] with an arm in each function.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
@@ -244,9 +245,7 @@ fn load_encoder(loading: &Loading<'_>, device: Device) -> anyhow::Result<Model> 
         Dtype::F32 | Dtype::Tf32 => Kind::Float,
         Dtype::Bf16 => Kind::BFloat16,
     };
-    let model = Model::load(&source, device, kind).with_context(|| {
-        format!("cannot load model `{}` from {}", loading.record.name, source.checkpoint.display())
-    })?;
+    let model = Model::load(&source, device, kind).with_context(|| cannot_load(loading.record, &source))?;
     check_unchanged(loading, Digest::from(model.description().id))?;
     Ok(model)
 }
@@ -257,9 +256,7 @@ fn load_splice(loading: &Loading<'_>, device: Device) -> anyhow::Result<SpliceMo
         let record = splice_record(&loading.record.name, &source, loading.record.checkpoint.clone())?;
         Ok((model, record))
     });
-    let (model, record) = model.with_context(|| {
-        format!("cannot load model `{}` from {}", loading.record.name, source.checkpoint.display())
-    })?;
+    let (model, record) = model.with_context(|| cannot_load(loading.record, &source))?;
     check_unchanged(loading, record.id)?;
     ensure!(
         record.architecture == loading.record.architecture,
@@ -267,6 +264,24 @@ fn load_splice(loading: &Loading<'_>, device: Device) -> anyhow::Result<SpliceMo
         record.name
     );
     Ok(model)
+}
+
+/// That a model cannot be loaded, and how files are had again that came from the hub.
+pub(super) fn cannot_load(record: &ModelRecord, source: &ModelSource) -> String {
+    let text = format!("cannot load model `{}` from {}", record.name, source.checkpoint.display());
+    let lost = |folder: Option<&PathBuf>| folder.is_some_and(|folder| !folder.is_dir());
+    let hub = record.hub.as_ref().filter(|_| lost(Some(&source.checkpoint)));
+    let adapter = record.adapter_hub.as_ref().filter(|_| lost(source.adapter.as_ref()));
+    let flags = [("--hub", hub), ("--hub-adapter", adapter)];
+    let flags: Vec<String> =
+        flags.iter().filter_map(|(flag, origin)| Some(format!("`{flag} {}`", origin.as_ref()?))).collect();
+    if flags.is_empty() {
+        return text;
+    }
+    format!(
+        "{text}: it is no longer in the cache of the hub; repeat `vestore model add` with {}",
+        flags.join(" and ")
+    )
 }
 
 /// What the catalog records of the model `name` in these files, whose folders are `checkpoint` and `adapter`, with the

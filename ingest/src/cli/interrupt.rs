@@ -35,6 +35,15 @@ pub(super) fn end_at_once() -> anyhow::Result<()> {
     vestore::on_interrupt(|| end()).context("cannot watch for interrupts")
 }
 
+/// As [`end_at_once`], of a command that continues where it was.
+pub(super) fn end_resumable() -> anyhow::Result<()> {
+    let stop = || {
+        say(format_args!("interrupted: the same command continues from there"));
+        end()
+    };
+    vestore::on_interrupt(stop).context("cannot watch for interrupts")
+}
+
 fn end() -> ! {
     vestore::remove_unfinished_outputs();
     #[expect(unsafe_code, reason = "the threads of libtorch must not be torn down under their work")]

@@ -6,17 +6,19 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use vestore::{Snapshot, Store, Writer, check_model};
 use vestore_ingest::{
-    ModelSource, ablated_tracks, is_regulatory_model, model_files, regulatory_config, source_of, summarize,
+    HubFiles, HubId, HubPart, ModelSource, ablated_tracks, is_regulatory_model, model_files,
+    regulatory_config, source_of, summarize,
 };
 use vestore_schema::{Architecture, Head, Model, RegulatoryRecord, Track, check_name};
 
 use super::family::describe_model;
 use super::regulatory::{HeadChoice, table_place, with_table};
 use super::shared::one_of;
-use super::{Usage, say, writer};
+use super::{Usage, hub, interrupt, say, writer};
 
 #[derive(clap::Args)]
-#[command(group(clap::ArgGroup::new("origin").required(true).args(["checkpoint", "from"])))]
+#[command(group(clap::ArgGroup::new("origin").required(true).args(["checkpoint", "hub", "from"])))]
+#[command(group(clap::ArgGroup::new("adapted").args(["adapter", "hub_adapter"])))]
 pub(super) struct Arguments {
     /// Folder of the store
     store: PathBuf,
@@ -25,6 +27,9 @@ pub(super) struct Arguments {
     /// Read a checkpoint folder in the Hugging Face layout: config.json, weights, tokenizer
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
+    /// Fetch a checkpoint of the Hugging Face hub, at a branch, tag or commit; `vestore model known` lists models
+    #[arg(long, value_name = "ORG/MODEL[@REVISION]")]
+    hub: Option<HubId>,
     /// Derive from this model of the store
     #[arg(long, value_name = "MODEL")]
     from: Option<String>,
@@ -46,8 +51,11 @@ pub(super) struct Arguments {
     /// Apply the adapter in this folder, in the PEFT layout
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
+    /// Fetch and apply an adapter of the Hugging Face hub
+    #[arg(long, value_name = "ORG/ADAPTER[@REVISION]")]
+    hub_adapter: Option<HubId>,
     /// Number the adapter's layers as in the checkpoint, or as in the pruned model that it was trained on
-    #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapter")]
+    #[arg(long, value_enum, default_value_t = AdapterLayers::Original, requires = "adapted")]
     adapter_layers: AdapterLayers,
     /// Read targets of a regulatory model from this file, `targets.txt` of its authors; by default that beside the
     /// checkpoint
@@ -59,6 +67,9 @@ pub(super) struct Arguments {
     /// Copy the files into the store: configuration, tokenizer, weights, code, card and license
     #[arg(long)]
     copy: bool,
+    /// Hide the progress bar
+    #[arg(long)]
+    quiet: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,8 +81,19 @@ enum AdapterLayers {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     check_name(&arguments.name)?;
     let store = Store::open(&arguments.store)?;
+    store.check_writable()?;
     let snapshot = store.snapshot()?;
-    let (mut source, parent) = source(arguments, &store, &snapshot)?;
+    if arguments.hub.is_some() || arguments.hub_adapter.is_some() {
+        interrupt::end_resumable()?;
+    }
+    let hub = hub::fetch(arguments.hub.as_ref(), HubPart::Checkpoint, arguments.quiet)?;
+    let adapter_hub = hub::fetch(arguments.hub_adapter.as_ref(), HubPart::Adapter, arguments.quiet)?;
+    let folder = |files: &Option<HubFiles>, given: &Option<PathBuf>| {
+        files.as_ref().map(|files| files.folder.clone()).or_else(|| given.clone())
+    };
+    let checkpoint = folder(&hub, &arguments.checkpoint);
+    let new_adapter = folder(&adapter_hub, &arguments.adapter);
+    let (mut source, parent) = source(arguments, checkpoint, new_adapter.as_deref(), &store, &snapshot)?;
     let pruned_by = match (arguments.drop_least, &parent) {
         (Some(count), Some(parent)) => {
             let (track, kept) = drop_least(arguments, count, parent, &store, &snapshot)?;
@@ -104,7 +126,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "the prefix `{prefix}` of all weights, left by a wrapper around the model, is left out"
         ));
     }
-    let mut model = Model { adapter_layers: source.adapter_layers.clone(), parent, pruned_by, ..record };
+    let origin = |files: Option<HubFiles>| files.map(|files| files.origin);
+    let mut model = Model {
+        adapter_layers: source.adapter_layers.clone(),
+        hub: origin(hub).or_else(|| inherited.and_then(|parent| parent.hub.clone())),
+        adapter_hub: origin(adapter_hub).or_else(|| inherited.and_then(|parent| parent.adapter_hub.clone())),
+        parent,
+        pruned_by,
+        ..record
+    };
     if let (Some(base), Some(adapter)) = (&model.adapter_base, &source.adapter) {
         say(format_args!(
             "warning: the adapter {} was trained on `{base}`, by its adapter_config.json, and is added to {}; \
@@ -117,10 +147,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let known = store.snapshot()?.models;
     // Before anything is copied.
     check_model(&model, &known)?;
-    let lender = arguments
-        .adapter
-        .is_none()
-        .then(|| known.iter().find(|other| Some(&other.name) == model.parent.as_ref()));
+    if let Some(known) = known.iter().find(|known| known.id == model.id) {
+        // The same files from another place are still those of the hub.
+        model.hub = model.hub.or_else(|| known.hub.clone());
+        model.adapter_hub = model.adapter_hub.or_else(|| known.adapter_hub.clone());
+    }
+    let lender =
+        new_adapter.is_none().then(|| known.iter().find(|other| Some(&other.name) == model.parent.as_ref()));
     if arguments.copy {
         let kept =
             known.iter().find(|known| known.name == model.name && known.copied && !known.files.is_empty());
@@ -151,16 +184,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Where the model's files lie and which layers it keeps; the parent's name when it is derived.
 fn source(
     arguments: &Arguments,
+    checkpoint: Option<PathBuf>,
+    adapter: Option<&Path>,
     store: &Store,
     snapshot: &Snapshot,
 ) -> anyhow::Result<(ModelSource, Option<String>)> {
-    let (mut source, parent) = match (&arguments.checkpoint, &arguments.from) {
+    let (mut source, parent) = match (checkpoint, &arguments.from) {
         (Some(checkpoint), _) => (ModelSource::new(checkpoint), None),
         (None, Some(name)) => {
             let parent = snapshot.model(name)?;
             (source_of(store, parent), Some(parent))
         }
-        (None, None) => bail!(Usage("give --checkpoint or --from".to_owned())),
+        (None, None) => bail!(Usage("give --checkpoint, --hub or --from".to_owned())),
     };
     // The layers that a derived model can keep or drop, and that a pruned adapter counts.
     let candidates: Vec<u32> = match parent {
@@ -189,13 +224,13 @@ fn source(
         };
         source.kept_networks = Some(networks(keep, &base)?);
     }
-    if let Some(adapter) = &arguments.adapter {
+    if let Some(adapter) = adapter {
         ensure!(
             source.adapter.is_none(),
             "model `{}` is adapted already and a model takes one adapter; derive from its parent",
             parent.map_or("", |parent| parent.name.as_str())
         );
-        source.adapter = Some(adapter.clone());
+        source.adapter = Some(adapter.to_owned());
         if arguments.adapter_layers == AdapterLayers::Pruned {
             // Trained on the parent when there is one, else on what this command keeps.
             source.adapter_layers =

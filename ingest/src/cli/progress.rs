@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use vestore_ingest::Progress;
 use vestore_schema::Shard;
 
@@ -12,6 +12,8 @@ use super::shared::{event, now};
 
 /// Interval between progress lines without a terminal.
 const EVERY: Duration = Duration::from_secs(5);
+/// The unit that is shown as kB, MB or GB.
+const BYTES: &str = "bytes";
 
 /// Shows how far a command is.
 pub(super) struct Bar {
@@ -134,15 +136,19 @@ impl Progress for Bar {
 
 impl Lines {
     fn line(&self) -> String {
+        let count = |count: u64| match self.unit {
+            BYTES => DecimalBytes(count).to_string(),
+            _ => count.to_string(),
+        };
         let left = self.left();
         let left = left.map_or("an unknown time".to_owned(), |left| format!("{:#}", HumanDuration(left)));
         format!(
-            "{} {}/{} {}, {}, {left} left{}\n",
+            "{} {}/{}{}, {}, {left} left{}\n",
             vestore::utc(now()),
-            self.done,
-            self.total,
-            self.unit,
-            per_second(self.rate()),
+            count(self.done),
+            count(self.total),
+            unit_text(self.unit),
+            per_second(self.unit, self.rate()),
             self.note
         )
     }
@@ -164,12 +170,13 @@ fn resident() -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-fn drawn(unit: &str, done: u64, total: u64) -> ProgressBar {
-    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{rate}}, {{left}} left{{msg}}");
+fn drawn(unit: &'static str, done: u64, total: u64) -> ProgressBar {
+    let count = if unit == BYTES { "{decimal_bytes}/{decimal_total_bytes}" } else { "{pos}/{len}" };
+    let template = format!("{{bar:30}} {count}{}, {{rate}}, {{left}} left{{msg}}", unit_text(unit));
     let style = ProgressStyle::with_template(&template)
         .expect("the template is well-formed; this is a bug")
-        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = out.write_str(&per_second(state.per_sec()));
+        .with_key("rate", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&per_second(unit, state.per_sec()));
         })
         .with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = write!(out, "{:#}", HumanDuration(state.eta()));
@@ -180,7 +187,15 @@ fn drawn(unit: &str, done: u64, total: u64) -> ProgressBar {
     bar
 }
 
-fn per_second(rate: f64) -> String {
+/// The unit as it follows a count; bytes bring theirs.
+fn unit_text(unit: &str) -> String {
+    if unit == BYTES { String::new() } else { format!(" {unit}") }
+}
+
+fn per_second(unit: &str, rate: f64) -> String {
+    if unit == BYTES {
+        return format!("{} MB/s", significant(rate / 1e6));
+    }
     format!("{}/s", significant(rate))
 }
 
@@ -196,7 +211,13 @@ pub(super) fn significant(rate: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::significant;
+    use super::{BYTES, per_second, significant, unit_text};
+
+    #[test]
+    fn bytes_are_told_in_megabytes() {
+        assert_eq!(per_second(BYTES, 12_300_000.0), "12 MB/s");
+        assert_eq!((unit_text(BYTES), unit_text("steps")), (String::new(), " steps".to_owned()));
+    }
 
     #[test]
     fn slow_rates_keep_their_digits() {

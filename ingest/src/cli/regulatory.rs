@@ -16,7 +16,7 @@ use vestore_schema::{
     StrandPairs, Strands, Untransform,
 };
 
-use super::family::{Family, Loading, check_unchanged};
+use super::family::{Family, Loading, cannot_load, check_unchanged};
 use super::shared::{Usage, one_of, say};
 use super::tuned::Tuned;
 
@@ -70,9 +70,7 @@ impl<'a> RegulatoryChoices<'a> {
         regulatory: &'a RegulatoryRecord,
     ) -> anyhow::Result<Self> {
         let source = source_of(store, record);
-        let config = regulatory_config(&source).with_context(|| {
-            format!("cannot load model `{}` from {}", record.name, source.checkpoint.display())
-        })?;
+        let config = regulatory_config(&source).with_context(|| cannot_load(record, &source))?;
         let table = match &regulatory.targets_file {
             None => None,
             Some(file) => {
@@ -125,9 +123,8 @@ impl<'a> RegulatoryChoices<'a> {
         };
         let source = source_of(loading.store, loading.record);
         let head = self.regulatory.head;
-        RegulatoryModel::load(&source, head, Arc::clone(options), kind, device).with_context(|| {
-            format!("cannot load model `{}` from {}", loading.record.name, source.checkpoint.display())
-        })
+        RegulatoryModel::load(&source, head, Arc::clone(options), kind, device)
+            .with_context(|| cannot_load(loading.record, &source))
     }
 
     /// Refuses files that are no longer those that were added.

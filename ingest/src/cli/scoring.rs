@@ -199,6 +199,7 @@ impl Scoring {
     /// Opens the store, settles the track, takes the right to write and reads the variants.
     pub(super) fn prepare(&self, store: &Path, model: &str, task: Task<'_>) -> anyhow::Result<Prepared> {
         let store = self.reference.open(store)?;
+        store.check_writable()?;
         let snapshot = store.snapshot()?;
         let record = snapshot.model(model)?.clone();
         let tuned = Tuned::of(&record, &snapshot.models)?;

@@ -75,6 +75,8 @@ mod tests {
             adapter_digest: None,
             adapter_kind: None,
             adapter_base: None,
+            hub: None,
+            adapter_hub: None,
             config: json!({ "feed_forward": inner, "activation": "swiglu" }),
             layers,
             kept_layers: (0..layers).collect(),

@@ -27,7 +27,7 @@ use config::Problem;
 use head::{ClassHead, MaskedHead};
 use identity::Identity;
 
-use crate::checkpoint::{Hash, ModelSource, card_field};
+use crate::checkpoint::{Hash, ModelSource, card_field, card_license};
 use crate::error::ModelError;
 use crate::tokenize::Tokenizer;
 
@@ -124,7 +124,7 @@ fn describe_opened(opened: &ModelFiles, source: &ModelSource) -> Result<Descript
         wrapper: opened.wrapper.clone(),
         tokenizer_kind: opened.tokenizer.kind(),
         max_tokens: opened.config.max_tokens,
-        license: card_field(&source.checkpoint, "license")?,
+        license: card_license(&source.checkpoint)?,
         note: card_field(&source.checkpoint, "note")?,
         config,
     })

@@ -29,6 +29,8 @@ pub fn record_of(
         adapter_digest: description.adapter_digest.map(Digest::from),
         adapter_kind: description.adapter_kind.map(str::to_owned),
         adapter_base: description.adapter_base,
+        hub: None,
+        adapter_hub: None,
         config: description.config,
         layers: description.layers_in_checkpoint,
         kept_layers: description.kept_layers,

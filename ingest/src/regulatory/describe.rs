@@ -9,7 +9,9 @@ use vestore_schema::{
 use super::blueprint::{is_kept, parameter_count};
 use super::config::RegulatoryConfig;
 use super::files::RegulatoryFiles;
-use crate::checkpoint::{CheckpointError, ConfigFile, ModelSource, card_field, digest, tensor_line};
+use crate::checkpoint::{
+    CheckpointError, ConfigFile, ModelSource, card_field, card_license, digest, tensor_line,
+};
 use crate::error::ModelError;
 
 /// The table of a head's targets.
@@ -86,7 +88,9 @@ pub fn regulatory_record(
     let kept = files.blueprint.parameters.keys().filter(|name| is_kept(name, &files.kept));
     let weight_bytes = kept.filter_map(|name| files.stored(name)).map(|found| found.byte_count()).sum();
     let text = |key: &str| files.file.text(key).map(str::to_owned);
-    let card = |key| text(key).map_or_else(|| card_field(&source.checkpoint, key), |text| Ok(Some(text)));
+    let card = |key, read: &dyn Fn() -> Result<Option<String>, CheckpointError>| {
+        text(key).map_or_else(read, |text| Ok(Some(text)))
+    };
     Ok(ModelRecord {
         name: name.to_owned(),
         id: Digest::from(digest(canonical_json(&identity).as_bytes())),
@@ -103,6 +107,8 @@ pub fn regulatory_record(
         adapter_digest: adapter_digest.map(Digest::from),
         adapter_kind: files.adapter.as_ref().map(|adapter| adapter.kind().to_owned()),
         adapter_base: files.adapter.as_ref().and_then(|adapter| adapter.other_base(&files.names)),
+        hub: None,
+        adapter_hub: None,
         config: config.identity(),
         layers: config.depth,
         hidden: config.hidden,
@@ -118,7 +124,7 @@ pub fn regulatory_record(
             features: files.features(head),
         }),
         kept_layers: files.kept,
-        license: card("license")?,
-        note: card("note")?,
+        license: card("license", &|| card_license(&source.checkpoint))?,
+        note: card("note", &|| card_field(&source.checkpoint, "note"))?,
     })
 }

@@ -9,7 +9,7 @@ use super::config::SpliceConfig;
 use super::network::SpliceModel;
 use super::weights;
 use crate::checkpoint::{
-    Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, card_field, digest, tensor_line,
+    Checkpoint, CheckpointError, ConfigFile, Found, ModelSource, card_license, digest, tensor_line,
 };
 use crate::convert::narrow;
 use crate::error::ModelError;
@@ -62,8 +62,7 @@ pub fn splice_record(
     });
     let bytes = weights.tensors().map(|(_, tensor)| Found::new(&weights, tensor).byte_count()).sum();
     let text = |key: &str| file.text(key).map(str::to_owned);
-    let license =
-        text("license").map_or_else(|| card_field(&source.checkpoint, "license"), |text| Ok(Some(text)))?;
+    let license = text("license").map_or_else(|| card_license(&source.checkpoint), |text| Ok(Some(text)))?;
     Ok(ModelRecord {
         name: name.to_owned(),
         id: Digest::from(digest(canonical_json(&identity).as_bytes())),
@@ -80,6 +79,8 @@ pub fn splice_record(
         adapter_digest: None,
         adapter_kind: None,
         adapter_base: None,
+        hub: None,
+        adapter_hub: None,
         config: config.identity(),
         layers,
         hidden: config.channels,

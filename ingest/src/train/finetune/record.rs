@@ -42,6 +42,8 @@ pub fn tuned_record(
     Ok(Model {
         adapter_layers: source.adapter_layers.clone(),
         parent: Some(parent.name.clone()),
+        // An adapter keeps the checkpoint of its parent.
+        hub: source.adapter.as_ref().and(parent.hub.clone()),
         training: Some(json!({ "plan": plan, "task": windows.task, "data": windows.identity })),
         ..record_of(name, description, text(&source.checkpoint)?, adapter)
     })

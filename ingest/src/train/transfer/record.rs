@@ -55,6 +55,8 @@ pub fn transfer_record(
         regulatory_record(name, &source, text(&source.checkpoint)?, adapter, plan.head, Some(table))?;
     Ok(Model {
         parent: Some(parent.name.clone()),
+        // An adapter keeps the checkpoint of its parent.
+        hub: source.adapter.as_ref().and(parent.hub.clone()),
         training: Some(json!({ "plan": plan, "data": identity, "untransform": UNTRANSFORM })),
         ..record
     })
