@@ -87,6 +87,11 @@ fn merged_shards_are_the_rows_of_one_run() {
     said("compact {}", &[&fresh]);
     said(&merge(&shards), &paths(&fresh, &shards));
     assert!(rows_of(&fresh) == wanted);
+    // And after those of a shard are.
+    said("compact {}", &[&shards[3]]);
+    let told = said(&merge(&shards), &paths(&fresh, &shards));
+    assert!(told.contains("4 stores were merged already"), "{told}");
+    assert!(rows_of(&fresh) == wanted);
     // A part of the rows was lost: what would come twice is refused, what is missing can be scored.
     said("track remove {} t", &[&fresh]);
     said(&merge(&shards), &paths(&fresh, &shards));

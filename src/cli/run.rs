@@ -81,6 +81,11 @@ fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
         ("rows", run.rows.to_string()),
         ("units", units(run)),
         ("plan digest", run.plan.to_string()),
+        ("shard", run.shard.map_or("-".to_owned(), |shard| shard.to_string())),
+        (
+            "merged from",
+            run.merged.map_or("-".to_owned(), |digest| format!("a store with digest {}", digest.short())),
+        ),
         ("program", run.program.clone()),
         ("device", run.device.clone()),
         ("threads", run.threads.to_string()),

@@ -35,7 +35,7 @@ use error::RemoteError;
 /// Ranges with fewer bytes between them are fetched as one: a request costs more.
 const GAP: u64 = 16 << 10;
 /// Requests of one prefetch that run at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 /// Most bytes that are fetched ahead at once; what is larger is fetched page by page.
 const MOST_AHEAD: u64 = 256 << 20;
 /// Most bytes of one read, whatever the catalog says.
