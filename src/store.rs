@@ -350,6 +350,7 @@ impl Store {
             table: Table::Scores,
             plan,
             shard: None,
+            embeddings: false,
             variants: None,
             merged: None,
             program: format!("vestore {}", env!("CARGO_PKG_VERSION")),

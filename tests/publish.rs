@@ -259,11 +259,13 @@ fn the_reference_and_copied_models_are_published_on_demand() {
     programs::checkpoint(
         &at("model"),
         "nucleotide-transformer-v2",
-        "--layers 1 --hidden 8 --heads 2 --intermediate 8",
+        "--layers 2 --hidden 8 --heads 2 --intermediate 8",
     );
     for (store, options) in [("plain", ""), ("copied", "--copy")] {
         ok(&format!("init {{}} --reference {{}} {options}"), &[&at(store), &fasta]);
         ok(&format!("model add {{}} m --checkpoint {{}} {options}"), &[&at(store), &at("model")]);
+        // It has the same files.
+        ok("model add {} half --from m --drop-layers 1", &[&at(store)]);
         let target = at(&format!("{store}-published"));
         let told = said("publish {} {} --reference --models", &[&at(store), &target]);
         assert_eq!(told.contains("model m is not published"), store == "plain", "{told}");

@@ -93,9 +93,27 @@ fn merged_shards_are_the_rows_of_one_run() {
     assert!(told.contains("4 stores were merged already"), "{told}");
     assert!(rows_of(&fresh) == wanted);
     // A part of the rows was lost: what would come twice is refused, what is missing can be scored.
+    said("track remove {} t --status symbolic", &[&fresh]);
+    let told = fails(1, &merge(&shards), &paths(&fresh, &shards));
+    assert!(told.contains("has a row of track `t`"), "{told}");
     said("track remove {} t", &[&fresh]);
+    let told = fails(1, &merge(&shards[..1]), &paths(&fresh, &shards[..1]));
+    assert!(told.contains("missing shards of track `t`: 1/4, 3/4, 4/4"), "{told}");
     said(&merge(&shards), &paths(&fresh, &shards));
     assert!(rows_of(&fresh) == wanted);
+    // A store that has some of the shards is no more than these.
+    let (some, all) = (folder.path().join("some"), folder.path().join("all"));
+    for store in [&some, &all] {
+        ok("init {} --reference {}", &[store, &folder.path().join("genome.fa")]);
+    }
+    said(&format!("{} --partial", merge(&shards[..2])), &paths(&some, &shards[..2]));
+    let told = fails(1, "merge {} {}", &[&all, &some]);
+    assert!(told.contains("missing shards of track `t`: "), "{told}");
+    let rest = [some, shards[2].clone(), shards[3].clone()];
+    said(&merge(&rest), &paths(&all, &rest));
+    assert!(rows_of(&all) == wanted);
+    let told = said(&merge(&rest), &paths(&all, &rest));
+    assert!(told.contains("3 stores were merged already"), "{told}");
 }
 
 #[test]
@@ -136,6 +154,22 @@ fn what_does_not_belong_together_is_refused_and_changes_nothing() {
         &[other.join("strange")],
         "contig `chr1` has rows, and the store's reference has no contig with these bases",
     );
+
+    // Rows of another track, and shards of which only one has embeddings.
+    let words = format!("{SCORE} --shard 1/2 --output {{}}");
+    let told = fails(
+        1,
+        &words.replace("--track t", "--track u").replace("120", "150"),
+        &[&fresh, &variants, &halves[0]],
+    );
+    assert!(told.contains("it has rows of track `t` (scores), not of `u`"), "{told}");
+    let plain = folder.path().join("plain");
+    let words = words.replace("--embeddings pooled", "");
+    said(&words, &[&fresh, &variants, &plain]);
+    refused(&[plain, halves[1].clone()], "missing shards of track `t`: ");
+    std::fs::write(other.join("file"), "x").unwrap();
+    let told = fails(1, &words, &[&fresh, &variants, &other]);
+    assert!(told.contains("cannot hold this shard: it is not an empty folder"), "{told}");
 
     // A flipped bit.
     let mut damaged = Vec::new();
@@ -214,6 +248,21 @@ fn an_ablation_is_merged_beside_scores_that_are_there() {
     }
 }
 
+#[test]
+fn embeddings_are_merged_beside_scores_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fresh, bases) = store(folder.path());
+    let variants = variants(folder.path(), &bases);
+    said(&SCORE.replace("--embeddings pooled", ""), &[&fresh, &variants]);
+    let whole = folder.path().join("whole");
+    copy(&fresh, &whole);
+    said(SCORE, &[&whole, &variants]);
+    let shards: Vec<PathBuf> = (1..=2).map(|part| shard(&fresh, &variants, part, 2)).collect();
+    let told = said(&merge(&shards), &paths(&fresh, &shards));
+    assert!(told.contains("rows of scores skipped: already in the store"), "{told}");
+    assert!(rows_of(&fresh) == rows_of(&whole));
+}
+
 /// Stores of single chromosomes, with other names for them, and with other tracks.
 #[test]
 fn contigs_match_by_their_bases() {
@@ -242,6 +291,13 @@ fn contigs_match_by_their_bases() {
                     chr2\t1\tT\tG\texternal\ttwo\tscored\t-2\nchr2\t2\tT\tA\texternal\ttwo\tscored\t-2\n";
     assert_eq!(ok("query {} --format tsv", &[&at("s")]), expected);
     assert_eq!(ok("verify {} --quiet", &[&at("s")]), "");
+    // Two contigs with the same bases are one contig where the store has one.
+    std::fs::write(at("twins.fa"), ">x\nACGTACGTTT\n>y\nACGTACGTTT\n").unwrap();
+    std::fs::write(at("twins.tsv"), "chrom\tpos\tref\talt\ts\nx\t1\tA\tG\t1\ny\t1\tA\tG\t2\n").unwrap();
+    ok("init {} --reference {}", &[&at("twins"), &at("twins.fa")]);
+    ok("import {} --track twins {} --quiet", &[&at("twins"), &at("twins.tsv")]);
+    let told = fails(1, "merge {} {}", &[&at("s"), &at("twins")]);
+    assert!(told.contains("contigs `x` and `y` have the same bases"), "{told}");
     let told = said("merge {} {} {}", &[&at("s"), &at("two"), &at("one")]);
     assert!(told.contains("2 stores were merged already"), "{told}");
     assert_eq!(ok("query {} --format tsv", &[&at("s")]), expected);

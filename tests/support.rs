@@ -129,6 +129,7 @@ pub(crate) fn run(number: u64, track: &Track) -> Run {
         table: Table::Scores,
         plan: Digest::of(b"plan"),
         shard: None,
+        embeddings: false,
         variants: None,
         merged: None,
         program: "test".to_owned(),

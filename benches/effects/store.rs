@@ -94,6 +94,7 @@ fn run(number: u64, track: &Track) -> Run {
         table: Table::Effects,
         plan: Digest::of(b"plan"),
         shard: None,
+        embeddings: false,
         variants: None,
         merged: None,
         program: "bench".to_owned(),

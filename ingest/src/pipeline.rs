@@ -473,6 +473,7 @@ pub fn new_run(
         table: if job.ablation { Table::Ablation } else { Table::Scores },
         plan: Digest::from(job.plan.digest()),
         shard: job.plan.shard(),
+        embeddings: job.embeddings,
         variants: Some(job.plan.len()),
         merged: None,
         program: concat!("vestore-ingest ", env!("CARGO_PKG_VERSION")).to_owned(),

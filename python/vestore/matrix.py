@@ -49,6 +49,8 @@ def matrices(table: pyarrow.Table) -> anndata.AnnData:
     observed, variable = _frame(table, ROW), _frame(table, features)
     row, observed = _numbered(observed, [*VARIANT, "track"])
     column, variable = _numbered(variable, features)
+    if not kinds:
+        raise VestoreError("to_anndata() needs a score column; name one in `columns`, or leave that out")
     layers = {}
     for kind in kinds:
         layers[kind] = numpy.full((len(observed), len(variable)), numpy.nan, dtype=numpy.float32)

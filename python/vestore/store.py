@@ -219,8 +219,9 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the store anew."""
-        path, *others = self._arguments
-        return _opened, (path if "://" in os.fspath(path) else os.path.abspath(path), *others)
+        path, last_committed, reference = self._arguments
+        path = path if "://" in os.fspath(path) else os.path.abspath(path)
+        return _opened, (path, last_committed, reference and os.path.abspath(reference))
 
     def __repr__(self) -> str:
         return f"<vestore.Store: {self.path}>"

@@ -74,6 +74,9 @@ pub struct Run {
     /// Which part of the plan it scored, of a run that did not score all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
+    /// Whether it wrote embeddings beside scores.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embeddings: bool,
     /// Variants of its plan, or of the part that it scored; runs of a whole plan of older programs do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variants: Option<u64>,

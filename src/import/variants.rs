@@ -39,25 +39,33 @@ pub fn open_variants(path: &Path) -> Result<VariantSource, ImportError> {
     Ok(source_of(path, Blocks::Text(Box::new(blocks))))
 }
 
-/// Whether a text is a table, by the first line that is not a comment.
+/// Whether a text is a table, by its first line that is neither a comment nor cut off.
 fn is_table(path: &Path, head: &[u8]) -> Result<bool, ImportError> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let Some(line) = lines.find(|line| !line.is_empty() && !line.starts_with(b"##")) else {
-        return Ok(false);
-    };
-    if line.starts_with(b"#CHROM\tPOS\tID\tREF\tALT") {
-        return Ok(false);
-    }
+    let whole = if head.len() < HEAD { head.len() } else { memchr::memrchr(b'\n', head).unwrap_or(0) };
     let keys = KeyColumns::default();
-    let mut partly = None;
-    for layout in layouts(line) {
-        match keys.places(path, &layout.names) {
-            Ok(_) => return Ok(true),
-            Err(error) if KeyColumns::usual_in(&layout.names) > 1 => partly = Some(error),
-            Err(_) => {}
+    for line in head[..whole].split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() || line.starts_with(b"##") {
+            continue;
+        }
+        if line.starts_with(b"#CHROM\tPOS\tID\tREF\tALT") {
+            return Ok(false);
+        }
+        let mut partly = None;
+        for layout in layouts(line) {
+            match keys.places(path, &layout.names) {
+                Ok(_) => return Ok(true),
+                Err(error) if KeyColumns::usual_in(&layout.names) > 1 => partly = Some(error),
+                Err(_) => {}
+            }
+        }
+        match partly {
+            Some(error) => return Err(without_flag(error)),
+            None if line.starts_with(b"#") => {}
+            None => return Ok(false),
         }
     }
-    partly.map_or(Ok(false), |error| Err(without_flag(error)))
+    Ok(false)
 }
 
 /// The command lines that read variants have no `--columns`.
@@ -175,6 +183,16 @@ mod tests {
         assert_eq!(read_bytes(&bgzf(tsv)).unwrap(), expected);
         let hashed = b"##of us\n#chrom\tpos\tref\talt\n1\t5\tA\tC,T\n";
         assert_eq!(read_bytes(hashed).unwrap(), rows(&[(3, "1-5-A-C"), (3, "1-5-A-T")]));
+        let remarked = b"# of us\n#x\nchrom,pos,ref,alt\n1,5,A,C\n";
+        assert_eq!(read_bytes(remarked).unwrap(), rows(&[(4, "1-5-A-C")]));
+        for cut in [0, 3, 8, 11, 14, 17, 20, 40] {
+            let mut vcf = b"##fileformat=VCFv4.2\n##x=".to_vec();
+            vcf.resize(HEAD - cut - 1, b'y');
+            vcf.extend_from_slice(
+                b"\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\t.\n",
+            );
+            assert_eq!(read_bytes(&vcf).unwrap(), rows(&[(4, "1-5-A-C")]), "{cut}");
+        }
         let vcf = b"#CHROM\tPOS\tID\tREF\tALT\n1\t5\t.\tA\tC\n1\t6\t.\tA\tT\n2\t6\t.\tA\tG\n";
         assert_eq!(read_bytes(vcf).unwrap(), expected);
         assert_eq!(read_bytes(b"1\t5\t.\tA\tC\n").unwrap(), rows(&[(1, "1-5-A-C")]));

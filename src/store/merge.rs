@@ -11,7 +11,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use vestore_schema::{Shard, check_name};
+use vestore_schema::{Shard, UNRECORDED_RUN, check_name};
 
 use self::check::Checked;
 use self::source::Source;
@@ -51,6 +51,32 @@ pub enum MergeError {
         path: PathBuf,
         /// Its contig.
         contig: String,
+    },
+    /// Two contigs of a source are one contig of the store.
+    #[error(
+        "{}: contigs `{first}` and `{second}` have the same bases, and the store has one contig with these; their rows \
+         cannot be told apart there",
+        path.display()
+    )]
+    Alike {
+        /// The source.
+        path: PathBuf,
+        /// One contig.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A store holds a shard and other rows.
+    #[error(
+        "{} has rows of shard {shard} and others, so that nobody knows whether the shard is complete; score it into a \
+         store of its own",
+        path.display()
+    )]
+    Mixed {
+        /// The source.
+        path: PathBuf,
+        /// The shard.
+        shard: Shard,
     },
     /// A shard lacks rows.
     #[error(
@@ -173,11 +199,11 @@ impl Writer {
         let mut runs = source.runs.clone();
         for (run, number) in runs.iter_mut().zip(next..) {
             run.number = number;
-            run.merged = Some(source.digest);
+            run.merged = run.merged.or(Some(source.digest));
         }
         let number_of = |old: &u64| {
             let known = source.runs.iter().position(|run| run.number == *old);
-            known.map_or(*old, |place| runs[place].number)
+            known.map_or(UNRECORDED_RUN, |place| runs[place].number)
         };
         let mut segments = Vec::new();
         for found in &source.segments {
@@ -187,6 +213,7 @@ impl Writer {
             let Some(mut segment) = taken else { continue };
             segment.runs = found.segment.runs.iter().map(number_of).collect();
             segment.runs.sort_unstable();
+            segment.runs.dedup();
             merged.rows += segment.rows;
             merged.segments += 1;
             segments.push(segment);

@@ -85,9 +85,11 @@ impl Store {
         let moment = self.moment(options)?;
         let mut files: BTreeSet<PathBuf> = BTreeSet::new();
         let mut put = |wanted: Wanted, open: &dyn Fn() -> Result<Box<dyn MediumFile>, StoreError>| {
-            folder.put(&wanted, open)?;
-            progress(folder.done.bytes);
-            files.insert(wanted.path.into());
+            // Models that were derived from a copied one have its files.
+            if files.insert(wanted.path.clone().into()) {
+                folder.put(&wanted, open)?;
+                progress(folder.done.bytes);
+            }
             Ok::<_, StoreError>(())
         };
         for segment in &moment.segments {

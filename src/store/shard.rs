@@ -3,44 +3,70 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use vestore_schema::{Architecture, Digest, Model, Shard, StoreRecord};
+use vestore_schema::{Architecture, Digest, Model, Shard, StoreRecord, Table};
 
 use super::disk::Disk;
 use super::error::StoreError;
 use super::{Snapshot, Store};
 
 impl Store {
-    /// Opens the store of a shard at `root`, or makes it: with the contigs of this store, whose reference and whose
-    /// files of the model it refers to by absolute paths. `model` and what it was derived from are put into it.
+    /// Opens the store of a shard at `root`, where there is one; nothing is changed.
     ///
     /// # Errors
-    /// When there is another store at `root`, or the system refuses.
-    pub fn shard(
+    /// When there is something else at `root`, or the system refuses.
+    pub fn open_shard(
         &self,
         root: &Path,
         shard: Shard,
-        model: &Model,
-        snapshot: &Snapshot,
-    ) -> Result<Self, StoreError> {
+        track: &str,
+        table: Table,
+    ) -> Result<Option<Self>, StoreError> {
         let same = |path: &Path| path.canonicalize().ok();
         if same(root).is_some_and(|root| Some(root) == same(&self.root)) {
             return Err(other_shard(root, "it is the store itself".to_owned()));
         }
-        let disk = Arc::new(Disk::new(root));
-        let store = if Self::check_free(root, disk.as_ref()).is_ok() {
-            let reference = absolute(&self.reference())?;
-            let assembly = self.assembly().clone();
-            Self::create(root, disk, StoreRecord { reference, copied: false, assembly })?
-        } else {
-            let store = Self::open(root)?;
-            if store.assembly().contigs != self.assembly().contigs {
-                return Err(other_shard(root, "it has another reference".to_owned()));
-            }
-            if let Some(run) = store.runs()?.into_iter().find(|run| run.shard != Some(shard)) {
-                let found = run.shard.map_or("a whole plan".to_owned(), |other| format!("shard {other}"));
+        if Self::check_free(root, &Disk::new(root)).is_ok() {
+            return Ok(None);
+        }
+        let store = Self::open(root).map_err(|error| match error {
+            StoreError::NotAStore { .. } => other_shard(root, "it is not an empty folder".to_owned()),
+            error => error,
+        })?;
+        if store.assembly().contigs != self.assembly().contigs {
+            return Err(other_shard(root, "it has another reference".to_owned()));
+        }
+        for run in store.runs()? {
+            let found = run.shard.map_or("a whole plan".to_owned(), |other| format!("shard {other}"));
+            if run.shard != Some(shard) {
                 return Err(other_shard(root, format!("it has rows of {found}, not of shard {shard}")));
             }
+            if run.track != track || run.table != table {
+                let found = format!("it has rows of track `{}` ({})", run.track, run.table.as_str());
+                return Err(other_shard(root, format!("{found}, not of `{track}` ({})", table.as_str())));
+            }
+        }
+        Ok(Some(store))
+    }
+
+    /// Makes the store of a shard at `root` unless it is `there`: with the contigs of this store, whose reference and
+    /// whose files of the model it refers to by absolute paths. `model` and what it was derived from are put into it.
+    ///
+    /// # Errors
+    /// When the model cannot be put into it, or the system refuses.
+    pub fn make_shard(
+        &self,
+        root: &Path,
+        there: Option<Self>,
+        model: &Model,
+        snapshot: &Snapshot,
+    ) -> Result<Self, StoreError> {
+        let store = if let Some(store) = there {
             store
+        } else {
+            let reference = absolute(&self.reference())?;
+            let assembly = self.assembly().clone();
+            let record = StoreRecord { reference, copied: false, assembly };
+            Self::create(root, Arc::new(Disk::new(root)), record)?
         };
         let known = store.snapshot()?.models;
         let mut line = self.ancestors(model, &snapshot.models)?;

@@ -14,7 +14,7 @@ use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
 };
 use vestore_schema::{
-    AblatedPart, Assembly, Digest, Dtype, Model as ModelRecord, Recipe, Region, Shard, Strands, Track,
+    AblatedPart, Assembly, Digest, Dtype, Model as ModelRecord, Recipe, Region, Shard, Strands, Table, Track,
 };
 
 use super::family::{Family, Loading, ModelTask, score_kinds};
@@ -172,28 +172,34 @@ impl Scoring {
         named.chain(folders).chain(genes).chain([store.reference()]).collect()
     }
 
-    /// Opens the store of a shard; a temporary one for an estimate, where there is none yet.
+    /// Opens the store of a shard, or makes it; a temporary one for an estimate, where there is none yet.
     fn open_shard(
         &self,
         store: &Store,
         shard: Shard,
         temporary: Option<&TempDir>,
-        model: &ModelRecord,
-        snapshot: &Snapshot,
+        (track, table): (&Track, Table),
+        (model, snapshot): (&ModelRecord, &Snapshot),
     ) -> anyhow::Result<Store> {
-        let there = self.output.as_deref().filter(|root| temporary.is_none() || root.exists());
-        let root = match (there, temporary) {
-            (Some(root), _) => root.to_owned(),
-            (None, Some(temporary)) => temporary.path().join("shard"),
+        let there = self.output.as_deref();
+        let there =
+            there.map(|root| store.open_shard(root, shard, &track.name, table)).transpose()?.flatten();
+        match (&self.output, temporary) {
+            (_, Some(temporary)) => match there {
+                Some(there) => Ok(there),
+                None => Ok(store.make_shard(&temporary.path().join("shard"), None, model, snapshot)?),
+            },
+            (Some(root), None) => {
+                if there.is_none() {
+                    check_output_folder(root, &[])?;
+                }
+                Ok(store.make_shard(root, there, model, snapshot)?)
+            }
             (None, None) => {
                 let needed = "--shard needs --output, the folder of the shard's store".to_owned();
-                return Err(Usage(needed).into());
+                Err(Usage(needed).into())
             }
-        };
-        if !root.exists() {
-            check_output_folder(&root, &[])?;
         }
-        Ok(store.shard(&root, shard, model, snapshot)?)
     }
 
     /// Opens the store, settles the track, takes the right to write and reads the variants.
@@ -202,6 +208,10 @@ impl Scoring {
         store.check_writable()?;
         let snapshot = store.snapshot()?;
         let record = snapshot.model(model)?.clone();
+        ensure!(
+            !record.checkpoint.is_empty(),
+            "the files of model `{model}` were not published; add them: `vestore model add STORE {model} --checkpoint DIR`"
+        );
         let tuned = Tuned::of(&record, &snapshot.models)?;
         let family = Family::of(&store, &record)?;
         let [bins, untransform] = self.regulatory.settled(&family);
@@ -257,7 +267,10 @@ impl Scoring {
         let temporary = (dry_run && self.shard.is_some()).then(tempfile::tempdir).transpose()?;
         let target = match self.shard {
             None => store.clone(),
-            Some(shard) => self.open_shard(&store, shard, temporary.as_ref(), &record, &snapshot)?,
+            Some(shard) => {
+                let table = if ablation { Table::Ablation } else { Table::Scores };
+                self.open_shard(&store, shard, temporary.as_ref(), (&track, table), (&record, &snapshot))?
+            }
         };
         check_track(&track, &target.snapshot()?.tracks)?;
         let writer = if dry_run { None } else { Some(writer_or_wait(&target, self.wait)?) };

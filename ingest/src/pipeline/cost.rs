@@ -73,7 +73,7 @@ mod tests {
             for (bytes, ablation) in [(1e3, false), (1e3, true), (4e5, false), (2e6, false), (1e8, true)] {
                 let [small, large] = [false, true].map(|gpu| size(operations, bytes, ablation, gpu));
                 assert!(large >= small && large.is_multiple_of(small), "{small} {large}");
-                assert!(large < SITE || large.is_multiple_of(SITE), "{large}");
+                assert!(small < SITE || large.is_multiple_of(SITE), "{large}");
             }
         }
         // Unless it shares its reference with others.

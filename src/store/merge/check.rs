@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use vestore_schema::Digest;
+use vestore_schema::{Digest, Run};
 
 use super::overlap::{self, There};
 use super::source::{Part, Source};
@@ -24,8 +24,13 @@ pub(super) fn check(store: &Store, sources: Vec<Source>, partial: bool) -> Resul
     let merged: HashSet<Digest> = runs.iter().filter_map(|run| run.merged).collect();
     let (mut models, mut tracks) = (snapshot.models, snapshot.tracks);
     let (mut new, mut known): (Vec<Source>, u64) = (Vec::new(), 0);
-    let before: Vec<Part> = runs.iter().filter(|run| run.merged.is_some()).filter_map(Part::of).collect();
-    let parts: Vec<Part> = sources.iter().filter_map(|source| source.part.clone()).collect();
+    let segments = store.all_segments()?;
+    let numbers: HashSet<u64> = segments.iter().flat_map(|segment| &segment.runs).copied().collect();
+    // A run whose rows were removed stays in the catalog.
+    let has_rows = |run: &&Run| run.variants == Some(0) || numbers.contains(&run.number);
+    let before: Vec<Part> =
+        runs.iter().filter(|run| run.merged.is_some()).filter(has_rows).filter_map(Part::of).collect();
+    let parts: Vec<Part> = sources.iter().flat_map(|source| source.parts.clone()).collect();
     for source in sources {
         for model in &source.models {
             in_source(&source.path, check_model(model, &models))?;
@@ -35,10 +40,13 @@ pub(super) fn check(store: &Store, sources: Vec<Source>, partial: bool) -> Resul
         }
         // A shard may have been compacted since; what its rows are follows from the plan and the track.
         let is_same = |other: &Source| {
-            other.digest == source.digest || other.part.is_some() && other.part == source.part
+            (other.digest == source.digest && !source.segments.is_empty())
+                || (other.part.is_some() && other.part == source.part)
         };
-        let was_merged =
-            merged.contains(&source.digest) || source.part.as_ref().is_some_and(|part| before.contains(part));
+        let of_others = |run: &Run| run.merged.is_some_and(|digest| merged.contains(&digest));
+        let was_merged = merged.contains(&source.digest)
+            || source.part.as_ref().is_some_and(|part| before.contains(part))
+            || !source.runs.is_empty() && source.runs.iter().all(of_others);
         if new.iter().any(is_same) || was_merged && overlap::is_there(store, &source)? {
             known += 1;
             continue;

@@ -1,6 +1,7 @@
 //! Which variants two stores have rows of.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use vestore_schema::{Segment, Table, Variant};
 
@@ -9,7 +10,7 @@ use super::source::{Found, Source};
 use crate::store::{Store, StoreError};
 
 /// Positions that are compared at once.
-const TOGETHER: u32 = 1 << 20;
+const TOGETHER: u32 = 1 << 16;
 
 /// Variants of a source that the store has rows of, by the number of the source's segment.
 pub(super) type There = HashMap<u64, BTreeSet<Variant>>;
@@ -96,8 +97,8 @@ fn compare(
     Ok(())
 }
 
-/// The source and the number of its segment, where that has what an ablation computed beside, and the other is the
-/// store's.
+/// The source and the number of its segment, where that has what an ablation, or a run for embeddings, computed beside,
+/// and the other is the store's.
 fn recomputed(sources: &[Source], pair: [&Piece<'_>; 2]) -> Option<(usize, u64)> {
     let [one, other] = pair;
     let (piece, place) = match (one.source, other.source) {
@@ -105,19 +106,48 @@ fn recomputed(sources: &[Source], pair: [&Piece<'_>; 2]) -> Option<(usize, u64)>
         (Some(place), None) => (one, place),
         _ => return None,
     };
-    let ablates = sources[place].part.as_ref().is_some_and(|part| part.table == Table::Ablation);
-    (ablates && piece.segment.table != Table::Ablation).then_some((place, piece.segment.number))
+    let part = sources[place].part.as_ref()?;
+    let beside = match piece.segment.table {
+        Table::Ablation => false,
+        Table::Embeddings => part.table == Table::Ablation,
+        Table::Scores | Table::Effects | Table::GeneEffects => {
+            part.table == Table::Ablation || part.embeddings
+        }
+    };
+    beside.then_some((place, piece.segment.number))
 }
 
-/// Whether the store has the first variant of every segment of a source.
+/// Whether the store has every row of a source. Where the catalog shows as many rows there and no others, only the first
+/// variant of each segment is looked at.
 pub(super) fn is_there(store: &Store, source: &Source) -> Result<bool, StoreError> {
+    let mut reaches: BTreeMap<(Table, &str, u32), (u32, u32, u64)> = BTreeMap::new();
+    for Found { segment, contigs: [_, there] } in &source.segments {
+        let (first, last) = (segment.first.zero_based(), segment.last.zero_based());
+        let reach = reaches.entry((segment.table, &segment.track, *there)).or_insert((first, last, 0));
+        *reach = (reach.0.min(first), reach.1.max(last), reach.2 + segment.rows);
+    }
+    let mut exact = HashSet::new();
+    for ((table, track, contig), (first, last, rows)) in reaches {
+        let own = store.segments(table, track, contig, first, last + 1)?;
+        match own.iter().map(|segment| segment.rows).sum::<u64>().cmp(&rows) {
+            Ordering::Less => return Ok(false),
+            Ordering::Equal => drop(exact.insert((table, track, contig))),
+            Ordering::Greater => {}
+        }
+    }
     for Found { segment, contigs: [here, there] } in &source.segments {
-        let (start, end) = (segment.first.zero_based(), segment.first.zero_based() + 1);
-        let own = store.segments(segment.table, &segment.track, *there, start, end)?;
-        let own = store.stored_variants(&own, *here, start, end)?;
-        let wanted = source.store.stored_variants(std::slice::from_ref(segment), *here, start, end)?;
-        if !wanted.is_subset(&own) {
-            return Ok(false);
+        let (mut start, end) = (segment.first.zero_based(), segment.last.zero_based() + 1);
+        let exact = exact.contains(&(segment.table, segment.track.as_str(), *there));
+        let end = if exact { start + 1 } else { end };
+        while start < end {
+            let next = end.min(start.saturating_add(TOGETHER));
+            let own = store.segments(segment.table, &segment.track, *there, start, next)?;
+            let own = store.stored_variants(&own, *here, start, next)?;
+            let wanted = source.store.stored_variants(std::slice::from_ref(segment), *here, start, next)?;
+            if !wanted.is_subset(&own) {
+                return Ok(false);
+            }
+            start = next;
         }
     }
     Ok(true)

@@ -1,5 +1,6 @@
 //! A store whose rows are taken.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -18,8 +19,10 @@ pub(super) struct Source {
     pub(super) segments: Vec<Found>,
     /// Of all its rows and what they were made of, wherever it lies.
     pub(super) digest: Digest,
-    /// Where it is one.
+    /// Where it is a shard.
     pub(super) part: Option<Part>,
+    /// The shards whose rows it has: itself, or those that were merged into it.
+    pub(super) parts: Vec<Part>,
 }
 
 /// A segment of a source.
@@ -35,12 +38,14 @@ pub(super) struct Part {
     pub(super) plan: Digest,
     pub(super) track: String,
     pub(super) table: Table,
+    pub(super) embeddings: bool,
     pub(super) shard: Shard,
 }
 
 impl Part {
     pub(super) fn of(run: &Run) -> Option<Self> {
-        Some(Self { plan: run.plan, track: run.track.clone(), table: run.table, shard: run.shard? })
+        let Run { plan, table, embeddings, .. } = *run;
+        Some(Self { plan, track: run.track.clone(), table, embeddings, shard: run.shard? })
     }
 
     /// Whether both are parts of one plan, cut into as many.
@@ -57,8 +62,11 @@ impl Source {
             return Err(MergeError::Itself { path: path.to_owned() });
         }
         let opened = in_source(path, Store::open(path))?;
-        let read = || Ok((opened.snapshot()?, opened.runs()?, opened.all_segments()?));
-        let (snapshot, runs, all) = in_source(path, read())?;
+        // Of one moment: somebody may be writing it.
+        let read = opened.catalog.read(|catalog| {
+            Ok((catalog.models()?, catalog.tracks()?, catalog.runs()?, catalog.all_segments()?))
+        });
+        let (models, tracks, runs, all) = in_source(path, read)?;
         let mut segments = Vec::new();
         for segment in all {
             let here = opened.contig_index(&segment.contig);
@@ -68,16 +76,43 @@ impl Source {
             };
             segments.push(Found { segment, contigs: contigs.into() });
         }
-        // Runs of a shard that were merged into this store are those of a whole store.
-        let own = runs.iter().filter(|run| run.merged.is_none()).find_map(Part::of);
-        let part = own.filter(|part| runs.iter().all(|run| Part::of(run).as_ref() == Some(part)));
+        check_contigs(path, &opened, &segments)?;
+        let part = own_part(path, &runs)?;
         if let Some(part) = &part {
             check_whole(path, part, &runs, &segments)?;
         }
+        let mut parts: Vec<Part> =
+            runs.iter().filter(|run| run.merged.is_some()).filter_map(Part::of).collect();
+        parts.extend(part.clone());
         let digest = digest_of(&opened, &segments, part.as_ref());
-        let (models, tracks) = (snapshot.models, snapshot.tracks);
-        Ok(Self { path: path.to_owned(), store: opened, models, tracks, runs, segments, digest, part })
+        Ok(Self { path: path.to_owned(), store: opened, models, tracks, runs, segments, digest, part, parts })
     }
+}
+
+/// The shard that a store is; none of a store that is not one.
+fn own_part(path: &Path, runs: &[Run]) -> Result<Option<Part>, MergeError> {
+    let own: Vec<&Run> = runs.iter().filter(|run| run.merged.is_none()).collect();
+    let Some(part) = own.iter().rev().find_map(|run| Part::of(run)) else { return Ok(None) };
+    // Embeddings may have been added to scores.
+    let is_of_part =
+        |run: &&Run| Part::of(run).is_some_and(|other| Part { embeddings: part.embeddings, ..other } == part);
+    if own.len() == runs.len() && own.iter().all(is_of_part) {
+        return Ok(Some(part));
+    }
+    Err(MergeError::Mixed { path: path.to_owned(), shard: part.shard })
+}
+
+/// Refuses two contigs whose rows would be of one contig of the store.
+fn check_contigs(path: &Path, source: &Store, segments: &[Found]) -> Result<(), MergeError> {
+    let mut taken = BTreeMap::new();
+    for Found { contigs: [here, there], .. } in segments {
+        let first = *taken.entry(*there).or_insert(*here);
+        if first != *here {
+            let name = |contig: u32| source.assembly().contig(contig).name.clone();
+            return Err(MergeError::Alike { path: path.to_owned(), first: name(first), second: name(*here) });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a shard without the rows of all its variants.
@@ -85,7 +120,7 @@ fn check_whole(path: &Path, part: &Part, runs: &[Run], segments: &[Found]) -> Re
     let scores = segments.iter().filter(|found| found.segment.table == Table::Scores);
     let rows: u64 = scores.map(|found| found.segment.rows).sum();
     let variants = runs.iter().find_map(|run| run.variants).unwrap_or(0);
-    if rows == variants && runs.iter().any(|run| run.finished.is_some()) {
+    if rows == variants && runs.last().is_some_and(|run| run.finished.is_some()) {
         return Ok(());
     }
     Err(MergeError::Incomplete { path: path.to_owned(), shard: part.shard })
@@ -109,7 +144,14 @@ fn digest_of(store: &Store, segments: &[Found], part: Option<&Part>) -> Digest {
         .collect();
     lines.sort_unstable();
     if let Some(part) = part {
-        lines.push(format!("{} {} {} {}", part.plan, part.track, part.table.as_str(), part.shard));
+        let embeddings = if part.embeddings { " embeddings" } else { "" };
+        lines.push(format!(
+            "{} {} {} {}{embeddings}",
+            part.plan,
+            part.track,
+            part.table.as_str(),
+            part.shard
+        ));
     }
     let mut hash = Sha256::new();
     for line in lines {

@@ -113,7 +113,9 @@ impl Folder {
         if length != wanted.bytes {
             return Err(broken(format!("{length} bytes long, not {}", wanted.bytes)));
         }
+        let found;
         let file = if linked {
+            found = digest(source.as_ref(), &place, |_, _| Ok(()))?;
             None
         } else {
             let file =
@@ -121,12 +123,13 @@ impl Folder {
             let write = |bytes: &[u8], offset| {
                 file.write_at(bytes, offset).map_err(StoreError::io("write", &temporary))
             };
-            let found = digest(source.as_ref(), &place, write)?;
-            if let Some(checksum) = wanted.checksum.filter(|checksum| *checksum != found) {
-                return Err(broken(format!("checksum {} is not {}", found.short(), checksum.short())));
-            }
+            found = digest(source.as_ref(), &place, write)?;
             Some(Arc::from(file))
         };
+        if let Some(checksum) = wanted.checksum.filter(|checksum| *checksum != found) {
+            self.remove(&temporary)?;
+            return Err(broken(format!("checksum {} is not {}", found.short(), checksum.short())));
+        }
         self.done.new_files += 1;
         self.done.new_bytes += wanted.bytes;
         self.files.push(Written { temporary, place, file })?;
