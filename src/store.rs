@@ -29,6 +29,7 @@ mod row_keys;
 mod rows;
 mod segment;
 mod shard;
+mod summary;
 mod targets;
 mod verify;
 

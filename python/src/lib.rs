@@ -5,7 +5,6 @@
 
 mod error;
 mod fork;
-mod info;
 mod rows;
 mod store;
 

@@ -10,8 +10,8 @@ use vestore::{Answer, Filter, Places, Question, RefMismatch, Report, SortKey, op
 use vestore_schema::{Region, Table};
 
 use crate::error::{Raise, VestoreError};
+use crate::fork;
 use crate::rows::Rows;
-use crate::{fork, info};
 
 /// A store that is read.
 #[pyclass(frozen, module = "vestore._native")]
@@ -58,7 +58,7 @@ impl Store {
 
     /// What the store holds, as JSON.
     fn info(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(py.detach(|| info::of(&self.store)).raise()?.to_string())
+        Ok(py.detach(|| self.store.summary()).raise()?.to_string())
     }
 
     /// The files of the rows of scores that are committed now, with their tracks.

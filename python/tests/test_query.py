@@ -1,5 +1,6 @@
 """Python's answers are those of the command line, for every form of a query."""
 
+import json
 import random
 import subprocess
 
@@ -104,6 +105,13 @@ def test_sorting_puts_missing_values_last_in_both_directions(scored):
         assert missing == sorted(missing) and 0 < sum(missing) < len(missing)
         values = [value for value in rows["cosine"].to_pylist() if value is not None]
         assert values == sorted(values, reverse=sort[0] == "-")
+
+
+def test_info_is_that_of_the_command_line(scored):
+    info = vestore.open(scored).info()
+    assert json.loads(command("info", scored, "--format", "json")) == info
+    assert info["runs"] >= 4 and info["interrupted_runs"] == 0
+    assert info["tracks"]["effects"]["tables"]["effects"]["statuses"] == {"scored": 123}
 
 
 def test_contigs_are_sorted_as_in_the_reference(scored):

@@ -7,18 +7,25 @@ use std::process::ExitCode;
 use vestore_schema::{Position, Segment, Status, Table};
 
 use super::ReadArguments;
-use super::shared::print;
+use super::shared::{ListFormat, print};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
+    /// Print in this format
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
     #[command(flatten)]
     reading: ReadArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reading.open(&arguments.store)?;
+    if arguments.format == ListFormat::Json {
+        print(format_args!("{}", serde_json::to_string_pretty(&store.summary()?)?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (snapshot, segments, runs) = (store.snapshot()?, store.all_segments()?, store.runs()?);
     let assembly = store.assembly();
     let bases: u64 = assembly.contigs.iter().map(|contig| u64::from(contig.length)).sum();
