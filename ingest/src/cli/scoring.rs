@@ -208,12 +208,12 @@ impl Scoring {
         store.check_writable()?;
         let snapshot = store.snapshot()?;
         let record = snapshot.model(model)?.clone();
+        let tuned = Tuned::of(&record, &snapshot.models)?;
+        let family = Family::of(&store, &record)?;
         ensure!(
             !record.checkpoint.is_empty(),
             "the files of model `{model}` were not published; add them: `vestore model add STORE {model} --checkpoint DIR`"
         );
-        let tuned = Tuned::of(&record, &snapshot.models)?;
-        let family = Family::of(&store, &record)?;
         let [bins, untransform] = self.regulatory.settled(&family);
         let given = [self.window.is_some(), self.strands.is_some(), bins, untransform];
         if let Some(remark) = tuned.remark(&record.name, given) {
