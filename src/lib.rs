@@ -45,6 +45,7 @@
 )]
 
 mod annotate;
+mod certificates;
 mod date;
 mod diff;
 mod export;
@@ -65,6 +66,7 @@ mod store;
 mod variants;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
+pub use certificates::{CertificatesError, tls_config};
 pub use date::utc;
 pub use diff::{Cells, Diff, EffectDiffs, Mover, diff, scatter};
 pub use export::{

@@ -5,6 +5,7 @@ mod catalog;
 mod commit;
 mod compact;
 mod copies;
+mod digest;
 mod disk;
 mod effects;
 mod error;

@@ -283,6 +283,8 @@ fn refusals_of_the_hub_say_what_helps() {
     assert!(said.contains("`lab/nt` has no revision `v2`"), "{said}");
     let said = lab.run(1, ADD, &[("HF_ENDPOINT", "http://127.0.0.1:9")]);
     assert!(said.contains("cannot reach http://127.0.0.1:9") && said.contains("HF_HUB_OFFLINE=1"), "{said}");
+    let said = lab.run(1, ADD, &[("SSL_CERT_FILE", "/nowhere.pem")]);
+    assert!(said.contains("cannot use the certificates of SSL_CERT_FILE=/nowhere.pem"), "{said}");
     for id in ["../x", "lab/nt@../../x", "https://huggingface.co/lab/nt"] {
         let said = lab.run(2, &format!("model add {{}} nt --hub {id}"), &[]);
         assert!(said.contains("expected ORG/MODEL"), "{said}");

@@ -24,6 +24,16 @@ fn variants(folder: &Path, bases: &[u8]) -> PathBuf {
     path
 }
 
+/// A store without rows, variants, and the rows of these in one run.
+fn scored_whole(folder: &Path) -> (PathBuf, PathBuf, String) {
+    let (fresh, bases) = store(folder);
+    let (variants, whole) = (variants(folder, &bases), folder.join("whole"));
+    copy(&fresh, &whole);
+    said(SCORE, &[&whole, &variants]);
+    let rows = rows_of(&whole);
+    (fresh, variants, rows)
+}
+
 /// Scores part `part` of `of` of the variants into a store of its own.
 fn shard(store: &Path, variants: &Path, part: u32, of: u32) -> PathBuf {
     let output = store.with_file_name(format!("shard.{part}.{of}"));
@@ -47,12 +57,7 @@ fn rows_of(store: &Path) -> String {
 #[test]
 fn merged_shards_are_the_rows_of_one_run() {
     let folder = tempfile::tempdir().unwrap();
-    let (fresh, bases) = store(folder.path());
-    let variants = variants(folder.path(), &bases);
-    let whole = folder.path().join("whole");
-    copy(&fresh, &whole);
-    said(SCORE, &[&whole, &variants]);
-    let wanted = rows_of(&whole);
+    let (fresh, variants, wanted) = scored_whole(folder.path());
 
     // A writer of the store is in nobody's way.
     let opened = vestore::Store::open(&fresh).unwrap();
@@ -199,12 +204,7 @@ fn what_does_not_belong_together_is_refused_and_changes_nothing() {
 #[test]
 fn a_killed_merge_is_continued_by_the_same_command() {
     let folder = tempfile::tempdir().unwrap();
-    let (fresh, bases) = store(folder.path());
-    let variants = variants(folder.path(), &bases);
-    let whole = folder.path().join("whole");
-    copy(&fresh, &whole);
-    said(SCORE, &[&whole, &variants]);
-    let wanted = rows_of(&whole);
+    let (fresh, variants, wanted) = scored_whole(folder.path());
     let shards: Vec<PathBuf> = (1..=3).map(|part| shard(&fresh, &variants, part, 3)).collect();
     let mut random = Random(7);
     for _ in 0..rounds("VESTORE_KILLS", 8) {
@@ -246,6 +246,25 @@ fn an_ablation_is_merged_beside_scores_that_are_there() {
         let query = format!("query {{}} {table} --format tsv");
         assert!(ok(&query, &[&fresh]) == ok(&query, &[&whole]));
     }
+}
+
+/// A run that was killed after its last unit, before it said that it had finished.
+#[test]
+fn a_shard_is_complete_once_its_last_run_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fresh, variants, wanted) = scored_whole(folder.path());
+    let root = folder.path().join("one");
+    let words = format!("{SCORE} --shard 1/1 --output {{}}");
+    said(&words.replace("--embeddings pooled", ""), &[&fresh, &variants, &root]);
+    said(&words, &[&fresh, &variants, &root]);
+    let shard = vestore::Store::open(&root).unwrap();
+    let last = shard.runs().unwrap().pop().unwrap();
+    shard.writer("test").unwrap().put_run(&vestore_schema::Run { finished: None, ..last }).unwrap();
+    let refused = fails(1, "merge {} {}", &[&fresh, &root]);
+    assert!(refused.contains("is not complete"), "{refused}");
+    said(&words, &[&fresh, &variants, &root]);
+    said("merge {} {}", &[&fresh, &root]);
+    assert!(rows_of(&fresh) == wanted);
 }
 
 #[test]
@@ -349,6 +368,15 @@ fn a_writer_waits_for_another() {
     std::io::BufRead::read_line(&mut said, &mut line).unwrap();
     assert!(line.contains("waiting: ") && line.contains("vestore compact"), "{line}");
     assert_eq!(ok("query {} --count", &[&fresh]).trim(), "0");
+    // Nothing is in hand of a run that waits: it ends at once.
+    let mut waiting =
+        command(&format!("{SCORE} --wait"), &[&fresh, &variants]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(waiting.stderr.take().unwrap()), &mut line)
+        .unwrap();
+    assert!(line.contains("waiting: "), "{line}");
+    signal(&waiting, "-INT");
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
     drop(writer);
     assert!(child.wait().unwrap().success());
     assert_ne!(ok("query {} --count", &[&fresh]).trim(), "0");

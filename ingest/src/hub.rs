@@ -99,7 +99,7 @@ fn download(
     cache: &Cache,
     progress: &dyn Progress,
 ) -> Result<String, HubError> {
-    let client = Client::new(settings, id);
+    let client = Client::new(settings, id)?;
     let info = client.info(repo)?;
     let answer =
         |what: &str, value: String, expected| HubError::Answer { what: what.to_owned(), value, expected };

@@ -13,9 +13,9 @@ def run(*words):
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_it_says_what_to_install(tmp_path):
-    told = run("score", "x.vestore", "--shards", "2", "--output", str(tmp_path / "shards"), "--model", "m")
-    assert told.returncode == 1 and told.stderr.startswith("vestore.ray: scoring on a cluster needs ray")
-    assert "`pip install ray`" in told.stderr and not (tmp_path / "shards").exists()
+    output = run("score", "x.vestore", "--shards", "2", "--output", str(tmp_path / "shards"), "--model", "m")
+    assert output.returncode == 1 and output.stderr.startswith("vestore.ray: scoring on a cluster needs ray")
+    assert "`pip install ray`" in output.stderr and not (tmp_path / "shards").exists()
 
 
 @pytest.mark.parametrize(
@@ -28,5 +28,5 @@ def test_without_ray_it_says_what_to_install(tmp_path):
     ],
 )
 def test_usage_errors(words, part):
-    told = run("score", "x.vestore", *words)
-    assert told.returncode == 2 and part in told.stderr, told.stderr
+    output = run("score", "x.vestore", *words)
+    assert output.returncode == 2 and part in output.stderr, output.stderr

@@ -111,8 +111,8 @@ def running(shards):
     """Shards that have committed something and are not complete."""
     found = []
     for part in range(1, SHARDS + 1):
-        told = [event for event in events(shards, part) if event.get("unit") == "variants"]
-        if told and told[-1]["event"] != "end" and list((shards / f"{part}-of-{SHARDS}").rglob("*.parquet")):
+        seen = [event for event in events(shards, part) if event.get("unit") == "variants"]
+        if seen and seen[-1]["event"] != "end" and list((shards / f"{part}-of-{SHARDS}").rglob("*.parquet")):
             found.append(part)
     return found
 

@@ -110,8 +110,7 @@ def script():
 def test_an_array_job_survives_a_lost_node(slurm, store, wanted, tmp_path):
     (tmp_path / "shards").mkdir()
     (tmp_path / "shard.sh").write_text(script())
-    told = slurm_run(slurm, tmp_path, "sbatch", "--parsable", "shard.sh", store, *SCORE)
-    job = told.strip()
+    job = slurm_run(slurm, tmp_path, "sbatch", "--parsable", "shard.sh", store, *SCORE).strip()
 
     def running():
         """Nodes whose shard has committed something, by task."""
@@ -142,14 +141,14 @@ def test_an_interrupted_task_requeues_itself(slurm, store, wanted, tmp_path):
     requeued(slurm, f"{job}_1")
     merge(slurm, tmp_path, job, store)
     assert rows(store) == wanted
-    told = (tmp_path / "shards/1.log").read_text()
-    assert "interrupted: " in told and told.count('"begin"') == 2 and "there already" in told, told
+    log = (tmp_path / "shards/1.log").read_text()
+    assert "interrupted: " in log and log.count('"begin"') == 2 and "there already" in log, log
 
 
 def requeued(slurm, task):
     """Waits until a task waits again, and lets it start without the two minutes that SLURM has it wait."""
-    told = lambda: slurm.ask("scontrol", "show", "job", task)
-    until(f"{task} was requeued", lambda: re.search(r"Restarts=[1-9]", told()) and "JobState=PENDING" in told())
+    job = lambda: slurm.ask("scontrol", "show", "job", task)
+    until(f"{task} was requeued", lambda: re.search(r"Restarts=[1-9]", job()) and "JobState=PENDING" in job())
     slurm_run(slurm, slurm.folder, "scontrol", "update", f"jobid={task}", "starttime=now")
 
 

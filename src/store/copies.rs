@@ -12,17 +12,17 @@ use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, Model, ModelFile};
 
 use super::commit::Writer;
+use super::digest::digest;
 use super::error::StoreError;
 use super::folders::{self, Folders};
 use super::medium::Access;
 use super::{PARTIAL, Store};
-use crate::narrow::to_usize;
 
 /// Folder of all copies.
 pub(super) const MODELS: &str = "models";
 /// Folders of a copy.
 const PARTS: [&str; 2] = ["checkpoint", "adapter"];
-/// Bytes that are copied, or checked, at once.
+/// Bytes that are copied at once.
 const PIECE: usize = 1 << 20;
 
 /// Where a copy lies that no model names yet.
@@ -141,14 +141,7 @@ impl Store {
             if length != file.bytes {
                 return Ok(Some(format!("{length} bytes long, not {}", file.bytes)));
             }
-            let (mut hash, mut piece, mut offset) = (Sha256::new(), vec![0; PIECE], 0);
-            while offset < length {
-                let part = &mut piece[..to_usize(length - offset).min(PIECE)];
-                opened.read_at(part, offset)?;
-                hash.update(&*part);
-                offset += part.len() as u64;
-            }
-            let found = Digest::from(<[u8; 32]>::from(hash.finalize()));
+            let found = digest(opened.as_ref(), |error| error, |_, _| Ok(()))?;
             let differs = || format!("checksum {} is not {}", found.short(), file.sha256.short());
             Ok((found != file.sha256).then(differs))
         };

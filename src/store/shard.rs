@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use vestore_schema::{Architecture, Digest, Model, Shard, StoreRecord, Table};
 
+use super::commit::Writer;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::{Snapshot, Store};
@@ -48,41 +49,15 @@ impl Store {
         Ok(Some(store))
     }
 
-    /// Makes the store of a shard at `root` unless it is `there`: with the contigs of this store, whose reference and
-    /// whose files of the model it refers to by absolute paths. `model` and what it was derived from are put into it.
+    /// Makes the store of a shard at `root`: with the contigs of this store, whose reference it refers to by an absolute
+    /// path.
     ///
     /// # Errors
-    /// When the model cannot be put into it, or the system refuses.
-    pub fn make_shard(
-        &self,
-        root: &Path,
-        there: Option<Self>,
-        model: &Model,
-        snapshot: &Snapshot,
-    ) -> Result<Self, StoreError> {
-        let store = if let Some(store) = there {
-            store
-        } else {
-            let reference = absolute(&self.reference())?;
-            let assembly = self.assembly().clone();
-            let record = StoreRecord { reference, copied: false, assembly };
-            Self::create(root, Arc::new(Disk::new(root)), record)?
-        };
-        let known = store.snapshot()?.models;
-        let mut line = self.ancestors(model, &snapshot.models)?;
-        line.insert(0, model);
-        let mut new = Vec::new();
-        for model in line.into_iter().rev() {
-            super::check_model(model, &known)?;
-            if known.iter().all(|known| known.name != model.name) {
-                new.push(self.elsewhere(model)?);
-            }
-        }
-        if !new.is_empty() {
-            let mut writer = store.writer("vestore score --shard")?;
-            new.iter().try_for_each(|model| writer.put_model(model))?;
-        }
-        Ok(store)
+    /// When something is there already or the system refuses.
+    pub fn create_shard(&self, root: &Path) -> Result<Self, StoreError> {
+        let reference = absolute(&self.reference())?;
+        let record = StoreRecord { reference, copied: false, assembly: self.assembly().clone() };
+        Self::create(root, Arc::new(Disk::new(root)), record)
     }
 
     /// An error where this store of a shard has rows of another plan than that of `digest`.
@@ -112,6 +87,31 @@ impl Store {
             }
         }
         Ok(moved)
+    }
+}
+
+impl Writer {
+    /// Puts `model` of the store `from`, and what it was derived from among `snapshot`, into this store of a shard, which
+    /// finds its files there.
+    ///
+    /// # Errors
+    /// When the name belongs to another model, or the system refuses.
+    pub fn put_models_of(
+        &mut self,
+        from: &Store,
+        model: &Model,
+        snapshot: &Snapshot,
+    ) -> Result<(), StoreError> {
+        let known = self.store().snapshot()?.models;
+        let mut line = from.ancestors(model, &snapshot.models)?;
+        line.insert(0, model);
+        for model in line.into_iter().rev() {
+            super::check_model(model, &known)?;
+            if known.iter().all(|known| known.name != model.name) {
+                self.put_model(&from.elsewhere(model)?)?;
+            }
+        }
+        Ok(())
     }
 }
 

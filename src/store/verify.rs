@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
-use vestore_schema::{Digest, GeneTableRecord, RETIRED_FOLDER, Segment, Table, Track, retired_path};
+use vestore_schema::{GeneTableRecord, RETIRED_FOLDER, Segment, Table, Track, retired_path};
 
+use super::digest::digest;
 use super::error::StoreError;
 use super::recovery::segment_files;
 use super::row_keys::RowKeys;
@@ -214,16 +214,7 @@ impl Store {
         if length != segment.bytes {
             return Err(format!("{length} bytes long, not {}", segment.bytes));
         }
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        let mut offset = 0;
-        while offset < length {
-            let part = &mut buffer[..(length - offset).min(1 << 20) as usize];
-            file.read_at(part, offset).map_err(|error| error.to_string())?;
-            hash.update(&*part);
-            offset += part.len() as u64;
-        }
-        let found = Digest::from(<[u8; 32]>::from(hash.finalize()));
+        let found = digest(file.as_ref(), |error| error.to_string(), |_, _| Ok(()))?;
         if found != segment.checksum {
             return Err(format!("checksum {} is not {}", found.short(), segment.checksum.short()));
         }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use vestore_ingest::Interrupt;
@@ -13,12 +14,23 @@ pub(super) fn code() -> ExitCode {
     ExitCode::from(INTERRUPTED)
 }
 
+/// Whether nothing is in hand that would have to be finished.
+static WAITING: AtomicBool = AtomicBool::new(false);
+
+/// Runs `wait`, which changes nothing: the wish to stop ends it at once.
+pub(super) fn while_waiting<T>(wait: impl FnOnce() -> T) -> T {
+    WAITING.store(true, Ordering::Relaxed);
+    let done = wait();
+    WAITING.store(false, Ordering::Relaxed);
+    done
+}
+
 /// Watches for the wish to stop, and acknowledges it.
 pub(super) fn watch() -> anyhow::Result<Arc<Interrupt>> {
     let interrupt = Arc::new(Interrupt::default());
     let set = Arc::clone(&interrupt);
     let stop = move || {
-        if set.set() {
+        if set.set() && !WAITING.load(Ordering::Relaxed) {
             say(format_args!(
                 "interrupted: finishing what is in hand; interrupt again to stop at once, losing no more than that"
             ));

@@ -7,8 +7,8 @@ use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use tempfile::TempDir;
 use vestore::{
-    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Snapshot, Store, Writer,
-    check_output_folder, check_track, open_variants, read_bed,
+    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_output_folder,
+    check_track, open_variants, read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
@@ -178,24 +178,19 @@ impl Scoring {
         store: &Store,
         shard: Shard,
         temporary: Option<&TempDir>,
-        (track, table): (&Track, Table),
-        (model, snapshot): (&ModelRecord, &Snapshot),
+        track: &str,
+        table: Table,
     ) -> anyhow::Result<Store> {
         let there = self.output.as_deref();
-        let there =
-            there.map(|root| store.open_shard(root, shard, &track.name, table)).transpose()?.flatten();
-        match (&self.output, temporary) {
-            (_, Some(temporary)) => match there {
-                Some(there) => Ok(there),
-                None => Ok(store.make_shard(&temporary.path().join("shard"), None, model, snapshot)?),
-            },
-            (Some(root), None) => {
-                if there.is_none() {
-                    check_output_folder(root, &[])?;
-                }
-                Ok(store.make_shard(root, there, model, snapshot)?)
+        let there = there.map(|root| store.open_shard(root, shard, track, table)).transpose()?.flatten();
+        match (there, temporary, &self.output) {
+            (Some(there), _, _) => Ok(there),
+            (None, Some(temporary), _) => Ok(store.create_shard(&temporary.path().join("shard"))?),
+            (None, None, Some(root)) => {
+                check_output_folder(root, &[])?;
+                Ok(store.create_shard(root)?)
             }
-            (None, None) => {
+            (None, None, None) => {
                 let needed = "--shard needs --output, the folder of the shard's store".to_owned();
                 Err(Usage(needed).into())
             }
@@ -269,11 +264,19 @@ impl Scoring {
             None => store.clone(),
             Some(shard) => {
                 let table = if ablation { Table::Ablation } else { Table::Scores };
-                self.open_shard(&store, shard, temporary.as_ref(), (&track, table), (&record, &snapshot))?
+                let target = self.open_shard(&store, shard, temporary.as_ref(), &track.name, table)?;
+                check_track(&track, &target.snapshot()?.tracks)?;
+                target
             }
         };
-        check_track(&track, &target.snapshot()?.tracks)?;
-        let writer = if dry_run { None } else { Some(writer_or_wait(&target, self.wait)?) };
+        let mut writer = if dry_run {
+            None
+        } else {
+            Some(interrupt::while_waiting(|| writer_or_wait(&target, self.wait))?)
+        };
+        if let (Some(_), Some(writer)) = (self.shard, &mut writer) {
+            writer.put_models_of(&store, &record, &snapshot)?;
+        }
         let mut reference = store.open_reference()?;
         let mut report = match &self.report {
             Some(path) => {
@@ -338,8 +341,9 @@ impl Prepared {
 
     /// Whether there is nothing left to do for a shard whose store does not say so yet.
     pub(super) fn is_unrecorded(&self) -> anyhow::Result<bool> {
+        // The last run counts: an earlier one may have finished without embeddings.
         let runs = self.target.runs()?;
-        Ok(self.plan.shard().is_some() && runs.iter().all(|run| run.finished.is_none()))
+        Ok(self.plan.shard().is_some() && runs.last().is_none_or(|run| run.finished.is_none()))
     }
 
     /// Whether the user wants to stop already.

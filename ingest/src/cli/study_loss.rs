@@ -13,7 +13,7 @@ use vestore_schema::{Region, TokenizerKind};
 
 use super::machine::one_device;
 use super::pretrain::{parse_regions, read_genome};
-use super::shared::print;
+use super::shared::{ListFormat, print};
 use super::{Usage, say};
 
 #[derive(clap::Args)]
@@ -49,14 +49,8 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Format of the table
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Json,
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
 }
 
 /// What was measured of a model on a set of bases.
@@ -131,8 +125,8 @@ fn context_name(order: usize) -> String {
     if order == 0 { "unigram".to_owned() } else { format!("context of {order} + {order}") }
 }
 
-fn tell(rows: &[Row], format: Format) -> std::io::Result<()> {
-    if format == Format::Json {
+fn tell(rows: &[Row], format: ListFormat) -> std::io::Result<()> {
+    if format == ListFormat::Json {
         let interval =
             |of: &Interval| json!({ "bases": of.bases, "mean": of.mean, "low": of.low, "high": of.high });
         let rows: Vec<_> = rows

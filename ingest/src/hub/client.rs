@@ -8,6 +8,7 @@ use hf_hub::api::RepoInfo;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body, RequestBuilder, typestate::WithoutBody};
+use vestore::tls_config;
 
 use super::digest::BlobName;
 use super::download::Remote;
@@ -33,7 +34,8 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(settings: &'a HubSettings, id: &'a HubId) -> Self {
+    pub(super) fn new(settings: &'a HubSettings, id: &'a HubId) -> Result<Self, HubError> {
+        let tls = tls_config()?;
         let agent = |redirects: u32| -> Agent {
             let config = Agent::config_builder()
                 .user_agent(concat!("vestore/", env!("CARGO_PKG_VERSION")))
@@ -41,18 +43,19 @@ impl<'a> Client<'a> {
                 .https_only(settings.endpoint.starts_with("https://"))
                 .redirect_auth_headers(RedirectAuthHeaders::SameHost)
                 .max_redirects(redirects)
+                .tls_config(tls.clone())
                 .timeout_connect(Some(SILENCE))
                 .timeout_recv_response(Some(SILENCE))
                 .timeout_per_read(Some(SILENCE));
             config.build().into()
         };
-        Self {
+        Ok(Self {
             agent: agent(10),
             plain: agent(0),
             endpoint: &settings.endpoint,
             token: settings.token.as_deref(),
             id,
-        }
+        })
     }
 
     /// The commit of a revision, and the names of its files.

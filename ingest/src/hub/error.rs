@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use vestore::CertificatesError;
 
 use super::id::HubId;
 use crate::checkpoint::CheckpointError;
@@ -124,7 +125,7 @@ pub enum HubError {
         problem: String,
     },
     /// A cached file is damaged.
-    #[error("damaged file in the cache: {}; remove it and rerun the same command without HF_HUB_OFFLINE", file.display())]
+    #[error("damaged file in the cache: {}; remove it, then run the same command where the hub can be reached", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
@@ -140,6 +141,9 @@ pub enum HubError {
         #[source]
         source: io::Error,
     },
+    /// The certificates to trust cannot be read.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     /// A fetched file cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -7,23 +7,19 @@ use std::sync::Arc;
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Metadata, SchemaRef};
-use sha2::{Digest as _, Sha256};
-use vestore_schema::{Architecture, Digest, Model, Segment, Variant, segment_path};
+use vestore_schema::{Architecture, Model, Segment, Variant, segment_path};
 
 use super::source::{Found, Source};
 use super::{MergeError, in_source};
-use crate::narrow::to_usize;
 use crate::query::{QueryPlan, SegmentReader, damaged};
 use crate::store::commit::Writer;
 use crate::store::compact::Feed;
+use crate::store::digest::digest;
 use crate::store::error::StoreError;
 use crate::store::files::Written;
 use crate::store::medium::Access;
 use crate::store::row_keys::RowKeys;
 use crate::store::{PARTIAL, Store};
-
-/// Bytes that are copied at once.
-const PIECE: usize = 1 << 20;
 
 impl Writer {
     /// Takes a segment without the rows of some variants; none where nothing is left.
@@ -56,15 +52,9 @@ impl Writer {
         }
         let to = self.store().medium.open(&temporary, Access::Create);
         let to = to.map_err(StoreError::io("create", &temporary))?;
-        let (mut hash, mut piece, mut offset) = (Sha256::new(), vec![0; PIECE], 0);
-        while offset < length {
-            let part = &mut piece[..to_usize(length - offset).min(PIECE)];
-            from.read_at(part, offset).map_err(|error| damaged(segment, &error))?;
-            hash.update(&*part);
-            to.write_at(part, offset).map_err(StoreError::io("write", &temporary))?;
-            offset += part.len() as u64;
-        }
-        let found = Digest::from(<[u8; 32]>::from(hash.finalize()));
+        let write =
+            |bytes: &[u8], offset| to.write_at(bytes, offset).map_err(StoreError::io("write", &temporary));
+        let found = digest(from.as_ref(), |error| damaged(segment, &error), write)?;
         if found != segment.checksum {
             let reason = format!("checksum {} is not {}", found.short(), segment.checksum.short());
             return Err(damaged(segment, &reason));

@@ -5,23 +5,20 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use vestore_schema::{Digest, GENES_FOLDER, PUBLISHED_FILE, Published, Table, is_published_catalog};
 
 use super::super::catalog::CATALOG;
 use super::super::copies::MODELS;
+use super::super::digest::digest;
 use super::super::error::StoreError;
 use super::super::files::{Files, Written};
 use super::super::medium::{Access, Guard, Lock, Medium, MediumFile};
 use super::super::reference::{FOLDER as REFERENCE, write_file};
 use super::super::{PARTIAL, Store, folders, published};
 use super::PublishedFiles;
-use crate::narrow::to_usize;
 
 /// Locked by whoever publishes, and removed at the end: where it is, the folder is a published store in the making.
 const PUBLISHING: &str = ".publishing";
-/// Bytes that are copied, or digested, at once.
-const PIECE: usize = 1 << 20;
 /// Bytes after which copies get their names, so that one that was cut short continues from there.
 const SETTLED: u64 = 1 << 30;
 
@@ -108,14 +105,15 @@ impl Folder {
         self.remove(&temporary)?;
         let source = open()?;
         let linked = source.local().is_some_and(|file| self.medium.link(file, &temporary).is_ok());
-        let length = source.len().map_err(StoreError::io("read", &place))?;
+        let unread = |error| StoreError::io("read", Path::new(&wanted.path))(error);
+        let length = source.len().map_err(unread)?;
         let broken = |reason| StoreError::Unpublishable { path: wanted.path.clone(), reason };
         if length != wanted.bytes {
             return Err(broken(format!("{length} bytes long, not {}", wanted.bytes)));
         }
         let found;
         let file = if linked {
-            found = digest(source.as_ref(), &place, |_, _| Ok(()))?;
+            found = digest(source.as_ref(), unread, |_, _| Ok(()))?;
             None
         } else {
             let file =
@@ -123,7 +121,7 @@ impl Folder {
             let write = |bytes: &[u8], offset| {
                 file.write_at(bytes, offset).map_err(StoreError::io("write", &temporary))
             };
-            found = digest(source.as_ref(), &place, write)?;
+            found = digest(source.as_ref(), unread, write)?;
             Some(Arc::from(file))
         };
         if let Some(checksum) = wanted.checksum.filter(|checksum| *checksum != found) {
@@ -160,7 +158,10 @@ impl Folder {
             None => Ok(self.has_reference),
             Some(_) if known.is_some() => Ok(true),
             // Left by one that was cut short, perhaps of another store.
-            Some(checksum) => Ok(digest(file.as_ref(), place, |_, _| Ok(()))? == checksum),
+            Some(checksum) => {
+                Ok(digest(file.as_ref(), |error| StoreError::io("read", place)(error), |_, _| Ok(()))?
+                    == checksum)
+            }
         }
     }
 
@@ -279,22 +280,4 @@ impl Folder {
             removed => removed.map_err(StoreError::io("remove", path)),
         }
     }
-}
-
-/// The SHA-256 of a file, each piece of which `take` is given.
-fn digest(
-    file: &dyn MediumFile,
-    path: &Path,
-    mut take: impl FnMut(&[u8], u64) -> Result<(), StoreError>,
-) -> Result<Digest, StoreError> {
-    let length = file.len().map_err(StoreError::io("read", path))?;
-    let (mut hash, mut piece, mut offset) = (Sha256::new(), vec![0; PIECE], 0);
-    while offset < length {
-        let part = &mut piece[..to_usize(length - offset).min(PIECE)];
-        file.read_at(part, offset).map_err(StoreError::io("read", path))?;
-        hash.update(&*part);
-        take(part, offset)?;
-        offset += part.len() as u64;
-    }
-    Ok(Digest::from(<[u8; 32]>::from(hash.finalize())))
 }

@@ -1,6 +1,5 @@
 //! Requests for files and parts of them. What a server sends is bounded in bytes and in time.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,12 +8,12 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use ureq::http::{Response, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 use vestore_schema::Digest;
 
 use super::address::Address;
 use super::error::RemoteError;
+use crate::certificates::tls_config;
 use crate::store::StoreError;
 
 /// Seconds that a connection, and the begin of an answer, may take.
@@ -175,32 +174,9 @@ fn agent(secure: bool) -> Result<Agent, RemoteError> {
         .timeout_resolve(Some(CONNECT))
         .timeout_connect(Some(CONNECT))
         .timeout_send_request(Some(ANSWER))
-        .timeout_recv_response(Some(ANSWER));
-    let config = match certificates()? {
-        Some(roots) => config.tls_config(TlsConfig::builder().root_certs(roots).build()),
-        None => config,
-    };
+        .timeout_recv_response(Some(ANSWER))
+        .tls_config(tls_config()?);
     Ok(config.build().new_agent())
-}
-
-/// The certificates that `SSL_CERT_FILE` names, which are trusted instead of the usual ones.
-fn certificates() -> Result<Option<RootCerts>, RemoteError> {
-    let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) else {
-        return Ok(None);
-    };
-    let wrong =
-        |reason: String| RemoteError::Certificates { file: file.to_string_lossy().into_owned(), reason };
-    let text = fs::read(&file).map_err(|error| wrong(error.to_string()))?;
-    let mut roots: Vec<Certificate<'static>> = Vec::new();
-    for item in parse_pem(&text) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(error.to_string()))? {
-            roots.push(certificate);
-        }
-    }
-    if roots.is_empty() {
-        return Err(wrong("it has no certificate (PEM)".to_owned()));
-    }
-    Ok(Some(RootCerts::new_with_certs(&roots)))
 }
 
 /// At most `most` bytes of an answer.

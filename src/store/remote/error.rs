@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::certificates::CertificatesError;
+
 /// What a server answered, or did not. The address stands before it.
 #[derive(Debug, Error)]
 pub(super) enum RemoteError {
@@ -47,8 +49,8 @@ pub(super) enum RemoteError {
     )]
     Tls { reason: String },
     /// A file of certificates.
-    #[error("cannot use the certificates of SSL_CERT_FILE={file}: {reason}")]
-    Certificates { file: String, reason: String },
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     /// The proxy of this machine.
     #[error("the proxy refused the connection: {reason}; check HTTPS_PROXY, ALL_PROXY and NO_PROXY")]
     Proxy { reason: String },
