@@ -168,7 +168,13 @@ pub fn import(
     let (names, from) = columns.into_iter().unzip();
     let digest = source.digest()?;
     let policy = (options.duplicates != Duplicates::First).then(|| options.duplicates.as_str().to_owned());
-    let external = External { source: digest, columns: from, keys: keys.named(), duplicates: policy };
+    let external = External {
+        source: digest,
+        columns: from,
+        keys: keys.named(),
+        duplicates: policy,
+        directions: Vec::new(),
+    };
     let track = Track::of_file(name, external, names, options.precision.clone())?;
     let started = store.now();
     let mut order = Order::AsItIs;

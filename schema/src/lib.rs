@@ -8,6 +8,7 @@ mod genes;
 mod hub;
 mod locus;
 mod mean;
+mod meaning;
 mod model;
 mod position;
 mod published;
@@ -29,6 +30,7 @@ pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
 pub use hub::{HubOrigin, is_commit, is_repository};
 pub use locus::{LocusError, Region};
 pub use mean::{Averaged, MAX_AVERAGED};
+pub use meaning::{Direction, Meaning};
 pub use model::{
     Architecture, EncoderRecord, Head, Model, ModelFile, OneHotRecord, RegulatoryRecord, SpliceRecord,
     TokenizerKind,

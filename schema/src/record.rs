@@ -194,6 +194,9 @@ impl Track {
         if let Some(external) = &self.external {
             let fits = external.columns.len() == self.columns.len() && self.model == EXTERNAL_MODEL;
             must(fits, "external", &columns, "not a column of the imported file for each score")?;
+            let directions = external.directions.len();
+            let fits = directions == 0 || directions == self.columns.len();
+            must(fits, "directions", &directions.to_string(), "not a direction for each score")?;
         } else {
             let kinds = self.recipe.scores.join(",");
             let fit = self.recipe.scores.iter().all(|kind| !kind.is_empty() && letters(kind));

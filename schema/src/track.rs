@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::digest::Digest;
 use crate::mean::Averaged;
+use crate::meaning::Direction;
 use crate::recipe::{AblatedPart, Dtype, Recipe, Strands};
 use crate::segment::Table;
 use crate::targets::Targets;
@@ -65,6 +66,9 @@ pub struct External {
     /// What became of several scores of one variant, where it was not the first that counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<String>,
+    /// Which values of each score column are extreme, if the import stated that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directions: Vec<Direction>,
 }
 
 /// Why a track's name cannot be used.
@@ -134,7 +138,7 @@ impl Track {
         precision: Option<String>,
     ) -> Result<Self, NameError> {
         check_name(name)?;
-        let External { source, columns: from, keys, duplicates } = &external;
+        let External { source, columns: from, keys, duplicates, directions } = &external;
         let mut identity =
             json!({ "external": source, "from": from, "columns": columns, "precision": precision });
         // Absent when nothing was said, which keeps older ids.
@@ -143,6 +147,9 @@ impl Track {
         }
         if let Some(policy) = duplicates {
             identity["duplicates"] = json!(policy);
+        }
+        if !directions.is_empty() {
+            identity["directions"] = json!(directions);
         }
         let recipe = Recipe {
             scores: Vec::new(),
@@ -264,6 +271,7 @@ mod tests {
             columns: vec!["s".to_owned()],
             keys: Vec::new(),
             duplicates: None,
+            directions: Vec::new(),
         };
         let id = |external: &External| {
             Track::of_file("t", external.clone(), vec!["s".to_owned()], None).unwrap().id.to_string()
@@ -275,7 +283,9 @@ mod tests {
         );
         let keys = External { keys: vec!["position=hg19_pos".to_owned()], ..source.clone() };
         let mean = External { duplicates: Some("mean".to_owned()), ..source.clone() };
+        let low = External { directions: vec![Direction::Low], ..source.clone() };
         assert!(id(&source) != id(&keys) && id(&source) != id(&mean) && id(&keys) != id(&mean));
+        assert!(id(&source) != id(&low));
     }
 
     /// Of tracks that earlier versions made.
@@ -293,6 +303,7 @@ mod tests {
             columns: vec!["first".to_owned(), "second".to_owned()],
             keys: Vec::new(),
             duplicates: None,
+            directions: Vec::new(),
         };
         assert_eq!(
             Track::of_file("imported", plain.clone(), plain.columns, None).unwrap().id.to_string(),
@@ -303,6 +314,7 @@ mod tests {
             columns: vec!["größe".to_owned()],
             keys: vec!["position=position".to_owned()],
             duplicates: Some("mean".to_owned()),
+            directions: Vec::new(),
         };
         assert_eq!(
             Track::of_file("b", whole, vec!["x".to_owned()], Some("0.001".to_owned()))
