@@ -1,6 +1,6 @@
 //! Distributions against a plain computation over all scores.
 
-use vestore_schema::{Digest, Scale};
+use vestore_schema::Scale;
 
 use super::distribution::{Builder, Distribution};
 use crate::fixture::Random;
@@ -40,7 +40,7 @@ fn few_distinct_scores_are_exact() {
         let distribution = built(&sorted);
         assert!(distribution.is_whole());
         assert_eq!(distribution.rows(), count as u64);
-        let read = Distribution::read(&distribution.record(), distribution.digest()).unwrap();
+        let read = Distribution::read(&distribution.record()).unwrap();
         assert_eq!(read, distribution);
         let beside = (0..500).map(|_| random.below(distinct + 2) as f32 / 999.0 - distinct as f32 / 2500.0);
         let extremes = [f32::MIN, f32::MAX, 0.0, -0.0];
@@ -61,7 +61,7 @@ fn many_distinct_scores_are_close_and_their_tail_is_exact() {
         let sorted = scores(&mut random, 2_500_000, distinct);
         let distribution = built(&sorted);
         assert!(!distribution.is_whole());
-        let read = Distribution::read(&distribution.record(), distribution.digest()).unwrap();
+        let read = Distribution::read(&distribution.record()).unwrap();
         let mut tail = sorted.clone();
         tail.dedup();
         let tail = tail[tail.len() - (1 << 16)];
@@ -94,11 +94,9 @@ fn the_least_score_that_reaches_a_number_is_found() {
 fn a_distribution_that_was_changed_is_refused() {
     let distribution = built(&scores(&mut Random::new(4), 300, 100));
     let record = serde_json::to_value(distribution.record()).unwrap();
-    let read = |record: &serde_json::Value, digest: Digest| {
-        Distribution::read(&serde_json::from_value(record.clone()).unwrap(), digest)
-    };
-    assert!(read(&record, distribution.digest()).is_ok());
-    assert!(read(&record, Digest::of(b"other")).is_err());
+    let read =
+        |record: &serde_json::Value| Distribution::read(&serde_json::from_value(record.clone()).unwrap());
+    assert_eq!(read(&record).unwrap().digest(), distribution.digest());
     for (field, value) in [
         ("rows", serde_json::json!(299)),
         ("bins", serde_json::json!(0)),
@@ -109,6 +107,6 @@ fn a_distribution_that_was_changed_is_refused() {
     ] {
         let mut changed = record.clone();
         changed[field] = value;
-        assert!(read(&changed, distribution.digest()).is_err(), "{field}");
+        assert!(read(&changed).is_err(), "{field}");
     }
 }

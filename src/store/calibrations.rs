@@ -32,8 +32,8 @@ impl Store {
             track: calibration.track.clone(),
             column: calibration.column.clone(),
         })?;
-        let distribution = Distribution::read(&record, digest)
-            .map_err(|reason| self.catalog.broken(&digest.to_string(), reason))?;
+        let distribution =
+            Distribution::read(&record).map_err(|reason| self.catalog.broken(&digest.to_string(), reason))?;
         let rows = distribution.rows();
         let classes = calibration.context.map_or(0, vestore_schema::Context::classes);
         if rows != calibration.rows || distribution.means().len() != classes {
@@ -43,6 +43,17 @@ impl Store {
         let distribution = Arc::new(distribution);
         known().insert(digest, Arc::clone(&distribution));
         Ok(distribution)
+    }
+}
+
+impl Store {
+    /// Checks that the distribution behind a calibration is what its digest says.
+    pub(super) fn check_distribution(&self, calibration: &Calibration) -> Result<(), StoreError> {
+        let digest = calibration.distribution;
+        if self.distribution(calibration)?.digest() == digest {
+            return Ok(());
+        }
+        Err(self.catalog.broken(&digest.to_string(), "not what its digest says".to_owned()))
     }
 }
 

@@ -131,7 +131,7 @@ impl Store {
         for track in &tracks {
             self.target_names(track)?;
             for calibration in &track.calibrations {
-                self.distribution(calibration)?;
+                self.check_distribution(calibration)?;
             }
         }
         self.runs()?;
