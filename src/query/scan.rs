@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Int32Array, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt32Type};
+use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -30,6 +32,9 @@ pub(crate) const BATCH_ROWS: usize = 8192;
 
 /// Rows whose positions are looked at before their lists are decoded: of the lists of a page few may be wanted.
 const NARROWED_ROWS: usize = 1 << 16;
+
+/// Parts of a batch that are handed on as slices.
+const MOST_SLICES: usize = 4;
 
 /// An open segment. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -280,7 +285,10 @@ impl Iterator for SegmentRows {
                 return Some(Ok(batch));
             }
             match self.reader.next()? {
-                Ok(batch) => self.ready = cut(&batch, &self.ranges),
+                Ok(batch) => match cut(&batch, &self.ranges) {
+                    Ok(parts) => self.ready = parts,
+                    Err(error) => return Some(Err(error.into())),
+                },
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -319,20 +327,28 @@ fn hand_on(segment: &Segment, batch: RecordBatch) -> Result<RecordBatch, StoreEr
     }
 }
 
-/// The parts of `batch` that lie in `ranges`, last first.
-fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Vec<RecordBatch> {
+/// The parts of `batch`, which has rows, that lie in `ranges`, last first: slices, or one copy where they are many.
+fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Result<Vec<RecordBatch>, ArrowError> {
     let positions = batch.column(0).as_primitive::<Int32Type>().values();
-    let mut parts = Vec::new();
-    for range in ranges.iter().rev() {
-        let before = |bound: u32| {
-            positions.partition_point(|position| Position::from_column(*position).zero_based() < bound)
-        };
-        let (from, to) = (before(range.start), before(range.end));
-        if from < to {
-            parts.push(batch.slice(from, to - from));
-        }
+    let zero_based = |position: &i32| Position::from_column(*position).zero_based();
+    let (Some(first), Some(last)) = (positions.first(), positions.last()) else { return Ok(Vec::new()) };
+    let from = ranges.partition_point(|range| range.end <= zero_based(first));
+    let to = ranges.partition_point(|range| range.start <= zero_based(last));
+    let mut ends = 0;
+    let rows = ranges.get(from..to).unwrap_or_default().iter().filter_map(|range| {
+        let start = ends + positions[ends..].partition_point(|position| zero_based(position) < range.start);
+        ends = start + positions[start..].partition_point(|position| zero_based(position) < range.end);
+        (start < ends).then_some(start..ends)
+    });
+    let rows: Vec<Range<usize>> = rows.collect();
+    if rows.len() <= MOST_SLICES {
+        return Ok(rows.into_iter().rev().map(|rows| batch.slice(rows.start, rows.len())).collect());
     }
-    parts
+    let mut inside = vec![false; batch.num_rows()];
+    for rows in rows {
+        inside[rows].fill(true);
+    }
+    Ok(vec![filter_record_batch(batch, &inside.into())?])
 }
 
 /// How many rows of a row group of `rows` are in one of its pages; `None` where the page index says what cannot be.
@@ -417,6 +433,34 @@ fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Random;
+
+    #[test]
+    fn cutting_equals_a_look_at_every_row() {
+        let mut random = Random::new(5);
+        for round in 0..300 {
+            let mut positions: Vec<i32> =
+                (0..random.below(60)).map(|_| random.below(90) as i32 + 1).collect();
+            positions.sort_unstable();
+            let mut bounds: Vec<u32> = (0..2 * random.below(16)).map(|_| random.below(100) as u32).collect();
+            bounds.sort_unstable();
+            bounds.dedup();
+            let ranges: Vec<Range<u32>> = bounds.chunks_exact(2).map(|bound| bound[0]..bound[1]).collect();
+            let field = Field::new("position", DataType::Int32, false);
+            let column = Arc::new(Int32Array::from(positions.clone()));
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).unwrap();
+            let parts = cut(&batch, &ranges).unwrap();
+            let found: Vec<i32> = parts
+                .iter()
+                .rev()
+                .flat_map(|part| part.column(0).as_primitive::<Int32Type>().values().to_vec())
+                .collect();
+            let inside =
+                |position: &&i32| ranges.iter().any(|range| range.contains(&(**position as u32 - 1)));
+            let expected: Vec<i32> = positions.iter().filter(inside).copied().collect();
+            assert_eq!(found, expected, "round {round}: {ranges:?}");
+        }
+    }
 
     #[test]
     fn a_page_index_that_says_what_cannot_be_is_refused() {
