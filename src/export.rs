@@ -148,7 +148,8 @@ pub fn write_indexed_text<W: Write>(
 }
 
 fn write_vcf_lines(plan: &QueryPlan, sink: &mut impl vcf::LineSink) -> Result<(), ExportError> {
-    let rows = WideRows::new(plan.rows(), &plan.tracks);
+    let by_track = plan.by_track();
+    let rows = WideRows::new(plan, &by_track);
     vcf::write(plan.store().assembly(), &plan.tracks, rows, sink)
 }
 

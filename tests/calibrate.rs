@@ -134,7 +134,7 @@ fn conditions_on_percentiles_equal_a_filter_over_all_rows() {
     type Fits = fn(Row<'_>) -> bool;
     let conditions: [(&str, Fits); 5] = [
         ("score_phred >= 10", |row| row("score_phred") >= 10.0),
-        ("score_percentile > 97 and other < 9", |row| row("score_percentile") > 97.0 && row("other") < 9.0),
+        ("score_percentile > 90 and other < 9", |row| row("score_percentile") > 90.0 && row("other") < 9.0),
         ("score_percentile < 5", |row| row("score_percentile") < 5.0),
         ("other_percentile >= 50 or score_phred = 0", |row| {
             row("other_percentile") >= 50.0 || row("score_phred") == 0.0

@@ -13,7 +13,7 @@ use vestore_schema::{Position, Region, Status, Track, Variant};
 use crate::support::ScoreKind;
 
 use crate::store::{Answer as Rows, random_store, rows_of};
-use crate::support::{Random, new_store, run, track, write};
+use crate::support::{Random, new_store, random_row, run, track, write};
 
 type Model = BTreeMap<(Variant, usize), ScoreRow>;
 type Compare = fn(f32, f32) -> bool;
@@ -155,7 +155,8 @@ fn unknown_columns_are_refused_with_the_nearest() {
 
 fn wide(store: &Store, condition: Option<&str>) -> (Vec<Track>, Vec<RecordBatch>) {
     let plan = QueryPlan::new(store, &Request::default()).unwrap();
-    let mut rows = WideRows::new(plan.rows(), &plan.tracks);
+    let by_track = plan.by_track();
+    let mut rows = WideRows::new(&plan, &by_track);
     if let Some(text) = condition {
         rows = rows.with_filter(&Filter::parse(text).unwrap(), store.assembly()).unwrap();
     }
@@ -214,28 +215,49 @@ fn wide_answers_have_one_row_per_variant() {
 }
 
 #[test]
-fn wide_answers_do_not_depend_on_where_batches_end() {
+fn wide_answers_of_tracks_with_the_same_variants_do_not_depend_on_their_segments() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, ..) = random_store(&folder.path().join("s"), 34);
-    let plan = QueryPlan::new(&store, &Request::default()).unwrap();
-    let whole: Vec<RecordBatch> = plan.rows().map(Result::unwrap).collect();
-    let text = |batches: Vec<RecordBatch>| {
-        let rows = WideRows::new(batches.into_iter().map(Ok), &plan.tracks);
-        let mut text = Vec::new();
-        write_rows(Format::Tsv, &wide_schema(&plan.tracks), rows, &mut text).unwrap();
-        text
-    };
-    let mut random = Random(2);
-    let mut pieces = Vec::new();
-    for batch in &whole {
-        let mut at = 0;
-        while at < batch.num_rows() {
-            let length = (1 + random.below(9) as usize).min(batch.num_rows() - at);
-            pieces.push(batch.slice(at, length));
-            at += length;
+    let store = new_store(&folder.path().join("s"), &["1", "2"]);
+    let mut random = Random(35);
+    let tracks = ["whole", "parts", "some"].map(|name| track(name, ScoreKind::Llr));
+    let mut rows: BTreeMap<Variant, ScoreRow> = BTreeMap::new();
+    for contig in [0, 1] {
+        for _ in 0..20_000 {
+            let row = random_row(&mut random, &tracks[0], contig, 30_000);
+            rows.insert(row.variant.clone(), row);
         }
     }
-    assert!(text(pieces) == text(whole));
+    let rows: Vec<ScoreRow> = rows.into_values().collect();
+    let mut model: BTreeMap<(Variant, usize), ScoreRow> = BTreeMap::new();
+    let mut writer = store.writer("test").unwrap();
+    for (index, track) in tracks.iter().enumerate() {
+        writer.put_track(track).unwrap();
+        let mut segments = Vec::new();
+        for on_contig in rows.chunk_by(|a, b| a.variant.contig == b.variant.contig) {
+            let length = [on_contig.len(), 3001, 9000][index];
+            for part in on_contig.chunks(length) {
+                let skipped = |row: &&ScoreRow| index < 2 || row.variant.position.one_based() % 7000 > 40;
+                let part: Vec<ScoreRow> = part.iter().filter(skipped).cloned().collect();
+                model.extend(part.iter().map(|row| ((row.variant.clone(), index), row.clone())));
+                segments.push(write(&mut writer, track, &part));
+            }
+        }
+        writer.commit(&segments, &run(index as u64 + 1, track)).unwrap();
+    }
+    drop(writer);
+    let lines = |names: &[&str]| -> Vec<String> {
+        let tracks = names.iter().map(|name| (*name).to_owned()).collect();
+        let plan = QueryPlan::new(&store, &Request { tracks, ..Request::default() }).unwrap();
+        let (by_track, mut text) = (plan.by_track(), Vec::new());
+        let wide = WideRows::new(&plan, &by_track);
+        write_rows(Format::Tsv, &wide_schema(&plan.tracks), wide, &mut text).unwrap();
+        String::from_utf8(text).unwrap().lines().skip(1).map(str::to_owned).collect()
+    };
+    let expected = expected_lines(&store, &tracks, &model);
+    assert_eq!(expected.len(), rows.len());
+    assert!(lines(&["whole", "parts", "some"]) == expected);
+    model.retain(|(_, track), _| *track < 2);
+    assert!(lines(&["whole", "parts"]) == expected_lines(&store, &tracks[..2], &model));
 }
 
 #[test]

@@ -225,6 +225,24 @@ impl QueryPlan {
         }
     }
 
+    /// What each track answers, with its own score columns. All have the parts of this plan, so that their rows number
+    /// contigs alike.
+    #[must_use]
+    pub fn by_track(&self) -> Vec<Self> {
+        let of = |(index, track): (usize, &Track)| {
+            let mut of_track = self.clone();
+            for part in &mut of_track.parts {
+                part.segments.retain(|(of, _)| *of == index);
+            }
+            // A condition knows the columns of all tracks by their numbers.
+            if self.filter.is_none() {
+                of_track.schema = answer_schema(std::slice::from_ref(track));
+            }
+            of_track
+        };
+        self.tracks.iter().enumerate().map(of).collect()
+    }
+
     /// What one track answers on one contig.
     #[must_use]
     pub(crate) fn of_contig(&self, track: usize, contig: u32) -> Self {

@@ -84,6 +84,8 @@ enum Form {
 #[derive(Clone, Debug)]
 pub struct Answer {
     plan: QueryPlan,
+    /// Of a wide answer.
+    by_track: Vec<QueryPlan>,
     form: Form,
     filter: Option<Filter>,
     top: Option<usize>,
@@ -158,7 +160,8 @@ impl Answer {
             None => SchemaRef::clone(&whole),
         };
         let limit = limit.unwrap_or(usize::MAX);
-        Ok(Self { plan, form, filter, top, schema, columns, sort, limit })
+        let by_track = if form == Form::Wide { plan.by_track() } else { Vec::new() };
+        Ok(Self { plan, by_track, form, filter, top, schema, columns, sort, limit })
     }
 
     /// The schema of its batches.
@@ -181,7 +184,7 @@ impl Answer {
         let rows: Batches<'a> = match self.form {
             Form::Long => Box::new(self.plan.rows()),
             Form::Wide => {
-                let rows = WideRows::new(self.plan.rows(), &self.plan.tracks);
+                let rows = WideRows::new(&self.plan, &self.by_track);
                 match &self.filter {
                     Some(filter) => Box::new(rows.with_filter(filter, self.plan.store().assembly())?),
                     None => Box::new(rows),
