@@ -98,7 +98,7 @@ pub use query::{
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
-    Variation, mean_and_deviation, study_report,
+    Variation, mean_and_deviation, study_figure, study_report,
 };
 pub use store::{
     AblationRow, Access, Compacted, Damage, Disk, EffectRow, EmbeddingRow, FileSystem, GeneEffectRow, Guard,
