@@ -9,6 +9,7 @@ mod engine;
 mod explain;
 mod export;
 mod genes;
+mod ids;
 mod import;
 mod info;
 mod init;
@@ -36,8 +37,8 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore::Store;
-use vestore_schema::{LocusError, Region};
+use vestore::{Places, Store};
+use vestore_schema::Region;
 
 use shared::report;
 
@@ -110,6 +111,9 @@ enum Verb {
     /// Keep gene tables in the store
     #[command(subcommand)]
     Genes(genes::Verb),
+    /// Keep tables of rsIDs in the store
+    #[command(subcommand)]
+    Ids(ids::Verb),
     /// Record where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
@@ -153,6 +157,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
         Verb::Genes(verb) => genes::run(&verb),
+        Verb::Ids(verb) => ids::run(&verb),
         Verb::Reference(verb) => reference::run(&verb),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
@@ -177,6 +182,6 @@ impl ReadArguments {
 }
 
 /// The regions that people typed.
-fn regions(texts: &[String], store: &Store) -> Result<Vec<Region>, LocusError> {
-    texts.iter().map(|text| Region::parse(text, store.assembly())).collect()
+fn regions(texts: &[String], store: &Store) -> anyhow::Result<Vec<Region>> {
+    Places::regions(store, texts).map_err(shared::misplaced)
 }

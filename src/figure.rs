@@ -34,13 +34,14 @@ impl FigureFile {
     /// # Errors
     /// When the extension is neither `.svg` nor `.png`, in any case of letters; as [`Output::create`].
     pub fn create(path: &Path, rules: &OutputRules<'_>) -> Result<Self, FigureError> {
+        // First what must not be written, whatever its extension.
+        let output = Output::create(Some(path), rules)?;
         let has = |ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
         let form = match (has("svg"), has("png")) {
             (true, _) => Form::Svg,
             (_, true) => Form::Png,
             _ => return Err(FigureError::Extension { path: path.to_owned() }),
         };
-        let output = Output::create(Some(path), rules)?;
         if form == Form::Png {
             output.refuse_terminal("PNG")?;
         }

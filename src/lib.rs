@@ -54,6 +54,7 @@ mod figure;
 #[cfg(test)]
 mod fixture;
 mod genes;
+mod ids;
 mod import;
 mod interrupt;
 mod markup;
@@ -80,6 +81,7 @@ pub use fidelity::{
 };
 pub use figure::{FigureError, FigureFile};
 pub use genes::{Gene, GeneTable, read_genes};
+pub use ids::rs_number;
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
     TableRows, import, open_variants,
@@ -92,8 +94,8 @@ pub use output::{
 };
 pub use query::{
     ANSWER_COLUMNS, Answer, AnswerRows, Batches, EffectOptions, EffectRows, EffectsError, Filter,
-    FilterError, Places, PlacesError, QueryPlan, Question, QuestionError, Request, Rows, SegmentReader,
-    SegmentRows, SortKey, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
+    FilterError, HgvsError, PlaceNameError, Places, PlacesError, QueryPlan, Question, QuestionError, Request,
+    Rows, SegmentReader, SegmentRows, SortKey, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{
@@ -101,10 +103,11 @@ pub use report::{
     Variation, mean_and_deviation, study_figure, study_report,
 };
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EffectRow, EmbeddingRow, FileSystem, GeneEffectRow, Guard,
-    Held, Lock, Medium, MediumFile, MergeError, Merged, ModelCopy, PublishOptions, PublishedFiles, RowKeys,
-    ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, effect_batches,
-    embedding_batch, gene_effect_batch, remedy_of, score_batch,
+    AblationRow, Access, AddedIds, CalledGene, CalledGenes, Compacted, Damage, Disk, EffectRow, EmbeddingRow,
+    FileSystem, GeneEffectRow, Guard, Held, IdsError, Lock, Medium, MediumFile, MergeError, Merged,
+    ModelCopy, PublishOptions, PublishedFiles, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer,
+    ablation_batch, check_model, check_track, effect_batches, embedding_batch, gene_effect_batch, remedy_of,
+    score_batch,
 };
 pub use variants::{
     Allele, BedLine, Contigs, HELD_RECORDS, Input as TextInput, InputError, Listed, Normalized,

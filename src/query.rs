@@ -23,7 +23,7 @@ pub use effects::{EffectOptions, EffectRows, EffectsError, is_effect};
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub(crate) use numbers::Numbers;
-pub use places::{Places, PlacesError};
+pub use places::{HgvsError, PlaceNameError, Places, PlacesError};
 pub use plan::{QueryPlan, Request};
 pub use question::{Answer, Batches, Question, QuestionError};
 pub use scan::{SegmentReader, SegmentRows};

@@ -182,9 +182,13 @@ fn a_study_is_drawn_as_svg_and_png() {
     let svg = std::fs::read_to_string(at("a.svg")).unwrap();
     assert_eq!(Some(&svg), study_figure(&made.0, &made.1).as_ref());
     let (elements, words) = parse(&format!("<!DOCTYPE html>{svg}"));
-    let of_class = |class: &str| elements.iter().filter(|path| path.contains(&format!("class=\"{class}\""))).count();
+    let of_class =
+        |class: &str| elements.iter().filter(|path| path.contains(&format!("class=\"{class}\""))).count();
     assert_eq!((of_class("bar"), of_class("seed"), of_class("band")), (12, 36, 1));
-    assert!(words.contains("pruning: importance of each layer") && words.contains("◆ cornerstone"), "{words}");
+    assert!(
+        words.contains("pruning: importance of each layer") && words.contains("◆ cornerstone"),
+        "{words}"
+    );
     ok("study show {} pruning --format tsv --plot {}", &[&store, &at("a.png")]);
     let size = |name: &str| {
         let svg = std::fs::read_to_string(at(name)).unwrap();
@@ -197,7 +201,9 @@ fn a_study_is_drawn_as_svg_and_png() {
 
     ok("study show {} methods --plot {}", &[&store, &at("m.svg")]);
     let svg = std::fs::read_to_string(at("m.svg")).unwrap();
-    assert!(svg.contains("methods: tuning methods") && svg.contains("LoRA") && svg.contains("class=\"whisker\""));
+    assert!(
+        svg.contains("methods: tuning methods") && svg.contains("LoRA") && svg.contains("class=\"whisker\"")
+    );
     ok("study show {} methods --plot {}", &[&store, &at("m.png")]);
 
     assert!(fails(1, "study show {} pruning --plot {}", &[&store, &at("a.png")]).contains("--force"));
@@ -317,7 +323,9 @@ fn names_that_people_chose_stay_text() {
     study.name = evil.to_owned();
     let (elements, text) = parse(&format!("<!DOCTYPE html>{}", study_figure(&study, &runs).unwrap()));
     assert!(!elements.iter().any(|path| path.contains("script")));
-    assert!(text.contains("</td><script>alert(1)</script>&\"'\u{fffd}: importance") && !text.contains('\u{1}'));
+    assert!(
+        text.contains("</td><script>alert(1)</script>&\"'\u{fffd}: importance") && !text.contains('\u{1}')
+    );
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod medium;
 mod model;
 mod model_files;
 mod mutations;
+mod names;
 mod outputs;
 mod pretraining;
 mod probe;

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// Track to compare; differences are this track minus the first
     #[arg(value_name = "TRACK")]
     second: String,
-    /// Regions to compare, such as `17:43,044,295-43,125,483` (1-based inclusive); everywhere without any
+    /// Regions to compare, such as `17:43,044,295-43,125,483` (1-based inclusive) or `BRCA1`; everywhere without any
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
     /// Compare this score column, or with --target this kind of effect, such as `log_sum`; by default the first that

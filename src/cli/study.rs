@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use serde_json::json;
 use vestore::{
-    FigureFile, LayerVerdict, Output, OutputRules, Store, Study, StudyRun, Variation, study_figure, study_report,
+    FigureFile, LayerVerdict, Output, OutputRules, Store, Study, StudyRun, Variation, study_figure,
+    study_report,
 };
 
 use super::engine;
@@ -173,7 +174,10 @@ fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
     }
     if let (Some(path), Some(plot)) = (&arguments.plot, plot) {
         let svg = study_figure(&study, &runs).ok_or_else(|| {
-            anyhow!("nothing to draw of study `{}` yet; train its baseline and a layer or method first", study.name)
+            anyhow!(
+                "nothing to draw of study `{}` yet; train its baseline and a layer or method first",
+                study.name
+            )
         })?;
         plot.write(&svg)?;
         say(format_args!("plot written to {}", path.display()));

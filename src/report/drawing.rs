@@ -65,6 +65,9 @@ mod tests {
     #[test]
     fn a_figure_by_itself_has_its_colours() {
         let style = style();
-        assert!(style.contains("svg .cornerstone .bar { fill: #0b5f9e;") && !style.contains("var("), "{style}");
+        assert!(
+            style.contains("svg .cornerstone .bar { fill: #0b5f9e;") && !style.contains("var("),
+            "{style}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
 mod genes;
+mod ids;
 mod published;
 mod reports;
 mod targets;
