@@ -29,6 +29,7 @@ mod reference;
 mod reference_arguments;
 mod run;
 mod shared;
+mod similar;
 mod study;
 mod track;
 mod verbs;
@@ -82,6 +83,8 @@ enum Verb {
     Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
+    /// Print the variants whose embeddings are nearest to that of one
+    Similar(similar::Arguments),
     /// Show how a score was computed: window, model, recipe
     Explain(explain::Arguments),
     /// Compare one score of two tracks
@@ -144,6 +147,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Fidelity(arguments) => engine::run(&["fidelity".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
+        Verb::Similar(arguments) => similar::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),

@@ -64,6 +64,7 @@ mod output;
 mod query;
 mod reference;
 mod report;
+mod similar;
 mod store;
 mod variants;
 
@@ -102,6 +103,7 @@ pub use report::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
     Variation, mean_and_deviation, study_figure, study_report,
 };
+pub use similar::{Compared, MAX_NEIGHBOURS, Nearness, Similar, SimilarError, SimilarOptions, similar};
 pub use store::{
     AblationRow, Access, AddedIds, CalledGene, CalledGenes, Compacted, Damage, Disk, EffectRow, EmbeddingRow,
     FileSystem, GeneEffectRow, Guard, Held, IdsError, Lock, Medium, MediumFile, MergeError, Merged,

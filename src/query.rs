@@ -108,6 +108,16 @@ pub(crate) fn embeddings_answer_schema(tracks: &[Track], hidden: u32) -> SchemaR
     with_answer_columns(fields.into(), tracks)
 }
 
+/// The schema of the variants nearest to one: a column of numbers, and their labels if they have some.
+#[must_use]
+pub(crate) fn similar_schema(tracks: &[Track], column: &str, labelled: bool) -> SchemaRef {
+    let label = labelled.then(|| Field::new("label", DataType::Utf8, true));
+    with_answer_columns(
+        [Field::new(column, DataType::Float32, false)].into_iter().chain(label).collect(),
+        tracks,
+    )
+}
+
 fn with_answer_columns(values: Vec<Field>, tracks: &[Track]) -> SchemaRef {
     let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let types =

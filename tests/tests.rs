@@ -48,6 +48,7 @@ mod regulatory;
 mod remote;
 mod rescore;
 mod shards;
+mod similar;
 mod splice;
 mod store;
 mod store_annotate;
