@@ -10,6 +10,7 @@ mod engine;
 mod explain;
 mod export;
 mod genes;
+mod ids;
 mod import;
 mod info;
 mod init;
@@ -29,6 +30,7 @@ mod reference;
 mod reference_arguments;
 mod run;
 mod shared;
+mod similar;
 mod study;
 mod track;
 mod verbs;
@@ -37,8 +39,8 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vestore::Store;
-use vestore_schema::{LocusError, Region};
+use vestore::{Places, Store};
+use vestore_schema::Region;
 
 use shared::report;
 
@@ -82,6 +84,8 @@ enum Verb {
     Tokenizer(engine::Arguments),
     /// Print rows by region, variant, model and track
     Query(query::Arguments),
+    /// Print the variants whose embeddings are nearest to that of one
+    Similar(similar::Arguments),
     /// Show how a score was computed: window, model, recipe
     Explain(explain::Arguments),
     /// Compare one score of two tracks
@@ -113,6 +117,9 @@ enum Verb {
     /// Keep gene tables in the store
     #[command(subcommand)]
     Genes(genes::Verb),
+    /// Keep tables of rsIDs in the store
+    #[command(subcommand)]
+    Ids(ids::Verb),
     /// Record where the reference genome of a store lies
     #[command(subcommand)]
     Reference(reference::Verb),
@@ -143,6 +150,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Fidelity(arguments) => engine::run(&["fidelity".into()], arguments.rest),
         Verb::Tokenizer(arguments) => engine::run(&["tokenizer".into()], arguments.rest),
         Verb::Query(arguments) => query::run(&arguments),
+        Verb::Similar(arguments) => similar::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
@@ -157,6 +165,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Track(verb) => track::run(&verb),
         Verb::Run(verb) => run::run(&verb),
         Verb::Genes(verb) => genes::run(&verb),
+        Verb::Ids(verb) => ids::run(&verb),
         Verb::Reference(verb) => reference::run(&verb),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
@@ -181,6 +190,6 @@ impl ReadArguments {
 }
 
 /// The regions that people typed.
-fn regions(texts: &[String], store: &Store) -> Result<Vec<Region>, LocusError> {
-    texts.iter().map(|text| Region::parse(text, store.assembly())).collect()
+fn regions(texts: &[String], store: &Store) -> anyhow::Result<Vec<Region>> {
+    Places::regions(store, texts).map_err(shared::misplaced)
 }

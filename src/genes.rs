@@ -1,10 +1,13 @@
 //! Tables of genes: where they lie, on which strand, and the borders of their exons.
 
+mod gff;
+mod names;
 mod read;
 mod text;
 
 use vestore_schema::{Assembly, Digest};
 
+pub(crate) use names::NamedGene;
 pub use read::read_genes;
 
 /// A gene. Coordinates are 0-based.
@@ -12,6 +15,8 @@ pub use read::read_genes;
 pub struct Gene {
     /// As the table names it.
     pub id: String,
+    /// What people call it, where the table says so and it is not the id. Not part of the table's digest.
+    pub name: Option<String>,
     /// Number of its contig.
     pub contig: u32,
     /// Whether it lies on the forward strand.
@@ -76,6 +81,20 @@ impl GeneTable {
         text::write(&self.genes, assembly)
     }
 
+    /// The names of its genes, in a text beside that of the table.
+    pub(crate) fn names(&self, assembly: &Assembly) -> String {
+        names::write(&self.genes, assembly)
+    }
+
+    /// Names its genes by a text that [`GeneTable::names`] wrote.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub(crate) fn set_names(&mut self, text: &str) -> Result<(), String> {
+        names::read(text, &mut self.genes)
+            .map_err(|line| format!("line {line} of its names is not that of its gene"))
+    }
+
     /// Genes that begin or end beyond the end of their contig.
     #[must_use]
     pub fn beyond(&self, assembly: &Assembly) -> Vec<&Gene> {
@@ -131,6 +150,7 @@ mod tests {
     fn genes_at_a_position_are_those_that_hold_it() {
         let gene = |contig, start, end| Gene {
             id: format!("{contig}:{start}-{end}"),
+            name: None,
             contig,
             forward: true,
             start,

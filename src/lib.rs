@@ -51,9 +51,11 @@ mod date;
 mod diff;
 mod export;
 mod fidelity;
+mod figure;
 #[cfg(test)]
 mod fixture;
 mod genes;
+mod ids;
 mod import;
 mod interrupt;
 mod markup;
@@ -64,6 +66,7 @@ mod output;
 mod query;
 mod reference;
 mod report;
+mod similar;
 mod store;
 mod variants;
 
@@ -80,7 +83,9 @@ pub use export::{
 pub use fidelity::{
     ColumnFidelity, Criterion, Fidelity, KeptFidelity, LabelledFidelity, PairedFigure, Verdict,
 };
+pub use figure::{FigureError, FigureFile};
 pub use genes::{Gene, GeneTable, read_genes};
+pub use ids::rs_number;
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
     TableRows, import, open_variants,
@@ -93,19 +98,21 @@ pub use output::{
 };
 pub use query::{
     ANSWER_COLUMNS, Answer, AnswerRows, Batches, EffectOptions, EffectRows, EffectsError, Filter,
-    FilterError, Places, PlacesError, QueryPlan, Question, QuestionError, Request, Rows, SegmentReader,
-    SegmentRows, SortKey, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
+    FilterError, HgvsError, PlaceNameError, Places, PlacesError, QueryPlan, Question, QuestionError, Request,
+    Rows, SegmentReader, SegmentRows, SortKey, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
-    Variation, mean_and_deviation, study_report,
+    Variation, mean_and_deviation, study_figure, study_report,
 };
+pub use similar::{Compared, MAX_NEIGHBOURS, Nearness, Similar, SimilarError, SimilarOptions, similar};
 pub use store::{
-    AblationRow, Access, Compacted, Damage, Disk, EffectRow, EmbeddingRow, FileSystem, GeneEffectRow, Guard,
-    Held, Lock, Medium, MediumFile, MergeError, Merged, ModelCopy, PublishOptions, PublishedFiles, RowKeys,
-    ScoreRow, Snapshot, Store, StoreError, Writer, ablation_batch, check_model, check_track, effect_batches,
-    embedding_batch, gene_effect_batch, remedy_of, score_batch,
+    AblationRow, Access, AddedIds, CalledGene, CalledGenes, Compacted, Damage, Disk, EffectRow, EmbeddingRow,
+    FileSystem, GeneEffectRow, Guard, Held, IdsError, Lock, Medium, MediumFile, MergeError, Merged,
+    ModelCopy, PublishOptions, PublishedFiles, RowKeys, ScoreRow, Snapshot, Store, StoreError, Writer,
+    ablation_batch, check_model, check_track, effect_batches, embedding_batch, gene_effect_batch, remedy_of,
+    score_batch,
 };
 pub use variants::{
     Allele, BedLine, Contigs, HELD_RECORDS, Input as TextInput, InputError, Listed, Normalized,

@@ -10,8 +10,10 @@ pub(crate) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // No character of HTML or XML.
-            control if control.is_control() && !control.is_whitespace() => out.push('\u{fffd}'),
+            '\t' | '\n' | '\r' => out.push(character),
+            // No characters of HTML or XML.
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            control if control.is_control() => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }

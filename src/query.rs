@@ -24,7 +24,7 @@ pub(crate) use filter::Bound;
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub(crate) use numbers::Numbers;
-pub use places::{Places, PlacesError};
+pub use places::{HgvsError, PlaceNameError, Places, PlacesError};
 pub use plan::{QueryPlan, Request};
 pub use question::{Answer, Batches, Question, QuestionError};
 pub use scan::{SegmentReader, SegmentRows};
@@ -123,6 +123,16 @@ fn number_fields(tracks: &[Track], table: Table) -> Vec<Field> {
 pub(crate) fn embeddings_answer_schema(tracks: &[Track], hidden: u32) -> SchemaRef {
     let fields = EMBEDDING_COLUMNS.map(|name| Field::new(name, embedding_type(hidden), true));
     with_answer_columns(fields.into(), tracks)
+}
+
+/// The schema of the variants nearest to one: a column of numbers, and their labels if they have some.
+#[must_use]
+pub(crate) fn similar_schema(tracks: &[Track], column: &str, labelled: bool) -> SchemaRef {
+    let label = labelled.then(|| Field::new("label", DataType::Utf8, true));
+    with_answer_columns(
+        [Field::new(column, DataType::Float32, false)].into_iter().chain(label).collect(),
+        tracks,
+    )
 }
 
 fn with_answer_columns(values: Vec<Field>, tracks: &[Track]) -> SchemaRef {

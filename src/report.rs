@@ -4,6 +4,8 @@
 
 mod cells;
 mod definitions;
+mod drawing;
+mod figure;
 mod intervals;
 mod layers;
 mod number;
@@ -16,6 +18,7 @@ mod study;
 mod summary;
 mod trained;
 
+pub use figure::study_figure;
 pub use study::{
     Agreement, BaselineFigure, LayerVerdict, Ranking, Study, StudyError, StudyFigure, StudyResult, StudyRun,
     Variation, mean_and_deviation,
@@ -30,8 +33,7 @@ use summary::Summary;
 pub fn study_report(study: &Study, runs: &[StudyRun]) -> String {
     let summary = Summary::new(study, runs);
     // Layers are judged by rows that the models are not compared on.
-    let judged: Vec<StudyRun> =
-        runs.iter().map(|run| StudyRun { figures: run.validation_figures.clone(), ..run.clone() }).collect();
+    let judged: Vec<StudyRun> = runs.iter().map(StudyRun::judged).collect();
     let judged = Summary::new(study, &judged);
     let name = escaped(&study.name);
     let layered = !study.layers.is_empty();

@@ -4,7 +4,7 @@ use std::fs;
 
 use vestore::Store;
 
-use crate::programs::{fails, ok, rows, run, said, store};
+use crate::programs::{fails, ok, png_size, rows, run, said, store};
 
 const ABLATE: &str = "ablate {} --model small --region chr1:100-160 --window 96 --score llr,distance --device cpu --threads 1 --quiet";
 
@@ -64,6 +64,9 @@ fn changes_are_stored_resumed_queried_and_summed_up() {
     let table = ok(&format!("ablate {{}} --track {track} --summary --plot {{}}"), &[&store, &plot]);
     assert_eq!(table.lines().count(), 2 + 2, "{table}");
     assert!(fs::read_to_string(&plot).unwrap().contains("Spearman"));
+    let png = folder.path().join("layers.png");
+    ok(&format!("ablate {{}} --track {track} --summary --plot {{}}"), &[&store, &png]);
+    assert_eq!(png_size(&png), [2 * 960, 2 * 640]);
 
     let told = said("model add {} small-1 --from small --drop-least 1", &[&store]);
     means.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -113,7 +116,7 @@ fn what_cannot_be_summed_up_is_said() {
         &[&store],
     );
     assert!(fails(1, "ablate {} --track t --summary", &[&store]).contains("has no ablation"));
-    assert!(fails(2, "ablate {} --track t --summary --plot a.png", &[&store]).contains(".svg"));
+    assert!(fails(2, "ablate {} --track t --summary --plot a.pdf", &[&store]).contains(".svg or .png"));
     said(
         "ablate {} --model small --region chr1:100-101 --window 96 --device cpu --track t --quiet",
         &[&store],

@@ -58,6 +58,18 @@ impl Ground {
         path
     }
 
+    /// A VCF with the rsIDs of three bases.
+    pub(crate) fn ids(&self) -> PathBuf {
+        let path = self.folder.path().join("ids.vcf");
+        let line = |position: usize| {
+            let reference = self.bases[position] as char;
+            let alternate = if reference == 'A' { 'C' } else { 'A' };
+            format!("chr1\t{}\trs{position}\t{reference}\t{alternate}\n", position + 1)
+        };
+        std::fs::write(&path, [100, 101, 102].map(line).concat()).unwrap();
+        path
+    }
+
     /// A table of scores for `rows` bases from `start` on.
     pub(crate) fn table(&self, start: u32, rows: u32) -> PathBuf {
         let path = self.folder.path().join(format!("{start}-{rows}.tsv"));

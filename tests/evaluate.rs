@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::programs::{fails, ok, rows, run, said};
+use crate::programs::{fails, ok, png_size, rows, run, said};
 
 /// Scores of six variants; the second column lacks one.
 const SCORES: &str = "contig\tposition\tref\talt\tscore\tother\n\
@@ -90,6 +90,9 @@ fn labels_are_joined_with_rows_and_figures_told_by_group() {
     }
     let svg = fs::read_to_string(&plot).unwrap();
     assert!(svg.contains("<svg") && svg.contains("baseline:cpg") && svg.contains("precision"));
+    let png = folder.path().join("curves.PNG");
+    ok("evaluate {} --labels {} --track a --resamples 9 --plot {}", &[&store, &labels, &png]);
+    assert_eq!(png_size(&png), [2 * 1120, 2 * 600]);
     let common = rows(&ok(
         "evaluate {} --labels {} --track a --track a:other --track baseline:cpg --common --resamples 9 --format tsv",
         &[&store, &labels],
@@ -216,7 +219,7 @@ fn what_cannot_be_evaluated_is_told_with_its_remedy() {
         (2, "--track a --metric f1", "f1 needs --threshold"),
         (2, "--track a --metric luck", "unknown metric; expected one of auroc"),
         (2, "--track a --by distance=9,3", "rising numbers"),
-        (2, "--track a --plot x.png", "plots are .svg files"),
+        (2, "--track a --plot x.pdf", "ends in .svg or .png"),
         (2, "--track a --positive x", "--negative"),
         (2, "--track a --task regression --metric auroc", "auroc needs labels 0 and 1"),
     ] {

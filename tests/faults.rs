@@ -22,7 +22,7 @@ const FAULTS: [(Fault, &str); 4] = [
 /// One change of a store, as a user's command makes it.
 type Step = fn(&Ground, &Store) -> anyhow::Result<()>;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("score", |_, store| {
         let track = track("first", ScoreKind::LlrGrid);
         let mut writer = store.writer("test")?;
@@ -90,6 +90,12 @@ const STEPS: [(&str, Step); 11] = [
         let table = vestore::read_genes(&ground.genes(), store.assembly())?;
         let (record, _) = store.writer("test")?.put_gene_table("genes.gtf", &table)?;
         assert_eq!(store.gene_table(record.digest)?, Some(table));
+        assert_eq!(store.genes_called("G")?.genes.len(), 1);
+        Ok(())
+    }),
+    ("keep an id table", |ground, store| {
+        store.writer("test")?.add_ids(&ground.ids())?;
+        assert_eq!(store.variants_of_id(101)?.map(|found| found.len()), Some(1));
         Ok(())
     }),
 ];

@@ -84,6 +84,7 @@ fn what_exists_is_replaced_only_by_force_and_a_failure_leaves_nothing() {
         ("export {} --format bigwig -o {}", "a.bw"),
         ("export {} --format parquet -o {}", "hive/"),
         ("diff {} t t --plot {}", "a.svg"),
+        ("diff {} t t --plot {}", "a.png"),
     ] {
         ok(words, &[&store, &at(name)]);
         let before = files(folder.path());

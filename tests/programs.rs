@@ -51,6 +51,13 @@ fn newest(path: &Path, except: &[PathBuf]) -> SystemTime {
     modified(path).unwrap()
 }
 
+/// Width and height of a PNG in pixels.
+pub(crate) fn png_size(path: &Path) -> [u32; 2] {
+    let bytes = fs::read(path).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") && bytes.ends_with(b"IEND\xaeB`\x82"));
+    [16, 20].map(|at| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()))
+}
+
 /// Runs `vestore` with words separated by spaces, of which `{}` are replaced by `paths` in order.
 pub(crate) fn run(words: &str, paths: &[&Path]) -> Output {
     command(words, paths).output().unwrap()

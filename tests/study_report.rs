@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use vestore::{Store, Study, StudyRun, Variation, mean_and_deviation, study_report};
+use vestore::{Store, Study, StudyRun, Variation, mean_and_deviation, study_figure, study_report};
 
-use crate::programs::{fails, ok, rows, said};
+use crate::programs::{fails, ok, png_size, rows, said};
 use crate::study::{CLASSES, NUMBERS, put, study};
 use crate::support::new_store;
 
@@ -166,6 +166,55 @@ fn the_report_of_a_study_is_one_page_with_all_its_figures() {
 }
 
 #[test]
+fn a_study_is_drawn_as_svg_and_png() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = study("pruning", &CLASSES, 12, 3);
+    let mut methods = study("methods", &CLASSES, 0, 2);
+    methods.0.layers.clear();
+    (methods.0.finished, methods.0.result) = (None, None);
+    let mut bare = study("bare", &CLASSES, 3, 1);
+    (bare.0.finished, bare.0.result) = (None, None);
+    bare.1.truncate(1);
+    let store = store_of(folder.path(), &[made.clone(), methods.clone(), bare]);
+    let at = |name: &str| folder.path().join(name);
+    let text = ok("study show {} pruning --plot {}", &[&store, &at("a.svg")]);
+    assert_eq!(text, ok("study show {} pruning", &[&store]));
+    let svg = std::fs::read_to_string(at("a.svg")).unwrap();
+    assert_eq!(Some(&svg), study_figure(&made.0, &made.1).as_ref());
+    let (elements, words) = parse(&format!("<!DOCTYPE html>{svg}"));
+    let of_class =
+        |class: &str| elements.iter().filter(|path| path.contains(&format!("class=\"{class}\""))).count();
+    assert_eq!((of_class("bar"), of_class("seed"), of_class("band")), (12, 36, 1));
+    assert!(
+        words.contains("pruning: importance of each layer") && words.contains("◆ cornerstone"),
+        "{words}"
+    );
+    ok("study show {} pruning --format tsv --plot {}", &[&store, &at("a.png")]);
+    let size = |name: &str| {
+        let svg = std::fs::read_to_string(at(name)).unwrap();
+        ["width", "height"].map(|side| {
+            let value = svg.split_once(&format!("{side}=\"")).unwrap().1.split_once('"').unwrap().0;
+            value.parse::<u32>().unwrap()
+        })
+    };
+    assert_eq!(png_size(&at("a.png")), size("a.svg").map(|side| 2 * side));
+
+    ok("study show {} methods --plot {}", &[&store, &at("m.svg")]);
+    let svg = std::fs::read_to_string(at("m.svg")).unwrap();
+    assert!(
+        svg.contains("methods: tuning methods") && svg.contains("LoRA") && svg.contains("class=\"whisker\"")
+    );
+    ok("study show {} methods --plot {}", &[&store, &at("m.png")]);
+
+    assert!(fails(1, "study show {} pruning --plot {}", &[&store, &at("a.png")]).contains("--force"));
+    ok("study show {} pruning --plot {} --force", &[&store, &at("a.png")]);
+    assert!(fails(2, "study show {} pruning --plot {}", &[&store, &at("a.pdf")]).contains(".svg or .png"));
+    assert!(fails(2, "study show {} pruning --force", &[&store]).contains("--plot"));
+    let told = fails(1, "study show {} bare --plot {}", &[&store, &at("b.png")]);
+    assert!(told.contains("nothing to draw of study `bare`") && !at("b.png").exists(), "{told}");
+}
+
+#[test]
 fn the_report_of_an_unfinished_study_says_what_is_missing() {
     let (mut study, mut runs) = study("open", &CLASSES, 12, 3);
     (study.finished, study.result) = (None, None);
@@ -271,6 +320,12 @@ fn names_that_people_chose_stay_text() {
     assert!(!names.into_iter().any(|path| path.ends_with("script")));
     assert!(text.contains("<script>alert(1)</script>&\"'\u{fffd}"));
     assert!(!text.contains('\u{1}'));
+    study.name = evil.to_owned();
+    let (elements, text) = parse(&format!("<!DOCTYPE html>{}", study_figure(&study, &runs).unwrap()));
+    assert!(!elements.iter().any(|path| path.contains("script")));
+    assert!(
+        text.contains("</td><script>alert(1)</script>&\"'\u{fffd}: importance") && !text.contains('\u{1}')
+    );
 }
 
 #[test]

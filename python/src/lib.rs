@@ -14,7 +14,7 @@ mod native {
     #[pymodule_export]
     use crate::error::VestoreError;
     #[pymodule_export]
-    use crate::rows::Rows;
+    use crate::rows::{Rows, Table};
     #[pymodule_export]
     use crate::store::Store;
 

@@ -6,12 +6,15 @@ use std::str::FromStr;
 
 use pyo3::{PyResult, Python, pyclass, pymethods};
 use serde_json::to_string;
-use vestore::{Answer, Filter, Places, Question, RefMismatch, Report, SortKey, open_variants};
-use vestore_schema::{Region, Table};
+use vestore::{
+    Answer, Compared, Filter, Nearness, Places, Question, RefMismatch, Report, SimilarOptions, SortKey,
+    open_variants,
+};
+use vestore_schema::Table;
 
 use crate::error::{Raise, VestoreError};
 use crate::fork;
-use crate::rows::Rows;
+use crate::rows::{Rows, Table as InMemory};
 
 /// A store that is read.
 #[pyclass(frozen, module = "vestore._native")]
@@ -131,11 +134,36 @@ impl Store {
         column: &str,
         regions: Vec<String>,
     ) -> PyResult<String> {
-        let assembly = self.store.assembly();
-        let regions = regions.iter().map(|text| Region::parse(text, assembly));
-        let regions = regions.collect::<Result<Vec<_>, _>>().raise()?;
+        let regions = py.detach(|| Places::regions(&self.store, &regions)).raise()?;
         let diff = || fork::with_threads(|| vestore::diff(&self.store, [first, second], column, &regions));
         to_string(&py.detach(diff).raise()?.raise()?).raise()
+    }
+
+    /// The variants whose embeddings are nearest to that of `variant`, and remarks on the labels.
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of Python's")]
+    fn similar(
+        &self,
+        py: Python<'_>,
+        variant: &str,
+        track: Option<String>,
+        top: usize,
+        by: &str,
+        metric: &str,
+        labels: Option<(PathBuf, String)>,
+    ) -> PyResult<(InMemory, Vec<String>)> {
+        let by = one_of("by", by, &Compared::ALL, Compared::as_str)?;
+        let metric = one_of("metric", metric, &Nearness::ALL, Nearness::as_str)?;
+        let mut places = Places::default();
+        py.detach(|| places.add(&self.store, variant)).raise()?;
+        let [one] = places.variants.as_slice() else {
+            return Err(VestoreError::new_err(format!(
+                "not one variant: `{variant}`; expected for example `17-43044295-G-A`"
+            )));
+        };
+        let options = SimilarOptions { track, by, metric, top, labels };
+        let found = || fork::with_threads(|| vestore::similar(&self.store, one, &options));
+        let found = py.detach(found).raise()?.raise()?;
+        Ok((InMemory::new(found.rows), found.warnings))
     }
 
     /// The folder or address of the store, as text: Python's paths make one slash of two.
@@ -150,6 +178,13 @@ fn named(table: &str) -> PyResult<Table> {
     all.into_iter()
         .find(|one| one.as_str() == table)
         .ok_or_else(|| VestoreError::new_err(format!("unknown table `{table}`")))
+}
+
+fn one_of<T: Copy>(argument: &str, text: &str, all: &[T], name: fn(T) -> &'static str) -> PyResult<T> {
+    all.iter().copied().find(|one| name(*one) == text).ok_or_else(|| {
+        let known = all.iter().map(|one| name(*one)).collect::<Vec<_>>().join(", ");
+        VestoreError::new_err(format!("unknown {argument} `{text}`; expected one of {known}"))
+    })
 }
 
 fn policy(name: &str) -> PyResult<RefMismatch> {

@@ -142,3 +142,51 @@ def test_vcf_has_all_columns_in_order(scored, words):
     with pytest.raises(subprocess.CalledProcessError) as error:
         command("query", scored, "--format", "vcf", *words)
     assert error.value.returncode == 2 and b"leave --columns and --sort" in error.value.stderr
+
+
+def test_neighbours_are_those_of_numpy(scored):
+    import numpy
+
+    store = vestore.open(scored)
+    table = store.embeddings().to_arrow()
+    known = [status.as_py() == "scored" for status in table["status"]]
+    names = list(zip(*(table[name].to_pylist() for name in ["contig", "position", "reference", "alternate"])))
+    names = [name for name, is_known in zip(names, known) if is_known]
+    for by, column in [("delta", "delta_embedding"), ("reference", "reference_embedding")]:
+        vectors = [row for row in table[column].to_pylist() if row is not None]
+        vectors = numpy.array(vectors, dtype=numpy.float32).astype(numpy.float64)
+        lengths = numpy.linalg.norm(vectors, axis=1)
+        for metric, place in [("cosine", 0), ("euclidean", 17), ("cosine", len(names) - 1)]:
+            if metric == "cosine":
+                values = vectors @ vectors[place] / (lengths * lengths[place])
+                order = numpy.argsort(-values, kind="stable")
+            else:
+                values = numpy.linalg.norm(vectors - vectors[place], axis=1)
+                order = numpy.argsort(values, kind="stable")
+            expected = [at for at in order if at != place][:25]
+            variant = "-".join(map(str, names[place]))
+            found = store.similar(variant, track="llr", top=25, by=by, metric=metric).to_arrow()
+            scores = found["cosine" if metric == "cosine" else "distance"].to_numpy()
+            assert numpy.allclose(scores, values[expected], atol=1e-6), (by, metric)
+            # Variants at nearly one distance may change places.
+            assert (numpy.sort(scores) == (scores if metric == "euclidean" else scores[::-1])).all()
+            rows = zip(*(found[name].to_pylist() for name in ["contig", "position", "reference", "alternate"]))
+            for row, score in zip(rows, scores):
+                assert abs(values[names.index(row)] - score) < 1e-6 and names.index(row) != place
+
+
+def test_neighbours_have_labels_and_errors(scored, tmp_path):
+    store = vestore.open(scored)
+    with pytest.raises(vestore.VestoreError, match="unknown by `x`; expected one of delta, reference"):
+        store.similar("1-2400-A-C", by="x")
+    with pytest.raises(vestore.VestoreError, match="not one variant: `1:2400`"):
+        store.similar("1:2400")
+    rows = store.embeddings(["1:2401-2402"]).to_arrow().to_pylist()
+    first, second = ("-".join(str(row[name]) for name in ["contig", "position", "reference", "alternate"]) for row in rows[:2])
+    labels = tmp_path / "labels.csv"
+    row = rows[1]
+    labels.write_text(f"chrom,pos,ref,alt,label\n1,{row['position']},{row['reference']},{row['alternate']},benign\n")
+    found = store.similar(first, track="llr", top=1000, labels=labels)
+    assert found.columns[-2:] == ["cosine", "label"] and found.count() > 100
+    named = {"-".join(str(row[name]) for name in ["contig", "position", "reference", "alternate"]): row["label"] for row in found.to_arrow().to_pylist()}
+    assert named.pop(second) == "benign" and set(named.values()) == {None} and first not in named

@@ -30,7 +30,7 @@ class Rows:
     22
     """
 
-    def __init__(self, native: _native.Rows) -> None:
+    def __init__(self, native: _native.Rows | _native.Table) -> None:
         self._native = native
 
     @property

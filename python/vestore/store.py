@@ -93,8 +93,8 @@ class Store:
     ) -> Rows:
         """Scores, a row per variant and track, or with `wide` a row per variant.
 
-        `regions` are texts such as `17:43,044,295-43,125,483` (1-based inclusive), `bed` is a BED file. `variants` are
-        texts such as `17-43044295-G-A`, a file (VCF, BCF, TSV, CSV, Parquet), or a table (pandas, Polars, pyarrow) with
+        `regions` are texts such as `17:43,044,295-43,125,483` (1-based inclusive) or `BRCA1`, `bed` is a BED file. `variants` are
+        texts such as `17-43044295-G-A`, `NC_000017.11:g.43044295G>A` or `rs80357713`, a file (VCF, BCF, TSV, CSV, Parquet), or a table (pandas, Polars, pyarrow) with
         the columns contig, position, reference and alternate. Without any of them all rows are meant. `where` is a condition such
         as `llr < -3 and cosine > 0.1`. Of `columns` those of the variant, model, track and status come first unless one
         of them is named. `sort` names columns; `-llr` is from the largest on.
@@ -146,6 +146,29 @@ class Store:
     def ablation(self, regions: Texts = None, variants: Any = None, **options: Any) -> Rows:
         """The change of each score without each layer. Options as for `query`, except `wide`."""
         return self._rows("ablation", regions, variants, **options)
+
+    def similar(
+        self,
+        variant: str,
+        *,
+        track: str | None = None,
+        top: int = 10,
+        by: str = "delta",
+        metric: str = "cosine",
+        labels: Path | None = None,
+        label: str = "label",
+    ) -> Rows:
+        """The variants whose embeddings are nearest to that of `variant`, the nearest first.
+
+        `by` is `delta` (alternate − reference) or `reference`; `metric` is `cosine` or `euclidean`, and the column is
+        called `cosine` or `distance`. `track` is needed if several tracks have embeddings. Of `labels`, a VCF, TSV or
+        CSV file, the INFO field or column `label` stands beside each neighbour.
+        """
+        file = None if labels is None else (os.fspath(labels), label)
+        native, remarks = self._native.similar(variant, track, top, by, metric, file)
+        for remark in remarks:
+            warnings.warn(remark, stacklevel=2)
+        return Rows(native)
 
     def annotate(self, source: Path, output: Path, *, tracks: Texts = None, force: bool = False) -> None:
         """Adds scores to a VCF or BCF file as INFO fields; everything else stays unchanged.

@@ -22,6 +22,8 @@ pub const RUNS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("runs");
 pub const REPORTS: TableDefinition<'_, ReportKey, &[u8]> = TableDefinition::new("reports");
 /// Digest of a gene table to its [`crate::GeneTableRecord`]; absent until the first is added.
 pub const GENES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("genes");
+/// Digest of an id table to its [`crate::IdTableRecord`]; absent until the first is added.
+pub const IDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids");
 /// Study name to the study, in stores from before [`REPORTS`].
 pub const STUDIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("studies");
 /// Study name, variation in words, seed: to the run, in stores from before [`REPORTS`].

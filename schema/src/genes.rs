@@ -9,8 +9,12 @@ use crate::record::RecordError;
 pub const GENES_FOLDER: &str = "genes";
 /// What follows the digest in the name of a gene table's file.
 pub const GENES_ENDING: &str = ".tsv";
+/// What follows the digest in the name of the file of the names of a gene table.
+pub const GENE_NAMES_ENDING: &str = ".names.tsv";
 /// Longer files are not read into memory; the largest annotations of a genome have a tenth of it.
 const LONGEST: u64 = 1 << 30;
+/// The same of the names of a table's genes.
+const LONGEST_NAMES: u64 = 128 << 20;
 
 /// A gene table that a store keeps as a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,26 @@ pub struct GeneTableRecord {
     pub genes: u64,
     /// Length of the store's file.
     pub bytes: u64,
+    /// The file of the names of its genes; tables that older programs added have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<GeneNamesRecord>,
+}
+
+/// The file of the names of the genes of a table, which are no part of the table's digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeneNamesRecord {
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+impl GeneNamesRecord {
+    /// The file, relative to the store.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{GENES_FOLDER}/{}{GENE_NAMES_ENDING}", self.digest)
+    }
 }
 
 impl GeneTableRecord {
@@ -46,6 +70,9 @@ impl GeneTableRecord {
         }
         if self.bytes > LONGEST {
             return error("bytes", self.bytes.to_string(), "longer than a gene table can be");
+        }
+        if let Some(names) = self.names.as_ref().filter(|names| names.bytes > LONGEST_NAMES) {
+            return error("names", names.bytes.to_string(), "longer than the names of a gene table can be");
         }
         Ok(())
     }

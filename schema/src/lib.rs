@@ -1,12 +1,14 @@
 //! What a variant effect store holds: the types that its store and its engine share, the Arrow
 //! schemas of its tables, the tables of its catalog. FORMAT.md beside this crate specifies the bytes.
 
+mod accession;
 mod assembly;
 mod calibration;
 pub mod catalog;
 mod digest;
 mod genes;
 mod hub;
+mod ids;
 mod locus;
 mod mean;
 mod meaning;
@@ -28,8 +30,9 @@ pub use assembly::{Assembly, Contig, ContigNames, nearest};
 pub use calibration::{Calibration, Context, Scale};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
-pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};
+pub use genes::{GENE_NAMES_ENDING, GENES_ENDING, GENES_FOLDER, GeneNamesRecord, GeneTableRecord};
 pub use hub::{HubOrigin, is_commit, is_repository};
+pub use ids::{IDS_ENDING, IDS_FOLDER, IdTableRecord};
 pub use locus::{LocusError, Region};
 pub use mean::{Averaged, MAX_AVERAGED};
 pub use meaning::{Direction, Meaning};

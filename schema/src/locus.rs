@@ -39,6 +39,30 @@ pub enum LocusError {
         /// Contigs of the reference that look like it.
         near: Vec<String>,
     },
+    /// An accession of another sequence than the contig that it would be.
+    #[error(
+        "`{accession}` is {meant}, and contig `{contig}` of the reference is {found}; convert the position to the store's \
+         assembly, or write `{contig}` for the contig as it is"
+    )]
+    OtherAssembly {
+        /// As typed.
+        accession: String,
+        /// What it names.
+        meant: String,
+        /// Name of the contig.
+        contig: String,
+        /// What the contig is.
+        found: String,
+    },
+    /// An accession that no table knows.
+    #[error(
+        "unknown accession `{accession}`; expected one of a human chromosome of GRCh37, GRCh38 or T2T-CHM13v2.0 with its \
+         version, such as `NC_000017.11`, or the name of a contig"
+    )]
+    UnknownAccession {
+        /// As typed.
+        accession: String,
+    },
     /// The contig ends before the region starts.
     #[error("position {one_based} is beyond the end of `{contig}`, which has {length} bases")]
     BeyondEnd {
@@ -77,7 +101,7 @@ impl Region {
             return Err(malformed());
         }
         if range.is_empty() {
-            return Err(LocusError::unknown_contig(name, assembly));
+            return assembly.find(name).map(|index| assembly.whole(index));
         }
         let (start, end) = match range.split_once('-') {
             None => (coordinate(range), coordinate(range)),
@@ -88,7 +112,7 @@ impl Region {
         if start == 0 || end < start {
             return Err(malformed());
         }
-        let index = assembly.resolve(name).ok_or_else(|| LocusError::unknown_contig(name, assembly))?;
+        let index = assembly.find(name)?;
         let length = assembly.contig(index).length;
         let first = Position::from_one_based(start).filter(|first| first.zero_based() < length);
         let Some(first) = first else {

@@ -38,8 +38,9 @@ impl Variant {
             Some((parts.next()?, one_based, reference, alternate))
         });
         let (name, one_based, reference, alternate) = fields?;
-        let Some(contig) = assembly.resolve(name) else {
-            return Some(Err(LocusError::unknown_contig(name, assembly)));
+        let contig = match assembly.find(name) {
+            Ok(contig) => contig,
+            Err(error) => return Some(Err(error)),
         };
         let length = assembly.contig(contig).length;
         let position = Position::from_one_based(one_based).filter(|position| position.zero_based() < length);

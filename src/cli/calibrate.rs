@@ -9,9 +9,9 @@ use vestore::{
 };
 use vestore_schema::{Context, Direction, Scale};
 
-use super::places::{misplaced, tell};
+use super::places::tell;
 use super::reference_arguments::RefMismatchArguments;
-use super::shared::{Usage, one_of, plural, print, say, typed, warn};
+use super::shared::{Usage, misplaced, one_of, plural, print, say, typed, warn};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

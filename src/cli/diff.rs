@@ -1,10 +1,9 @@
 //! `vestore diff`
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vestore::{Diff, EffectDiffs, Output, OutputRules, Store, StoreError, diff, scatter};
+use vestore::{Diff, EffectDiffs, FigureFile, OutputRules, Store, StoreError, diff, scatter};
 use vestore_schema::Track;
 
 use super::output::inputs;
@@ -22,7 +21,7 @@ pub(super) struct Arguments {
     /// Track to compare; differences are this track minus the first
     #[arg(value_name = "TRACK")]
     second: String,
-    /// Regions to compare, such as `17:43,044,295-43,125,483` (1-based inclusive); everywhere without any
+    /// Regions to compare, such as `17:43,044,295-43,125,483` (1-based inclusive) or `BRCA1`; everywhere without any
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
     /// Compare this score column, or with --target this kind of effect, such as `log_sum`; by default the first that
@@ -36,7 +35,7 @@ pub(super) struct Arguments {
     /// Print in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
-    /// Draw a scatter plot (SVG) too
+    /// Draw a scatter plot too: an SVG or PNG, by the extension of the file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Overwrite the plot if it exists
@@ -49,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let regions = regions(&arguments.regions, &store)?;
     let inputs = inputs(&store, []);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
-    let plot = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
+    let plot = arguments.plot.as_deref().map(|path| FigureFile::create(path, &rules)).transpose()?;
     let snapshot = store.snapshot()?;
     let tracks = [snapshot.track(&arguments.first)?, snapshot.track(&arguments.second)?];
     if !arguments.target.is_empty() {
@@ -68,9 +67,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ListFormat::Json => print(format_args!("{}", serde_json::to_string_pretty(&found)?))?,
         ListFormat::Table => table(&found)?,
     }
-    if let (Some(path), Some(mut plot)) = (&arguments.plot, plot) {
-        plot.write_all(scatter(&found).as_bytes())?;
-        plot.finish()?;
+    if let (Some(path), Some(plot)) = (&arguments.plot, plot) {
+        plot.write(&scatter(&found))?;
         say(format_args!("plot written to {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use vestore::{AnswerRows, EffectRows, Places, QueryPlan, Request, Snapshot, Store, is_effect};
 use vestore_schema::{Averaged, Meaning, Model, Region, Scale, Table, Track, Variant};
 
-use super::places::misplaced;
+use super::places::one_variant;
 use super::reference_arguments::ReferenceArguments;
-use super::shared::{Usage, plural, print, say};
+use super::shared::misplaced;
+use super::shared::{plural, print, say};
 
 /// Bases shown on each side of the variant.
 const SHOWN: u32 = 20;
@@ -19,7 +20,7 @@ const SHOWN_TARGETS: usize = 10;
 pub(super) struct Arguments {
     /// Folder of the store, or address of a published one (https://…)
     store: PathBuf,
-    /// Variant such as `17-43044295-G-A`
+    /// Variant such as `17-43044295-G-A`, a genomic HGVS name or an rsID
     variant: String,
     /// Explain the row of this track
     #[arg(long, value_name = "NAME")]
@@ -32,13 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     let mut places = Places::default();
     places.add(&store, &arguments.variant).map_err(misplaced)?;
-    let [variant] = places.variants.as_slice() else {
-        return Err(Usage(format!(
-            "not a variant: `{}`; expected for example `17-43044295-G-A`",
-            arguments.variant
-        ))
-        .into());
-    };
+    let variant = one_variant(&places, &store, &arguments.variant)?;
     let snapshot = store.snapshot()?;
     let track = snapshot.track(&arguments.track)?;
     line("variant", &variant.display(store.assembly()).to_string())?;

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,
-    /// Regions to export, such as `17:43,044,295-43,125,483` (1-based inclusive); all rows without any
+    /// Regions to export, such as `17:43,044,295-43,125,483` (1-based inclusive) or `BRCA1`; all rows without any
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
     /// Write in this format; by default the extension of -o decides

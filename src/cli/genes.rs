@@ -16,7 +16,7 @@ pub(super) enum Verb {
     Add {
         /// Folder of the store
         store: PathBuf,
-        /// GTF, or the annotation table of a splice program, plain or gzip
+        /// GTF, GFF3, or the annotation table of a splice program, plain or gzip
         file: PathBuf,
     },
 }

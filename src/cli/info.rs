@@ -43,6 +43,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let genes = counted(table.genes, "gene");
         print(format_args!("{title:<12}{}: {genes}, digest {}", table.name, table.digest.short()))?;
     }
+    for (number, table) in store.id_tables()?.iter().enumerate() {
+        let title = if number == 0 { "ids" } else { "" };
+        let (ids, variants) = (counted(table.ids, "id"), counted(table.variants, "variant"));
+        print(format_args!("{title:<12}{}: {ids}, {variants}, digest {}", table.name, table.digest.short()))?;
+    }
     print(format_args!("models      {}", snapshot.models.len()))?;
     let unfinished = runs.iter().filter(|run| run.finished.is_none()).count();
     let interrupted = if unfinished > 0 { format!(" ({unfinished} interrupted)") } else { String::new() };

@@ -1,15 +1,20 @@
 //! The places that a command line names.
 
-use vestore::{PlacesError, Report};
+use vestore::{Places, Report, Store};
+use vestore_schema::Variant;
 
-use super::shared::{say, warn};
+use super::shared::{Usage, say, warn};
 
-/// The error behind one of places, which decides the exit code.
-pub(super) fn misplaced(error: PlacesError) -> anyhow::Error {
-    match error {
-        PlacesError::Locus(error) => error.into(),
-        PlacesError::Reference(error) => error.into(),
-        PlacesError::File(error) => error.into(),
+/// The one variant that `text` named.
+pub(super) fn one_variant<'a>(places: &'a Places, store: &Store, text: &str) -> Result<&'a Variant, Usage> {
+    match places.variants.as_slice() {
+        [variant] => Ok(variant),
+        [] => Err(Usage(format!("not a variant: `{text}`; expected for example `17-43044295-G-A`"))),
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|variant| variant.display(store.assembly()).to_string()).collect();
+            Err(Usage(format!("`{text}` names several variants: {}; expected one", names.join(", "))))
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use vestore::{
-    Answer, AnswerRows, EffectsError, ExportError, FileForm, FileFormat, Filter, FormError, Format, Output,
+    Answer, AnswerRows, EffectsError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputError,
     OutputRules, Places, QueryPlan, Question, QuestionError, SortKey, Store, StoreError, open_variants,
     write_rows, write_vcf,
 };
@@ -14,8 +15,9 @@ use vestore_schema::{Table, Variant};
 
 use super::ReadArguments;
 use super::output::{Text, inputs};
-use super::places::{misplaced, tell};
+use super::places::tell;
 use super::reference_arguments::{RefMismatchArguments, ReferenceArguments};
+use super::shared::misplaced;
 use super::shared::{Usage, plural, print, say};
 
 #[derive(clap::Args)]
@@ -25,8 +27,8 @@ pub(super) struct Arguments {
     store: PathBuf,
     #[command(flatten)]
     reading: ReadArguments,
-    /// Regions such as `17:43,044,295-43,125,483` (1-based inclusive) or variants such as `17-43044295-G-A`; all rows
-    /// without any
+    /// Regions such as `17:43,044,295-43,125,483` (1-based inclusive), variants such as `17-43044295-G-A`, genomic HGVS
+    /// names (`NC_000017.11:g.43045712T>C`), rsIDs (`rs80357713`) or genes (`BRCA1`); all rows without any
     #[arg(value_name = "REGION|VARIANT")]
     places: Vec<String>,
     /// Read regions from a BED file (0-based half-open)
@@ -103,8 +105,8 @@ pub(super) struct Arguments {
     plan: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum QueryFormat {
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum QueryFormat {
     Table,
     Tsv,
     /// Quoted as in RFC 4180
@@ -146,14 +148,26 @@ impl QueryFormat {
     }
 }
 
-/// The format that was asked for by option or by name, and whether it is compressed.
-fn form(arguments: &Arguments) -> anyhow::Result<(QueryFormat, bool)> {
-    let path = arguments.output.as_deref().unwrap_or(Path::new("-"));
-    let form = match arguments.format.and_then(QueryFormat::file_format) {
+impl QueryFormat {
+    /// Refuses a terminal where the format is not text.
+    pub(super) fn refuse_terminal(self, output: &Output) -> Result<(), OutputError> {
+        match self {
+            Self::Arrow => output.refuse_terminal("Arrow"),
+            Self::Parquet => output.refuse_terminal("Parquet"),
+            Self::Xlsx => output.refuse_terminal("a spreadsheet"),
+            Self::Table | Self::Tsv | Self::Csv | Self::Json | Self::Vcf => Ok(()),
+        }
+    }
+}
+
+/// The format that was `asked` for by option or by the name of the output, and whether it is compressed.
+pub(super) fn form(asked: Option<QueryFormat>, output: Option<&Path>) -> anyhow::Result<(QueryFormat, bool)> {
+    let path = output.unwrap_or(Path::new("-"));
+    let form = match asked.and_then(QueryFormat::file_format) {
         Some(asked) => FileForm::with_format(path, asked)?,
         None => FileForm::of(path)?,
     };
-    match (arguments.format, form.format) {
+    match (asked, form.format) {
         (Some(QueryFormat::Table), Some(named)) => {
             Err(FormError::Contradiction { path: path.into(), named, asked: "table".to_owned() }.into())
         }
@@ -228,17 +242,13 @@ fn unanswered(error: QuestionError) -> anyhow::Error {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (format, compressed) = form(arguments)?;
+    let (format, compressed) = form(arguments.format, arguments.output.as_deref())?;
     let store = arguments.reference.apply(arguments.reading.open(&arguments.store)?);
     let inputs = inputs(&store, [arguments.bed.as_deref(), arguments.variants.as_deref()]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let output = Output::create(arguments.output.as_deref(), &rules)?;
-    let printed = !arguments.count && !arguments.plan;
-    match format {
-        QueryFormat::Arrow if printed => output.refuse_terminal("Arrow")?,
-        QueryFormat::Parquet if printed => output.refuse_terminal("Parquet")?,
-        QueryFormat::Xlsx if printed => output.refuse_terminal("a spreadsheet")?,
-        _ => {}
+    if !arguments.count && !arguments.plan {
+        format.refuse_terminal(&output)?;
     }
     let is_vcf = matches!(format, QueryFormat::Vcf);
     if is_vcf && !(arguments.columns.is_empty() && arguments.sort.is_empty()) {
@@ -265,7 +275,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         batches.try_for_each(|batch| batch.map(drop))?;
         print(format_args!("{rows}"))?;
     } else {
-        write(arguments, format, &answer, batches, Text::new(output, compressed))?;
+        let mut text = Text::new(output, compressed);
+        if is_vcf {
+            write_vcf(answer.plan().store().assembly(), &answer.plan().tracks, batches, &mut text)?;
+            text.finish()?;
+        } else {
+            write_as(format, arguments.output.as_deref(), answer.schema(), batches, text)?;
+        }
     }
     // Of variants whose genes are on the other strand of the chosen targets there are no lines either.
     let looked_for_all = !filtered && arguments.target.is_empty() && answer.shows_all(rows);
@@ -276,33 +292,26 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the rows of `answer`, as asked.
-fn write(
-    arguments: &Arguments,
+/// Writes rows of `schema` in a format other than VCF to `output`, which is that of `path`.
+pub(super) fn write_as(
     format: QueryFormat,
-    answer: &Answer,
+    path: Option<&Path>,
+    schema: &SchemaRef,
     rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     mut output: Text,
 ) -> anyhow::Result<()> {
-    let mut as_format = |format: Format, rows| -> Result<(), ExportError> {
-        write_rows(format, answer.schema(), rows, &mut output).map(drop)
+    let format = match (format, path) {
+        (QueryFormat::Table, None) => Format::Table { width: terminal_width() },
+        (QueryFormat::Table | QueryFormat::Vcf, _) => Format::Table { width: None },
+        (QueryFormat::Tsv, _) => Format::Tsv,
+        (QueryFormat::Csv, _) => Format::Csv,
+        (QueryFormat::Json, _) => Format::Json,
+        (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => Format::ArrowFile,
+        (QueryFormat::Arrow, _) => Format::ArrowStream,
+        (QueryFormat::Parquet, _) => Format::Parquet,
+        (QueryFormat::Xlsx, _) => Format::Xlsx,
     };
-    match (format, &arguments.output) {
-        (QueryFormat::Table, path) => {
-            let width = if path.is_none() { terminal_width() } else { None };
-            as_format(Format::Table { width }, rows)?;
-        }
-        (QueryFormat::Tsv, _) => as_format(Format::Tsv, rows)?,
-        (QueryFormat::Csv, _) => as_format(Format::Csv, rows)?,
-        (QueryFormat::Json, _) => as_format(Format::Json, rows)?,
-        (QueryFormat::Arrow, Some(path)) if path.as_os_str() != "-" => as_format(Format::ArrowFile, rows)?,
-        (QueryFormat::Arrow, _) => as_format(Format::ArrowStream, rows)?,
-        (QueryFormat::Parquet, _) => as_format(Format::Parquet, rows)?,
-        (QueryFormat::Xlsx, _) => as_format(Format::Xlsx, rows)?,
-        (QueryFormat::Vcf, _) => {
-            write_vcf(answer.plan().store().assembly(), &answer.plan().tracks, rows, &mut output)?;
-        }
-    }
+    write_rows(format, schema, rows, &mut output)?;
     Ok(output.finish()?)
 }
 

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use vestore::{FilterError, FormError, ImportError, OutputError, Store, StoreError, Writer};
+use vestore::{
+    FigureError, FilterError, FormError, HgvsError, ImportError, OutputError, PlaceNameError, PlacesError,
+    Store, StoreError, Writer,
+};
 use vestore_schema::{LocusError, NameError};
 
 /// The exit code of what a signal ended, as shells report SIGINT. What was interrupted can be resumed, unlike what
@@ -36,11 +39,26 @@ pub(super) fn report(error: &anyhow::Error, is_usage: impl Fn(&(dyn Error + 'sta
             || cause.is::<FilterError>()
             || cause.is::<FormError>()
             || cause.downcast_ref().is_some_and(OutputError::is_usage)
+            || cause.downcast_ref().is_some_and(FigureError::is_usage)
             || matches!(cause.downcast_ref(), Some(ImportError::ColumnName { .. } | ImportError::Name(_)))
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
+            || cause.downcast_ref().is_some_and(HgvsError::is_usage)
+            || matches!(cause.downcast_ref(), Some(PlaceNameError::NotARegion { .. }))
             || is_usage(cause)
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// The error behind one of places, which decides the exit code.
+pub(super) fn misplaced(error: PlacesError) -> anyhow::Error {
+    match error {
+        PlacesError::Locus(error) => error.into(),
+        PlacesError::Reference(error) => error.into(),
+        PlacesError::File(error) => error.into(),
+        PlacesError::Hgvs(error) => error.into(),
+        PlacesError::Name(error) => error.into(),
+        PlacesError::Store(error) => error.into(),
+    }
 }
 
 /// Whether stderr is for programs: a JSON object per line.

@@ -5,8 +5,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use serde_json::json;
-use vestore::{LayerVerdict, Output, OutputRules, Store, Study, StudyRun, Variation, study_report};
+use vestore::{
+    FigureFile, LayerVerdict, Output, OutputRules, Store, Study, StudyRun, Variation, study_figure,
+    study_report,
+};
 
 use super::engine;
 use super::output::inputs;
@@ -63,6 +67,13 @@ pub(super) struct ShowArguments {
     /// Print in this format; `tsv` has one row per run, with the verdict on its layer
     #[arg(long, value_enum, default_value_t = ShowFormat::Table)]
     format: ShowFormat,
+    /// Draw the importance of each layer too, or of a study of methods the first metric of each: an SVG or PNG, by the
+    /// extension of the file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Overwrite the plot if it exists
+    #[arg(long, requires = "plot")]
+    force: bool,
 }
 
 #[derive(clap::Args)]
@@ -149,15 +160,29 @@ fn report(arguments: &ReportArguments) -> anyhow::Result<()> {
 fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
     let store = Store::open(&arguments.study.store)?;
     let study = store.study(&arguments.study.name)?;
+    let inputs = inputs(&store, []);
+    let rules = OutputRules { force: arguments.force, inputs: &inputs };
+    let plot = arguments.plot.as_deref().map(|path| FigureFile::create(path, &rules)).transpose()?;
     let runs = store.study_runs(&study.name)?;
     match arguments.format {
-        ShowFormat::Table => table(&study, &runs),
-        ShowFormat::Tsv => tsv(&study, &runs),
+        ShowFormat::Table => table(&study, &runs)?,
+        ShowFormat::Tsv => tsv(&study, &runs)?,
         ShowFormat::Json => {
             let whole = json!({ "study": study, "runs": runs });
-            Ok(print(format_args!("{}", serde_json::to_string_pretty(&whole)?))?)
+            print(format_args!("{}", serde_json::to_string_pretty(&whole)?))?;
         }
     }
+    if let (Some(path), Some(plot)) = (&arguments.plot, plot) {
+        let svg = study_figure(&study, &runs).ok_or_else(|| {
+            anyhow!(
+                "nothing to draw of study `{}` yet; train its baseline and a layer or method first",
+                study.name
+            )
+        })?;
+        plot.write(&svg)?;
+        say(format_args!("plot written to {}", path.display()));
+    }
+    Ok(())
 }
 
 /// A verdict in a word.

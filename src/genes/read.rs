@@ -1,10 +1,11 @@
-//! Files with genes: GTF, and the tables of splice models.
+//! Files with genes: GTF, GFF3, and the tables of splice models.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use vestore_schema::Assembly;
 
+use super::gff::Gff;
 use super::{Gene, GeneTable};
 use crate::variants::{Contigs, Input, InputError, PlanError};
 
@@ -13,6 +14,8 @@ use crate::variants::{Contigs, Input, InputError, PlanError};
 enum Form {
     /// Gene transfer format: exons with `gene_id` and `transcript_id`, 1-based inclusive.
     Gtf,
+    /// GFF3: exons below transcripts below genes, 1-based inclusive.
+    Gff3,
     /// `gene_id,chr,strand,start,end,jn_start,jn_end`, 1-based inclusive; exon ends, then exon starts at introns.
     Junctions,
     /// `#NAME CHROM STRAND TX_START TX_END EXON_START EXON_END`, 0-based half-open; exons of one transcript.
@@ -20,7 +23,8 @@ enum Form {
 }
 
 /// A gene while its lines are read, 0-based.
-struct Found {
+pub(super) struct Exons {
+    name: Option<String>,
     contig: u32,
     forward: bool,
     start: u32,
@@ -29,7 +33,7 @@ struct Found {
     transcripts: BTreeMap<String, Vec<(u32, u32)>>,
 }
 
-/// Reads a table of genes (GTF, or the annotation tables of `SpliceAI` and `CI-SpliceAI`; plain, BGZF or gzip). Genes on
+/// Reads a table of genes (GTF, GFF3, or the annotation tables of `SpliceAI` and `CI-SpliceAI`; plain, BGZF or gzip). Genes on
 /// contigs that the assembly lacks are left out.
 ///
 /// # Errors
@@ -38,51 +42,80 @@ pub fn read_genes(path: &Path, assembly: &Assembly) -> Result<GeneTable, PlanErr
     let mut input = Input::open(path)?;
     let mut contigs = Contigs::new(assembly);
     let (mut line, mut form) = (Vec::new(), None);
-    let (mut genes, mut by_id) = (Vec::new(), BTreeMap::new());
+    let (mut genes, mut by_id, mut gff) = (Vec::new(), BTreeMap::new(), Gff::default());
     while input.read_line(&mut line, usize::MAX)? {
         let Ok(text) = std::str::from_utf8(&line) else {
             return Err(input.malformed("text", &line, "is not UTF-8").into());
         };
-        let begun = form.is_some();
-        let form = *form.get_or_insert_with(|| Form::of(text));
-        if text.trim().is_empty() || (!begun && form != Form::Gtf) || text.starts_with('#') {
+        if form.is_none() {
+            form = Form::of_header(text);
+            if form.is_some() {
+                continue;
+            }
+        }
+        if text.trim().is_empty() || text.starts_with('#') {
             continue;
         }
         let reader = Line { input: &input, text };
-        match form {
+        match *form.get_or_insert_with(|| Form::of_row(text)) {
+            Form::Gff3 if text.starts_with('>') => break,
+            Form::Gff3 => reader.feature(&mut contigs, &mut gff)?,
             Form::Gtf => reader.exon(&mut contigs, &mut by_id)?,
             Form::Junctions => genes.extend(reader.junctions(&mut contigs)?),
             Form::Transcripts => genes.extend(reader.transcript(&mut contigs)?),
         }
     }
     contigs.check_any_known(path)?;
+    by_id.extend(gff.finish(path)?);
     genes.extend(by_id.into_iter().map(|((id, _), found)| found.gene(id)));
     if genes.is_empty() {
         return Err(input
-            .malformed("file", b"", "holds no gene; expected GTF with exons, or a table of genes")
+            .malformed("file", b"", "holds no gene; expected GTF or GFF3 with exons, or a table of genes")
             .into());
     }
     let mut seen = HashSet::new();
     if let Some(gene) = genes.iter().find(|gene| !seen.insert((gene.contig, gene.id.as_str()))) {
-        let problem = "is listed twice on a contig; keep one line per gene, or use a GTF file";
+        let problem = "is listed twice on a contig; keep one line per gene, or use a GTF or GFF3 file";
         return Err(input.malformed("gene", gene.id.as_bytes(), problem).into());
     }
     Ok(GeneTable::new(genes, assembly))
 }
 
 impl Form {
-    fn of(first: &str) -> Self {
+    /// What a first line that is not a row says.
+    fn of_header(first: &str) -> Option<Self> {
         if first.starts_with("gene_id,") {
-            Self::Junctions
+            Some(Self::Junctions)
         } else if first.starts_with("#NAME\t") {
-            Self::Transcripts
+            Some(Self::Transcripts)
         } else {
-            Self::Gtf
+            first.starts_with("##gff-version 3").then_some(Self::Gff3)
+        }
+    }
+
+    /// What the first row says: attributes of GTF are `key "value"`, those of GFF3 `key=value`.
+    fn of_row(row: &str) -> Self {
+        let attributes = row.split('\t').nth(8).unwrap_or_default();
+        let key = attributes.trim().find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        match key.map(|end| &attributes.trim()[end..]) {
+            Some(rest) if rest.starts_with('=') => Self::Gff3,
+            _ => Self::Gtf,
         }
     }
 }
 
-impl Found {
+impl Exons {
+    pub(super) fn new(contig: u32, forward: bool, name: Option<String>) -> Self {
+        Self { name, contig, forward, start: u32::MAX, end: 0, transcripts: BTreeMap::new() }
+    }
+
+    /// Adds an exon, half-open; `false` where it lies on the other strand.
+    pub(super) fn add(&mut self, transcript: String, forward: bool, start: u32, end: u32) -> bool {
+        (self.start, self.end) = (self.start.min(start), self.end.max(end));
+        self.transcripts.entry(transcript).or_default().push((start, end - 1));
+        self.forward == forward
+    }
+
     fn gene(self, id: String) -> Gene {
         let (mut exon_starts, mut exon_ends, mut borders) = (Vec::new(), Vec::new(), Vec::new());
         let mut all: Vec<(u32, u32)> = Vec::new();
@@ -99,24 +132,25 @@ impl Found {
         }
         all.sort_unstable();
         all.dedup();
-        let Self { contig, forward, start, end, .. } = self;
-        Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders, exons: all }
+        let Self { name, contig, forward, start, end, .. } = self;
+        let name = name.filter(|name| *name != id && !name.is_empty());
+        Gene { id, name, contig, forward, start, end, exon_starts, exon_ends, borders, exons: all }
     }
 }
 
 /// A line in hand.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     input: &'a Input,
     text: &'a str,
 }
 
 impl Line<'_> {
-    fn refuse(&self, field: &'static str, value: &str, problem: &'static str) -> PlanError {
+    pub(super) fn refuse(&self, field: &'static str, value: &str, problem: &'static str) -> PlanError {
         let error: InputError = self.input.malformed(field, value.as_bytes(), problem);
         error.into()
     }
 
-    fn strand(&self, text: &str) -> Result<bool, PlanError> {
+    pub(super) fn strand(&self, text: &str) -> Result<bool, PlanError> {
         match text {
             "+" => Ok(true),
             "-" => Ok(false),
@@ -132,7 +166,7 @@ impl Line<'_> {
 
     /// 0-based first and after-last base of 1-based inclusive `start` and `end`. They may lie beyond the contig, since
     /// references may be slices.
-    fn range(&self, start: &str, end: &str) -> Result<(u32, u32), PlanError> {
+    pub(super) fn range(&self, start: &str, end: &str) -> Result<(u32, u32), PlanError> {
         let first = self.number("start", start)?;
         let last = self.number("end", end)?;
         if first == 0 || first > last {
@@ -155,7 +189,7 @@ impl Line<'_> {
     fn exon(
         &self,
         contigs: &mut Contigs<'_>,
-        genes: &mut BTreeMap<(String, u32), Found>,
+        genes: &mut BTreeMap<(String, u32), Exons>,
     ) -> Result<(), PlanError> {
         let columns: Vec<&str> = self.text.split('\t').collect();
         let &[name, _, feature, start, end, _, strand, _, attributes, ..] = columns.as_slice() else {
@@ -176,19 +210,24 @@ impl Line<'_> {
         let transcript = attribute("transcript_id").ok_or_else(|| missing("lack transcript_id"))?;
         let (start, end) = self.range(start, end)?;
         let forward = self.strand(strand)?;
-        let found = genes.entry((id.clone(), contig)).or_insert_with(|| Found {
-            contig,
-            forward,
-            start,
-            end,
-            transcripts: BTreeMap::new(),
-        });
-        if found.forward != forward {
+        let found = genes.entry((id.clone(), contig)).or_insert_with(|| Exons::new(contig, forward, None));
+        if found.name.is_none() {
+            found.name = attribute("gene_name").or_else(|| attribute("gene"));
+        }
+        if !found.add(transcript, forward, start, end) {
             return Err(self.refuse("gene_id", &id, "lies on both strands"));
         }
-        (found.start, found.end) = (found.start.min(start), found.end.max(end));
-        found.transcripts.entry(transcript).or_default().push((start, end - 1));
         Ok(())
+    }
+
+    /// A feature of a GFF3 file.
+    fn feature(&self, contigs: &mut Contigs<'_>, gff: &mut Gff) -> Result<(), PlanError> {
+        let columns: Vec<&str> = self.text.split('\t').collect();
+        let Ok(columns) = <[&str; 9]>::try_from(columns) else {
+            let problem = "is not a GFF3 line; expected nine columns separated by tabs";
+            return Err(self.refuse("text", self.text, problem));
+        };
+        gff.feature(self, &columns, contigs.resolve(columns[0]), self.input.number())
     }
 
     fn junctions(&self, contigs: &mut Contigs<'_>) -> Result<Option<Gene>, PlanError> {
@@ -206,8 +245,19 @@ impl Line<'_> {
         let exon_ends = sorted(self.list("jn_start", ends, 1)?);
         let exon_starts = sorted(self.list("jn_end", starts, 1)?);
         let borders = sorted(exon_ends.iter().chain(&exon_starts).copied().collect());
-        let (id, forward) = ((*id).to_owned(), self.strand(strand)?);
-        Ok(Some(Gene { id, contig, forward, start, end, exon_starts, exon_ends, borders, exons: Vec::new() }))
+        let (id, name, forward) = ((*id).to_owned(), None, self.strand(strand)?);
+        Ok(Some(Gene {
+            id,
+            name,
+            contig,
+            forward,
+            start,
+            end,
+            exon_starts,
+            exon_ends,
+            borders,
+            exons: Vec::new(),
+        }))
     }
 
     fn transcript(&self, contigs: &mut Contigs<'_>) -> Result<Option<Gene>, PlanError> {
@@ -224,7 +274,7 @@ impl Line<'_> {
             return Err(self.refuse("EXON_END", ends, "has another number of exons than EXON_START"));
         }
         let transcripts = BTreeMap::from([(String::new(), starts.into_iter().zip(ends_of).collect())]);
-        let found = Found { contig, forward: self.strand(strand)?, start, end, transcripts };
+        let found = Exons { name: None, contig, forward: self.strand(strand)?, start, end, transcripts };
         Ok(Some(found.gene(id.to_owned())))
     }
 }

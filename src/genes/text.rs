@@ -44,6 +44,7 @@ fn gene(line: &str, assembly: &Assembly) -> Option<Gene> {
     let (start, end) = (start.parse().ok()?, end.parse().ok()?);
     (start < end).then_some(Gene {
         id: id.to_owned(),
+        name: None,
         contig: u32::try_from(contig).ok()?,
         forward: forward.parse().ok()?,
         start,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::drawing::Drawing;
 use super::number::{figure, tick_labels, ticks};
 use super::summary::{Runs, Summary, label, spread};
 use crate::markup::escaped;
@@ -12,8 +13,19 @@ const WIDTH: f64 = 440.0;
 const NAME: f64 = 20.0;
 const ROW: f64 = 15.0;
 
-/// A dot and an interval for each seed, the baseline's mean as a line; nothing where the metric is undefined.
+/// The drawing with its caption; nothing where the metric is undefined.
 pub(super) fn intervals(summary: &Summary<'_>, groups: &[(String, &Runs<'_>)]) -> String {
+    drawing(summary, groups).map_or_else(String::new, |drawing| {
+        format!(
+            "<figure>\n{}<figcaption>A dot is one seed with its 95 % interval over the test rows, a short line the \
+             mean of the seeds, the dashed line the baseline’s mean.</figcaption>\n</figure>\n",
+            drawing.inline("fits")
+        )
+    })
+}
+
+/// A dot and an interval for each seed, the baseline's mean as a line; nothing where the metric is undefined.
+pub(super) fn drawing(summary: &Summary<'_>, groups: &[(String, &Runs<'_>)]) -> Option<Drawing> {
     let (metric, _) = summary.primary();
     let figures = |runs: &Runs<'_>| -> Vec<(f64, f64, f64)> {
         let of_run = |figure: &super::StudyFigure| {
@@ -29,8 +41,7 @@ pub(super) fn intervals(summary: &Summary<'_>, groups: &[(String, &Runs<'_>)]) -
     let all = || groups.iter().flat_map(|(_, _, figures)| figures);
     let low = all().map(|(_, low, _)| *low).reduce(f64::min);
     let high = all().map(|(_, _, high)| *high).reduce(f64::max);
-    let (Some(low), Some(high)) = (low, high) else { return String::new() };
-    let ticks = ticks(low, high);
+    let ticks = ticks(low?, high?);
     let (low, high) = (ticks[0], ticks[ticks.len() - 1]);
     let x = |value: f64| LEFT + WIDTH * (value - low) / (high - low);
     let rows: usize = groups.iter().map(|(_, _, figures)| figures.len().max(1)).sum();
@@ -40,10 +51,6 @@ pub(super) fn intervals(summary: &Summary<'_>, groups: &[(String, &Runs<'_>)]) -
     let mut svg = String::new();
     let mut put =
         |text: std::fmt::Arguments<'_>| svg.write_fmt(text).expect("writing to a string; this is a bug");
-    put(format_args!(
-        "<figure>\n<svg class=\"fits\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
-         role=\"img\" aria-label=\"{name} of each seed with its interval; the table below has the numbers\">\n"
-    ));
     for (tick, text) in ticks.iter().zip(tick_labels(&ticks)) {
         let at = x(*tick);
         put(format_args!("<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"{plot:.1}\"/>\n"));
@@ -88,11 +95,10 @@ pub(super) fn intervals(summary: &Summary<'_>, groups: &[(String, &Runs<'_>)]) -
         top += tall + 8.0;
     }
     put(format_args!(
-        "<text class=\"middle title\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>\n</svg>\n<figcaption>A dot is one \
-         seed with its 95 % interval over the test rows, a short line the mean of the seeds, the dashed line the \
-         baseline’s mean.</figcaption>\n</figure>\n",
+        "<text class=\"middle title\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>\n",
         LEFT + WIDTH / 2.0,
         height - 6.0
     ));
-    svg
+    let label = format!("{name} of each seed with its interval; the table below has the numbers");
+    Some(Drawing { width, height, label, body: svg })
 }

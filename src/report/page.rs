@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+/// The style of the page.
+pub(super) const STYLE: &str = include_str!("page.css");
+
 /// The whole page. `name` is escaped.
 pub(super) fn page(name: &str, heading: &str, body: &str) -> String {
     format!(
@@ -10,7 +13,7 @@ pub(super) fn page(name: &str, heading: &str, body: &str) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>Layer study {name}</title>\n\
          <style>\n{}</style>\n</head>\n<body>\n<header>\n{heading}</header>\n<main>\n{body}</main>\n\
          <footer>Report of vestore {}; every number comes from the catalog of the store.</footer>\n</body>\n</html>\n",
-        include_str!("page.css"),
+        STYLE,
         env!("CARGO_PKG_VERSION")
     )
 }

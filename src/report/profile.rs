@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::drawing::Drawing;
 use super::number::{figure, tick_labels, ticks};
 use super::page::paragraph;
 use super::summary::{Summary, label, spread};
@@ -14,15 +15,32 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 62.0;
 const HEIGHT: f64 = 260.0;
 
-/// A bar for each layer, a dot for each seed, the baseline's deviation as a band around 0.
+/// The drawing with its caption.
 pub(super) fn profile(summary: &Summary<'_>) -> String {
+    let Some(drawing) = drawing(summary) else {
+        return paragraph("", "The profile appears once the baseline and a layer are trained.");
+    };
+    let name = escaped(label(summary.primary().0));
+    format!(
+        "<figure>\n<div class=\"wide\" tabindex=\"0\">\n{}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
+        drawing.inline(""),
+        caption(summary, &name, band(summary))
+    )
+}
+
+/// One standard deviation of the baseline.
+fn band(summary: &Summary<'_>) -> Option<f64> {
+    spread(summary.baseline(), summary.primary().0).and_then(|baseline| baseline.deviation)
+}
+
+/// A bar for each layer, a dot for each seed, the baseline's deviation as a band around 0; nothing before the baseline
+/// and a layer are trained.
+pub(super) fn drawing(summary: &Summary<'_>) -> Option<Drawing> {
     let (metric, _) = summary.primary();
     let layers: Vec<Layer> = summary.study.layers.iter().map(|layer| Layer::new(summary, *layer)).collect();
-    let band = spread(summary.baseline(), metric).and_then(|baseline| baseline.deviation);
+    let band = band(summary);
     let values = || layers.iter().flat_map(|layer| layer.mean.iter().chain(&layer.seeds)).copied();
-    if values().next().is_none() {
-        return paragraph("", "The profile appears once the baseline and a layer are trained.");
-    }
+    values().next()?;
     let reach = values().chain(band.iter().flat_map(|band| [*band, -band]));
     let (low, high) = reach.fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     let ticks = ticks(low, high);
@@ -35,10 +53,6 @@ pub(super) fn profile(summary: &Summary<'_>) -> String {
     let mut svg = String::new();
     let mut put =
         |text: std::fmt::Arguments<'_>| svg.write_fmt(text).expect("writing to a string; this is a bug");
-    put(format_args!(
-        "<figure>\n<div class=\"wide\" tabindex=\"0\">\n<svg viewBox=\"0 0 {width:.0} {whole:.0}\" width=\"{width:.0}\" \
-         role=\"img\" aria-label=\"Importance of each layer by {name}; the table below has the numbers\">\n"
-    ));
     let right = width - RIGHT;
     if let Some(band) = band {
         put(format_args!(
@@ -106,11 +120,8 @@ pub(super) fn profile(summary: &Summary<'_>) -> String {
         "<text class=\"middle title\" transform=\"translate(13,{:.1}) rotate(-90)\">importance ({name})</text>\n",
         TOP + HEIGHT / 2.0
     ));
-    put(format_args!(
-        "</svg>\n</div>\n<figcaption>{}</figcaption>\n</figure>\n",
-        caption(summary, &name, band)
-    ));
-    svg
+    let label = format!("Importance of each layer by {name}; the table below has the numbers");
+    Some(Drawing { width, height: whole, label, body: svg })
 }
 
 /// What the colours and shapes say.

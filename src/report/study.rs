@@ -285,6 +285,12 @@ impl StudyRun {
         finite("time", [self.training_seconds, self.evaluation_seconds, self.seconds_per_step])
     }
 
+    /// The run with the figures of the validation rows, by which layers are judged, in the place of those of the test
+    /// rows.
+    pub(crate) fn judged(&self) -> Self {
+        Self { figures: self.validation_figures.clone(), ..self.clone() }
+    }
+
     /// The value of a metric on the test rows, where the run has one.
     #[must_use]
     pub fn value(&self, metric: &str) -> Option<f64> {

@@ -94,14 +94,20 @@ pub(super) fn derived(summary: &Summary<'_>) -> String {
     table.html() + &html + &seeds(summary, &groups)
 }
 
-/// The ways of tuning beside each other, the baseline's first.
-pub(super) fn methods(summary: &Summary<'_>) -> String {
+/// The ways of tuning with their runs, the baseline's first; names are escaped.
+pub(super) fn tried<'a>(summary: &'a Summary<'a>) -> Vec<(String, &'a Runs<'a>)> {
     let own =
         summary.baseline().first().map(|run| format!("{} (baseline)", escaped(method_label(&run.method))));
     let mut groups: Vec<(String, &Runs<'_>)> =
         own.into_iter().map(|name| (name, summary.baseline())).collect();
-    let compared = groups.len();
     groups.extend(summary.methods().into_iter().map(|(method, runs)| (escaped(method_label(method)), runs)));
+    groups
+}
+
+/// The ways of tuning beside each other, the baseline's first.
+pub(super) fn methods(summary: &Summary<'_>) -> String {
+    let groups = tried(summary);
+    let compared = usize::from(!summary.baseline().is_empty());
     if groups.len() == compared {
         return paragraph("", "No other method was compared.");
     }

@@ -6,6 +6,7 @@
 
 mod calibrations;
 mod genes;
+mod ids;
 mod published;
 mod reports;
 mod targets;

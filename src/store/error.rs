@@ -220,6 +220,14 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The file of an id table does not hold what the catalog says.
+    #[error("the id table {} is damaged: {reason}; add it again with `vestore ids add`", path.display())]
+    Ids {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A write failed before; what is on disk is in doubt.
     #[error(
         "an earlier write to {} failed; nothing more is written until the store is opened anew: fix that \

@@ -246,6 +246,9 @@ impl Writer {
                 None => merged.left.push((source.path.clone(), format!("gene table `{}`", record.name))),
             }
         }
+        for record in source.store.id_tables()? {
+            merged.left.push((source.path.clone(), format!("id table `{}`", record.name)));
+        }
         let reports = source.store.all_reports()?;
         merged.left.extend(
             reports

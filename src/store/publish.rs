@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vestore_schema::{Architecture, GeneTableRecord, Model, PUBLISHED_FILE, Published, Segment, StoreRecord};
+use vestore_schema::{
+    Architecture, GeneTableRecord, IdTableRecord, Model, PUBLISHED_FILE, Published, Segment, StoreRecord,
+};
 
 use super::Store;
 use super::disk::Disk;
@@ -52,6 +54,7 @@ struct Moment {
     missing_models: Vec<String>,
     segments: Vec<Segment>,
     genes: Vec<GeneTableRecord>,
+    ids: Vec<IdTableRecord>,
     catalog: Vec<u8>,
 }
 
@@ -101,6 +104,14 @@ impl Store {
             })?;
         }
         for table in &moment.genes {
+            let wanted = Wanted { path: table.path(), bytes: table.bytes, checksum: Some(table.digest) };
+            put(wanted, &|| self.open_file(&table.path()))?;
+            if let Some(names) = &table.names {
+                let wanted = Wanted { path: names.path(), bytes: names.bytes, checksum: Some(names.digest) };
+                put(wanted, &|| self.open_file(&names.path()))?;
+            }
+        }
+        for table in &moment.ids {
             let wanted = Wanted { path: table.path(), bytes: table.bytes, checksum: Some(table.digest) };
             put(wanted, &|| self.open_file(&table.path()))?;
         }
@@ -156,6 +167,7 @@ impl Store {
             Ok(Moment {
                 segments: catalog.all_segments()?,
                 genes: catalog.gene_tables()?,
+                ids: catalog.id_tables()?,
                 models,
                 missing_models,
                 catalog: catalog_bytes,

@@ -48,6 +48,7 @@ pub(super) fn clean(store: &Store, files: &mut Files) -> Result<u64, StoreError>
     }
     store.remove_unnamed_copies(&models)?;
     store.remove_unnamed_gene_files()?;
+    store.remove_unnamed_id_files()?;
     if !expired.is_empty() {
         let paths: Vec<String> = expired.into_iter().map(|(path, _)| path).collect();
         store.catalog.write(|catalog| catalog.forget_retired(&paths))?;

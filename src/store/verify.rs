@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use vestore_schema::{GeneTableRecord, RETIRED_FOLDER, Segment, Table, Track, retired_path};
+use vestore_schema::{GeneTableRecord, IdTableRecord, RETIRED_FOLDER, Segment, Table, Track, retired_path};
 
 use super::digest::digest;
 use super::error::StoreError;
@@ -39,6 +39,13 @@ pub enum Damage {
         /// What is wrong with its file.
         reason: String,
     },
+    /// An id table is not what the catalog says: rsIDs cannot be looked up.
+    Ids {
+        /// As the catalog has it.
+        table: IdTableRecord,
+        /// What is wrong with its file.
+        reason: String,
+    },
     /// The catalog itself: what it says is in doubt.
     Catalog {
         /// Its file.
@@ -60,7 +67,7 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// Whether rows, the copy of a model or a gene table are lost.
+    /// Whether rows, the copy of a model, a gene table or an id table are lost.
     #[must_use]
     pub fn is_loss(&self) -> bool {
         !matches!(self, Self::Orphan { .. } | Self::Unmoved { .. })
@@ -88,6 +95,12 @@ impl fmt::Display for Damage {
             Self::Genes { table, reason } => write!(
                 f,
                 "{}: {reason}; the gene table `{}` is damaged: add it again with `vestore genes add`",
+                table.path(),
+                table.name
+            ),
+            Self::Ids { table, reason } => write!(
+                f,
+                "{}: {reason}; the id table `{}` is damaged: add it again with `vestore ids add`",
                 table.path(),
                 table.name
             ),
@@ -168,6 +181,17 @@ impl Store {
                 Ok(_) => {}
                 Err(StoreError::Genes { reason, .. }) => damage.push(Damage::Genes { table, reason }),
                 Err(error) => damage.push(Damage::Genes { table, reason: error.to_string() }),
+            }
+        }
+        let id_files = if self.published { Vec::new() } else { self.id_files()? };
+        let tables = self.id_tables()?;
+        damage
+            .extend(self.unnamed_id_files(id_files, &tables).into_iter().map(|path| Damage::Orphan { path }));
+        for table in tables {
+            match self.check_ids(&table) {
+                Ok(()) => {}
+                Err(StoreError::Ids { reason, .. }) => damage.push(Damage::Ids { table, reason }),
+                Err(error) => damage.push(Damage::Ids { table, reason: error.to_string() }),
             }
         }
         // Files of a published store that its catalog does not name are of earlier states.

@@ -123,6 +123,8 @@ impl<'a> Contigs<'a> {
             return *index;
         }
         let index = self.declared.get(name).copied().or_else(|| self.names.resolve(name));
+        // Files of dbSNP call contigs by their accessions; one of another assembly is unknown.
+        let index = index.or_else(|| self.assembly.of_accession(name));
         if index.is_some() {
             self.any_known = true;
         } else if self.unknown.is_none() {

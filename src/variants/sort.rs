@@ -87,7 +87,7 @@ impl Sort {
     }
 
     /// Adds a row.
-    pub(super) fn push(&mut self, variant: &Variant, status: Option<Status>) -> Result<(), SpillError> {
+    pub(crate) fn push(&mut self, variant: &Variant, status: Option<Status>) -> Result<(), SpillError> {
         let offset = self.offset();
         encode(variant, status, &mut self.bytes);
         self.pushed(offset)

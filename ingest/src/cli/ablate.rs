@@ -1,11 +1,10 @@
 //! `vestore ablate`
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{anyhow, ensure};
-use vestore::{Output, OutputRules, Store};
+use anyhow::anyhow;
+use vestore::{FigureFile, OutputRules, Store};
 use vestore_ingest::{Figure, Summary, plot, summarize};
 
 use super::interrupt;
@@ -34,7 +33,7 @@ pub(super) struct Arguments {
     /// Print the summary in this format
     #[arg(long, value_enum, default_value_t = ListFormat::Table, requires = "summary")]
     format: ListFormat,
-    /// Draw the summary as SVG too
+    /// Draw the summary too: an SVG or PNG, by the extension of the file
     #[arg(long, value_name = "FILE", requires = "summary")]
     plot: Option<PathBuf>,
 }
@@ -51,15 +50,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn summarize_track(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode> {
-    if let Some(path) = &arguments.plot {
-        let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
-        ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));
-    }
     interrupt::end_at_once()?;
     let store = Store::open(&arguments.store)?;
     let inputs = [store.reference()];
     let rules = OutputRules { force: arguments.scoring.force, inputs: &inputs };
-    let drawing = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
+    let drawing = arguments.plot.as_deref().map(|path| FigureFile::create(path, &rules)).transpose()?;
     let snapshot = store.snapshot()?;
     let summary = summarize(&store, snapshot.track(name)?, arguments.column.as_deref())?;
     let text = match arguments.format {
@@ -67,10 +62,9 @@ fn summarize_track(arguments: &Arguments, name: &str) -> anyhow::Result<ExitCode
         ListFormat::Table => table(&summary),
     };
     print(format_args!("{text}"))?;
-    if let (Some(path), Some(mut drawing)) = (&arguments.plot, drawing) {
+    if let (Some(path), Some(drawing)) = (&arguments.plot, drawing) {
         let svg = plot(&summary).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
-        drawing.write_all(svg.as_bytes())?;
-        drawing.finish()?;
+        drawing.write(&svg)?;
         say(format_args!("drawn into {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
-use vestore::{Output, OutputRules};
+use vestore::{FigureFile, OutputRules};
 use vestore_ingest::{
     Bootstrap, Comparison, FeatureKind, GroupBy, Labels, Metric, Probe, ScoredColumn, Split, TaskKind,
     plot_curves,
@@ -93,7 +93,7 @@ pub(super) struct Arguments {
     folds: Option<u32>,
     #[command(flatten)]
     split: SplitArguments,
-    /// Draw ROC and precision-recall curves into an SVG file too
+    /// Draw ROC and precision-recall curves too: an SVG or PNG, by the extension of the file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Replace the plot if it exists
@@ -120,16 +120,12 @@ fn metric(name: &str) -> Result<Metric, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(path) = &arguments.plot {
-        let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
-        ensure!(svg, Usage(format!("{} cannot be drawn; plots are .svg files", path.display())));
-    }
     let by = arguments.by.iter().map(|text| group_by(text)).collect::<anyhow::Result<Vec<GroupBy>>>()?;
     interrupt::end_at_once()?;
     let store = arguments.reference.open(&arguments.store)?;
     let inputs = [arguments.labels.clone(), store.reference()];
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
-    let plot = arguments.plot.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
+    let plot = arguments.plot.as_deref().map(|path| FigureFile::create(path, &rules)).transpose()?;
     let sources =
         arguments.track.iter().map(|text| source(text, &store)).collect::<anyhow::Result<Vec<Source>>>()?;
     let mut reference = store.open_reference()?;
@@ -250,7 +246,7 @@ fn group_by(text: &str) -> anyhow::Result<GroupBy> {
 }
 
 /// Draws the curves of all columns over all variants.
-fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output) -> anyhow::Result<()> {
+fn draw(comparison: &Comparison<'_>, path: &std::path::Path, file: FigureFile) -> anyhow::Result<()> {
     let mut curves = Vec::new();
     for column in comparison.columns {
         let sample = comparison.sample(column);
@@ -260,8 +256,7 @@ fn draw(comparison: &Comparison<'_>, path: &std::path::Path, mut output: Output)
     }
     ensure!(!curves.is_empty(), "there is no curve to draw: it takes positives and negatives");
     let svg = plot_curves(&curves).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
-    output.write_all(svg.as_bytes())?;
-    output.finish()?;
+    file.write(&svg)?;
     say(format_args!("drawn into {}", path.display()));
     Ok(())
 }

@@ -7,14 +7,14 @@ use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use tempfile::TempDir;
 use vestore::{
-    GeneTable, OutputRules, Plan, PlanOptions, Reference, Report, Store, Writer, check_output_folder,
+    GeneTable, OutputRules, Places, Plan, PlanOptions, Reference, Report, Store, Writer, check_output_folder,
     check_track, open_variants, read_bed,
 };
 use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
 };
 use vestore_schema::{
-    AblatedPart, Assembly, Digest, Dtype, Model as ModelRecord, Recipe, Region, Shard, Strands, Table, Track,
+    AblatedPart, Digest, Dtype, Model as ModelRecord, Recipe, Region, Shard, Strands, Table, Track,
 };
 
 use super::family::{Family, Loading, ModelTask, score_kinds};
@@ -23,7 +23,7 @@ use super::machine::tell_auto;
 use super::progress::Bar;
 use super::reference::{RefMismatchArguments, ReferenceArguments};
 use super::regulatory::RegulatoryArguments;
-use super::shared::{ProgressForm, Usage, one_of, say, warn, writer_or_wait};
+use super::shared::{ProgressForm, Usage, misplaced, one_of, say, warn, writer_or_wait};
 use super::splice::SpliceArguments;
 use super::tuned::Tuned;
 
@@ -32,7 +32,7 @@ pub(super) struct Scoring {
     /// Score the variants of a VCF, BCF, TSV, CSV or Parquet file; `-` reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["region", "bed"])]
     variants: Option<PathBuf>,
-    /// Score every SNV of a region such as `17:43,044,295-43,125,483`; may be repeated
+    /// Score every SNV of a region such as `17:43,044,295-43,125,483`, or of a gene; may be repeated
     #[arg(long, value_name = "REGION")]
     region: Vec<String>,
     /// Score every SNV of the regions of a BED file
@@ -409,15 +409,14 @@ fn plan(
         let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
         return Ok(Plan::read(open_variants(path)?, reference, assembly, &options, report)?);
     }
-    let regions = regions(arguments, assembly, report)?;
+    let regions = regions(arguments, store, report)?;
     Ok(Plan::saturation(regions, reference, report)?)
 }
 
-fn regions(arguments: &Scoring, assembly: &Assembly, report: &mut Report) -> anyhow::Result<Vec<Region>> {
-    let mut regions =
-        arguments.region.iter().map(|text| Region::parse(text, assembly)).collect::<Result<Vec<_>, _>>()?;
+fn regions(arguments: &Scoring, store: &Store, report: &mut Report) -> anyhow::Result<Vec<Region>> {
+    let mut regions = Places::regions(store, &arguments.region).map_err(misplaced)?;
     if let Some(bed) = &arguments.bed {
-        regions.extend(read_bed(bed, assembly, report)?);
+        regions.extend(read_bed(bed, store.assembly(), report)?);
     }
     Ok(regions)
 }

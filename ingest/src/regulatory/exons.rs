@@ -76,6 +76,7 @@ mod tests {
     fn bins_of_exons_are_a_union_within_the_window() {
         let gene = |exons: &[(u32, u32)]| Gene {
             id: "g".to_owned(),
+            name: None,
             contig: 0,
             forward: true,
             start: 0,

@@ -74,6 +74,7 @@ impl CatalogRead<'_> {
         write.put_segments(&segments)?;
         self.runs()?.iter().try_for_each(|run| write.put_run(run))?;
         self.gene_tables()?.iter().try_for_each(|table| write.put_gene_table(table))?;
+        self.id_tables()?.iter().try_for_each(|table| write.put_id_table(table))?;
         self.reports()?.iter().try_for_each(|report| write.put_report(report))
     }
 }

@@ -31,6 +31,7 @@ fn targets() -> CoverageTargets {
 fn gene(number: usize, contig: u32, forward: bool, exons: Vec<(u32, u32)>) -> Gene {
     Gene {
         id: format!("g{number}"),
+        name: None,
         contig,
         forward,
         start: exons[0].0,

@@ -190,6 +190,7 @@ fn gene(known: &serde_json::Value, forward: bool) -> Gene {
     let none = Vec::new;
     Gene {
         id: "g".to_owned(),
+        name: None,
         contig: 0,
         forward,
         start,
