@@ -1,4 +1,4 @@
-//! The two trees of a bigWig: contigs by name, blocks by place.
+//! The two trees of bigWig and bigBed: contigs by name, blocks by place.
 
 use std::io::{self, Write};
 
@@ -27,7 +27,7 @@ pub(super) struct Leaf {
 /// Writes the contigs as a tree of one leaf, with their indices as numbers; gives its length in bytes.
 pub(super) fn write_chromosomes(assembly: &Assembly, out: &mut impl Write) -> io::Result<u64> {
     let count = u16::try_from(assembly.contigs.len())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "bigWig holds at most 65,535 contigs"))?;
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "bigWig and bigBed hold at most 65,535 contigs"))?;
     let key = assembly.contigs.iter().map(|contig| contig.name.len()).max().unwrap_or(1);
     let mut bytes = Vec::new();
     for word in [CHROMOSOMES_MAGIC, u32::from(count.max(1)), to_u32(key), 8] {
