@@ -91,7 +91,9 @@ pub enum ExportError {
     )]
     NoGenome,
     /// A name that no genome of a browser has.
-    #[error("invalid genome name: `{name}`; expected letters, digits, `.`, `_`, `-`; give UCSC's name with --genome")]
+    #[error(
+        "invalid genome name: `{name}`; expected letters, digits, `.`, `_`, `-`; give UCSC's name with --genome"
+    )]
     Genome {
         /// The name.
         name: String,

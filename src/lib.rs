@@ -79,8 +79,8 @@ pub use fidelity::{
 };
 pub use genes::{Gene, GeneTable, read_genes};
 pub use import::{
-    Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
-    TableRows, import, open_variants,
+    Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, ListRule,
+    Preset, TableRow, TableRows, import, open_variants,
 };
 pub use interrupt::on_interrupt;
 pub use mean::{MeanError, MeanTaken, mean};

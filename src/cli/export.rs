@@ -304,7 +304,11 @@ fn hub(
         let contigs = plural(written.unnamed as u64, "contig");
         say(format_args!("{contigs} kept their names, under which UCSC may not show them"));
     }
-    say(format_args!("{} of {}", plural(written.scores as u64, "score"), plural(plans.len() as u64, "track")));
+    say(format_args!(
+        "{} of {}",
+        plural(written.scores as u64, "score"),
+        plural(plans.len() as u64, "track")
+    ));
     Ok(())
 }
 

@@ -69,7 +69,18 @@ impl<'a, W: Write + Seek> BbiWriter<'a, W> {
         // The number of blocks or records, once it is known.
         out.write_all(&0_u64.to_le_bytes())?;
         let whole = Summary::default();
-        Ok(Self { kind, names, out, levels, whole, leaves: Vec::new(), contigs, data, at: data + 8, largest: 0 })
+        Ok(Self {
+            kind,
+            names,
+            out,
+            levels,
+            whole,
+            leaves: Vec::new(),
+            contigs,
+            data,
+            at: data + 8,
+            largest: 0,
+        })
     }
 
     /// Counts a value of some bases in the summaries. They come after those counted before.

@@ -13,8 +13,7 @@ use super::position::{BASES, Snv, snvs};
 use super::spread::Spread;
 use crate::store::StoreError;
 
-const HEATMAP: Kind =
-    Kind { magic: 0x8789_f2eb, fields: (19, 12), auto_sql: AUTO_SQL, items_per_block: 1 };
+const HEATMAP: Kind = Kind { magic: 0x8789_f2eb, fields: (19, 12), auto_sql: AUTO_SQL, items_per_block: 1 };
 
 /// Names and types of the columns, which browsers go by.
 const AUTO_SQL: &str = "table bedHeatmap

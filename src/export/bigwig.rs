@@ -13,8 +13,7 @@ use crate::store::StoreError;
 
 /// Values of one block.
 const BLOCK_VALUES: usize = 1024;
-const BIGWIG: Kind =
-    Kind { magic: 0x888f_fc26, fields: (0, 0), auto_sql: "", items_per_block: BLOCK_VALUES };
+const BIGWIG: Kind = Kind { magic: 0x888f_fc26, fields: (0, 0), auto_sql: "", items_per_block: BLOCK_VALUES };
 
 /// Writes the value of each position of `rows`, whose score is the last column.
 pub(super) fn write(

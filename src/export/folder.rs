@@ -126,9 +126,8 @@ pub fn browser_contents(folder: &Path) -> Result<Vec<PathBuf>, PathBuf> {
     struct List {
         files: HashSet<String>,
     }
-    let read = || -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
-    };
+    let read =
+        || -> io::Result<Vec<PathBuf>> { fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect() };
     let mut entries = read().map_err(|_| folder.to_owned())?;
     entries.sort();
     let list = || -> Option<List> {

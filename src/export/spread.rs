@@ -34,8 +34,7 @@ impl Spread {
         rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
     ) -> Result<Self, ExportError> {
         let mut counts = vec![0_u64; BUCKETS];
-        let mut spread =
-            Self { least: 0.0, greatest: 0.0, low: 0.0, high: 0.0, first: None, others: 0 };
+        let mut spread = Self { least: 0.0, greatest: 0.0, low: 0.0, high: 0.0, first: None, others: 0 };
         spread.others = snvs(assembly, rows, |snv| {
             if spread.first.is_none() {
                 spread.first = Some((snv.contig, snv.position));

@@ -57,7 +57,8 @@ impl Genome {
 
     /// A hundred bases from a place on, as browsers write it; the beginning of the first contig without one.
     pub(super) fn locus(&self, place: Option<(u32, Position)>) -> String {
-        let Some(contig) = place.map_or(self.names.contigs.first(), |(contig, _)| Some(self.names.contig(contig)))
+        let Some(contig) =
+            place.map_or(self.names.contigs.first(), |(contig, _)| Some(self.names.contig(contig)))
         else {
             return "all".to_owned();
         };
@@ -95,7 +96,11 @@ mod tests {
 
     use super::*;
 
-    fn genome(name: Option<&str>, given: Option<&str>, contigs: &[(&str, u32)]) -> Result<Genome, ExportError> {
+    fn genome(
+        name: Option<&str>,
+        given: Option<&str>,
+        contigs: &[(&str, u32)],
+    ) -> Result<Genome, ExportError> {
         let contigs = contigs.iter().map(|(name, length)| Contig {
             name: (*name).to_owned(),
             length: *length,

@@ -19,7 +19,8 @@ pub(super) fn igv_xml(genome: &str, locus: &str, scores: &[(&Score, &Exported)])
     );
     let mut resource = |path: &str, name: &str, colour: Option<&str>| {
         let colour = colour.map(|colour| format!(" color=\"{colour}\"")).unwrap_or_default();
-        text += &format!("        <Resource path=\"{}\" name=\"{}\"{colour}/>\n", escaped(path), escaped(name));
+        text +=
+            &format!("        <Resource path=\"{}\" name=\"{}\"{colour}/>\n", escaped(path), escaped(name));
     };
     for (score, of) in scores {
         for (base, colour) in BASES.iter().zip(COLOURS) {
