@@ -47,13 +47,13 @@ impl Exported {
 /// Writes files into a folder.
 pub(super) struct Files<'a> {
     root: &'a Path,
-    files: Vec<String>,
+    written: Vec<String>,
     stems: HashSet<String>,
 }
 
 impl<'a> Files<'a> {
     pub(super) fn new(root: &'a Path) -> Self {
-        Self { root, files: Vec::new(), stems: HashSet::new() }
+        Self { root, written: Vec::new(), stems: HashSet::new() }
     }
 
     /// A beginning of file names for what is called `name`, for nothing else: with `_` for what addresses do not hold
@@ -73,7 +73,7 @@ impl<'a> Files<'a> {
     /// A new file.
     pub(super) fn create(&mut self, name: String) -> io::Result<BufWriter<File>> {
         let file = BufWriter::new(File::create_new(self.root.join(&name))?);
-        self.files.push(name);
+        self.written.push(name);
         Ok(file)
     }
 
@@ -86,7 +86,7 @@ impl<'a> Files<'a> {
 
     /// Lists what was written.
     pub(super) fn finish(mut self, scores: &[Exported]) -> io::Result<()> {
-        let files = std::mem::take(&mut self.files);
+        let files = std::mem::take(&mut self.written);
         let list = serde_json::json!({ "files": files, "scores": scores });
         self.text(LIST, &format!("{list:#}\n"))
     }

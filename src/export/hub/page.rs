@@ -1,5 +1,7 @@
 //! The page that describes a hub.
 
+use std::fmt::Write as _;
+
 use super::genome::Genome;
 use super::track_db::Score;
 use super::{COLOURS, HubOptions};
@@ -22,8 +24,9 @@ pub(super) fn description(options: &HubOptions, genome: &Genome, scores: &[(&Sco
             Some(external) => format!("imported from a file of SHA-256 {}", external.source),
             None => format!("model {}, {}", track.model, track.recipe_text()),
         };
-        page += &format!(
-            "<li><b>{}</b>; track {}, {}; {} to {}</li>\n",
+        let _ = writeln!(
+            page,
+            "<li><b>{}</b>; track {}, {}; {} to {}</li>",
             escaped(&score.legend),
             escaped(&track.id.to_string()),
             escaped(&source),
@@ -33,11 +36,12 @@ pub(super) fn description(options: &HubOptions, genome: &Genome, scores: &[(&Sco
     }
     page += "</ul>\n<h2>Display conventions</h2>\n<p>The overlay has a colour for each alternate base:";
     for (base, colour) in BASES.iter().zip(COLOURS) {
-        page += &format!(" <span style=\"color:rgb({colour})\">{base}</span>");
+        let _ = write!(page, " <span style=\"color:rgb({colour})\">{base}</span>");
     }
     page += ". The heatmap has a row for each alternate base; the cell of the reference base is empty. Its colours run \
              from the lowest to the highest 1 in 1,000 of the scores, towards vermillion where a score suggests an \
              effect; 0 is grey where scores have both signs.</p>\n";
-    page += &format!("<h2>Credits</h2>\n<p>Questions: {}</p>\n</body>\n</html>\n", escaped(&options.email));
+    let _ =
+        write!(page, "<h2>Credits</h2>\n<p>Questions: {}</p>\n</body>\n</html>\n", escaped(&options.email));
     page
 }

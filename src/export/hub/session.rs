@@ -1,5 +1,7 @@
 //! Sessions of IGV: XML for the desktop program, JSON for igv.js and IGV-Web. Paths are relative to the folder.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::COLOURS;
@@ -19,8 +21,13 @@ pub(super) fn igv_xml(genome: &str, locus: &str, scores: &[(&Score, &Exported)])
     );
     let mut resource = |path: &str, name: &str, colour: Option<&str>| {
         let colour = colour.map(|colour| format!(" color=\"{colour}\"")).unwrap_or_default();
-        text +=
-            &format!("        <Resource path=\"{}\" name=\"{}\"{colour}/>\n", escaped(path), escaped(name));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "        <Resource path=\"{}\" name=\"{}\"{colour}/>",
+            escaped(path),
+            escaped(name)
+        );
     };
     for (score, of) in scores {
         for (base, colour) in BASES.iter().zip(COLOURS) {

@@ -43,7 +43,7 @@ pub(super) fn track_db(scores: &[(&Score, &Exported)]) -> String {
         let Score { stem, spread, legend } = score;
         if of != Some(track) {
             of = Some(track);
-            folder = ids.new(track);
+            folder = ids.unused(track);
             stanzas.push(stanza(&[
                 ("track", &folder),
                 ("superTrack", "on show"),
@@ -52,7 +52,7 @@ pub(super) fn track_db(scores: &[(&Score, &Exported)]) -> String {
                 ("html", "description"),
             ]));
         }
-        let overlay = ids.new(&format!("{track}_{column}"));
+        let overlay = ids.unused(&format!("{track}_{column}"));
         let kind = format!("bigWig {} {}", number(spread.least), number(spread.greatest));
         priority += 1;
         stanzas.push(stanza(&[
@@ -71,7 +71,7 @@ pub(super) fn track_db(scores: &[(&Score, &Exported)]) -> String {
             ("html", "description"),
         ]));
         for (base, colour) in BASES.iter().zip(COLOURS) {
-            let id = ids.new(&format!("{overlay}_{base}"));
+            let id = ids.unused(&format!("{overlay}_{base}"));
             stanzas.push(stanza(&[
                 ("track", &id),
                 ("parent", &overlay),
@@ -82,7 +82,7 @@ pub(super) fn track_db(scores: &[(&Score, &Exported)]) -> String {
                 ("color", colour),
             ]));
         }
-        let id = ids.new(&format!("{overlay}_heatmap"));
+        let id = ids.unused(&format!("{overlay}_heatmap"));
         priority += 1;
         stanzas.push(stanza(&[
             ("track", &id),
@@ -102,7 +102,7 @@ pub(super) fn track_db(scores: &[(&Score, &Exported)]) -> String {
 
 /// Settings of one track, a line each.
 fn stanza(settings: &[(&str, &str)]) -> String {
-    settings.iter().map(|(key, value)| format!("{key} {value}\n")).collect()
+    settings.iter().flat_map(|(key, value)| [*key, " ", *value, "\n"]).collect()
 }
 
 /// At most `most` characters, in one line.
@@ -126,7 +126,7 @@ fn number(value: f32) -> String {
 struct Ids(HashSet<String>);
 
 impl Ids {
-    fn new(&mut self, name: &str) -> String {
+    fn unused(&mut self, name: &str) -> String {
         let plain = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
         let plain: String = plain.collect();
         let mut id = plain.clone();
