@@ -176,6 +176,22 @@ fn bigwigs_by_alternate_hold_the_snvs() {
     for alternate in BASES {
         check_bigwig(&output.join(format!("t.low.{alternate}.bw")), &of_alternate(&low, names, alternate));
     }
+    // One file of a value per position has that of largest absolute size, indels included.
+    let mut extremes: BTreeMap<(usize, u32), f32> = BTreeMap::new();
+    let indels = [199, 299, 399].map(|position| ((0, position), 1.0));
+    for (place, score) in
+        low.iter().map(|((contig, position, ..), score)| ((*contig, *position), *score)).chain(indels)
+    {
+        let known = extremes.entry(place).or_insert(score);
+        *known = if score.abs() > known.abs() { score } else { *known };
+    }
+    let extremes: Vec<_> = extremes
+        .into_iter()
+        .map(|((contig, position), score)| (names[contig].to_owned(), position, score))
+        .collect();
+    let path = folder.path().join("x.bw");
+    ok("export {} --format bigwig -o {}", &[&store, &path]);
+    check_bigwig(&path, &extremes);
     let list: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(output.join("export.json")).unwrap()).unwrap();
     assert_eq!(list["scores"][0]["column"], "low");
