@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel install uninstall demo test test-python test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-merge bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel install uninstall demo test test-python test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-import bench-merge bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -138,6 +138,12 @@ bench-dtype: setup
 # Merging 1,000 shards of 10,000 rows, which are scored first: about a quarter of an hour (BENCH="--shards N --rows N").
 bench-merge: build
 	python3 benches/merge.py $(BENCH)
+
+# Importing a file of CADD's shape: bytes per variant beside bgzip and tabix, rows per second (BENCH="--rows 20000000").
+bench-import: build
+	test -x target/import/bin/python || python3 -m venv target/import
+	target/import/bin/pip install --quiet numpy==2.4.6
+	target/import/bin/python benches/import.py $(BENCH)
 
 # The store beside DuckDB, Polars, tabix, bcftools, echtvar (ECHTVAR=program), as far as they are installed:
 # `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.

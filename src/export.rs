@@ -1,14 +1,19 @@
 //! Rows on their way out: one file a format.
 
+mod bbi;
+mod bigbed;
 mod bigwig;
 mod cell;
 mod csv;
+mod folder;
 mod form;
 mod hive;
+mod hub;
 mod indexed;
 mod info;
 mod json;
 mod position;
+mod spread;
 mod table;
 mod tsv;
 mod vcf;
@@ -28,8 +33,10 @@ use vestore_schema::{Assembly, Track};
 
 pub(crate) use self::cell::write_score;
 pub use self::cell::{visible, visible_lines};
+pub use self::folder::{browser_contents, write_alternates};
 pub use self::form::{FileForm, FileFormat, FormError};
 pub use self::hive::{hive_contents, write_hive};
+pub use self::hub::{HubOptions, HubWritten, write_hub};
 pub use self::indexed::index_ending;
 pub(crate) use self::info::InfoField;
 pub use self::position::PositionValue;
@@ -76,6 +83,20 @@ pub enum ExportError {
     Sheet {
         /// The limit.
         what: &'static str,
+    },
+    /// A track hub needs to say which genome it is for.
+    #[error(
+        "the genome has no name: the store was made without --assembly; expected UCSC's name; give it with --genome, \
+         such as `--genome hg38`"
+    )]
+    NoGenome,
+    /// A name that no genome of a browser has.
+    #[error(
+        "invalid genome name: `{name}`; expected letters, digits, `.`, `_`, `-`; give UCSC's name with --genome"
+    )]
+    Genome {
+        /// The name.
+        name: String,
     },
     /// The system refused a write.
     #[error("cannot write the output")]
@@ -191,6 +212,27 @@ pub fn write_bigwig<W: Write + Seek>(
     let plan = plan.clone().with_columns(&[column])?;
     bigwig::write(assembly, value, plan.rows(), &mut out)?;
     Ok(out.flush()?)
+}
+
+/// As [`write_bedgraph`], the scores of SNVs as bigBed, which UCSC shows as a heatmap with a row for each alternate base.
+/// Returns how many variants with a score are not SNVs, which are left out.
+///
+/// # Errors
+/// When there is no such column, or reading or writing fails.
+///
+/// # Panics
+/// When the plan has no track.
+pub fn write_bigbed<W: Write + Seek>(plan: &QueryPlan, column: &str, mut out: W) -> Result<u64, ExportError> {
+    let assembly = plan.store().assembly();
+    let of = folder::Exported::of(plan, column);
+    let plan = plan.clone().with_columns(&[column])?;
+    let spread = spread::Spread::of(assembly, plan.rows())?;
+    let meaning = of.track.meaning(column);
+    let scale = bigbed::Scale::new(&spread, meaning.map(|meaning| meaning.direction));
+    let labels = bigbed::Labels { name: &visible(column), legend: &hub::legend(&of) };
+    bigbed::write((assembly, assembly), &scale, &labels, plan.rows(), &mut out)?;
+    out.flush()?;
+    Ok(spread.others)
 }
 
 /// Writes all `rows`, which have `schema`, to `out`; gives their number.

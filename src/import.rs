@@ -11,6 +11,7 @@ mod labelled;
 mod ordered;
 mod pages;
 mod pass;
+mod preset;
 mod records;
 mod rows;
 mod sorted;
@@ -23,7 +24,7 @@ mod variants;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use vestore_schema::{External, Track};
+use vestore_schema::{Direction, External, Track};
 
 pub use self::columns::{TableRow, TableRows};
 pub use self::distinct::Duplicates;
@@ -31,6 +32,7 @@ pub use self::error::ImportError;
 pub use self::keys::KeyColumns;
 pub use self::labelled::{LabelledRow, LabelledRows};
 use self::pass::{Made, Order, pass};
+pub use self::preset::Preset;
 use self::records::Records;
 use self::sorted::SortedBlocks;
 use self::source::Source;
@@ -48,6 +50,13 @@ pub struct ImportOptions {
     /// `alternate` are the key, the others are scores. Without any scores, all columns of numbers under their own
     /// names.
     pub columns: Vec<(String, String)>,
+    /// The published set that the file is of: its columns, their directions and ranges.
+    pub preset: Option<Preset>,
+    /// Which value of a list in one cell counts; a list is an error without one.
+    pub list: Option<ListRule>,
+    /// Which values of a column, by its name in the store, suggest an effect: of all columns or of none, unless the
+    /// preset says so.
+    pub directions: Vec<(String, Direction)>,
     /// Which of several scores of one variant counts.
     pub duplicates: Duplicates,
     /// Listing of what was left out and what cannot be scored. It replaces an earlier listing, and other files with
@@ -65,9 +74,65 @@ pub struct ImportOptions {
     pub ref_mismatch: RefMismatch,
 }
 
+/// Which value of a list that one cell holds, separated by `;`, counts. Missing ones do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListRule {
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+    /// The first.
+    First,
+}
+
+impl ListRule {
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::Max, Self::Min, Self::First];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::First => "first",
+        }
+    }
+}
+
 impl ImportOptions {
     fn report_rules(&self) -> OutputRules<'_> {
         OutputRules { force: self.force, inputs: &self.inputs }
+    }
+
+    /// Of each score column of `track`, the range that the preset documents; none without a preset.
+    fn ranges(&self, track: &Track) -> Vec<Option<(f32, f32)>> {
+        let Some(preset) = self.preset else { return Vec::new() };
+        let from = track.external.iter().flat_map(|external| &external.columns);
+        from.map(|from| preset.column(from).and_then(|column| column.range)).collect()
+    }
+
+    /// The direction of each of these columns (name in the store, name in the file); none if nobody stated any.
+    fn directions(&self, columns: &[(String, String)]) -> Result<Vec<Direction>, ImportError> {
+        let fail = |column: &str, stated| {
+            let columns = columns.iter().map(|(name, _)| name.clone()).collect();
+            Err(ImportError::Direction { column: column.to_owned(), stated, columns })
+        };
+        if let Some((column, _)) =
+            self.directions.iter().find(|(stated, _)| columns.iter().all(|(name, _)| name != stated))
+        {
+            return fail(column, true);
+        }
+        let known = |(name, from): &(String, String)| {
+            let stated = self.directions.iter().find(|(stated, _)| stated == name);
+            let of_set = || self.preset?.column(from).map(|_| Direction::High);
+            stated.map(|(_, direction)| *direction).or_else(of_set)
+        };
+        let directions: Vec<Option<Direction>> = columns.iter().map(known).collect();
+        match directions.iter().position(Option::is_none) {
+            Some(at) if directions.iter().any(Option::is_some) => fail(&columns[at].0, false),
+            _ => Ok(directions.into_iter().flatten().collect()),
+        }
     }
 }
 
@@ -80,6 +145,8 @@ pub struct Imported {
     pub rows: u64,
     /// Rows of the file without any score, which are left out.
     pub without_score: u64,
+    /// Rows without a position in the assembly, as published sets of several have them, which are left out.
+    pub unplaced: u64,
     /// Whether the rows had to be sorted: because of their order, for means of scores, or to list the lines of scores
     /// that differ.
     pub sorted: bool,
@@ -98,6 +165,15 @@ pub(crate) struct Block {
     references: arrow::array::StringArray,
     alternates: arrow::array::StringArray,
     values: Vec<arrow::array::Float32Array>,
+    /// Rows without a position, which are not among them.
+    unplaced: u64,
+}
+
+/// How the cells of a file are read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rules {
+    preset: Option<Preset>,
+    list: Option<ListRule>,
 }
 
 enum Blocks {
@@ -108,13 +184,21 @@ enum Blocks {
 }
 
 impl Blocks {
-    fn open(source: &Source, keys: &KeyColumns, columns: &[(String, String)]) -> Result<Self, ImportError> {
+    fn open(
+        source: &Source,
+        keys: &KeyColumns,
+        columns: &[(String, String)],
+        rules: Rules,
+    ) -> Result<Self, ImportError> {
         let wanted = Some(columns).filter(|columns| !columns.is_empty());
         Ok(if source.is_parquet()? {
+            if let Some(preset) = rules.preset {
+                return Err(preset.other(&source.path, "a Parquet file"));
+            }
             Self::Parquet(Box::new(ParquetBlocks::open(source, keys, wanted)?))
         } else {
             let records = Records::open(&source.path, source.place())?;
-            Self::Text(Box::new(TextBlocks::new(&source.path, records, keys, wanted)?))
+            Self::Text(Box::new(TextBlocks::new(&source.path, records, keys, wanted, rules)?))
         })
     }
 
@@ -162,9 +246,19 @@ pub fn import(
     let folder = options.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
     let source = Source::open(path, &folder)?;
     let mut chosen = options.columns.clone();
-    let keys = KeyColumns::take(&mut chosen)?;
-    let columns = Blocks::open(&source, &keys, &chosen)?.columns().to_vec();
+    let mut keys = KeyColumns::take(&mut chosen)?;
+    if let Some(preset) = options.preset {
+        if !keys.names_position() {
+            keys.default_position(preset.position(path, store.assembly())?);
+        }
+        if chosen.is_empty() {
+            chosen = preset.chosen(path)?;
+        }
+    }
+    let rules = Rules { preset: options.preset, list: options.list };
+    let columns = Blocks::open(&source, &keys, &chosen, rules)?.columns().to_vec();
     check_columns(&columns)?;
+    let directions = options.directions(&columns)?;
     let (names, from) = columns.into_iter().unzip();
     let digest = source.digest()?;
     let policy = (options.duplicates != Duplicates::First).then(|| options.duplicates.as_str().to_owned());
@@ -173,7 +267,9 @@ pub fn import(
         columns: from,
         keys: keys.named(),
         duplicates: policy,
-        directions: Vec::new(),
+        directions,
+        preset: options.preset.map(|preset| preset.as_str().to_owned()),
+        list: options.list.map(|rule| rule.as_str().to_owned()),
     };
     let track = Track::of_file(name, external, names, options.precision.clone())?;
     let started = store.now();
@@ -194,7 +290,7 @@ pub fn import(
         if held > 0 {
             return Err(ImportError::Present { name: track.name, rows: held });
         }
-        let blocks = Blocks::open(&source, &keys, &chosen)?;
+        let blocks = Blocks::open(&source, &keys, &chosen, rules)?;
         match pass(&mut writer, &track, path, blocks, options, order, &progress) {
             // The writer that is opened anew removes what an optimistic pass wrote.
             Err(ImportError::Unsorted) if order == Order::AsItIs => order = Order::Sorted,
@@ -208,9 +304,9 @@ pub fn import(
                     return Err(ImportError::NoRows { path: path.into(), counts });
                 }
                 writer.commit_track(&track, &[], &segments, &run)?;
-                let Made { report, without_score } = made;
+                let Made { report, without_score, unplaced } = made;
                 let sorted = order != Order::AsItIs;
-                return Ok(Imported { track, rows, without_score, sorted, report });
+                return Ok(Imported { track, rows, without_score, unplaced, sorted, report });
             }
         }
     }

@@ -76,9 +76,9 @@ pub use certificates::{CertificatesError, tls_config};
 pub use date::utc;
 pub use diff::{Cells, Diff, EffectDiffs, Mover, diff, scatter};
 pub use export::{
-    ExportError, FileForm, FileFormat, FormError, Format, PositionValue, TextFormat, hive_contents,
-    index_ending, visible, visible_lines, write_bedgraph, write_bigwig, write_hive, write_indexed_text,
-    write_rows, write_text, write_vcf,
+    ExportError, FileForm, FileFormat, FormError, Format, HubOptions, HubWritten, PositionValue, TextFormat,
+    browser_contents, hive_contents, index_ending, visible, visible_lines, write_alternates, write_bedgraph,
+    write_bigbed, write_bigwig, write_hive, write_hub, write_indexed_text, write_rows, write_text, write_vcf,
 };
 pub use fidelity::{
     ColumnFidelity, Criterion, Fidelity, KeptFidelity, LabelledFidelity, PairedFigure, Verdict,
@@ -87,8 +87,8 @@ pub use figure::{FigureError, FigureFile};
 pub use genes::{Gene, GeneTable, read_genes};
 pub use ids::rs_number;
 pub use import::{
-    Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,
-    TableRows, import, open_variants,
+    Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, ListRule,
+    Preset, TableRow, TableRows, import, open_variants,
 };
 pub use interrupt::on_interrupt;
 pub use mean::{MeanError, MeanTaken, mean};

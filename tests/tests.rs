@@ -9,6 +9,7 @@
 )]
 
 mod ablation;
+mod browser;
 mod calibrate;
 mod command_line;
 mod completions;
@@ -58,6 +59,7 @@ mod store_diff;
 mod store_export;
 mod store_import;
 mod store_many_contigs;
+mod store_presets;
 mod store_query;
 mod store_remove;
 mod store_tables;

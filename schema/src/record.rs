@@ -197,6 +197,10 @@ impl Track {
             let directions = external.directions.len();
             let fits = directions == 0 || directions == self.columns.len();
             must(fits, "directions", &directions.to_string(), "not a direction for each score")?;
+            for word in [&external.preset, &external.list].into_iter().flatten() {
+                let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                must(plain, "external", word, "not the name of a set or a rule")?;
+            }
         } else {
             let kinds = self.recipe.scores.join(",");
             let fit = self.recipe.scores.iter().all(|kind| !kind.is_empty() && letters(kind));

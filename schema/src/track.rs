@@ -73,6 +73,12 @@ pub struct External {
     /// Which values of each score column are extreme, if the import stated that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directions: Vec<Direction>,
+    /// The published set that the file is of, whose ranges were checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// Which value of a list in one cell counted, if that was stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
 }
 
 /// Why a track's name cannot be used.
@@ -143,7 +149,7 @@ impl Track {
         precision: Option<String>,
     ) -> Result<Self, NameError> {
         check_name(name)?;
-        let External { source, columns: from, keys, duplicates, directions } = &external;
+        let External { source, columns: from, keys, duplicates, directions, preset, list } = &external;
         let mut identity =
             json!({ "external": source, "from": from, "columns": columns, "precision": precision });
         // Absent when nothing was said, which keeps older ids.
@@ -155,6 +161,12 @@ impl Track {
         }
         if !directions.is_empty() {
             identity["directions"] = json!(directions);
+        }
+        if let Some(preset) = preset {
+            identity["preset"] = json!(preset);
+        }
+        if let Some(rule) = list {
+            identity["list"] = json!(rule);
         }
         let recipe = Recipe {
             scores: Vec::new(),
@@ -301,6 +313,8 @@ mod tests {
             keys: Vec::new(),
             duplicates: None,
             directions: Vec::new(),
+            preset: None,
+            list: None,
         };
         let id = |external: &External| {
             Track::of_file("t", external.clone(), vec!["s".to_owned()], None).unwrap().id.to_string()
@@ -314,7 +328,9 @@ mod tests {
         let mean = External { duplicates: Some("mean".to_owned()), ..source.clone() };
         let low = External { directions: vec![Direction::Low], ..source.clone() };
         assert!(id(&source) != id(&keys) && id(&source) != id(&mean) && id(&keys) != id(&mean));
-        assert!(id(&source) != id(&low));
+        let preset = External { preset: Some("cadd".to_owned()), ..source.clone() };
+        let list = External { list: Some("max".to_owned()), ..source.clone() };
+        assert!([low, preset, list].iter().all(|other| id(&source) != id(other)));
     }
 
     /// Of tracks that earlier versions made.
@@ -333,6 +349,8 @@ mod tests {
             keys: Vec::new(),
             duplicates: None,
             directions: Vec::new(),
+            preset: None,
+            list: None,
         };
         assert_eq!(
             Track::of_file("imported", plain.clone(), plain.columns, None).unwrap().id.to_string(),
@@ -344,6 +362,8 @@ mod tests {
             keys: vec!["position=position".to_owned()],
             duplicates: Some("mean".to_owned()),
             directions: Vec::new(),
+            preset: None,
+            list: None,
         };
         assert_eq!(
             Track::of_file("b", whole, vec!["x".to_owned()], Some("0.001".to_owned()))

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use vestore::{
-    EffectOptions, FileForm, FileFormat, FormError, Format, Output, OutputFolder, OutputRules, PositionValue,
-    QueryPlan, Request, TextFormat, hive_contents, index_ending, write_bedgraph, write_bigwig, write_hive,
-    write_indexed_text, write_rows, write_text,
+    EffectOptions, FileForm, FileFormat, FormError, Format, HubOptions, Output, OutputFolder, OutputRules,
+    PositionValue, QueryPlan, Request, TextFormat, browser_contents, hive_contents, index_ending,
+    write_alternates, write_bedgraph, write_bigbed, write_bigwig, write_hive, write_hub, write_indexed_text,
+    write_rows, write_text,
 };
-use vestore_schema::Table;
+use vestore_schema::{Table, Track};
 
 use super::output::{Text, inputs};
 use super::query::told;
@@ -32,19 +33,29 @@ pub(super) struct Arguments {
     /// Export only this track; may be repeated
     #[arg(long, value_name = "NAME")]
     track: Vec<String>,
-    /// Write this score column to bedgraph and bigwig, or with --target this kind of effect, such as `log_sum`; by
-    /// default the first of the track
+    /// Write this score column to bedgraph, bigwig and bigbed, or with --target this kind of effect, such as `log_sum`;
+    /// by default the first of the track. In a hub, by default all score columns
     #[arg(long, value_name = "COLUMN|KIND")]
     score: Option<String>,
-    /// Write the effects on this target of a regulatory model to bedgraph or bigwig, instead of a score; `*` matches any
-    /// letters and `?` one, as long as only one target matches
+    /// Write the effects on this target of a regulatory model to bedgraph, bigwig or bigbed, instead of a score; `*`
+    /// matches any letters and `?` one, as long as only one target matches
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
     /// Summarize the alleles of a position in bedgraph and bigwig by the value of largest absolute size, or by the mean
     #[arg(long, default_value = "extreme", value_parser = one_of(&PositionValue::ALL, PositionValue::as_str))]
     value: PositionValue,
+    /// Write one bigwig of a value per position, or a folder of four, one for each alternate base of SNVs
+    #[arg(long, value_enum, default_value = "position")]
+    by: By,
+    /// Write this contact to hub.txt; UCSC requires it
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// Name the genome of a hub as UCSC and IGV do, such as `hg38`; by default from the store's assembly name
+    #[arg(long, value_name = "NAME")]
+    genome: Option<String>,
     /// Write to this file; `-` writes to stdout (Arrow as a stream). `.gz` and `.bgz` compress text (BGZF) and index tsv
-    /// and vcf for tabix; with parquet, a folder or a name that ends in `/` becomes a Hive-partitioned folder
+    /// and vcf for tabix; with parquet, a folder or a name that ends in `/` becomes a Hive-partitioned folder; a folder
+    /// with --format hub and --by alternate
     #[arg(short, value_name = "PATH")]
     output: PathBuf,
     /// Overwrite the file if it exists, or the folder if it contains only an export
@@ -60,6 +71,14 @@ enum ExportFormat {
     Vcf,
     Bedgraph,
     Bigwig,
+    Bigbed,
+    Hub,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    Position,
+    Alternate,
 }
 
 impl ExportFormat {
@@ -71,19 +90,28 @@ impl ExportFormat {
             FileFormat::Vcf => Self::Vcf,
             FileFormat::Bedgraph => Self::Bedgraph,
             FileFormat::Bigwig => Self::Bigwig,
+            FileFormat::Bigbed => Self::Bigbed,
             FileFormat::Csv | FileFormat::Json | FileFormat::Bcf | FileFormat::Xlsx => return None,
         })
     }
 
-    fn file_format(self) -> FileFormat {
-        match self {
+    /// The format of its file; none of a folder.
+    fn file_format(self) -> Option<FileFormat> {
+        Some(match self {
             Self::Arrow => FileFormat::Arrow,
             Self::Parquet => FileFormat::Parquet,
             Self::Tsv => FileFormat::Tsv,
             Self::Vcf => FileFormat::Vcf,
             Self::Bedgraph => FileFormat::Bedgraph,
             Self::Bigwig => FileFormat::Bigwig,
-        }
+            Self::Bigbed => FileFormat::Bigbed,
+            Self::Hub => return None,
+        })
+    }
+
+    /// Whether it is of one track and score.
+    fn is_of_one_score(self) -> bool {
+        matches!(self, Self::Bedgraph | Self::Bigwig | Self::Bigbed)
     }
 }
 
@@ -91,7 +119,8 @@ impl ExportFormat {
 fn form(arguments: &Arguments) -> anyhow::Result<(ExportFormat, bool)> {
     let path = arguments.output.as_path();
     if let Some(asked) = arguments.format {
-        return Ok((asked, FileForm::with_format(path, asked.file_format())?.compressed));
+        let Some(format) = asked.file_format() else { return Ok((asked, false)) };
+        return Ok((asked, FileForm::with_format(path, format)?.compressed));
     }
     let form = FileForm::of(path)?;
     match form.format.and_then(ExportFormat::named) {
@@ -102,14 +131,9 @@ fn form(arguments: &Arguments) -> anyhow::Result<(ExportFormat, bool)> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (format, zipped) = form(arguments)?;
+    check(arguments, format)?;
     let store = arguments.reading.open(&arguments.store)?;
     let regions = regions(&arguments.regions, &store)?;
-    let by_position = matches!(format, ExportFormat::Bedgraph | ExportFormat::Bigwig);
-    if arguments.target.is_some() && !by_position {
-        let why =
-            "--target is for bedgraph and bigwig; `vestore query --effects` prints effects in other formats";
-        return Err(Usage(why.to_owned()).into());
-    }
     let table = if arguments.target.is_some() { Table::Effects } else { Table::Scores };
     let request = Request { regions, tracks: arguments.track.clone(), table, ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
@@ -147,16 +171,54 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 output.finish()?;
             }
         }
-        ExportFormat::Bedgraph | ExportFormat::Bigwig => {
-            write_by_position(arguments, (format, zipped), plan, &rules)?;
+        ExportFormat::Bedgraph | ExportFormat::Bigwig | ExportFormat::Bigbed => {
+            write_score(arguments, (format, zipped), plan, &rules)?;
         }
+        ExportFormat::Hub => hub(arguments, &plan, &request, &rules)?,
     }
     say(format_args!("written to {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a format that holds one value per position.
-fn write_by_position(
+/// Refuses flags that the format does not have.
+fn check(arguments: &Arguments, format: ExportFormat) -> anyhow::Result<()> {
+    let usage = |why: &str| Err(Usage(why.to_owned()).into());
+    if arguments.target.is_some() && !format.is_of_one_score() {
+        return usage(
+            "--target is for bedgraph, bigwig and bigbed; `vestore query --effects` prints effects in other formats",
+        );
+    }
+    if arguments.by == By::Alternate && format != ExportFormat::Bigwig {
+        return usage("--by alternate is for bigwig; leave it out, or add --format bigwig");
+    }
+    if arguments.by == By::Alternate && arguments.value != PositionValue::default() {
+        return usage("--value is for one value per position; leave it out with --by alternate");
+    }
+    if format != ExportFormat::Hub && (arguments.email.is_some() || arguments.genome.is_some()) {
+        return usage("--email and --genome are for track hubs; leave them out, or add --format hub");
+    }
+    Ok(())
+}
+
+/// A column of `track` that was asked for, or its first.
+fn column(track: &Track, asked: Option<&String>, of_target: bool) -> anyhow::Result<String> {
+    let (columns, what): (Vec<String>, _) = if of_target {
+        (track.effect_columns.clone(), "kind of effect")
+    } else {
+        (track.scores().map(|(column, _)| column).collect(), "score column")
+    };
+    let Some(column) = asked.or(columns.first()) else {
+        return Err(Usage(format!("track {} has no {what}", track.name)).into());
+    };
+    if !columns.contains(column) {
+        let known = columns.join(", ");
+        return Err(Usage(format!("track {} has no {what} `{column}`; it has {known}", track.name)).into());
+    }
+    Ok(column.clone())
+}
+
+/// Writes a format that holds one score of one track.
+fn write_score(
     arguments: &Arguments,
     (format, zipped): (ExportFormat, bool),
     mut plan: QueryPlan,
@@ -171,17 +233,8 @@ fn write_by_position(
         ))
         .into());
     };
-    let (columns, what) = match arguments.target {
-        Some(_) => (track.effect_columns.clone(), "kind of effect"),
-        None => (track.scores().map(|(column, _)| column).collect(), "score column"),
-    };
-    let Some(column) = arguments.score.as_ref().or(columns.first()) else {
-        return Err(Usage(format!("track {} has no {what}", track.name)).into());
-    };
-    if !columns.contains(column) {
-        let known = columns.join(", ");
-        return Err(Usage(format!("track {} has no {what} `{column}`; it has {known}", track.name)).into());
-    }
+    let column = column(track, arguments.score.as_ref(), arguments.target.is_some())?;
+    let column = column.as_str();
     if let Some(target) = &arguments.target {
         plan = on_target(plan, target)?;
     }
@@ -193,17 +246,81 @@ fn write_by_position(
         return Ok(output.finish()?);
     }
     if path.as_os_str() == "-" {
-        return Err(Usage("bigwig cannot be written to a pipe; name a file with -o".to_owned()).into());
+        return Err(Usage("this format cannot be written to a pipe; name a file with -o".to_owned()).into());
+    }
+    if arguments.by == By::Alternate {
+        let output = OutputFolder::create(path, rules, browser_contents)?;
+        let others = write_alternates(&plan, column, output.folder())?;
+        output.finish()?;
+        left_out(others);
+        return Ok(());
     }
     let mut output = Output::create(Some(path), rules)?;
-    // bigWig has no room for it.
+    // The format has no room for it.
     let about = beside(path, ".json", rules)?;
-    write_bigwig(&plan, column, value, &mut output)?;
+    if format == ExportFormat::Bigbed {
+        left_out(write_bigbed(&plan, column, &mut output)?);
+    } else {
+        write_bigwig(&plan, column, value, &mut output)?;
+    }
     let mut described = serde_json::json!({ "track": track, "column": column });
     if let [target] = plan.chosen_targets() {
         described["target"] = target.as_str().into();
     }
     finish(output, about, serde_json::to_string_pretty(&described)?.as_bytes())
+}
+
+/// Writes a folder for the UCSC Genome Browser and IGV.
+fn hub(
+    arguments: &Arguments,
+    plan: &QueryPlan,
+    request: &Request,
+    rules: &OutputRules<'_>,
+) -> anyhow::Result<()> {
+    let path = arguments.output.as_path();
+    let Some(email) = &arguments.email else {
+        let why = "a track hub needs a contact, which UCSC requires; give it with --email ADDRESS";
+        return Err(Usage(why.to_owned()).into());
+    };
+    let plain = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    if !(email.contains('@') && email.chars().all(plain)) {
+        return Err(Usage(format!("invalid address `{email}`; expected one such as lab@example.org")).into());
+    }
+    let mut plans = Vec::new();
+    for track in plan.tracks.iter() {
+        let columns = match &arguments.score {
+            None => track.columns.clone(),
+            asked => vec![column(track, asked.as_ref(), false)?],
+        };
+        let request = Request { tracks: vec![track.name.clone()], ..request.clone() };
+        plans.push((QueryPlan::new(plan.store(), &request)?, columns));
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    let name: String = name.chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+    let name = if name.is_empty() { "vestore".to_owned() } else { name };
+    let options = HubOptions { name, email: email.clone(), genome: arguments.genome.clone() };
+    let output = OutputFolder::create(path, rules, browser_contents)?;
+    let written = write_hub(&plans, &options, output.folder())?;
+    output.finish()?;
+    left_out(written.others);
+    if written.unnamed > 0 {
+        let contigs = plural(written.unnamed as u64, "contig");
+        say(format_args!("{contigs} kept their names, under which UCSC may not show them"));
+    }
+    say(format_args!(
+        "{} of {}",
+        plural(written.scores as u64, "score"),
+        plural(plans.len() as u64, "track")
+    ));
+    Ok(())
+}
+
+/// Reports variants that a format of SNVs does not hold.
+fn left_out(others: u64) {
+    if others > 0 {
+        say(format_args!("{} skipped: not an SNV", plural(others, "scored variant")));
+    }
 }
 
 /// The effects on the one target that `pattern` matches.

@@ -130,7 +130,7 @@ impl QueryFormat {
             FileFormat::Parquet => Self::Parquet,
             FileFormat::Vcf => Self::Vcf,
             FileFormat::Xlsx => Self::Xlsx,
-            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig => return None,
+            FileFormat::Bcf | FileFormat::Bedgraph | FileFormat::Bigwig | FileFormat::Bigbed => return None,
         })
     }
 

@@ -27,12 +27,14 @@ pub enum FileFormat {
     Bedgraph,
     /// bigWig.
     Bigwig,
+    /// bigBed.
+    Bigbed,
     /// A spreadsheet.
     Xlsx,
 }
 
 impl FileFormat {
-    const ENDINGS: [(&'static str, Self); 16] = [
+    const ENDINGS: [(&'static str, Self); 18] = [
         ("tsv", Self::Tsv),
         ("tab", Self::Tsv),
         ("csv", Self::Csv),
@@ -48,6 +50,8 @@ impl FileFormat {
         ("bg", Self::Bedgraph),
         ("bigwig", Self::Bigwig),
         ("bw", Self::Bigwig),
+        ("bigbed", Self::Bigbed),
+        ("bb", Self::Bigbed),
         ("xlsx", Self::Xlsx),
     ];
 
@@ -64,6 +68,7 @@ impl FileFormat {
             Self::Bcf => "bcf",
             Self::Bedgraph => "bedgraph",
             Self::Bigwig => "bigwig",
+            Self::Bigbed => "bigbed",
             Self::Xlsx => "xlsx",
         }
     }

@@ -46,8 +46,65 @@ pub(super) struct Place {
     pub(super) value: f32,
 }
 
-/// Gives `take` the value of each position of `rows` that has a score, in order. The score is the last column, or the
-/// effect on the one target in it.
+/// An SNV with its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Snv {
+    pub(super) contig: u32,
+    pub(super) position: Position,
+    /// Reference and alternate as indices into [`BASES`].
+    pub(super) reference: usize,
+    pub(super) alternate: usize,
+    pub(super) value: f32,
+}
+
+/// The bases, in the order of files and rows of one each.
+pub(super) const BASES: [&str; 4] = ["A", "C", "G", "T"];
+
+/// Gives `take` the contig, position, alleles and score of each row of `rows` that has a score, in order. The score is
+/// the last column, or the effect on the one target in it.
+fn scored(
+    assembly: &Assembly,
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    mut take: impl FnMut(u32, Position, (&str, &str), f32) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let index: HashMap<&str, u32> =
+        assembly.contigs.iter().map(|contig| contig.name.as_str()).zip(0..).collect();
+    for batch in rows {
+        let batch = batch?;
+        let rows = AnswerRows::of(&batch);
+        let last = batch.column(batch.num_columns() - 1);
+        // Percentiles, which these formats have fewer digits for.
+        let single = matches!(last.data_type(), DataType::Float64).then(|| cast(last, &DataType::Float32));
+        let single = single.transpose().map_err(StoreError::from)?;
+        let scores = Numbers::of(single.as_ref().unwrap_or(last));
+        for row in 0..batch.num_rows() {
+            let Some(score) = scores.get(row, 0).filter(|score| score.is_finite()) else { continue };
+            let Some(contig) = index.get(rows.contig(row)).copied() else { continue };
+            take(contig, rows.keys.position(row), rows.keys.alleles(row), score)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives `take` the SNVs of `rows` that have a score, in order; returns how many other variants have one.
+pub(super) fn snvs(
+    assembly: &Assembly,
+    rows: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    mut take: impl FnMut(Snv) -> Result<(), ExportError>,
+) -> Result<u64, ExportError> {
+    let base = |allele: &str| BASES.iter().position(|base| *base == allele);
+    let mut others = 0;
+    scored(assembly, rows, |contig, position, (reference, alternate), value| {
+        let (Some(reference), Some(alternate)) = (base(reference), base(alternate)) else {
+            others += 1;
+            return Ok(());
+        };
+        take(Snv { contig, position, reference, alternate, value })
+    })?;
+    Ok(others)
+}
+
+/// Gives `take` the value of each position of `rows` that has a score, in order, as for [`scored`].
 pub(super) fn each(
     assembly: &Assembly,
     value: PositionValue,
@@ -59,26 +116,13 @@ pub(super) fn each(
         Some((contig, position, gathered)) => take(Place { contig, position, value: gathered.value(value) }),
         None => Ok(()),
     };
-    let index: HashMap<&str, u32> =
-        assembly.contigs.iter().map(|contig| contig.name.as_str()).zip(0..).collect();
-    for batch in rows {
-        let batch = batch?;
-        let rows = AnswerRows::of(&batch);
-        let last = batch.column(batch.num_columns() - 1);
-        // Percentiles, which these formats have less digits for.
-        let single = matches!(last.data_type(), DataType::Float64).then(|| cast(last, &DataType::Float32));
-        let single = single.transpose().map_err(StoreError::from)?;
-        let scores = Numbers::of(single.as_ref().unwrap_or(last));
-        for row in 0..batch.num_rows() {
-            let Some(score) = scores.get(row, 0) else { continue };
-            let Some(contig) = index.get(rows.contig(row)).copied() else { continue };
-            let position = rows.keys.position(row);
-            match &mut open {
-                Some((of, at, gathered)) if (*of, *at) == (contig, position) => gathered.add(score),
-                other => give(other.replace((contig, position, Gathered::new(score))))?,
-            }
+    scored(assembly, rows, |contig, position, _, score| match &mut open {
+        Some((of, at, gathered)) if (*of, *at) == (contig, position) => {
+            gathered.add(score);
+            Ok(())
         }
-    }
+        other => give(other.replace((contig, position, Gathered::new(score)))),
+    })?;
     give(open)
 }
 

@@ -20,11 +20,18 @@ pub enum Duplicates {
     Fail,
     /// Their mean, column by column, over the rows that have a score. Rows of equal scores count once.
     Mean,
+    /// The largest, column by column.
+    Max,
 }
 
 impl Duplicates {
     /// Every rule.
-    pub const ALL: [Self; 3] = [Self::First, Self::Fail, Self::Mean];
+    pub const ALL: [Self; 4] = [Self::First, Self::Fail, Self::Mean, Self::Max];
+
+    /// Whether rows are combined, so that all of them have to be seen.
+    pub(super) fn combines(self) -> bool {
+        matches!(self, Self::Mean | Self::Max)
+    }
 
     /// The name on the command line.
     #[must_use]
@@ -33,6 +40,7 @@ impl Duplicates {
             Self::First => "first",
             Self::Fail => "fail",
             Self::Mean => "mean",
+            Self::Max => "max",
         }
     }
 }
@@ -66,7 +74,7 @@ pub(super) fn distinct(
         for row in (from..end).filter(|row| *row != first) {
             if statuses.value(row) == statuses.value(first) && values(row) == values(first) {
                 normalizer.report.duplicates += 1;
-            } else if normalizer.duplicates == Duplicates::Mean
+            } else if normalizer.duplicates.combines()
                 || normalizer.reordered
                 || normalizer.report.has_listing()
             {
@@ -89,6 +97,8 @@ pub(super) struct Group {
     latest: Vec<Option<f32>>,
     /// Of each column, the sum and the number of the scores; of rows of equal scores, those of one.
     sums: Vec<(f64, u32)>,
+    /// Of each column, the largest score.
+    largest: Vec<Option<f32>>,
     conflicting: bool,
 }
 
@@ -96,7 +106,7 @@ impl Group {
     pub(super) fn new(row: ScoreRow) -> Self {
         let sums =
             row.values.iter().map(|value| value.map_or((0.0, 0), |value| (f64::from(value), 1))).collect();
-        Self { latest: row.values.clone(), row, sums, conflicting: false }
+        Self { latest: row.values.clone(), largest: row.values.clone(), row, sums, conflicting: false }
     }
 
     pub(super) fn holds(&self, variant: &Variant) -> bool {
@@ -114,8 +124,8 @@ impl Group {
             Some(step) => value.map(|value| round(value, step)),
             None => *value,
         };
-        let mean = normalizer.duplicates == Duplicates::Mean;
-        let other = if mean { &self.latest } else { &self.row.values };
+        let combines = normalizer.duplicates.combines();
+        let other = if combines { &self.latest } else { &self.row.values };
         let equal =
             self.row.status == row.status && other.iter().map(rounded).eq(row.values.iter().map(rounded));
         if equal {
@@ -124,7 +134,13 @@ impl Group {
             self.conflicting = true;
             normalizer.conflict(&row.variant, line, [other, &row.values])?;
         }
-        if mean && !equal {
+        if combines && !equal {
+            for (largest, value) in self.largest.iter_mut().zip(&row.values) {
+                *largest = match (*largest, *value) {
+                    (Some(largest), Some(value)) => Some(largest.max(value)),
+                    (largest, value) => largest.or(value),
+                };
+            }
             for ((sum, count), value) in self.sums.iter_mut().zip(&row.values) {
                 if let Some(value) = value {
                     *sum += f64::from(*value);
@@ -141,6 +157,9 @@ impl Group {
         if self.conflicting && duplicates == Duplicates::Mean {
             let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| to_score(sum / f64::from(count)));
             self.row.values = self.sums.iter().map(mean).collect();
+        }
+        if self.conflicting && duplicates == Duplicates::Max {
+            self.row.values = self.largest;
         }
         self.row
     }

@@ -193,8 +193,8 @@ pub enum ImportError {
     },
     /// One variant with two scores, and that was to be an error.
     #[error(
-        "{}: {variant} has more than one score: {scores}; remove all but one, or choose with `--duplicates first` or \
-         `--duplicates mean`",
+        "{}: {variant} has more than one score: {scores}; remove all but one, or choose with `--duplicates first`, \
+         `--duplicates mean` or `--duplicates max`",
         path.display()
     )]
     Conflict {
@@ -218,6 +218,51 @@ pub enum ImportError {
     Empty {
         /// The file.
         path: PathBuf,
+    },
+    /// A file that is not of the shape of a published set.
+    #[error("{} does not look like {preset}: found {found}; expected {expected}; leave out --preset, or name the right one", path.display())]
+    Preset {
+        /// The file.
+        path: PathBuf,
+        /// The set.
+        preset: &'static str,
+        /// What its files have.
+        expected: &'static str,
+        /// What this one has.
+        found: String,
+    },
+    /// A published set with positions of two assemblies, for a store of neither.
+    #[error(
+        "{} has positions of GRCh37 and GRCh38, and the store's assembly {}; choose with `--columns position=hg19_pos` \
+         or `--columns position=grch38_pos`",
+        path.display(),
+        assembly.as_ref().map_or_else(|| "has no name".to_owned(), |name| format!("is called `{name}`"))
+    )]
+    PresetBuild {
+        /// The file.
+        path: PathBuf,
+        /// What the store calls its assembly.
+        assembly: Option<String>,
+    },
+    /// A published set of many columns, and none was named.
+    #[error("{} has hundreds of columns; name the scores with `--columns NAME=COLUMN,…`", path.display())]
+    PresetColumns {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A direction of a column that is not imported, or none of one that is.
+    #[error("{}", if *stated {
+        format!("--direction names column `{column}`, which is not imported; the columns are {}", columns.join(", "))
+    } else {
+        format!("column `{column}` has no direction; state one for each column: --direction {column}=high, low or magnitude")
+    })]
+    Direction {
+        /// The column.
+        column: String,
+        /// Whether a direction was stated for it.
+        stated: bool,
+        /// The columns that are imported.
+        columns: Vec<String>,
     },
     /// A name that no score column can have.
     #[error(

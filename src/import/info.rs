@@ -107,6 +107,11 @@ impl InfoColumn {
     }
 }
 
+/// The whole text of the field `id`; empty where it is missing.
+pub(super) fn field<'a>(info: &'a [u8], id: &str) -> &'a [u8] {
+    find(info, id.as_bytes()).0.of(0)
+}
+
 /// The whole text of a field, and what stands behind it.
 fn find<'a>(info: &'a [u8], id: &[u8]) -> (InfoValues<'a>, &'a [u8]) {
     let mut rest = info;

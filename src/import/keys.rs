@@ -46,6 +46,18 @@ impl KeyColumns {
         }
     }
 
+    /// Names the column of the position, unless that was done.
+    pub(super) fn default_position(&mut self, name: Option<&str>) {
+        if let (place @ None, Some(name)) = (&mut self.0[POSITION], name) {
+            *place = Some(name.to_owned());
+        }
+    }
+
+    /// Whether the column of the position is named.
+    pub(super) fn names_position(&self) -> bool {
+        self.0[POSITION].is_some()
+    }
+
     /// Those that have a name, as `position=hg19_pos`.
     #[must_use]
     pub fn named(&self) -> Vec<String> {

@@ -41,6 +41,7 @@ pub(super) enum Order {
 pub(super) struct Made {
     pub(super) report: Report,
     pub(super) without_score: u64,
+    pub(super) unplaced: u64,
 }
 
 /// Writes the rows of `blocks` as segments. One thread reads and checks, this one writes.
@@ -83,14 +84,14 @@ pub(super) fn pass(
 /// Values that hold the number of a line through a sort.
 const LINE_VALUES: usize = 2;
 
-/// The values of a row as they go through the second sort, which their bits order: the line comes first, for a mean
-/// last, so that rows of equal scores stand side by side.
+/// The values of a row as they go through the second sort, which their bits order: the line comes first, or last where
+/// rows are combined, so that rows of equal scores stand side by side.
 fn sorted_values(row: &ScoreRow, line: u64, duplicates: Duplicates) -> Vec<f32> {
     let scores = row.values.iter().map(|value| value.unwrap_or(f32::NAN));
     let bytes = line.to_be_bytes();
     let line = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_be_bytes(*word));
     match duplicates {
-        Duplicates::Mean => scores.chain(line).collect(),
+        Duplicates::Mean | Duplicates::Max => scores.chain(line).collect(),
         Duplicates::First | Duplicates::Fail => line.chain(scores).collect(),
     }
 }
@@ -98,7 +99,7 @@ fn sorted_values(row: &ScoreRow, line: u64, duplicates: Duplicates) -> Vec<f32> 
 /// The scores and the line that [`sorted_values`] put together.
 fn scores_and_line(values: &[f32], duplicates: Duplicates) -> (Vec<Option<f32>>, u64) {
     let (line, scores) = match duplicates {
-        Duplicates::Mean => {
+        Duplicates::Mean | Duplicates::Max => {
             let (scores, line) = values.split_at(values.len() - LINE_VALUES);
             (line, scores)
         }
@@ -135,7 +136,7 @@ fn make(
     let twice = order == Order::SortedTwice;
     let memory = if twice { SORT_MEMORY / 2 } else { SORT_MEMORY };
     let ordering = match options.duplicates {
-        Duplicates::Mean => track.columns.len() + LINE_VALUES,
+        Duplicates::Mean | Duplicates::Max => track.columns.len() + LINE_VALUES,
         Duplicates::First | Duplicates::Fail => LINE_VALUES,
     };
     let mut sorter = twice.then(|| Sort::with_repeats(ordering, memory, folder.clone()));
@@ -152,6 +153,7 @@ fn make(
     // The other side is gone when it failed, and says so itself.
     let send = |contig: u32, batch: RecordBatch| drop(out.send(Ok((contig, batch))));
     while let Some(block) = blocks.next()? {
+        normalizer.unplaced(&block);
         let mut from = 0;
         for (name, count) in &block.contigs {
             let range = from..from + count;
@@ -213,7 +215,8 @@ fn make(
         send_sorted(sorter.into_rows()?, track, &mut normalizer, send)?;
     }
     normalizer.report.finish()?;
-    Ok(Made { without_score: normalizer.without_score, report: normalizer.report })
+    let Normalizer { report, without_score, unplaced, .. } = normalizer;
+    Ok(Made { report, without_score, unplaced })
 }
 
 /// Sends rows that are sorted as the store has them, one for each variant.

@@ -30,6 +30,10 @@ pub(super) struct Normalizer<'a> {
     pub(super) reordered: bool,
     pub(super) report: Report,
     pub(super) without_score: u64,
+    /// Rows without a position.
+    pub(super) unplaced: u64,
+    /// Of each score column, what a published set allows; empty without one.
+    ranges: Vec<Option<(f32, f32)>>,
     pub(super) check: RefCheck,
     /// Line of the record that was compared last.
     compared: u64,
@@ -57,11 +61,19 @@ impl<'a> Normalizer<'a> {
             step: track.recipe.precision.as_deref().and_then(|step| step.parse().ok()),
             report,
             without_score: 0,
+            unplaced: 0,
+            ranges: options.ranges(track),
             check: RefCheck::new(options.ref_mismatch, path),
             compared: 0,
             bases: Vec::new(),
             stretch: Region { contig: u32::MAX, start: 0, end: 0 },
         }
+    }
+
+    /// Counts the rows of a block that have no position.
+    pub(super) fn unplaced(&mut self, block: &Block) {
+        self.report.records += block.unplaced;
+        self.unplaced += block.unplaced;
     }
 
     /// Counts a row at `line` that is left out, or averaged, because its variant has another score.
@@ -134,7 +146,17 @@ impl<'a> Normalizer<'a> {
             .values
             .iter()
             .all(|values| values.slice(range.start, range.len()).iter().flatten().all(f32::is_finite));
-        let Some(length) = self.reference.length(contig).filter(|_| complete && finite) else {
+        let allowed = self.ranges.iter().zip(&block.values).all(|(allowed, values)| {
+            allowed.is_none_or(|(low, high)| {
+                values
+                    .slice(range.start, range.len())
+                    .iter()
+                    .flatten()
+                    .all(|value| (low..=high).contains(&value))
+            })
+        });
+        let plain = complete && finite && allowed;
+        let Some(length) = self.reference.length(contig).filter(|_| plain) else {
             return Ok(false);
         };
         let mut previous = (None, b'0', b'0');
@@ -244,6 +266,16 @@ impl<'a> Normalizer<'a> {
                 block.values.iter().map(|values| value(values).filter(|value| !value.is_nan())).collect();
             if given.iter().all(Option::is_none) {
                 self.without_score += 1;
+                continue;
+            }
+            let outside = self.ranges.iter().zip(&given).zip(&self.track.columns).find_map(
+                |((allowed, value), column)| {
+                    let ((low, high), value) = ((*allowed)?, (*value)?);
+                    (!(low..=high).contains(&value)).then_some(((column.as_str(), value), (low, high)))
+                },
+            );
+            if let Some((value, allowed)) = outside {
+                self.report.out_of_range(&listed, value, allowed)?;
                 continue;
             }
             let finite: Vec<Option<f32>> =

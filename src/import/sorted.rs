@@ -33,6 +33,7 @@ impl SortedBlocks {
         let columns = blocks.columns().len();
         let (mut values, mut read) = (vec![f32::NAN; columns], 0);
         while let Some(block) = blocks.next()? {
+            normalizer.unplaced(&block);
             let mut from = 0;
             for (name, count) in &block.contigs {
                 let range = from..from + count;
@@ -104,6 +105,7 @@ impl SortedBlocks {
             references,
             alternates,
             values,
+            unplaced: 0,
         }))
     }
 }

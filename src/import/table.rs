@@ -150,7 +150,15 @@ impl ParquetBlocks {
                 values.push(self.scores(&column, from, &lines)?);
             }
             let contigs = runs(&contigs);
-            return Ok(Some(Block { contigs, lines, one_based, references, alternates, values }));
+            return Ok(Some(Block {
+                contigs,
+                lines,
+                one_based,
+                references,
+                alternates,
+                values,
+                unplaced: 0,
+            }));
         };
         // A row for each alternate of the lists.
         let counts: Vec<usize> = (0..lines.len()).map(|row| lists.length(row)).collect();
@@ -189,6 +197,7 @@ impl ParquetBlocks {
             lines: lines_of,
             alternates,
             values,
+            unplaced: 0,
         }))
     }
 

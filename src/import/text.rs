@@ -6,13 +6,14 @@ use arrow::array::{Float32Builder, StringBuilder};
 use memchr::{memchr, memchr_iter};
 
 use super::cell::{one_based, score};
-use super::info::{InfoColumn, InfoValues};
+use super::info::{InfoColumn, InfoValues, field};
 use super::keys::KeyColumns;
+use super::preset::{Preset, SPLICEAI_FIELD, of_list, spliceai_place, spliceai_scores};
 use super::records::{CHUNK, Cells, Record, Records, malformed};
 use super::start::{Layout, Start, is_index};
-use super::{Block, ImportError};
+use super::{Block, ImportError, Rules};
 use crate::reference::printable;
-use crate::variants::{HeaderContig, InfoNumber, too_many_alleles};
+use crate::variants::{HeaderContig, InfoNumber, VariantHeader, too_many_alleles};
 
 /// Rows that decide which columns hold numbers, when nobody names them.
 const SAMPLE: usize = 1000;
@@ -26,6 +27,8 @@ enum Kind {
     Table { layout: Layout, keys: [usize; 4], scores: Vec<usize> },
     /// The INFO fields, and whether a record had each.
     Vcf { fields: Vec<InfoColumn>, seen: Vec<bool> },
+    /// The places of the columns among the scores of SpliceAI's INFO field.
+    SpliceAi { places: Vec<usize> },
 }
 
 pub(super) struct TextBlocks {
@@ -36,6 +39,7 @@ pub(super) struct TextBlocks {
     /// Of a VCF, those that its header declares.
     pub(super) contigs: Vec<HeaderContig>,
     cells: Cells,
+    rules: Rules,
 }
 
 impl TextBlocks {
@@ -45,12 +49,19 @@ impl TextBlocks {
         mut records: Records,
         keys: &KeyColumns,
         columns: Option<&[(String, String)]>,
+        rules: Rules,
     ) -> Result<Self, ImportError> {
         let same = |name: &String| (name.clone(), name.clone());
         let (given, columns) = (columns.is_some(), columns.unwrap_or_default());
         let (mut columns, mut contigs, mut nearest) = (columns.to_vec(), Vec::new(), String::new());
         let kind = match Start::read(&mut records, |names| keys.places(path, names).is_ok())? {
             Start::Nothing => return Err(ImportError::Empty { path: path.into() }),
+            Start::Vcf(header) if rules.preset.is_some() => {
+                let kind = spliceai(path, rules, &header, &columns)?;
+                keys.check_vcf(path)?;
+                contigs.clone_from(&header.contigs);
+                kind
+            }
             Start::Vcf(header) => {
                 keys.check_vcf(path)?;
                 contigs.clone_from(&header.contigs);
@@ -66,6 +77,9 @@ impl TextBlocks {
                 Kind::Vcf { fields, seen }
             }
             Start::Table(layout) => {
+                if let Some(preset) = rules.preset {
+                    preset.check_table(path, &layout.names)?;
+                }
                 let keys = keys.places(path, &layout.names)?;
                 if !given {
                     let sampled = sample(&records, &layout);
@@ -98,11 +112,11 @@ impl TextBlocks {
         if !given && columns.is_empty() {
             return Err(ImportError::NoScores { path: path.into(), nearest });
         }
-        Ok(Self { path: path.into(), records, kind, columns, contigs, cells: Cells::default() })
+        Ok(Self { path: path.into(), records, kind, columns, contigs, cells: Cells::default(), rules })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, ImportError> {
-        let mut rows = Rows::new(&self.path, &self.columns);
+        let mut rows = Rows::new(&self.path, &self.columns, self.rules);
         let mut taken = 0;
         while taken < CHUNK {
             let Some(record) = self.records.next()? else { break };
@@ -137,6 +151,22 @@ impl TextBlocks {
                         }
                     }
                 }
+                Kind::SpliceAi { places } => {
+                    let columns = vcf_columns(&self.path, record)?;
+                    let (old, new) = (columns[VCF[2]], columns[VCF[3]]);
+                    taken += old.len() * (check_alleles(&self.path, record.line, old, new)? - 1);
+                    let value = field(columns[INFO], SPLICEAI_FIELD);
+                    for alternate in new.split(|byte| *byte == b',').filter(|alternate| *alternate != b".") {
+                        let scores = spliceai_scores(value, new, alternate)
+                            .map_err(|problem| rows.wrong(record.line, SPLICEAI_FIELD, value, problem))?;
+                        let keys = [columns[VCF[0]], columns[VCF[1]], old, alternate];
+                        if rows.key(record.line, keys)? {
+                            for (values, place) in rows.values.iter_mut().zip(places.iter()) {
+                                values.append_option(scores[*place]);
+                            }
+                        }
+                    }
+                }
             }
         }
         if taken > 0 {
@@ -156,6 +186,26 @@ impl TextBlocks {
         }
         Ok(None)
     }
+}
+
+/// What is read of a file of SpliceAI.
+fn spliceai(
+    path: &Path,
+    rules: Rules,
+    header: &VariantHeader,
+    columns: &[(String, String)],
+) -> Result<Kind, ImportError> {
+    let known = rules.preset.filter(|preset| *preset != Preset::SpliceAi);
+    if let Some(other) = known {
+        return Err(other.other(path, "a VCF"));
+    }
+    if header.info(SPLICEAI_FIELD).is_none() {
+        return Err(Preset::SpliceAi.other(path, "a VCF that does not declare it"));
+    }
+    let place = |(_, from): &(String, String)| {
+        spliceai_place(from).ok_or_else(|| Preset::SpliceAi.other(path, &format!("no score `{from}`")))
+    };
+    Ok(Kind::SpliceAi { places: columns.iter().map(place).collect::<Result<_, _>>()? })
 }
 
 /// The number of alternates of a record; an error where their rows would fill memory.
@@ -224,10 +274,12 @@ struct Rows<'a> {
     references: StringBuilder,
     alternates: StringBuilder,
     values: Vec<Float32Builder>,
+    rules: Rules,
+    unplaced: u64,
 }
 
 impl<'a> Rows<'a> {
-    fn new(path: &'a Path, columns: &'a [(String, String)]) -> Self {
+    fn new(path: &'a Path, columns: &'a [(String, String)], rules: Rules) -> Self {
         Self {
             path,
             columns,
@@ -237,6 +289,8 @@ impl<'a> Rows<'a> {
             references: StringBuilder::new(),
             alternates: StringBuilder::new(),
             values: columns.iter().map(|_| Float32Builder::new()).collect(),
+            rules,
+            unplaced: 0,
         }
     }
 
@@ -273,9 +327,42 @@ impl<'a> Rows<'a> {
     fn row<'v>(
         &mut self,
         line: u64,
-        [contig, place, reference, alternate]: [&[u8]; 4],
+        keys: [&[u8]; 4],
         values: impl Iterator<Item = &'v [u8]>,
     ) -> Result<(), ImportError> {
+        if !self.key(line, keys)? {
+            return Ok(());
+        }
+        for (at, text) in values.enumerate() {
+            let value = match (score(text), self.rules.list) {
+                (Some(value), _) => Some(value),
+                (None, Some(rule)) => of_list(text, rule),
+                (None, None) => None,
+            };
+            let Some(value) = value else {
+                let list = self.rules.list.is_none() && memchr(b';', text).is_some();
+                let problem = if list {
+                    "is a list; choose one of its values with --list max, min or first"
+                } else {
+                    "is not a number"
+                };
+                return Err(self.wrong(line, &self.columns[at].1, text, problem.to_owned()));
+            };
+            self.values[at].append_option(Some(value).filter(|value| !value.is_nan()));
+        }
+        Ok(())
+    }
+
+    /// Takes the key of a row, whose values are to follow; `false` for a row without a position, which is counted.
+    fn key(
+        &mut self,
+        line: u64,
+        [contig, place, reference, alternate]: [&[u8]; 4],
+    ) -> Result<bool, ImportError> {
+        if place == b"." && self.rules.preset.is_some_and(Preset::skips_missing_positions) {
+            self.unplaced += 1;
+            return Ok(false);
+        }
         let wrong = |field, value, problem| Err(malformed(self.path, line, field, value, problem).into());
         match self.contigs.last_mut() {
             Some((last, count)) if last.as_bytes() == contig => *count += 1,
@@ -293,15 +380,7 @@ impl<'a> Rows<'a> {
             // What is not an allele is rejected when it is normalized.
             builder.append_value(String::from_utf8_lossy(bytes));
         }
-        for (at, text) in values.enumerate() {
-            match score(text) {
-                Some(value) => self.values[at].append_option(Some(value).filter(|value| !value.is_nan())),
-                None => {
-                    return Err(self.wrong(line, &self.columns[at].1, text, "is not a number".to_owned()));
-                }
-            }
-        }
-        Ok(())
+        Ok(true)
     }
 
     fn wrong(&self, line: u64, column: &str, value: &[u8], problem: String) -> ImportError {
@@ -323,6 +402,7 @@ impl<'a> Rows<'a> {
             references: self.references.finish(),
             alternates: self.alternates.finish(),
             values: self.values.iter_mut().map(Float32Builder::finish).collect(),
+            unplaced: self.unplaced,
         }
     }
 }
@@ -342,7 +422,7 @@ mod tests {
         let columns: Vec<_> = columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect();
         let wanted = Some(columns.as_slice()).filter(|columns| !columns.is_empty());
         let records = Records::open(&path, &path)?;
-        let mut blocks = TextBlocks::new(&path, records, &KeyColumns::default(), wanted)?;
+        let mut blocks = TextBlocks::new(&path, records, &KeyColumns::default(), wanted, Rules::default())?;
         let mut rows = Vec::new();
         while let Some(block) = blocks.next()? {
             for row in 0..block.one_based.len() {

@@ -10,7 +10,7 @@ use super::source::Source;
 use super::start::layouts;
 use super::table::ParquetBlocks;
 use super::text::TextBlocks;
-use super::{Block, Blocks, ImportError};
+use super::{Block, Blocks, ImportError, Rules};
 use crate::variants::{Input, InputError, Record, VariantRecords, VariantSource};
 
 /// First bytes of a text that decide whether it is a table.
@@ -35,7 +35,8 @@ pub fn open_variants(path: &Path) -> Result<VariantSource, ImportError> {
     if !is_table(path, &input.peek(HEAD)?)? {
         return Ok(VariantSource::new(input)?);
     }
-    let blocks = TextBlocks::new(path, Records::of(input)?, &keys, Some(&[])).map_err(without_flag)?;
+    let blocks = TextBlocks::new(path, Records::of(input)?, &keys, Some(&[]), Rules::default())
+        .map_err(without_flag)?;
     Ok(source_of(path, Blocks::Text(Box::new(blocks))))
 }
 

@@ -54,6 +54,8 @@ pub enum Rejection {
     MissingReference,
     /// An allele that VCF does not allow.
     InvalidAllele,
+    /// A score beyond the documented range of a published set.
+    OutOfRange,
 }
 
 impl Rejection {
@@ -68,6 +70,7 @@ impl Rejection {
             Self::SameAlleles => "same_alleles",
             Self::MissingReference => "missing_reference",
             Self::InvalidAllele => "invalid_allele",
+            Self::OutOfRange => "out_of_range",
         }
     }
 }

@@ -61,6 +61,8 @@ pub struct Report {
     pub conflicts: u64,
     /// The first of them, in words.
     first_conflict: Option<String>,
+    /// The first row with a score out of range, in words.
+    first_out_of_range: Option<String>,
     /// What people should know even where it is not an error, such as reference alleles that differ; it is told also
     /// when counts are not.
     pub warnings: Vec<String>,
@@ -167,6 +169,29 @@ impl Report {
         self.conflicts += 1;
         self.first_conflict.get_or_insert_with(describe);
         self.list_allele(listed, "conflicting_duplicate")
+    }
+
+    /// Counts and lists a row whose score `value` of `column` is not in `range`.
+    ///
+    /// # Errors
+    /// The listing cannot be written.
+    pub fn out_of_range(
+        &mut self,
+        listed: &Listed<'_>,
+        (column, value): (&str, f32),
+        (low, high): (f32, f32),
+    ) -> Result<(), ReportError> {
+        *self.rejected.entry(Rejection::OutOfRange).or_default() += 1;
+        let line = listed.line;
+        self.first_out_of_range
+            .get_or_insert_with(|| format!("line {line}: {column} `{value}`; expected {low} to {high}"));
+        self.list_allele(listed, &format!("{} {column}={value}", Rejection::OutOfRange))
+    }
+
+    /// The first row that [`Report::out_of_range`] took, in words.
+    #[must_use]
+    pub fn first_out_of_range(&self) -> Option<&str> {
+        self.first_out_of_range.as_deref()
     }
 
     /// Whether rows are listed, and not only counted.

@@ -1,11 +1,11 @@
-//! Zoom levels of a bigWig: summaries of stretches of equal length.
+//! Zoom levels of bigWig and bigBed: summaries of stretches of equal length.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use super::compress;
 use super::tree::Leaf;
-use crate::export::position::Place;
 use crate::narrow::{to_score, to_u32};
 
 /// Records of one block.
@@ -24,16 +24,17 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn add(&mut self, value: f32) {
-        let value = f64::from(value);
+    /// Adds `bases` of one value.
+    pub(super) fn add(&mut self, value: f32, bases: u32) {
+        let (value, bases) = (f64::from(value), u64::from(bases));
         if self.count == 0 {
             (self.least, self.greatest) = (value, value);
         }
-        self.count += 1;
+        self.count += bases;
         self.least = self.least.min(value);
         self.greatest = self.greatest.max(value);
-        self.sum += value;
-        self.squares += value * value;
+        self.sum += value * bases as f64;
+        self.squares += value * value * bases as f64;
     }
 
     /// As the summary of the whole file stands in it.
@@ -73,19 +74,24 @@ impl Level {
         })
     }
 
-    pub(super) fn add(&mut self, place: Place, contig_length: u32) -> io::Result<()> {
-        let start = place.position.zero_based() / self.reduction * self.reduction;
-        if let Some((contig, at, _, summary)) = &mut self.open
-            && (*contig, *at) == (place.contig, start)
-        {
-            summary.add(place.value);
-            return Ok(());
+    /// Adds a value of the bases `start..end` of a contig, which come after those added before.
+    pub(super) fn add(&mut self, contig: u32, bases: Range<u32>, value: f32, length: u32) -> io::Result<()> {
+        let mut from = bases.start;
+        while from < bases.end {
+            let start = from / self.reduction * self.reduction;
+            let stop = start.saturating_add(self.reduction);
+            let to = bases.end.min(stop);
+            match &mut self.open {
+                Some((of, at, _, summary)) if (*of, *at) == (contig, start) => summary.add(value, to - from),
+                _ => {
+                    self.close()?;
+                    let mut summary = Summary::default();
+                    summary.add(value, to - from);
+                    self.open = Some((contig, start, stop.min(length), summary));
+                }
+            }
+            from = to;
         }
-        self.close()?;
-        let end = start.saturating_add(self.reduction).min(contig_length);
-        let mut summary = Summary::default();
-        summary.add(place.value);
-        self.open = Some((place.contig, start, end, summary));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The two trees of a bigWig: contigs by name, blocks by place.
+//! The two trees of bigWig and bigBed: contigs by name, blocks by place.
 
 use std::io::{self, Write};
 
@@ -26,8 +26,9 @@ pub(super) struct Leaf {
 
 /// Writes the contigs as a tree of one leaf, with their indices as numbers; gives its length in bytes.
 pub(super) fn write_chromosomes(assembly: &Assembly, out: &mut impl Write) -> io::Result<u64> {
-    let count = u16::try_from(assembly.contigs.len())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "bigWig holds at most 65,535 contigs"))?;
+    let count = u16::try_from(assembly.contigs.len()).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, "bigWig and bigBed hold at most 65,535 contigs")
+    })?;
     let key = assembly.contigs.iter().map(|contig| contig.name.len()).max().unwrap_or(1);
     let mut bytes = Vec::new();
     for word in [CHROMOSOMES_MAGIC, u32::from(count.max(1)), to_u32(key), 8] {
@@ -67,7 +68,8 @@ pub(super) fn write_index(
         bytes.extend_from_slice(&word.to_le_bytes());
     }
     bytes.extend_from_slice(&end.to_le_bytes());
-    bytes.extend_from_slice(&items_per_block.to_le_bytes());
+    // Of 4 bytes each: the root begins 48 bytes behind the magic number.
+    bytes.extend_from_slice(&to_u32(items_per_block).to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
 
     // The levels from the leaves up to the root; each entry is the run of leaves below a node.
@@ -134,5 +136,58 @@ fn span(leaves: &[Leaf]) -> ((u32, u32), (u32, u32)) {
 fn put_span(bytes: &mut Vec<u8>, first: (u32, u32), last: (u32, u32)) {
     for word in [first.0, first.1, last.0, last.1] {
         bytes.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::narrow::to_usize;
+
+    /// The offsets of the leaves below the index that begins at `offset` of a file, of which `bytes` is the index.
+    fn walk(bytes: &[u8], offset: u64) -> Vec<u64> {
+        let long = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        let short = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let mut nodes = vec![(48, (0, 0), (u32::MAX, 0))];
+        let mut found = Vec::new();
+        while let Some((at, first, last)) = nodes.pop() {
+            let (leaf, count) =
+                (bytes[at] == 1, usize::from(u16::from_le_bytes([bytes[at + 2], bytes[at + 3]])));
+            let mut children = Vec::new();
+            for item in 0..count {
+                let at = at + 4 + item * if leaf { 32 } else { 24 };
+                let span = ((short(at), short(at + 4)), (short(at + 8), short(at + 12)));
+                assert!(first <= span.0 && span.0 < span.1 && span.1 <= last);
+                if leaf {
+                    found.push(long(at + 16));
+                } else {
+                    children.push((to_usize(long(at + 16) - offset), span.0, span.1));
+                }
+            }
+            nodes.extend(children.into_iter().rev());
+        }
+        found
+    }
+
+    /// Leaves of these tests lie behind the index.
+    const LEAVES: u64 = 1 << 40;
+
+    #[test]
+    fn every_leaf_is_found_below_the_root() {
+        for count in [0_u32, 1, 255, 256, 257, 65_536, 65_537, 70_000] {
+            let leaf = |number: u32| Leaf {
+                first: (number / 1000, number % 1000 * 10),
+                last: (number / 1000, number % 1000 * 10 + 7),
+                offset: LEAVES + u64::from(number),
+                size: 1,
+            };
+            let leaves: Vec<Leaf> = (0..count).map(leaf).collect();
+            let mut bytes = Vec::new();
+            let length = write_index(&leaves, 5000, 1024, &mut bytes).unwrap();
+            assert_eq!(length, bytes.len() as u64);
+            assert_eq!(bytes[40..48], [0, 4, 0, 0, 0, 0, 0, 0], "values of a block, and nothing");
+            let expected: Vec<u64> = leaves.iter().map(|leaf| leaf.offset).collect();
+            assert_eq!(walk(&bytes, 5000), expected, "{count}");
+        }
     }
 }
