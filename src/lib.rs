@@ -64,6 +64,7 @@ mod reference;
 mod report;
 mod store;
 mod variants;
+mod view;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use certificates::{CertificatesError, tls_config};
@@ -110,3 +111,4 @@ pub use variants::{
     RefComparison, RefDifference, RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError,
     VariantRecords, VariantSource, normalize, normalize_sites, plain_text, read_bed,
 };
+pub use view::{View, ViewError, ViewOptions};
