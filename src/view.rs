@@ -10,6 +10,7 @@ mod labels;
 mod page;
 mod provenance;
 mod rows;
+mod shades;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -67,8 +68,7 @@ impl View {
     pub fn new(store: &Store, options: &ViewOptions) -> Result<Self, ViewError> {
         let (region, asked) = stretch(store, &options.places)?;
         let mut remarks = Vec::new();
-        let request =
-            Request { regions: vec![region], tracks: options.tracks.clone(), ..Request::default() };
+        let request = Request { regions: vec![region], tracks: options.tracks.clone(), ..Request::default() };
         let plan = QueryPlan::new(store, &request)?;
         let columns = rows::columns(&plan, &options.scores)?;
         let gathered = Gathered::read(store, region, options, &columns)?;

@@ -57,7 +57,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.apply(arguments.reading.open(&arguments.store)?);
     let inputs = inputs(&store, [arguments.labels.as_deref(), arguments.genes.as_deref()]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
-    let open = |path: &Option<PathBuf>| path.as_deref().map(|path| Output::create(Some(path), &rules)).transpose();
+    let open =
+        |path: &Option<PathBuf>| path.as_deref().map(|path| Output::create(Some(path), &rules)).transpose();
     let (page, figure) = (open(&arguments.output)?, open(&arguments.figure)?);
     let mut places = Places::default();
     for text in &arguments.places {

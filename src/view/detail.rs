@@ -1,7 +1,7 @@
 //! What is shown of one variant at a time: ablation, effects on targets, gene effects.
 
 use arrow::array::RecordBatch;
-use vestore_schema::{GENE_COLUMN, Region, Table, TARGET_COLUMN, Track};
+use vestore_schema::{GENE_COLUMN, Region, TARGET_COLUMN, Table, Track};
 
 use super::ViewError;
 use super::document::{Detail, DetailColumn, Numbers, Texts};

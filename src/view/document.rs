@@ -104,6 +104,14 @@ pub(super) struct TrackView {
     pub(super) provenance: Vec<(&'static str, String)>,
 }
 
+impl TrackView {
+    /// The status of each variant, a number of `statuses`.
+    pub(super) fn codes(&self) -> impl Iterator<Item = u32> {
+        let (runs, _) = self.status.as_chunks::<2>();
+        runs.iter().flat_map(|[code, length]| std::iter::repeat_n(*code, *length as usize))
+    }
+}
+
 #[derive(serde::Serialize)]
 pub(super) struct ColumnView {
     pub(super) name: String,

@@ -50,11 +50,7 @@ fn first(
 }
 
 /// The table of a file, or that of the store which has this name or digest.
-fn named(
-    store: &Store,
-    asked: &Path,
-    kept: &[GeneTableRecord],
-) -> Result<(GeneTable, String), ViewError> {
+fn named(store: &Store, asked: &Path, kept: &[GeneTableRecord]) -> Result<(GeneTable, String), ViewError> {
     let text = asked.to_string_lossy();
     if asked.exists() {
         let name = asked.file_name().map_or(text.clone(), |name| name.to_string_lossy());

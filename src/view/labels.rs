@@ -9,9 +9,7 @@ use super::{MOST_ALLELE_BYTES, ViewError};
 use crate::import::{ImportError, KeyColumns, LabelledRow, LabelledRows};
 use crate::reference::Reference;
 use crate::store::Store;
-use crate::variants::{
-    Allele, Contigs, Normalized, RefCheck, RefMismatch, compare_reference, normalize,
-};
+use crate::variants::{Allele, Contigs, Normalized, RefCheck, RefMismatch, compare_reference, normalize};
 
 /// The field of ClinVar's classification.
 const CLINVAR: &str = "CLNSIG";

@@ -212,7 +212,8 @@ impl TrackRows {
         };
         let has = |name: &&String| {
             let own = name.strip_suffix(PERCENTILE).unwrap_or(name);
-            is_number(name) && (track.columns.contains(name) || track.columns.iter().any(|known| known == own))
+            is_number(name)
+                && (track.columns.contains(name) || track.columns.iter().any(|known| known == own))
         };
         let columns = columns.iter().filter(has).map(|name| (name.clone(), Numbers::default())).collect();
         Self { track: track.clone(), columns, statuses: Vec::new() }
