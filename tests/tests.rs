@@ -63,3 +63,4 @@ mod study_report;
 mod support;
 mod tokenizer;
 mod transfer;
+mod view;

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 use vestore_schema::Direction;
 
+use crate::export::write_score;
+
 /// The version of this layout.
 pub(super) const FORMAT: &str = "vestore-view 1";
 
@@ -131,9 +133,13 @@ pub(super) struct Numbers(pub(super) Vec<f32>);
 impl Serialize for Numbers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        let mut text = Vec::new();
         for number in &self.0 {
-            // The fewest digits that read back as the same float32.
-            list.serialize_element(&Some(*number).filter(|number| number.is_finite()))?;
+            // The digits that `query` prints: of two shortest forms of a number the same one.
+            text.clear();
+            write_score(*number, &mut text);
+            let digits = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<f64>().ok());
+            list.serialize_element(&digits.filter(|number| number.is_finite()))?;
         }
         list.end()
     }
@@ -259,11 +265,15 @@ mod tests {
         assert_eq!(variants.find((7, "A", "G")), Some(1));
         assert_eq!(variants.find((12, "C", "CA")), Some(2));
         assert_eq!(variants.find((12, "C", "A")), None);
-        let numbers = Numbers(vec![0.1, f32::NAN, -3.0, 1.0e-10, 16_777_216.0]);
+        let numbers = Numbers(vec![0.1, f32::NAN, -3.0, 1.0e-10, 16_777_216.0, 1.691_406_25]);
         let text = serde_json::to_string(&numbers).unwrap();
         let read: Vec<Option<f32>> = serde_json::from_str(&text).unwrap();
         assert!(text.starts_with("[0.1,null,-3"), "{text}");
-        assert_eq!(read, [Some(0.1), None, Some(-3.0), Some(1.0e-10), Some(16_777_216.0)]);
+        assert_eq!(
+            read,
+            [Some(0.1), None, Some(-3.0), Some(1.0e-10), Some(16_777_216.0), Some(1.691_406_25)]
+        );
+        assert!(text.ends_with(",1.6914063]"), "{text}");
         assert_eq!(runs(&[1, 1, 0, 2, 2]), [1, 2, 0, 1, 2, 2]);
     }
 }

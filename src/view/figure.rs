@@ -39,7 +39,7 @@ pub(super) fn draw(document: &Document) -> String {
             figure.heatmap(track, column, &shades);
         }
     }
-    let Figure { svg, y, .. } = figure;
+    let (svg, y) = (figure.svg, figure.y + 12.0);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{y}\" viewBox=\"0 0 {WIDTH} {y}\" \
          font-family=\"Helvetica, Arial, sans-serif\">\n<title>{}</title>\n\

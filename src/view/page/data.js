@@ -85,7 +85,9 @@ function unpackRuns(runs) {
 for (const track of page.tracks) {
   track.codes = unpackRuns(track.status);
   for (const column of track.columns) {
-    column.numbers = Float64Array.from(column.values, (value) => (value === null ? NaN : value));
+    column.numbers = new Float64Array(column.values.length);
+    for (let i = 0; i < column.values.length; i++) column.numbers[i] = column.values[i] ?? NaN;
+    delete column.values;
   }
 }
 const statusOf = (track, i) => page.statuses[track.codes[i]];

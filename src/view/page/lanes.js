@@ -91,7 +91,7 @@ function drawOverview(surface, layout, ink) {
   const { top, height } = layout.overview;
   const { left, right } = layout;
   surface.rect(left, top, right - left, height, ink.faint);
-  const lane = lanes[0];
+  const lane = lanes.find((one) => !one.of);
   if (lane) {
     const bases = page.sequence.length;
     const bars = [];
@@ -203,11 +203,12 @@ function drawSequence(surface, layout, ink) {
     if (next <= layout.left || x >= layout.right) continue;
     const base = baseAt(position);
     const fill = ink.bases[base] ?? ink.neutral;
+    const centre = (x + next) / 2;
     if (size < LETTERS) {
       const [from, to] = [Math.max(layout.left, x), Math.min(layout.right, next)];
       if (base !== ".") surface.rect(from, top + 5, to - from, height - 8, fill);
-    } else {
-      surface.text(base, (x + next) / 2, top + 14, { fill, size: Math.min(14, size + 3), weight: 600, anchor: "middle", mono: true });
+    } else if (centre > layout.left && centre < layout.right) {
+      surface.text(base, centre, top + 14, { fill, size: Math.min(14, size + 3), weight: 600, anchor: "middle", mono: true });
     }
   }
 }
@@ -277,7 +278,8 @@ function drawLogo(surface, layout, lane, top, ink) {
     for (let position = first; position <= last; position++) {
       const height = (lane.perBase[position - page.start] / lane.tallest) * LOGO;
       const [x, next] = [layout.x(position), layout.x(position + 1)];
-      if (!(height > 0.5) || next <= layout.left || x >= layout.right) continue;
+      const centre = (x + next) / 2;
+      if (!(height > 0.5) || centre <= layout.left || centre >= layout.right) continue;
       const base = baseAt(position);
       const fill = ink.bases[base] ?? ink.neutral;
       if (layout.perBase < LETTERS || height < 4) {
@@ -285,7 +287,7 @@ function drawLogo(surface, layout, lane, top, ink) {
       } else {
         // Capitals are 0.72 of the size of a font.
         const size = Math.min(22, (next - x) * 1.45);
-        surface.text(base, (x + next) / 2, bottom, {
+        surface.text(base, centre, bottom, {
           fill, size, weight: 700, anchor: "middle", mono: true, stretch: height / (size * 0.72),
         });
       }

@@ -15,10 +15,11 @@ function readInk() {
 
 /** The lanes that are chosen, shaded anew. */
 function chooseLanes() {
+  const before = lanes[cursor.lane];
   lanes = columns.filter((lane) => !lane.hidden);
   const [first, second] = [byId("minuend"), byId("subtrahend")].map((select) => columns[select.value]);
   if (first && second && first !== second) {
-    lanes = [...lanes, { of: [first, second], name: `${first.name} − ${second.name}` }];
+    lanes = [{ of: [first, second], name: `${first.name} − ${second.name}` }, ...lanes];
   }
   for (const lane of lanes) {
     if (lane.of) shadeDifference(lane, scale);
@@ -29,9 +30,10 @@ function chooseLanes() {
     } else continue;
     summarize(lane);
   }
-  cursor.lane = clamp(cursor.lane, 0, Math.max(0, lanes.length - 1));
+  cursor.lane = Math.max(0, lanes.indexOf(before));
   const names = lanes.map((lane) => lane.name).join(", ");
   stage.setAttribute("aria-label", `Heatmap of ${page.place}, position by allele: ${names}`);
+  if (layout) place({});
   renew();
 }
 

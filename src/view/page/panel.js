@@ -70,7 +70,7 @@ function sentence() {
   const said = Number.isNaN(value)
     ? absence(lane, i)
     : `${figure(value)}${lane.of ? "" : `, percentile ${percentText(lane, i)}`}`;
-  const more = [labelOf(i), ...genesAt(variants.position[i]).map((gene) => gene.id)].filter(Boolean);
+  const more = [labelOf(i)?.replaceAll("_", " "), ...genesAt(variants.position[i]).map((gene) => gene.id)].filter(Boolean);
   return `${place} ${shortAllele(refOf(i))}>${shortAllele(altOf(i))}: ${lane.name} ${said}${more.length ? `; ${more.join(", ")}` : ""}`;
 }
 
@@ -132,6 +132,7 @@ function showPanel() {
     panel.replaceChildren(
       element("h2", {}, `${page.contig.name}:${grouped(cursor.position)}`),
       element("p", { class: "soft" }, `Reference ${baseAt(cursor.position)}. Point at a coloured cell, or move to one with the arrow keys.`),
+      ...others(cursor.position, -1),
     );
     return;
   }
@@ -156,16 +157,20 @@ function showPanel() {
     if (detail.left_out) continue;
     if (rows.length) parts.push(...(detail.table === "ablation" ? ablation(detail, rows) : effects(detail, rows)));
   }
-  const others = [];
-  for (let other = firstVariant(variants.position[i]); other < variants.count && others.length < 12; other++) {
-    if (variants.position[other] !== variants.position[i]) break;
-    if (other !== i) others.push(other);
-  }
-  if (others.length) {
-    const buttons = others.map((other) => variantButton(other, `${shortAllele(refOf(other))}>${shortAllele(altOf(other))}`));
-    parts.push(element("p", { class: "soft" }, "Also at this position: ", buttons));
-  }
+  parts.push(...others(variants.position[i], i));
   panel.replaceChildren(...parts);
+}
+
+/** A line with the other variants of a position, if there are some. */
+function others(position, i) {
+  const found = [];
+  for (let other = firstVariant(position); other < variants.count && found.length < 12; other++) {
+    if (variants.position[other] !== position) break;
+    if (other !== i) found.push(other);
+  }
+  if (!found.length) return [];
+  const buttons = found.map((other) => variantButton(other, `${shortAllele(refOf(other))}>${shortAllele(altOf(other))}`));
+  return [element("p", { class: "soft" }, i < 0 ? "At this position: " : "Also at this position: ", buttons)];
 }
 
 /** A button that moves the cursor to a variant. */
@@ -231,7 +236,8 @@ function showReading() {
   const term = (name, ...text) => [element("dt", {}, name), element("dd", {}, ...text)];
   const lines = [];
   for (const lane of columns) {
-    lines.push(term(lane.name, `${lane.meaning ? `${lane.meaning}; ` : ""}${directionText(lane.column)}.`));
+    const meaning = lane.column.meaning ? `${lane.column.meaning}; ` : "";
+    lines.push(term(lane.name, `${meaning}${directionText(lane.column)}.`));
   }
   lines.push(
     term(

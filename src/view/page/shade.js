@@ -21,26 +21,43 @@ function directionText(column) {
 /** The fraction of the scores of the page that are less extreme, ties counted half; NaN where there is no score. */
 function percentiles(column) {
   if (column.fractions) return column.fractions;
-  const extremeness = Float64Array.from(column.numbers, orient[directionOf(column)]);
-  const sorted = extremeness.filter((value) => !Number.isNaN(value)).sort();
-  column.scored = sorted.length;
-  column.fractions = extremeness.map((value) => {
-    if (Number.isNaN(value)) return NaN;
-    return (boundary(sorted, value, false) + boundary(sorted, value, true)) / 2 / sorted.length;
-  });
-  return column.fractions;
+  const turn = orient[directionOf(column)];
+  // Zero has one sign.
+  const extremeness = Float32Array.from(column.numbers, (value) => turn(value) + 0);
+  const { order, keys } = ranked(extremeness);
+  const fractions = new Float64Array(extremeness.length).fill(NaN);
+  for (let first = 0; first < order.length; ) {
+    let end = first + 1;
+    while (end < order.length && keys[order[end]] === keys[order[first]]) end++;
+    for (let at = first; at < end; at++) fractions[order[at]] = (first + end) / 2 / order.length;
+    first = end;
+  }
+  column.scored = order.length;
+  column.fractions = fractions;
+  return fractions;
 }
 
-/** How many of `sorted` are below `value`, or at most `value`. */
-function boundary(sorted, value, inclusive) {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle] < value || (inclusive && sorted[middle] === value)) low = middle + 1;
-    else high = middle;
+/** The numbers of `values`, from the smallest value on, without NaN: a radix sort of the bits of float32. */
+function ranked(values) {
+  const bits = new Uint32Array(values.buffer);
+  const keys = new Uint32Array(values.length);
+  let order = new Uint32Array(values.length);
+  let count = 0;
+  for (let i = 0; i < values.length; i++) {
+    // Bits in the order of the numbers.
+    keys[i] = bits[i] >>> 31 ? ~bits[i] : bits[i] | 0x80000000;
+    if (!Number.isNaN(values[i])) order[count++] = i;
   }
-  return low;
+  order = order.subarray(0, count);
+  for (const shift of [0, 16]) {
+    const ends = new Uint32Array(65537);
+    for (const i of order) ends[((keys[i] >>> shift) & 0xffff) + 1]++;
+    for (let digit = 0; digit < 65536; digit++) ends[digit + 1] += ends[digit];
+    const next = new Uint32Array(count);
+    for (const i of order) next[ends[(keys[i] >>> shift) & 0xffff]++] = i;
+    order = next;
+  }
+  return { order, keys };
 }
 
 /** Fractions of a column: calibrated ones where the track has them, else those of the page. */
@@ -62,14 +79,15 @@ function shadeColumn(lane, scale) {
   const fractions = fractionsOf(lane);
   const direction = directionOf(column);
   lane.direction = directionText(column);
-  lane.meaning = column.meaning ?? "";
   if (scale === "percentile") {
     const top = Math.min(4, Math.max(2, Math.log10(Math.max(10, column.scored))));
     const tail = (fraction) => Math.min(1, -Math.log10(Math.max(1e-12, 1 - fraction)) / top);
     lane.signed = direction === "magnitude" && column.numbers.some((value) => value < 0);
-    lane.shades = Float32Array.from(fractions, (fraction, i) =>
-      lane.signed && column.numbers[i] < 0 ? -tail(fraction) : tail(fraction),
-    );
+    lane.shades = new Float32Array(fractions.length);
+    for (let i = 0; i < fractions.length; i++) {
+      const shade = tail(fractions[i]);
+      lane.shades[i] = lane.signed && column.numbers[i] < 0 ? -shade : shade;
+    }
     const ticks = TICKS.filter((tick) => -Math.log10(1 - tick) <= top + 1e-9);
     lane.ticks = ticks.map((tick) => ({ at: tail(tick), text: `${Number((tick * 100).toFixed(2))}` }));
     const among = column.percentile
@@ -111,7 +129,6 @@ function shadeDifference(lane, scale) {
   lane.ticks = [-1, 0, 1].map((at) => ({ at, text: figure(at * reach) }));
   lane.unit = byValue ? "difference of values" : "difference of percentiles, in points";
   lane.direction = `orange: ${byValue ? "higher" : "more extreme"} in ${first.track.name}; blue: in ${second.track.name}`;
-  lane.meaning = "";
 }
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
