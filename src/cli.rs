@@ -1,6 +1,7 @@
 //! Reads the command line, runs one verb, turns its outcome into an exit code: 0 done, 1 failed, 2 usage.
 
 mod annotate;
+mod calibrate;
 mod compact;
 mod completions;
 mod diff;
@@ -88,6 +89,8 @@ enum Verb {
     Diff(diff::Arguments),
     /// Add scores to a VCF or BCF; everything else stays unchanged
     Annotate(annotate::Arguments),
+    /// Make percentiles and PHRED of a score, by comparison with a background
+    Calibrate(calibrate::Arguments),
     /// Import precomputed scores
     Import(import::Arguments),
     /// Write a page that shows a region or variant: heatmaps, genes, labels, tables
@@ -146,6 +149,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Annotate(arguments) => annotate::run(&arguments),
+        Verb::Calibrate(arguments) => calibrate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::View(arguments) => view::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),

@@ -17,6 +17,7 @@ pub use self::effects::EffectDiffs;
 use self::ranks::{Ranked, check_pairs};
 pub use self::scatter::scatter;
 use crate::narrow::{to_score, to_usize};
+use crate::ordered::{ordered, value};
 use crate::query::{Numbers, QueryPlan, Request};
 use crate::store::{RowKeys, Store, StoreError, find};
 
@@ -397,15 +398,4 @@ impl Cells {
 )]
 fn whole(number: f64) -> usize {
     number as usize
-}
-
-/// A number that orders as the score does.
-fn ordered(score: f32) -> u32 {
-    let bits = (score + 0.0).to_bits(); // −0 is 0
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
-}
-
-/// The score of [`ordered`].
-fn value(ordered: u32) -> f32 {
-    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
 }

@@ -45,6 +45,7 @@
 )]
 
 mod annotate;
+mod calibration;
 mod certificates;
 mod date;
 mod diff;
@@ -58,6 +59,7 @@ mod interrupt;
 mod markup;
 mod mean;
 mod narrow;
+mod ordered;
 mod output;
 mod query;
 mod reference;
@@ -67,6 +69,7 @@ mod variants;
 mod view;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
+pub use calibration::{CalibrateError, CalibrateOptions, CalibrationTaken, calibrate, remove_calibration};
 pub use certificates::{CertificatesError, tls_config};
 pub use date::utc;
 pub use diff::{Cells, Diff, EffectDiffs, Mover, diff, scatter};

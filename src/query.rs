@@ -20,6 +20,7 @@ pub(crate) use ahead::guarded;
 pub use answer::AnswerRows;
 pub(crate) use effects::chosen;
 pub use effects::{EffectOptions, EffectRows, EffectsError, is_effect};
+pub(crate) use filter::Bound;
 pub use filter::{Filter, FilterError};
 pub use merge::Rows;
 pub(crate) use numbers::Numbers;
@@ -51,10 +52,26 @@ pub const ANSWER_COLUMNS: [&str; 7] =
 pub const TRACKS_KEY: &str = "vestore.tracks";
 
 /// The schema of an answer over the scores of `tracks`: [`ANSWER_COLUMNS`], then every score column that
-/// one of the tracks has, in the order in which they first come.
+/// one of the tracks has, in the order in which they first come, each before what its calibration makes of it.
 #[must_use]
 pub fn answer_schema(tracks: &[Track]) -> SchemaRef {
-    with_answer_columns(number_fields(tracks, Table::Scores), tracks)
+    let mut fields = number_fields(tracks, Table::Scores);
+    for track in tracks.iter().filter(|track| !track.calibrations.is_empty()) {
+        let mut before = 0;
+        for (name, scale) in track.scores() {
+            let at = fields.iter().position(|field| *field.name() == name);
+            match (at, scale) {
+                (Some(at), None) => before = at,
+                // The name of a score of another track.
+                (Some(at), Some(_)) => fields[at].set_data_type(DataType::Float64),
+                (None, _) => {
+                    fields.insert(before + 1, Field::new(name, DataType::Float64, true));
+                    before += 1;
+                }
+            }
+        }
+    }
+    with_answer_columns(fields, tracks)
 }
 
 /// The schema of an answer over the ablations of `tracks`: as over scores, with the layer before them.

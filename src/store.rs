@@ -1,6 +1,7 @@
 //! The store: one folder with a catalog over immutable segments.
 
 mod blocks;
+mod calibrations;
 mod catalog;
 mod commit;
 mod compact;
@@ -89,6 +90,7 @@ pub struct Store {
     format: Format,
     /// Whether it is a published store, which nobody writes.
     published: bool,
+    distributions: calibrations::Distributions,
 }
 
 /// What the catalog said at one moment, without the segments.
@@ -223,6 +225,7 @@ impl Store {
             contigs,
             format,
             published: false,
+            distributions: Arc::default(),
         }
     }
 

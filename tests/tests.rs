@@ -9,6 +9,7 @@
 )]
 
 mod ablation;
+mod calibrate;
 mod command_line;
 mod completions;
 mod crash;

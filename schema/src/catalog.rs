@@ -28,6 +28,10 @@ pub const STUDIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("stud
 pub const STUDY_RUNS: TableDefinition<'_, StudyRunKey, &[u8]> = TableDefinition::new("study_runs");
 /// Digest of the names of targets, in hexadecimal, to the names, in stores that have tracks with effects.
 pub const TARGETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("targets");
+/// Track name and score column to the [`crate::Calibration`]; absent until the first is made.
+pub const CALIBRATIONS: TableDefinition<'_, CalibrationKey, &[u8]> = TableDefinition::new("calibrations");
+/// Digest of a distribution, in hexadecimal, to the distribution, of stores with calibrations.
+pub const DISTRIBUTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("distributions");
 /// Path of a segment that no table names any more, to the Unix second in which that happened. Its file
 /// is deleted after a grace period, so that readers of an older snapshot find it.
 pub const RETIRED: TableDefinition<'_, &str, u64> = TableDefinition::new("retired");
@@ -37,6 +41,9 @@ pub type SegmentKey = (&'static str, &'static str, u32, u32, u64);
 
 /// Key of the table of reports.
 pub type ReportKey = (&'static str, &'static str, &'static str);
+
+/// Key of the table of calibrations.
+pub type CalibrationKey = (&'static str, &'static str);
 
 /// Key of the older table of a study's runs.
 pub type StudyRunKey = (&'static str, &'static str, u64);

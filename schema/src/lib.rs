@@ -2,6 +2,7 @@
 //! schemas of its tables, the tables of its catalog. FORMAT.md beside this crate specifies the bytes.
 
 mod assembly;
+mod calibration;
 pub mod catalog;
 mod digest;
 mod genes;
@@ -24,6 +25,7 @@ mod variant;
 mod version;
 
 pub use assembly::{Assembly, Contig, ContigNames, nearest};
+pub use calibration::{Calibration, Context, Scale};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use genes::{GENES_ENDING, GENES_FOLDER, GeneTableRecord};

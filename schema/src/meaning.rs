@@ -30,6 +30,16 @@ impl Direction {
         }
     }
 
+    /// As people read it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::High => "high values are extreme",
+            Self::Low => "low values are extreme",
+            Self::Magnitude => "values far from 0 are extreme",
+        }
+    }
+
     /// `score` so turned that larger values are more extreme.
     #[must_use]
     pub fn oriented(self, score: f32) -> f32 {
@@ -109,12 +119,7 @@ impl Track {
         if let Some(external) = &self.external {
             let index = self.columns.iter().position(|name| name == column)?;
             let direction = *external.directions.get(index)?;
-            let sentence = match direction {
-                Direction::High => "imported; high values are extreme",
-                Direction::Low => "imported; low values are extreme",
-                Direction::Magnitude => "imported; values far from 0 are extreme",
-            };
-            return Some(Meaning { direction, sentence });
+            return Some(Meaning { direction, sentence: "imported" });
         }
         if column.ends_with("_max_abs") {
             let sentence = "largest absolute effect over the targets; 0 is no change";

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
 
+use crate::calibration::{Calibration, Scale};
 use crate::digest::Digest;
 use crate::mean::Averaged;
 use crate::meaning::Direction;
@@ -48,6 +49,9 @@ pub struct Track {
     /// only the precision counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<External>,
+    /// Its calibrations, as the catalog has them beside it; not part of its record, nor of what segments say of it.
+    #[serde(skip)]
+    pub calibrations: Vec<Calibration>,
 }
 
 /// What stands for the model of a track of imported scores. No model may have this name.
@@ -123,6 +127,7 @@ impl Track {
             mean: Vec::new(),
             recipe,
             external: None,
+            calibrations: Vec::new(),
         })
     }
 
@@ -173,6 +178,7 @@ impl Track {
             targets: None,
             mean: Vec::new(),
             external: Some(external),
+            calibrations: Vec::new(),
         })
     }
 
@@ -200,6 +206,29 @@ impl Track {
             Table::Effects => &self.effect_columns,
             Table::Embeddings => &[],
         }
+    }
+
+    /// Whether the catalog has the same record of both, whatever their calibrations.
+    #[must_use]
+    pub fn is_record_of(&self, other: &Self) -> bool {
+        Self { calibrations: other.calibrations.clone(), ..self.clone() } == *other
+    }
+
+    /// The calibration and the scale behind one of the columns that calibrations make.
+    #[must_use]
+    pub fn calibrated(&self, name: &str) -> Option<(&Calibration, Scale)> {
+        self.calibrations.iter().find_map(|calibration| Some((calibration, calibration.scale(name)?)))
+    }
+
+    /// The score columns, each before the columns that its calibration makes.
+    pub fn scores(&self) -> impl Iterator<Item = (String, Option<Scale>)> + '_ {
+        self.columns.iter().flat_map(|column| {
+            let calibration = self.calibrations.iter().find(|calibration| calibration.column == *column);
+            let made = calibration
+                .into_iter()
+                .flat_map(|calibration| Scale::ALL.map(|scale| (calibration.name(scale), Some(scale))));
+            std::iter::once((column.clone(), None)).chain(made)
+        })
     }
 
     /// The recipe as people read it.

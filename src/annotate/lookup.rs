@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float32Type;
-use vestore_schema::{Position, Segment};
+use vestore_schema::{Digest, Position, Segment};
 
 use super::chunk::{Chunk, Wanted};
+use crate::calibration::Calibrated;
 use crate::export::InfoField;
+use crate::narrow::to_score;
 use crate::query::{QueryPlan, SegmentReader};
 use crate::store::{RowKeys, StoreError};
 
@@ -21,11 +23,13 @@ pub(super) struct Lookup<'a> {
     plan: &'a QueryPlan,
     fields: &'a [InfoField],
     open: HashMap<u64, SegmentReader>,
+    /// The calibrations in use, by their ids.
+    calibrated: HashMap<Digest, Calibrated>,
 }
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(plan: &'a QueryPlan, fields: &'a [InfoField]) -> Self {
-        Self { plan, fields, open: HashMap::new() }
+        Self { plan, fields, open: HashMap::new(), calibrated: HashMap::new() }
     }
 
     /// Fills in the values of all alleles of `chunk`.
@@ -40,7 +44,7 @@ impl<'a> Lookup<'a> {
             for (track, segment) in &part.segments {
                 let range = within(on_contig, segment);
                 if !range.is_empty() {
-                    self.search(*track, segment, &on_contig[range], chunk)?;
+                    self.search(*track, (contig, segment), &on_contig[range], chunk)?;
                 }
             }
         }
@@ -48,29 +52,73 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    /// Looks for `wanted` in one segment.
+    /// Looks for `wanted` in one segment, on the contig of this index.
     fn search(
         &mut self,
         track: usize,
-        segment: &Segment,
+        (contig, segment): (u32, &Segment),
         wanted: &[Wanted],
         chunk: &mut Chunk,
     ) -> Result<(), StoreError> {
         let reader = self.reader(track, segment)?;
+        let record = &self.plan.tracks[track];
         let fields: Vec<usize> =
             (0..self.fields.len()).filter(|at| self.fields[*at].track == track).collect();
-        let columns: Vec<usize> = (0..KEYS)
-            .chain(fields.iter().filter_map(|field| reader.column(&self.fields[*field].column)))
-            .collect();
+        let mut columns: Vec<usize> = (0..KEYS).collect();
+        for field in &fields {
+            let name = &self.fields[*field].column;
+            let calibration = record.calibrated(name).map(|(calibration, _)| calibration);
+            if let Some(calibration) = calibration.filter(|known| !self.calibrated.contains_key(&known.id)) {
+                let known = Calibrated::new(self.plan.store(), calibration)?;
+                self.calibrated.insert(calibration.id, known);
+            }
+            columns.extend(reader.column(calibration.map_or(name, |calibration| &calibration.column)));
+        }
         let holds = |low: Position, high: Position| {
             let next = wanted.partition_point(|wanted| wanted.position < low);
             wanted.get(next).is_some_and(|wanted| wanted.position <= high)
         };
-        let mut next = 0;
+        let (mut next, mut found) = (0, Vec::new());
         for batch in reader.read_pages(holds, &columns)? {
-            next += match_rows(&wanted[next..], &batch?, &fields, chunk);
+            let batch = batch?;
+            found.clear();
+            next += match_rows(&wanted[next..], &batch, chunk, &mut found);
+            for field in &fields {
+                self.fill_field(*field, &batch, contig, &found, chunk)?;
+            }
             if next == wanted.len() {
                 break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the values of a field from the rows `found`, each with its allele.
+    fn fill_field(
+        &mut self,
+        field: usize,
+        batch: &RecordBatch,
+        contig: u32,
+        found: &[(usize, u32)],
+        chunk: &mut Chunk,
+    ) -> Result<(), StoreError> {
+        let InfoField { track, column, .. } = &self.fields[field];
+        let made = self.plan.tracks[*track].calibrated(column);
+        let stored = made.map_or(column, |(calibration, _)| &calibration.column);
+        let scores = batch.column_by_name(stored).and_then(|column| column.as_primitive_opt::<Float32Type>());
+        let Some(scores) = scores else { return Ok(()) };
+        let mut calibrated = made.and_then(|(calibration, scale)| {
+            Some((self.calibrated.get_mut(&calibration.id)?, scale, RowKeys::of(batch)))
+        });
+        for (row, allele) in found.iter().filter(|(row, _)| scores.is_valid(*row)) {
+            let score = scores.value(*row);
+            let value = match &mut calibrated {
+                // A Float of VCF has 32 bits.
+                Some((known, scale, keys)) => known.value(*scale, score, (keys, *row), contig)?.map(to_score),
+                None => Some(score),
+            };
+            if let Some(value) = value {
+                chunk.set_value(*allele, field, value);
             }
         }
         Ok(())
@@ -96,17 +144,20 @@ fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
     from..to
 }
 
-/// Takes over the values of the rows of `batch` that are `wanted`; gives how many of `wanted` come before
-/// the end of the batch.
-fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &mut Chunk) -> usize {
+/// Finds the rows of `batch` that are `wanted`, each with its allele; returns how many of `wanted` come before the end of
+/// the batch.
+fn match_rows(
+    wanted: &[Wanted],
+    batch: &RecordBatch,
+    chunk: &mut Chunk,
+    matched: &mut Vec<(usize, u32)>,
+) -> usize {
     let keys = RowKeys::of(batch);
     let positions = keys.one_based();
     let alleles = |row: usize| {
         let (reference, alternate) = keys.alleles(row);
         (reference.as_bytes(), alternate.as_bytes())
     };
-    let scores: Vec<&Float32Array> =
-        batch.columns()[KEYS..].iter().map(|column| column.as_primitive::<Float32Type>()).collect();
     let mut row = 0;
     for (number, wanted) in wanted.iter().enumerate() {
         row += gallop(&positions[row..], wanted.position);
@@ -121,11 +172,7 @@ fn match_rows(wanted: &[Wanted], batch: &RecordBatch, fields: &[usize], chunk: &
         let found = keys.position(row) == wanted.position && alleles(row) == key;
         if found {
             chunk.set_found(wanted.allele);
-            for (field, score) in fields.iter().zip(&scores) {
-                if score.is_valid(row) {
-                    chunk.set_value(wanted.allele, *field, score.value(row));
-                }
-            }
+            matched.push((row, wanted.allele));
         }
     }
     wanted.len()

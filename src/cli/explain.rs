@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vestore::{AnswerRows, EffectRows, Places, QueryPlan, Request, Snapshot, Store, is_effect};
-use vestore_schema::{Averaged, Model, Region, Table, Track, Variant};
+use vestore_schema::{Averaged, Meaning, Model, Region, Scale, Table, Track, Variant};
 
 use super::places::misplaced;
 use super::reference_arguments::ReferenceArguments;
@@ -157,6 +157,23 @@ fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<Exi
             for column in &track.columns {
                 let value = rows.score(column, row).map_or_else(|| "-".to_owned(), |score| score.to_string());
                 line("", &format!("{column:<16}{value}"))?;
+                if let Some(Meaning { direction, sentence }) = track.meaning(column) {
+                    line("", &format!("{:<16}{}: {sentence}", "", direction.text()))?;
+                }
+                for (name, scale) in track.scores().filter(|(_, scale)| scale.is_some()) {
+                    let Some((calibration, _)) =
+                        track.calibrated(&name).filter(|made| made.0.column == *column)
+                    else {
+                        continue;
+                    };
+                    let value = rows.scale(&name, row);
+                    let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+                    line("", &format!("{name:<16}{value}"))?;
+                    if scale == Some(Scale::Percentile) {
+                        let rows = plural(calibration.rows, "score");
+                        line("", &format!("{:<16}compared with {rows}: {}", "", calibration.text()))?;
+                    }
+                }
             }
         }
     }

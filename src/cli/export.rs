@@ -172,8 +172,8 @@ fn write_by_position(
         .into());
     };
     let (columns, what) = match arguments.target {
-        Some(_) => (&track.effect_columns, "kind of effect"),
-        None => (&track.columns, "score column"),
+        Some(_) => (track.effect_columns.clone(), "kind of effect"),
+        None => (track.scores().map(|(column, _)| column).collect(), "score column"),
     };
     let Some(column) = arguments.score.as_ref().or(columns.first()) else {
         return Err(Usage(format!("track {} has no {what}", track.name)).into());

@@ -1,11 +1,12 @@
 //! `vestore track`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
 use vestore::{KeptFidelity, MeanError, Store, mean};
-use vestore_schema::{Status, Table, Track};
+use vestore_schema::{Calibration, Meaning, Status, Table, Track};
 
 use super::shared::{ListFormat, Usage, note_format, one_of, plural, print, say, typed, writer};
 
@@ -64,6 +65,18 @@ struct Listed<'a> {
     track: &'a Track,
     #[serde(skip_serializing_if = "Option::is_none")]
     fidelity: Option<&'a KeptFidelity>,
+    /// By score column.
+    meanings: BTreeMap<&'a str, Meaning>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    calibrations: &'a [Calibration],
+}
+
+impl<'a> Listed<'a> {
+    fn new(track: &'a Track, fidelity: Option<&'a KeptFidelity>) -> Self {
+        let meaning = |column: &'a String| Some((column.as_str(), track.meaning(column)?));
+        let meanings = track.columns.iter().filter_map(meaning).collect();
+        Self { track, fidelity, meanings, calibrations: &track.calibrations }
+    }
 }
 
 fn average(arguments: &MeanArguments) -> anyhow::Result<ExitCode> {
@@ -129,7 +142,7 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let tracks = store.snapshot()?.tracks;
     let fidelities = store.fidelities()?;
     if arguments.format == ListFormat::Json {
-        let listed = tracks.iter().map(|track| Listed { track, fidelity: fidelities.get(&track.name) });
+        let listed = tracks.iter().map(|track| Listed::new(track, fidelities.get(&track.name)));
         let listed: Vec<Listed<'_>> = listed.collect();
         print(format_args!("{}", serde_json::to_string_pretty(&listed)?))?;
         return Ok(ExitCode::SUCCESS);
@@ -159,6 +172,25 @@ pub(super) fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
             fidelity(&fidelities.get(&track.name).map(verdict).unwrap_or_default()),
             track.columns.join(",")
         ))?;
+    }
+    // Imported scores of one name may mean different things.
+    let mut meanings = BTreeSet::new();
+    for (track, column) in
+        tracks.iter().flat_map(|track| track.columns.iter().map(move |column| (track, column)))
+    {
+        meanings.extend(
+            track
+                .meaning(column)
+                .map(|Meaning { direction, sentence }| format!("{column}: {}; {sentence}", direction.text())),
+        );
+    }
+    for meaning in meanings {
+        say(format_args!("{meaning}"));
+    }
+    for calibration in tracks.iter().flat_map(|track| &track.calibrations) {
+        let Calibration { track, column, rows, .. } = calibration;
+        let rows = plural(*rows, "score");
+        say(format_args!("{track}.{column} is calibrated with {rows}: {}", calibration.text()));
     }
     Ok(ExitCode::SUCCESS)
 }

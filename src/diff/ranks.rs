@@ -2,8 +2,9 @@
 
 use rayon::slice::ParallelSliceMut;
 
-use super::{value, whole};
+use super::whole;
 use crate::narrow::to_u32;
+use crate::ordered::value;
 use crate::store::StoreError;
 
 /// Shares of variants whose overlap is told.
@@ -107,9 +108,9 @@ fn rank(pairs: &mut [[u32; 2]], side: usize) -> [Edges; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ordered;
     use super::*;
     use crate::fixture::Random;
+    use crate::ordered::ordered;
 
     #[test]
     fn more_pairs_than_ranks_can_count_are_refused() {

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray};
-use arrow::datatypes::{DataType, Float32Type, Int32Type};
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, StringArray,
+};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type};
 
 use crate::narrow::to_index;
 
@@ -15,6 +17,7 @@ pub(super) enum Cells<'a> {
     Name(&'a Int32Array, &'a StringArray),
     Integer(&'a Int32Array),
     Score(&'a Float32Array),
+    Scale(&'a Float64Array),
     Embedding(&'a FixedSizeListArray),
 }
 
@@ -26,6 +29,7 @@ impl<'a> Cells<'a> {
             DataType::Utf8 => Self::Text(column.as_string()),
             DataType::Int32 => Self::Integer(column.as_primitive::<Int32Type>()),
             DataType::Float32 => Self::Score(column.as_primitive::<Float32Type>()),
+            DataType::Float64 => Self::Scale(column.as_primitive::<Float64Type>()),
             DataType::FixedSizeList(_, _) => Self::Embedding(column.as_fixed_size_list()),
             DataType::Dictionary(_, _) => {
                 let names = column.as_dictionary::<Int32Type>();
@@ -43,7 +47,7 @@ impl<'a> Cells<'a> {
         match self {
             Self::Text(values) => values.value(row),
             Self::Name(keys, values) => values.value(to_index(keys.value(row))),
-            Self::Integer(_) | Self::Score(_) | Self::Embedding(_) => "",
+            Self::Integer(_) | Self::Score(_) | Self::Scale(_) | Self::Embedding(_) => "",
         }
     }
 
@@ -55,6 +59,8 @@ impl<'a> Cells<'a> {
             Self::Integer(values) => write_integer(values.value(row).cast_unsigned(), out),
             Self::Score(values) if values.is_null(row) => {}
             Self::Score(values) => write_score(values.value(row), out),
+            Self::Scale(values) if values.is_null(row) => {}
+            Self::Scale(values) => write_scale(values.value(row), out),
             Self::Embedding(values) if values.is_null(row) => {}
             Self::Embedding(values) => {
                 let numbers = values.value(row);
@@ -70,6 +76,7 @@ impl<'a> Cells<'a> {
     pub(super) fn is_missing(&self, row: usize) -> bool {
         match self {
             Self::Score(values) => values.is_null(row),
+            Self::Scale(values) => values.is_null(row),
             Self::Embedding(values) => values.is_null(row),
             Self::Text(values) => values.is_null(row),
             Self::Name(..) | Self::Integer(_) => false,
@@ -128,6 +135,13 @@ fn write_integer(value: u32, out: &mut Vec<u8>) {
 /// The fewest digits that read back as the same float32; an exponent where plain digits would be long.
 pub(crate) fn write_score(value: f32, out: &mut Vec<u8>) {
     let plain = value == 0.0 || (1e-4..1e7).contains(&value.abs());
+    let written = if plain { write!(out, "{value}") } else { write!(out, "{value:e}") };
+    written.expect("writing to memory; this is a bug");
+}
+
+/// The fewest digits that read back as the same float64, of a percentile or PHRED.
+fn write_scale(value: f64, out: &mut Vec<u8>) {
+    let plain = value == 0.0 || value.abs() >= 1e-4;
     let written = if plain { write!(out, "{value}") } else { write!(out, "{value:e}") };
     written.expect("writing to memory; this is a bug");
 }

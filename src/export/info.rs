@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use vestore_schema::{Assembly, Track};
+use vestore_schema::{Assembly, Scale, Track};
 
 use super::cell::visible;
 
@@ -26,12 +26,12 @@ impl InfoField {
         let mut taken = HashSet::new();
         let mut fields = Vec::new();
         for (index, track) in tracks.iter().enumerate() {
-            for column in &track.columns {
+            for (column, _) in track.scores() {
                 fields.push(Self {
-                    id: unique(&mut taken, &track.name, column),
+                    id: unique(&mut taken, &track.name, &column),
                     track: index,
-                    column: column.clone(),
-                    description: describe(track, column),
+                    description: describe(track, &column),
+                    column,
                 });
             }
         }
@@ -73,7 +73,17 @@ fn describe(track: &Track, column: &str) -> String {
             format!("model {} (id {}), recipe {}", track.model, track.model_id.short(), track.recipe_text())
         }
     };
-    format!("{column} of track {} (id {}), {source}", track.name, track.id)
+    let meaning = match (track.calibrated(column), track.meaning(column)) {
+        (Some((calibration, Scale::Percentile)), _) => {
+            format!("; share of the background that is less extreme, in percent: {}", calibration.text())
+        }
+        (Some((calibration, Scale::Phred)), _) => {
+            format!("; -10 log10 of the share of the background that is as extreme: {}", calibration.text())
+        }
+        (None, Some(meaning)) => format!("; {}: {}", meaning.direction.text(), meaning.sentence),
+        (None, None) => String::new(),
+    };
+    format!("{column} of track {} (id {}), {source}{meaning}", track.name, track.id)
 }
 
 /// `<track>_<column>`, numbered where tracks differ only in characters that VCF does not allow.

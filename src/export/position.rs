@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use arrow::array::RecordBatch;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use vestore_schema::{Assembly, Position, Track};
 
 use super::ExportError;
@@ -62,7 +64,11 @@ pub(super) fn each(
     for batch in rows {
         let batch = batch?;
         let rows = AnswerRows::of(&batch);
-        let scores = Numbers::of(batch.column(batch.num_columns() - 1));
+        let last = batch.column(batch.num_columns() - 1);
+        // Percentiles, which these formats have less digits for.
+        let single = matches!(last.data_type(), DataType::Float64).then(|| cast(last, &DataType::Float32));
+        let single = single.transpose().map_err(StoreError::from)?;
+        let scores = Numbers::of(single.as_ref().unwrap_or(last));
         for row in 0..batch.num_rows() {
             let Some(score) = scores.get(row, 0) else { continue };
             let Some(contig) = index.get(rows.contig(row)).copied() else { continue };

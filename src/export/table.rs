@@ -76,7 +76,8 @@ fn cell(column: &Cells<'_>, row: usize, whole: bool) -> String {
             values.value(row).to_string()
         }
         Cells::Score(values) if !column.is_missing(row) => rounded(values.value(row)),
-        Cells::Score(_) => "-".to_owned(),
+        Cells::Scale(values) if !column.is_missing(row) => format!("{:.4}", values.value(row)),
+        Cells::Score(_) | Cells::Scale(_) => "-".to_owned(),
         Cells::Embedding(_) | Cells::Text(_) if column.is_missing(row) => "-".to_owned(),
         Cells::Embedding(values) => {
             let first: Vec<String> = values

@@ -29,7 +29,7 @@ pub(super) fn write(
     let mut prefixes: Vec<String> = Vec::new();
     let mut scores = fields.iter();
     for (track, status) in tracks.iter().zip(&statuses) {
-        for field in scores.by_ref().take(track.columns.len()) {
+        for field in scores.by_ref().take(track.scores().count()) {
             header.push_str(&field.header());
             prefixes.push(format!("{}=", field.id));
         }

@@ -57,7 +57,7 @@ fn fill(
                 let value = String::from_utf8_lossy(&cell);
                 match column {
                     // The number that is written, which float32 as float64 is not.
-                    Cells::Integer(_) | Cells::Score(_) => match value.parse::<f64>() {
+                    Cells::Integer(_) | Cells::Score(_) | Cells::Scale(_) => match value.parse::<f64>() {
                         Ok(number) => sheet.write_number(line, place, number),
                         Err(_) => sheet.write_string(line, place, value),
                     },

@@ -1,7 +1,7 @@
 //! The columns of an answer's batch, by their names.
 
 use arrow::array::{Array, AsArray, Float32Array, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::datatypes::{Float32Type, Float64Type, Int32Type};
 use vestore_schema::{STATUS_COLUMN, TARGET_COLUMN, Variant};
 
 use super::{CONTIG_COLUMN, TRACK_COLUMN};
@@ -97,6 +97,13 @@ impl<'a> AnswerRows<'a> {
     #[must_use]
     fn scores(&self, column: &str) -> Option<&'a Float32Array> {
         self.batch.column_by_name(column)?.as_primitive_opt::<Float32Type>()
+    }
+
+    /// What a calibration makes of a row's score, in `column`; none where it is missing.
+    #[must_use]
+    pub fn scale(&self, column: &str, row: usize) -> Option<f64> {
+        let scales = self.batch.column_by_name(column)?.as_primitive_opt::<Float64Type>()?;
+        scales.is_valid(row).then(|| scales.value(row))
     }
 
     /// A row's score in `column`; none where it is missing.

@@ -5,7 +5,7 @@ mod parse;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use thiserror::Error;
-use vestore_schema::{Assembly, STATUS_COLUMN, Status, nearest};
+use vestore_schema::{Assembly, Direction, STATUS_COLUMN, Status, nearest};
 
 use crate::narrow::to_score;
 
@@ -177,7 +177,24 @@ pub(crate) struct Bound<'a> {
     number: f64,
 }
 
-impl Bound<'_> {
+impl<'a> Bound<'a> {
+    /// Scores that are as extreme as `least`, oriented, or more; none of magnitudes, which lie on both sides.
+    pub(crate) fn beyond(column: &'a str, direction: Direction, least: f32) -> Option<Self> {
+        let (comparison, number) = match direction {
+            Direction::High => (Comparison::GreaterOrEqual, least),
+            Direction::Low => (Comparison::LessOrEqual, -least),
+            Direction::Magnitude => return None,
+        };
+        Some(Self { column, comparison, number: number.into() })
+    }
+
+    /// The number that a value must reach at least; none where it need not.
+    pub(crate) fn at_least(&self) -> Option<f64> {
+        let reaches =
+            matches!(self.comparison, Comparison::GreaterOrEqual | Comparison::Greater | Comparison::Equal);
+        reaches.then_some(self.number)
+    }
+
     /// Whether a value between `low` and `high` can fulfil it.
     pub(crate) fn can_hold(&self, low: f64, high: f64) -> bool {
         match self.comparison {
@@ -341,7 +358,7 @@ fn is_text(operand: &Operand<String>, schema: &SchemaRef) -> Result<bool, Filter
         Operand::Number(_) => Ok(false),
         Operand::Text(_) => Ok(true),
         Operand::Column(name) => match schema.field(find(name, schema)?).data_type() {
-            DataType::Float32 | DataType::Int32 => Ok(false),
+            DataType::Float32 | DataType::Float64 | DataType::Int32 => Ok(false),
             DataType::Utf8 | DataType::Dictionary(..) => Ok(true),
             _ => Err(FilterError::NoValue { name: name.clone() }),
         },

@@ -8,16 +8,17 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
     new_null_array,
 };
-use arrow::compute::{filter_record_batch, interleave};
+use arrow::compute::{cast, filter_record_batch, interleave};
 use arrow::datatypes::{DataType, Int32Type};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use vestore_schema::{Position, Segment};
+use vestore_schema::{Position, Segment, Track};
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
 use super::lists::Lists;
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
+use crate::calibration::Calibrated;
 use crate::narrow::to_usize;
 use crate::store::{RowKeys, StoreError};
 
@@ -34,6 +35,8 @@ pub struct Rows<'a> {
     cursors: Vec<Cursor>,
     /// Rows of one batch.
     most: usize,
+    /// The calibrations in use.
+    calibrated: Vec<Calibrated>,
     failed: bool,
 }
 
@@ -163,7 +166,16 @@ impl<'a> Rows<'a> {
             tracks: Arc::new(StringArray::from_iter_values(plan.tracks.iter().map(|track| &track.name))),
         };
         let most = Lists::of(plan.schema().fields()).batch_rows();
-        Self { plan, names, part: 0, next_segment: 0, cursors: Vec::new(), most, failed: false }
+        Self {
+            plan,
+            names,
+            part: 0,
+            next_segment: 0,
+            cursors: Vec::new(),
+            most,
+            calibrated: Vec::new(),
+            failed: false,
+        }
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
@@ -260,15 +272,38 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn read(&self, track: usize, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
+    /// Reads the calibrations of a track whose columns are asked for.
+    fn calibrate(&mut self, track: &Track) -> Result<(), StoreError> {
+        for field in self.plan.schema().fields() {
+            if let Some((calibration, _)) = track.calibrated(field.name())
+                && !self.calibrated.iter().any(|known| known.calibration().id == calibration.id)
+            {
+                self.calibrated.push(Calibrated::new(self.plan.store(), calibration)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, track: usize, segment: &Segment, part: &Part) -> Result<SegmentRows, StoreError> {
         let plan = self.plan;
+        self.calibrate(&plan.tracks[track])?;
+        let of = &plan.tracks[track];
         let reader = SegmentReader::open(plan.store(), segment)?.of_track(&plan.tracks[track])?;
         let reader = reader.with_targets(plan.targets.as_ref().map(|targets| &targets.indices));
         let names = plan.schema().fields().iter().map(|field| field.name().as_str());
+        let stored = |name| of.calibrated(name).map_or(name, |(calibration, _)| calibration.column.as_str());
         let columns: Option<Vec<usize>> =
-            plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());
+            plan.projected.then(|| names.filter_map(|name| reader.column(stored(name))).collect());
         let bounds: Vec<Bound<'_>> = plan.filter.as_ref().map(BoundFilter::bounds).unwrap_or_default();
+        let bounds: Vec<Bound<'_>> = bounds.into_iter().filter_map(|bound| self.stored(of, bound)).collect();
         reader.read_where(&part.ranges, columns.as_deref(), &bounds)
+    }
+
+    /// What a bound means for a column that is stored, if it can be said.
+    fn stored<'b>(&'b self, track: &Track, bound: Bound<'b>) -> Option<Bound<'b>> {
+        let Some((calibration, scale)) = track.calibrated(bound.column) else { return Some(bound) };
+        let known = self.calibrated.iter().find(|known| known.calibration().id == calibration.id)?;
+        known.bound(scale, &bound)
     }
 
     /// Moves a cursor to its next batch with rows, or drops it at its end.
@@ -299,17 +334,33 @@ impl<'a> Rows<'a> {
     }
 
     /// A segment's batch with the columns of the answer, without rows that nobody asked for.
-    fn answer(&self, cursor: usize, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    fn answer(&mut self, cursor: usize, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let (rows, contig) = (batch.num_rows(), self.plan.parts[self.part].contig);
-        let [contigs, models, tracks] = &self.cursors[cursor].names;
-        let column = |name: &str| batch.column_by_name(name).map(Arc::clone);
+        let Cursor { names: [contigs, models, tracks], track, .. } = &self.cursors[cursor];
+        let track = &self.plan.tracks[*track];
         let mut columns = Vec::with_capacity(self.plan.schema().fields().len());
         for field in self.plan.schema().fields() {
             columns.push(match field.name().as_str() {
                 "contig" => contigs.slice(0, rows),
                 "model" => models.slice(0, rows),
                 "track" => tracks.slice(0, rows),
-                other => column(other).unwrap_or_else(|| new_null_array(field.data_type(), rows)),
+                other => match (track.calibrated(other), batch.column_by_name(other)) {
+                    (Some((calibration, scale)), _) => {
+                        let known =
+                            self.calibrated.iter_mut().find(|known| known.calibration().id == calibration.id);
+                        let known = known.expect("it was read with the segment; this is a bug");
+                        let column = batch.column_by_name(&calibration.column);
+                        let scores = column.and_then(|column| column.as_primitive_opt());
+                        let scores = scores.expect("the segment has the columns of its track; this is a bug");
+                        known.column(scale, scores, batch, contig)?
+                    }
+                    // Named as what a calibration of another track makes.
+                    (None, Some(column)) if *field.data_type() == DataType::Float64 => {
+                        cast(column, field.data_type())?
+                    }
+                    (None, Some(column)) => Arc::clone(column),
+                    (None, None) => new_null_array(field.data_type(), rows),
+                },
             });
         }
         debug_assert_eq!(self.plan.schema().field(0).name(), ANSWER_COLUMNS[0]);

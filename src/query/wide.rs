@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, take};
+use arrow::compute::{cast, concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
-use vestore_schema::{Assembly, STATUS_COLUMN, Track};
+use vestore_schema::{Assembly, STATUS_COLUMN, Scale, Track};
 
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::{AnswerRows, TRACKS_KEY};
@@ -17,15 +17,16 @@ const KEYS: usize = 4;
 const TRACK: usize = 5;
 
 /// The schema of a wide answer over the scores of `tracks`: contig, position, alleles, then for each track
-/// `<track>.<column>` for its score columns, and `<track>.status`, which is missing where the track has no
+/// `<track>.<column>` for its score columns and what calibrations make of them, and `<track>.status`, which is missing where the track has no
 /// row.
 #[must_use]
 pub fn wide_schema(tracks: &[Track]) -> SchemaRef {
     let long = super::answer_schema(tracks);
     let mut fields = long.fields()[..KEYS].to_vec();
     for track in tracks {
-        let scores = track.columns.iter().map(|column| (column.as_str(), DataType::Float32));
-        for (column, kind) in scores.chain([(STATUS_COLUMN, DataType::Utf8)]) {
+        let kind = |scale: Option<Scale>| scale.map_or(DataType::Float32, |_| DataType::Float64);
+        let scores = track.scores().map(|(column, scale)| (column, kind(scale)));
+        for (column, kind) in scores.chain([(STATUS_COLUMN.to_owned(), DataType::Utf8)]) {
             fields.push(Arc::new(Field::new(format!("{}.{column}", track.name), kind, true)));
         }
     }
@@ -119,8 +120,9 @@ impl<R: Iterator<Item = Result<RecordBatch, StoreError>>> WideRows<R> {
         }
         for (track, rows) in self.tracks.iter().zip(rows) {
             let rows = UInt32Array::from(rows);
-            for column in track.columns.iter().map(String::as_str).chain([STATUS_COLUMN]) {
-                columns.push(take(batch.column(batch.schema().index_of(column)?), &rows, None)?);
+            for column in track.scores().map(|(column, _)| column).chain([STATUS_COLUMN.to_owned()]) {
+                let taken = take(batch.column(batch.schema().index_of(&column)?), &rows, None)?;
+                columns.push(cast(&taken, self.schema.field(columns.len()).data_type())?);
             }
         }
         Ok(RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)?)

@@ -4,6 +4,7 @@
 //! Readers share a lock, a writer has it alone, and both pass a turnstile first: a writer that waits
 //! holds the turnstile, so readers that come in a loop cannot keep it out for ever.
 
+mod calibrations;
 mod genes;
 mod published;
 mod reports;
@@ -331,7 +332,9 @@ impl CatalogRead<'_> {
     }
 
     pub(crate) fn tracks(&self) -> Result<Vec<Track>, StoreError> {
-        self.all(vestore_schema::catalog::TRACKS, Track::check)
+        let mut tracks = self.all(vestore_schema::catalog::TRACKS, Track::check)?;
+        self.calibrate(&mut tracks)?;
+        Ok(tracks)
     }
 
     /// Segments of one table, track and contig that may hold rows at 0-based `start..end`, by position.
@@ -530,7 +533,8 @@ impl CatalogWrite<'_> {
         let tracks = vestore_schema::catalog::TRACKS;
         let mut table = self.transaction.open_table(tracks).map_err(|error| self.catalog.failed(error))?;
         table.remove(name).map_err(|error| self.catalog.failed(error))?;
-        Ok(())
+        drop(table);
+        self.remove_calibrations(name, None)
     }
 
     /// Forgets retired files that were deleted.

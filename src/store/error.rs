@@ -32,6 +32,14 @@ pub enum StoreError {
         /// Where one was looked for.
         path: PathBuf,
     },
+    /// The catalog has another calibration than when it was first read.
+    #[error("the calibration of {track}.{column} was replaced meanwhile; rerun")]
+    Recalibrated {
+        /// The track.
+        track: String,
+        /// Its column.
+        column: String,
+    },
     /// A file of a published store is not there.
     #[error(
         "incomplete copy of a published store: missing {}; upload again (or open it again, if it was published anew \

@@ -130,6 +130,9 @@ impl Store {
         }
         for track in &tracks {
             self.target_names(track)?;
+            for calibration in &track.calibrations {
+                self.distribution(calibration)?;
+            }
         }
         self.runs()?;
         self.catalog.read(|catalog| catalog.next_segment())?;

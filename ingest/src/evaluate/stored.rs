@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::datatypes::{Float32Type, Float64Type, Int32Type};
 use vestore::{QueryPlan, Request, Store, StoreError};
 use vestore_schema::{Position, Table, Variant};
 
-/// The scores that `track` has in `column` for `variants`: `None` where there is no row, and `Some(None)` where the
+/// The scores, or what a calibration makes of them, that `track` has in `column` for `variants`: `None` where there is no row, and `Some(None)` where the
 /// row has no score.
 ///
 /// # Errors
@@ -21,8 +21,11 @@ pub fn stored_scores(
     let mut scores = vec![None; variants.len()];
     let plan = plan_of(store, variants, track, Table::Scores)?;
     each_row(&plan, variants, &[column], |columns, row, places| {
-        let found = columns[0].as_primitive::<Float32Type>();
-        let score = found.is_valid(row).then(|| f64::from(found.value(row)));
+        let found = &columns[0];
+        let score = found.is_valid(row).then(|| match found.as_primitive_opt::<Float32Type>() {
+            Some(scores) => f64::from(scores.value(row)),
+            None => found.as_primitive::<Float64Type>().value(row),
+        });
         for place in places {
             scores[*place] = Some(score);
         }

@@ -1,7 +1,7 @@
 //! Which rows of a batch fulfil a condition.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Int32Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type};
 
 use super::{BoundFilter, Comparison, Condition, Operand};
 use crate::narrow::{to_index, to_score};
@@ -92,6 +92,7 @@ fn numbers(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
     }
     match column.data_type() {
         DataType::Float32 => Some(all(column.as_primitive::<Float32Type>())),
+        DataType::Float64 => Some(all(column.as_primitive::<Float64Type>())),
         DataType::Int32 => Some(all(column.as_primitive::<Int32Type>())),
         _ => None,
     }

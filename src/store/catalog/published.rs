@@ -61,6 +61,9 @@ impl CatalogRead<'_> {
                 write.put_targets(&self.target_names(targets)?)?;
             }
             write.put_track(&track)?;
+            for calibration in &track.calibrations {
+                write.put_calibration(calibration, &self.distribution(calibration.distribution)?)?;
+            }
         }
         let contigs: HashMap<&str, u32> =
             record.assembly.contigs.iter().map(|contig| contig.name.as_str()).zip(0..).collect();

@@ -55,7 +55,12 @@ pub(super) fn check(store: &Store, sources: Vec<Source>, partial: bool) -> Resul
             source.models.iter().filter(|model| !models.contains(model)).cloned().collect::<Vec<_>>(),
         );
         tracks.extend(
-            source.tracks.iter().filter(|track| !tracks.contains(track)).cloned().collect::<Vec<_>>(),
+            source
+                .tracks
+                .iter()
+                .filter(|track| !tracks.iter().any(|known| known.is_record_of(track)))
+                .cloned()
+                .collect::<Vec<_>>(),
         );
         new.push(source);
     }

@@ -32,8 +32,8 @@ pub(super) fn source(text: &str, store: &Store) -> anyhow::Result<Source> {
         Some(column) if !column.is_empty() => column.to_owned(),
         _ => found.columns.first().cloned().context("a track without columns")?,
     };
-    if !found.columns.contains(&column) {
-        let known = found.columns.clone();
+    let known: Vec<String> = found.scores().map(|(name, _)| name).collect();
+    if !known.contains(&column) {
         return Err(StoreError::Unknown { kind: "score column", name: column, known }.into());
     }
     Ok(Source::Stored { track: track.to_owned(), column, negated })
