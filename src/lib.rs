@@ -51,6 +51,7 @@ mod date;
 mod diff;
 mod export;
 mod fidelity;
+mod figure;
 #[cfg(test)]
 mod fixture;
 mod genes;
@@ -81,6 +82,7 @@ pub use export::{
 pub use fidelity::{
     ColumnFidelity, Criterion, Fidelity, KeptFidelity, LabelledFidelity, PairedFigure, Verdict,
 };
+pub use figure::{FigureError, FigureFile};
 pub use genes::{Gene, GeneTable, read_genes};
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, TableRow,

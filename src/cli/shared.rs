@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use vestore::{FilterError, FormError, ImportError, OutputError, Store, StoreError, Writer};
+use vestore::{FigureError, FilterError, FormError, ImportError, OutputError, Store, StoreError, Writer};
 use vestore_schema::{LocusError, NameError};
 
 /// The exit code of what a signal ended, as shells report SIGINT. What was interrupted can be resumed, unlike what
@@ -36,6 +36,7 @@ pub(super) fn report(error: &anyhow::Error, is_usage: impl Fn(&(dyn Error + 'sta
             || cause.is::<FilterError>()
             || cause.is::<FormError>()
             || cause.downcast_ref().is_some_and(OutputError::is_usage)
+            || cause.downcast_ref().is_some_and(FigureError::is_usage)
             || matches!(cause.downcast_ref(), Some(ImportError::ColumnName { .. } | ImportError::Name(_)))
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
             || is_usage(cause)
