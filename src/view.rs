@@ -175,14 +175,10 @@ fn sequence(
     match bases {
         Ok(bases) => Ok(Some(String::from_utf8_lossy(&bases).into_owned())),
         // Published stores may come without their reference.
-        Err(ReferenceError::Open { path, .. }) => {
+        Err(error @ ReferenceError::Unpublished { .. }) => {
             let known = gathered.known_bases(region).bytes().filter(|base| *base != b'.').count();
-            remarks.push(format!(
-                "the reference is missing: {}; {known} of {} bases are known from the rows, others are blank; name it with \
-                 --reference",
-                path.display(),
-                region.len()
-            ));
+            let bases = region.len();
+            remarks.push(format!("{error}; {known} of {bases} bases are known from rows, others are blank"));
             Ok(None)
         }
         Err(error) => Err(error.into()),

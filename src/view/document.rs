@@ -126,20 +126,24 @@ pub(super) struct ColumnView {
     pub(super) values: Numbers,
 }
 
-/// Numbers, NaN where one is missing.
+/// Numbers as `query` prints them, NaN where one is missing.
 #[derive(Clone, Default)]
-pub(super) struct Numbers(pub(super) Vec<f32>);
+pub(super) struct Numbers(pub(super) Vec<f64>);
+
+impl Numbers {
+    /// The number whose digits are those of a score: of two shortest forms of a float32 the one that `query` prints.
+    pub(super) fn of_score(score: f32) -> f64 {
+        let mut digits = Vec::with_capacity(16);
+        write_score(score, &mut digits);
+        std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(f64::NAN)
+    }
+}
 
 impl Serialize for Numbers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        let mut text = Vec::new();
         for number in &self.0 {
-            // The digits that `query` prints: of two shortest forms of a number the same one.
-            text.clear();
-            write_score(*number, &mut text);
-            let digits = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<f64>().ok());
-            list.serialize_element(&digits.filter(|number| number.is_finite()))?;
+            list.serialize_element(&Some(*number).filter(|number| number.is_finite()))?;
         }
         list.end()
     }
@@ -265,7 +269,8 @@ mod tests {
         assert_eq!(variants.find((7, "A", "G")), Some(1));
         assert_eq!(variants.find((12, "C", "CA")), Some(2));
         assert_eq!(variants.find((12, "C", "A")), None);
-        let numbers = Numbers(vec![0.1, f32::NAN, -3.0, 1.0e-10, 16_777_216.0, 1.691_406_25]);
+        let scores = [0.1, f32::NAN, -3.0, 1.0e-10, 16_777_216.0, 1.691_406_25];
+        let numbers = Numbers(scores.into_iter().map(Numbers::of_score).collect());
         let text = serde_json::to_string(&numbers).unwrap();
         let read: Vec<Option<f32>> = serde_json::from_str(&text).unwrap();
         assert!(text.starts_with("[0.1,null,-3"), "{text}");

@@ -28,6 +28,10 @@ pub(super) fn of(
         None => model(store, snapshot, track, &mut lines)?,
     }
     lines.push(("recipe", track.recipe_text()));
+    for calibration in &track.calibrations {
+        let text = format!("{} with {} scores: {}", calibration.column, calibration.rows, calibration.text());
+        lines.push(("calibrated", text));
+    }
     Ok(lines)
 }
 

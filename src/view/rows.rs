@@ -1,16 +1,22 @@
 //! The scores of a view, from an answer: the same rows that `query` prints.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
-use vestore_schema::{Region, Status, Track, Variant};
+use vestore_schema::{Calibration, Direction, Meaning, Region, Scale, Status, Track, Variant};
 
 use super::document::{ColumnView, Numbers, TrackView, Variants, runs};
 use super::{MOST_ALLELE_BYTES, MOST_SCORES, ViewError, ViewOptions};
 use crate::query::{ANSWER_COLUMNS, Answer, AnswerRows, Places, QueryPlan, Question};
 use crate::store::Store;
 
-/// What the name of a column of percentiles ends in.
-const PERCENTILE: &str = "_percentile";
+/// What calibrations make of a score.
+const PERCENTILE: Meaning = Meaning {
+    direction: Direction::High,
+    sentence: "share of the background that is less extreme, 0 to 100",
+};
+const PHRED: Meaning = Meaning {
+    direction: Direction::High,
+    sentence: "PHRED of the share of the background that is at least as extreme: 20 is the top 1 %",
+};
 
 /// The columns to show: those that were asked for, else the first of each score kind of each track; and their
 /// percentiles.
@@ -27,11 +33,26 @@ pub(super) fn columns(plan: &QueryPlan, asked: &[String]) -> Result<Vec<String>,
         known.dedup();
         return Err(ViewError::NotAScore { name: name.clone(), known });
     }
-    let percentiles = columns.iter().map(|column| format!("{column}{PERCENTILE}"));
-    let exists = |name: &String| known().any(|known| known == name) && !columns.contains(name);
-    let percentiles: Vec<String> = percentiles.filter(exists).collect();
-    columns.extend(percentiles);
+    let percentiles: Vec<String> = plan
+        .tracks
+        .iter()
+        .flat_map(|track| columns.iter().filter_map(|column| percentile(track, column)))
+        .collect();
+    for percentile in percentiles {
+        if !columns.contains(&percentile) {
+            columns.push(percentile);
+        }
+    }
     Ok(columns)
+}
+
+fn calibration<'a>(track: &'a Track, column: &str) -> Option<&'a Calibration> {
+    track.calibrations.iter().find(|calibration| calibration.column == column)
+}
+
+/// The column of a track that holds calibrated percentiles of `column`, if there is one.
+fn percentile(track: &Track, column: &str) -> Option<String> {
+    Some(calibration(track, column)?.name(Scale::Percentile))
 }
 
 /// The first column of each score kind of each track; of tracks without kinds, the first column.
@@ -89,7 +110,7 @@ impl Gathered {
             ..Question::default()
         };
         let answer = Answer::new(store, question)?;
-        let tracks = answer.plan().tracks.iter().map(|track| TrackRows::new(track, &answer, columns));
+        let tracks = answer.plan().tracks.iter().map(|track| TrackRows::new(track, columns));
         let mut gathered = Self { variants: Variants::default(), tracks: tracks.collect() };
         for batch in answer.rows(|_| {})? {
             gathered.add(&batch?);
@@ -139,7 +160,10 @@ impl Gathered {
                 *last = code;
             }
             for (column, numbers) in &mut track.columns {
-                if let (Some(last), Some(value)) = (numbers.0.last_mut(), rows.score(column, row)) {
+                let value = rows.score(column, row).map(Numbers::of_score);
+                if let (Some(last), Some(value)) =
+                    (numbers.0.last_mut(), value.or_else(|| rows.scale(column, row)))
+                {
                     *last = value;
                 }
             }
@@ -182,13 +206,17 @@ impl Gathered {
         let view = |rows: &TrackRows| {
             let TrackRows { track, columns, statuses } = rows;
             let column = |(name, values): &(String, Numbers)| {
-                let meaning = track.meaning(name);
-                let percentile = format!("{name}{PERCENTILE}");
+                let stated = calibration(track, name).map(|calibration| calibration.direction);
+                let meaning = match track.calibrated(name) {
+                    Some((_, Scale::Percentile)) => Some(PERCENTILE),
+                    Some((_, Scale::Phred)) => Some(PHRED),
+                    None => track.meaning(name),
+                };
                 ColumnView {
                     name: name.clone(),
-                    direction: meaning.map(|meaning| meaning.direction),
+                    direction: meaning.map(|meaning| meaning.direction).or(stated),
                     meaning: meaning.map(|meaning| meaning.sentence),
-                    percentile: columns.iter().any(|(name, _)| *name == percentile).then_some(percentile),
+                    percentile: percentile(track, name),
                     values: values.clone(),
                 }
             };
@@ -204,17 +232,8 @@ impl Gathered {
 }
 
 impl TrackRows {
-    fn new(track: &Track, answer: &Answer, columns: &[String]) -> Self {
-        // What an answer has beyond the columns of a segment belongs to every track.
-        let is_number = |name: &String| {
-            let field = answer.schema().field_with_name(name);
-            field.is_ok_and(|field| *field.data_type() == DataType::Float32)
-        };
-        let has = |name: &&String| {
-            let own = name.strip_suffix(PERCENTILE).unwrap_or(name);
-            is_number(name)
-                && (track.columns.contains(name) || track.columns.iter().any(|known| known == own))
-        };
+    fn new(track: &Track, columns: &[String]) -> Self {
+        let has = |name: &&String| track.scores().any(|(known, _)| known == **name);
         let columns = columns.iter().filter(has).map(|name| (name.clone(), Numbers::default())).collect();
         Self { track: track.clone(), columns, statuses: Vec::new() }
     }
@@ -223,7 +242,7 @@ impl TrackRows {
     fn reach(&mut self, variants: usize) {
         self.statuses.resize(variants, 0);
         for (_, numbers) in &mut self.columns {
-            numbers.0.resize(variants, f32::NAN);
+            numbers.0.resize(variants, f64::NAN);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! From scores to colours, as the page has them by percentile (`page/shade.js`).
 
-use super::document::ColumnView;
 use vestore_schema::Direction;
+
+use super::document::ColumnView;
+use crate::narrow::to_score;
 
 /// Fractions that the legend marks.
 const TICKS: [f32; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
@@ -29,16 +31,16 @@ impl Shades {
     pub(super) fn new(column: &ColumnView, percentiles: Option<&ColumnView>) -> Self {
         let direction = column.direction.unwrap_or(Direction::Magnitude);
         let values = &column.values.0;
-        let oriented: Vec<f32> = values.iter().map(|value| direction.oriented(*value)).collect();
+        let oriented: Vec<f32> = values.iter().map(|value| direction.oriented(to_score(*value))).collect();
         let mut sorted: Vec<f32> = oriented.iter().copied().filter(|value| !value.is_nan()).collect();
         sorted.sort_unstable_by(f32::total_cmp);
         let scored = sorted.len();
         let top = (scored.max(10) as f32).log10().clamp(2.0, 4.0);
         let signed = direction == Direction::Magnitude && values.iter().any(|value| *value < 0.0);
-        let shade = |(index, value): (usize, &f32)| {
+        let shade = |(index, value): (usize, &f64)| {
             let fraction = match percentiles {
                 Some(percentiles) => {
-                    percentiles.values.0.get(index).map_or(f32::NAN, |percent| percent / 100.0)
+                    percentiles.values.0.get(index).map_or(f32::NAN, |percent| to_score(percent / 100.0))
                 }
                 None => fraction(&sorted, oriented[index]),
             };
@@ -46,12 +48,8 @@ impl Shades {
             if signed && *value < 0.0 { -size } else { size }
         };
         let shades = values.iter().enumerate().map(shade).collect();
-        let direction = match column.direction {
-            Some(Direction::High) => "high values are extreme",
-            Some(Direction::Low) => "low values are extreme",
-            Some(Direction::Magnitude) => "values far from 0 are extreme",
-            None => "direction unknown: values far from 0 are shown as extreme",
-        };
+        let unknown = "direction unknown: values far from 0 are shown as extreme";
+        let direction = column.direction.map_or(unknown, Direction::text);
         Self { shades, signed, scored, direction, top }
     }
 
@@ -73,7 +71,7 @@ fn fraction(sorted: &[f32], value: f32) -> f32 {
     }
     let below = sorted.partition_point(|other| *other < value);
     let until = sorted.partition_point(|other| *other <= value);
-    crate::narrow::to_score(usize::midpoint(below, until) as f64 / sorted.len() as f64)
+    to_score(usize::midpoint(below, until) as f64 / sorted.len() as f64)
 }
 
 /// How far into the tail a fraction is: from 0.9 to 0.99 as far as from 0.99 to 0.999.
@@ -113,14 +111,14 @@ mod tests {
     use super::super::document::Numbers;
     use super::*;
 
-    fn column(direction: Option<Direction>, values: &[f32]) -> ColumnView {
+    fn column(direction: Option<Direction>, values: &[f64]) -> ColumnView {
         let values = Numbers(values.to_vec());
         ColumnView { name: "x".to_owned(), direction, meaning: None, percentile: None, values }
     }
 
     #[test]
     fn the_most_extreme_are_the_darkest_in_their_direction() {
-        let values = [-3.0, f32::NAN, 0.5, 2.0, 0.0];
+        let values = [-3.0, f64::NAN, 0.5, 2.0, 0.0];
         let darkest = |direction| {
             let shades = Shades::new(&column(direction, &values), None).shades;
             assert!(shades[1].is_nan());
