@@ -43,7 +43,7 @@ class View:
         page = html.escape(self.html, quote=True)
         return (
             f'<iframe srcdoc="{page}" title="vestore view" sandbox="allow-scripts allow-downloads" '
-            'style="width: 100%; height: 900px; border: 0"></iframe>'
+            'allow="clipboard-write" style="width: 100%; height: 900px; border: 0"></iframe>'
         )
 
     def __repr__(self) -> str:

@@ -36,7 +36,8 @@ async function opened(file, options = {}) {
   });
   await page.goto(`file://${file}`);
   await page.waitForFunction(() => document.getElementById("live").textContent !== "");
-  return { page, wrong, context };
+  const ready = await page.evaluate(() => performance.now());
+  return { page, wrong, context, ready };
 }
 
 async function check(name, { root, place, more }) {
@@ -44,14 +45,14 @@ async function check(name, { root, place, more }) {
   const begun = performance.now();
   vestore(program, "view", root, place, ...more, "-o", file);
   const written = (performance.now() - begun) / 1000;
-  const { page, wrong, context } = await opened(file);
+  const { page, wrong, context, ready } = await opened(file);
   const rows = await sameAsQuery(page, root, place);
   const painted = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
   const frames = await zoomedFrames(page);
   const size = (statSync(file).size / 1e6).toFixed(1);
   console.log(
     `${name}: ${size} MB, written in ${written.toFixed(2)} s, ${rows} scores equal to query, first paint after ` +
-      `${(painted / 1000).toFixed(2)} s; ${frames.count} frames while zooming: median ${frames.median.toFixed(1)} ms, ` +
+      `${(painted / 1000).toFixed(2)} s, heatmap after ${(ready / 1000).toFixed(2)} s; ${frames.count} frames while zooming: median ${frames.median.toFixed(1)} ms, ` +
       `95th percentile ${frames.late.toFixed(1)} ms, longest drawing ${frames.drawing.toFixed(1)} ms`,
   );
   if (name === "200 bases") {

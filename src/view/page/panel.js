@@ -245,7 +245,7 @@ function showReading() {
       "A colour says what part of the column's scores on this page is less extreme (of calibrated columns: of the scores they were calibrated on). The scale stretches the tail: from 90 to 99 % is as far as from 99 to 99.9 %.",
     ),
     term("by value", "Blue is below 0 and orange above; columns of one sign run from dull to extreme. The most extreme 0.2 % share a colour."),
-    term("cells", "A row for each alternate base; a dot marks the reference base. Where a pixel covers several bases it shows the most extreme cell. A grey, crossed cell is a row without a score; an empty one has no row."),
+    term("cells", "A row for each alternate base; a dot marks the reference base. Where a pixel covers several bases it shows the most extreme cell. A grey, crossed cell is a row without a score (or, by percentile, a score that the calibration says nothing of); an empty one has no row."),
     term("letters", "The reference, as high as the mean colour of the alternates at a base; bars where bases are too narrow."),
   );
   if (page.labels) {
