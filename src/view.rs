@@ -110,7 +110,7 @@ impl View {
             labels,
             details,
             tracks: gathered.track_views(provenance)?,
-            statuses: gathered.statuses(),
+            statuses: Gathered::statuses(),
             variants: gathered.variants,
         };
         Ok(Self { document, remarks })
@@ -137,6 +137,7 @@ impl View {
     }
 
     /// Names of the tracks shown.
+    #[must_use]
     pub fn tracks(&self) -> impl ExactSizeIterator<Item = &str> {
         self.document.tracks.iter().map(|track| track.name.as_str())
     }

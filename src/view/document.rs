@@ -202,7 +202,7 @@ pub(super) struct DetailColumn {
 /// Different texts by number.
 #[derive(Default)]
 pub(super) struct Texts {
-    texts: Vec<String>,
+    list: Vec<String>,
     numbers: HashMap<String, u32>,
     pub(super) bytes: usize,
 }
@@ -213,21 +213,21 @@ impl Texts {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
-        let number = crate::narrow::to_u32(self.texts.len());
-        self.texts.push(text.to_owned());
+        let number = crate::narrow::to_u32(self.list.len());
+        self.list.push(text.to_owned());
         self.numbers.insert(text.to_owned(), number);
         self.bytes += text.len();
         number
     }
 
     pub(super) fn get(&self, number: u32) -> &str {
-        &self.texts[number as usize]
+        &self.list[number as usize]
     }
 }
 
 impl Serialize for Texts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.texts.serialize(serializer)
+        self.list.serialize(serializer)
     }
 }
 

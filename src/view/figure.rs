@@ -154,7 +154,7 @@ impl Figure<'_> {
                 y - 4.0
             ));
             let anchor = if x > WIDTH - 60.0 { "end" } else { "middle" };
-            self.text(x, y - 7.0, 9.5, SOFT, anchor, &grouped(mark));
+            self.text(x, y - 7.0, 9.5, SOFT, anchor, &grouped(&mark));
         }
         self.y += 4.0;
     }
@@ -237,7 +237,7 @@ impl Figure<'_> {
         }
         let of = match &column.percentile {
             Some(name) => format!("calibrated percentile ({name})"),
-            None => format!("percentile among {} scores shown", grouped(shades.scored)),
+            None => format!("percentile among {} scores shown", grouped(&shades.scored)),
         };
         self.text(x - 8.0, y + 8.0, 9.0, SOFT, "end", &of);
     }
@@ -262,7 +262,7 @@ impl Grid {
     fn new(document: &Document, track: &TrackView, shades: &Shades, bins: u32) -> Self {
         let mut grid = Self { cells: std::array::from_fn(|_| vec![Cell::Empty; bins as usize]), rows: 4 };
         let span = u64::from(document.end - document.start) + 1;
-        for ((index, shade), status) in shades.shades.iter().enumerate().zip(track.codes()) {
+        for ((index, shade), status) in shades.values.iter().enumerate().zip(track.codes()) {
             let (position, reference, alternate) = document.variants.get(index);
             let snv = if reference.len() == 1 {
                 ROWS[..4].iter().position(|base| *base == alternate)
@@ -294,7 +294,7 @@ const fn whole(number: f64) -> u32 {
 }
 
 /// `43,044,295`
-fn grouped(number: impl ToString) -> String {
+fn grouped(number: &impl ToString) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {

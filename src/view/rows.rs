@@ -177,7 +177,7 @@ impl Gathered {
     }
 
     /// Texts of the statuses, by their code.
-    pub(super) fn statuses(&self) -> Vec<&'static str> {
+    pub(super) fn statuses() -> Vec<&'static str> {
         std::iter::once("").chain(Status::ALL.into_iter().map(Status::as_str)).collect()
     }
 

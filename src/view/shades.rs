@@ -15,7 +15,7 @@ const POSITIVE: [u32; 6] = [0x00f2_f2ee, 0x00f8_dcbb, 0x00f0_b376, 0x00dd_8333, 
 
 /// The shades of a column: numbers from −1 to 1 whose size says how extreme a score is, NaN where there is none.
 pub(super) struct Shades {
-    pub(super) shades: Vec<f32>,
+    pub(super) values: Vec<f32>,
     /// Whether signs count: blue is below 0, orange above.
     pub(super) signed: bool,
     /// Scores that percentiles are of.
@@ -50,7 +50,7 @@ impl Shades {
         let shades = values.iter().enumerate().map(shade).collect();
         let unknown = "direction unknown: values far from 0 are shown as extreme";
         let direction = column.direction.map_or(unknown, Direction::text);
-        Self { shades, signed, scored, direction, top }
+        Self { values: shades, signed, scored, direction, top }
     }
 
     /// Shades and percentages of the legend's marks.
@@ -120,7 +120,7 @@ mod tests {
     fn the_most_extreme_are_the_darkest_in_their_direction() {
         let values = [-3.0, f64::NAN, 0.5, 2.0, 0.0];
         let darkest = |direction| {
-            let shades = Shades::new(&column(direction, &values), None).shades;
+            let shades = Shades::new(&column(direction, &values), None).values;
             assert!(shades[1].is_nan());
             (0..values.len())
                 .filter(|at| *at != 1)
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(darkest(Some(Direction::Low)), Some(0));
         assert_eq!(darkest(None), Some(0));
         let unknown = Shades::new(&column(None, &values), None);
-        assert!(unknown.signed && unknown.shades[0] < 0.0 && unknown.shades[3] > 0.0);
+        assert!(unknown.signed && unknown.values[0] < 0.0 && unknown.values[3] > 0.0);
         assert_eq!(colour(0.0, false), "#f1f3ea");
         assert_eq!(colour(1.0, false), "#241a52");
         assert_eq!(colour(-1.0, true), "#082f5f");
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn calibrated_percentiles_decide_where_there_are_some() {
         let percentiles = column(None, &[10.0, 99.0]);
-        let shades = Shades::new(&column(Some(Direction::High), &[5.0, 1.0]), Some(&percentiles)).shades;
+        let shades = Shades::new(&column(Some(Direction::High), &[5.0, 1.0]), Some(&percentiles)).values;
         assert!(shades[0] < shades[1]);
         assert!((shades[1] - 1.0).abs() < 1e-5, "{shades:?}");
     }
