@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; see README.md.
-.PHONY: setup build wheel install uninstall demo test test-python test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-import bench-merge bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
+.PHONY: setup build wheel install uninstall demo test test-python test-page test-wheel test-cluster soak fuzz lint audit gpu-kit bench-dtype bench-effects bench-engine bench-import bench-merge bench-pretrain bench-python bench-regulatory bench-remote bench-splice bench-store bench-tokenizer bench-transfer clean
 
 CARGO ?= cargo
 comma := ,
@@ -38,6 +38,13 @@ test-python: wheel
 	target/python/bin/pip install --quiet --requirement python/tests/requirements.txt
 	target/python/bin/pip install --quiet --no-deps --force-reinstall target/wheels/*.whl
 	target/python/bin/python -m pytest --quiet -p no:cacheprovider python/tests
+
+# Pages of `vestore view` in a headless Chromium (CHROMIUM=program), against `query`; SHOTS=folder keeps pictures.
+CHROMIUM ?= /usr/bin/chromium
+test-page: build
+	@if ! test -x "$(CHROMIUM)" || ! command -v npm >/dev/null; then \
+		echo "not tested: pages need Chromium ($(CHROMIUM)) and Node.js with npm"; else \
+		npm ci --prefix tests/page --no-audit --no-fund --silent && CHROMIUM="$(CHROMIUM)" SHOTS="$(SHOTS)" node tests/page/page.test.mjs; fi
 
 # The schedulers of docs/cluster.md for real, on one machine: Ray with three nodes, SLURM with two (as root; it is
 # installed if apt can), Snakemake. Nodes are killed while they score. Some minutes.

@@ -35,6 +35,7 @@ mod study;
 mod track;
 mod verbs;
 mod verify;
+mod view;
 
 use std::process::ExitCode;
 
@@ -96,6 +97,8 @@ enum Verb {
     Calibrate(calibrate::Arguments),
     /// Import precomputed scores
     Import(import::Arguments),
+    /// Write a page that shows a region or variant: heatmaps, genes, labels, tables
+    View(view::Arguments),
     /// Write rows to a file for other tools
     Export(export::Arguments),
     /// Copy a store into a folder that any web server or object store can serve
@@ -156,6 +159,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Calibrate(arguments) => calibrate::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
+        Verb::View(arguments) => view::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Publish(arguments) => publish::run(&arguments),
         Verb::Merge(arguments) => merge::run(&arguments),

@@ -69,6 +69,7 @@ mod report;
 mod similar;
 mod store;
 mod variants;
+mod view;
 
 pub use annotate::{AnnotateError, Annotated, VariantForm, annotate};
 pub use calibration::{CalibrateError, CalibrateOptions, CalibrationTaken, calibrate, remove_calibration};
@@ -120,3 +121,4 @@ pub use variants::{
     RefComparison, RefDifference, RefMismatch, RefMismatchError, Rejection, Report, ReportError, SpillError,
     VariantRecords, VariantSource, normalize, normalize_sites, plain_text, read_bed,
 };
+pub use view::{View, ViewError, ViewOptions};

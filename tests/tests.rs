@@ -68,3 +68,4 @@ mod study_report;
 mod support;
 mod tokenizer;
 mod transfer;
+mod view;

@@ -7,6 +7,7 @@ mod error;
 mod fork;
 mod rows;
 mod store;
+mod view;
 
 /// The extension's module.
 #[pyo3::pymodule(name = "_native")]
@@ -17,6 +18,8 @@ mod native {
     use crate::rows::{Rows, Table};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::view::View;
 
     #[pymodule_init]
     fn init() {

@@ -8,13 +8,14 @@ use pyo3::{PyResult, Python, pyclass, pymethods};
 use serde_json::to_string;
 use vestore::{
     Answer, Compared, Filter, Nearness, Places, Question, RefMismatch, Report, SimilarOptions, SortKey,
-    open_variants,
+    ViewOptions, open_variants,
 };
 use vestore_schema::Table;
 
 use crate::error::{Raise, VestoreError};
 use crate::fork;
 use crate::rows::{Rows, Table as InMemory};
+use crate::view::View;
 
 /// A store that is read.
 #[pyclass(frozen, module = "vestore._native")]
@@ -123,6 +124,29 @@ impl Store {
             Question { places, models, tracks, table, filter, wide, columns, targets, top, sort, limit };
         let answer = py.detach(|| Answer::new(&self.store, question)).raise()?;
         Ok((Rows::new(answer), remarks))
+    }
+
+    /// The page of the places `texts`, and remarks on how it was made.
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of Python's")]
+    fn view(
+        &self,
+        py: Python<'_>,
+        texts: Vec<String>,
+        tracks: Vec<String>,
+        scores: Vec<String>,
+        labels: Option<PathBuf>,
+        genes: Option<PathBuf>,
+        ref_mismatch: &str,
+    ) -> PyResult<(View, Vec<String>)> {
+        let ref_mismatch = policy(ref_mismatch)?;
+        let view = py.detach(|| {
+            let mut places = Places { asked: true, ..Places::default() };
+            texts.iter().try_for_each(|text| places.add(&self.store, text)).raise()?;
+            let options = ViewOptions { places, tracks, scores, labels, genes, ref_mismatch };
+            fork::with_threads(|| vestore::View::new(&self.store, &options)).raise()?.raise()
+        })?;
+        let remarks = view.remarks.clone();
+        Ok((View { view }, remarks))
     }
 
     /// Figures on how `column` differs between two tracks, as JSON.

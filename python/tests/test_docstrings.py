@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["vestore", "vestore.rows", "vestore.store"]
+MODULES = ["vestore", "vestore.rows", "vestore.store", "vestore.view"]
 
 
 @pytest.mark.parametrize("name", MODULES)

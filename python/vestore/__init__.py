@@ -14,5 +14,6 @@ from ._native import VestoreError
 from .rows import Rows
 from .scoring import score
 from .store import Store, open
+from .view import View
 
-__all__ = ["Rows", "Store", "VestoreError", "open", "score"]
+__all__ = ["Rows", "Store", "VestoreError", "View", "open", "score"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Sequence, Union
 from . import _native
 from .program import run
 from .rows import Rows
+from .view import View
 
 if TYPE_CHECKING:
     import duckdb
@@ -169,6 +170,33 @@ class Store:
         for remark in remarks:
             warnings.warn(remark, stacklevel=2)
         return Rows(native)
+
+    def view(
+        self,
+        places: Texts,
+        *,
+        tracks: Texts = None,
+        scores: Texts = None,
+        labels: Path | None = None,
+        genes: Path | None = None,
+        ref_mismatch: str = "auto",
+    ) -> View:
+        """A page that shows a region, or variants with 50 bases on each side; a notebook displays it.
+
+        `places` are texts such as `17:43,044,295-43,125,483` or `17-43044295-G-A`. By default all tracks that have rows
+        there are shown, and of each the first column of every score kind; `tracks` and `scores` choose others. `labels`
+        is a VCF (ClinVar), `genes` a GTF or the name of a gene table that the store keeps.
+
+        >>> import vestore
+        >>> vestore.open("mito.vestore").view("MT:100-110", tracks="full")
+        <vestore.View: 11 variants of full>
+        """
+        native, remarks = self._native.view(
+            as_texts(places), as_texts(tracks), as_texts(scores), labels, genes, ref_mismatch
+        )
+        for remark in remarks:
+            warnings.warn(remark, stacklevel=2)
+        return View(native)
 
     def annotate(self, source: Path, output: Path, *, tracks: Texts = None, force: bool = False) -> None:
         """Adds scores to a VCF or BCF file as INFO fields; everything else stays unchanged.

@@ -117,6 +117,15 @@ impl Scale {
     /// Both, in the order of their columns.
     pub const ALL: [Self; 2] = [Self::Percentile, Self::Phred];
 
+    /// What its values are, in one sentence without a full stop.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Percentile => "share of the background that is less extreme, in percent",
+            Self::Phred => "-10 log10 of the share of the background that is at least as extreme",
+        }
+    }
+
     /// The end of a column's name.
     #[must_use]
     pub const fn ending(self) -> &'static str {

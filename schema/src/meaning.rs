@@ -112,10 +112,13 @@ const COLUMNS: [(&str, Direction, &str); 18] = [
 ];
 
 impl Track {
-    /// What the values of the score column `column` mean; unknown of what vestore did not compute, unless the import
+    /// What the values of the score column `column`, or of one that a calibration makes, mean; unknown of what vestore did not compute, unless the import
     /// stated a direction.
     #[must_use]
     pub fn meaning(&self, column: &str) -> Option<Meaning> {
+        if let Some((_, scale)) = self.calibrated(column) {
+            return Some(Meaning { direction: Direction::High, sentence: scale.meaning() });
+        }
         if let Some(external) = &self.external {
             let index = self.columns.iter().position(|name| name == column)?;
             let direction = *external.directions.get(index)?;

@@ -232,7 +232,7 @@ pub(super) fn told(error: EffectsError) -> anyhow::Error {
     }
 }
 
-fn unanswered(error: QuestionError) -> anyhow::Error {
+pub(super) fn unanswered(error: QuestionError) -> anyhow::Error {
     match error {
         QuestionError::Store(error) => error.into(),
         QuestionError::Filter(error) => error.into(),

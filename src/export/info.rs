@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use vestore_schema::{Assembly, Scale, Track};
+use vestore_schema::{Assembly, Track};
 
 use super::cell::visible;
 
@@ -74,14 +74,9 @@ fn describe(track: &Track, column: &str) -> String {
         }
     };
     let meaning = match (track.calibrated(column), track.meaning(column)) {
-        (Some((calibration, Scale::Percentile)), _) => {
-            format!("; share of the background that is less extreme, in percent: {}", calibration.text())
-        }
-        (Some((calibration, Scale::Phred)), _) => {
-            format!("; -10 log10 of the share of the background that is as extreme: {}", calibration.text())
-        }
-        (None, Some(meaning)) => format!("; {}: {}", meaning.direction.text(), meaning.sentence),
-        (None, None) => String::new(),
+        (Some((calibration, _)), Some(meaning)) => format!("; {}: {}", meaning.sentence, calibration.text()),
+        (_, Some(meaning)) => format!("; {}: {}", meaning.direction.text(), meaning.sentence),
+        (_, None) => String::new(),
     };
     format!("{column} of track {} (id {}), {source}{meaning}", track.name, track.id)
 }

@@ -9,7 +9,7 @@ use super::info::{InfoColumn, InfoValues};
 use super::keys::KeyColumns;
 use super::records::{Cells, Record, Records, malformed};
 use super::start::{Layout, Start, column_place};
-use super::text::{INFO, VCF, check_alleles, vcf_columns};
+use super::text::{ID, INFO, VCF, check_alleles, vcf_columns};
 use crate::reference::{Reference, ReferenceError};
 use crate::variants::{Contigs, HeaderContig};
 
@@ -26,6 +26,8 @@ pub struct LabelledRow {
     pub reference: String,
     /// Alternate allele as it stands.
     pub alternate: String,
+    /// ID of a VCF record; empty of a table.
+    pub id: String,
     /// Alternate alleles of the record, whose rows follow each other.
     pub of: usize,
     /// The text of each column asked for; empty where there is none.
@@ -120,7 +122,7 @@ impl LabelledRows {
                     let of = 1 + memchr::memchr_iter(b',', cell(keys[3])).count();
                     let values: Vec<_> =
                         columns.iter().map(|column| InfoValues::listed(cell(*column), of)).collect();
-                    expand(&self.path, record, keys.map(cell), &values, &mut self.waiting)?;
+                    expand(&self.path, record, keys.map(cell), b"", &values, &mut self.waiting)?;
                 }
                 Kind::Vcf { fields } => {
                     let columns = vcf_columns(&self.path, record)?;
@@ -129,7 +131,8 @@ impl LabelledRows {
                     for field in fields {
                         values.push(field.values(&self.path, record.line, columns[INFO], alternates)?);
                     }
-                    expand(&self.path, record, VCF.map(|at| columns[at]), &values, &mut self.waiting)?;
+                    let keys = VCF.map(|at| columns[at]);
+                    expand(&self.path, record, keys, columns[ID], &values, &mut self.waiting)?;
                 }
             }
         }
@@ -141,6 +144,7 @@ fn expand(
     path: &Path,
     record: Record<'_>,
     keys: [&[u8]; 4],
+    id: &[u8],
     values: &[InfoValues<'_>],
     rows: &mut VecDeque<LabelledRow>,
 ) -> Result<(), ImportError> {
@@ -148,6 +152,7 @@ fn expand(
     check_alleles(path, line, keys[2], keys[3])?;
     let text = |bytes| text_cell(path, line, bytes).map(str::to_owned);
     let (contig, reference, alternates) = (text(keys[0])?, text(keys[2])?, text(keys[3])?);
+    let id = text(id)?;
     let one_based = one_based(keys[1].trim_ascii()).ok_or_else(|| {
         malformed(path, line, "position", keys[1], "is not a position; expected a whole number from 1")
     })?;
@@ -164,6 +169,7 @@ fn expand(
             one_based,
             reference: reference.clone(),
             alternate: alternate.to_owned(),
+            id: id.clone(),
             of,
             values: values.iter().map(value).collect::<Result<_, _>>()?,
             shared: of > 1 && values.iter().any(|values| matches!(values, InfoValues::Shared(_))),
@@ -202,6 +208,7 @@ mod tests {
             one_based: 5,
             reference: "A".to_owned(),
             alternate: alternate.to_owned(),
+            id: String::new(),
             values: values.iter().map(|text| (*text).to_owned()).collect(),
         }
     }
@@ -219,11 +226,13 @@ mod tests {
         let vcf = b"##INFO=<Number=1,ID=SIG>\n##INFO=<ID=F,Number=0>\n##INFO=<ID=R,Number=R>\n\
                     #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n\
                     17\t5\t.\tA\tC,G\t.\t.\tSIGX=0;SIG=Bad;F;R=9,1,0\n17\t5\t.\tA\tC\t.\t.\t.\tGT\t0/1\n";
+        let with_id = |row: LabelledRow| LabelledRow { id: ".".to_owned(), ..row };
         let found = [
             row_of(5, "C", &["Bad", "1", "1"], 2, true),
             row_of(5, "G", &["Bad", "1", "0"], 2, true),
             row(6, "C", &["", "", ""]),
-        ];
+        ]
+        .map(with_id);
         assert_eq!(read(&bgzf(vcf), &["SIG", "F", "R"]).unwrap(), found);
     }
 

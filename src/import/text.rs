@@ -19,6 +19,8 @@ use crate::variants::{HeaderContig, InfoNumber, VariantHeader, too_many_alleles}
 const SAMPLE: usize = 1000;
 /// The key among the columns of a VCF.
 pub(super) const VCF: [usize; 4] = [0, 1, 3, 4];
+/// The column of a VCF's identifiers.
+pub(super) const ID: usize = 2;
 /// The last column of a VCF that is read.
 pub(super) const INFO: usize = 7;
 
