@@ -32,7 +32,7 @@ pub struct GeneTableRecord {
     pub names: Option<GeneNamesRecord>,
 }
 
-/// The file of the names of the genes of a table, which are no part of the table's digest.
+/// The file of the names of the genes of a table, which are not part of the digest of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneNamesRecord {
     /// SHA-256 of the file.

@@ -29,7 +29,7 @@ pub(crate) struct IdRows {
     pub(crate) records: u64,
     /// Of them, without an rsID.
     pub(crate) without_id: u64,
-    /// Alternate alleles with an rsID that are no bases, on contigs that the reference lacks, or not of the reference.
+    /// Alternate alleles with an rsID that are not bases, on contigs that the reference lacks, or not of the reference.
     pub(crate) left_out: u64,
     pub(crate) warnings: Vec<String>,
 }

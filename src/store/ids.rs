@@ -44,7 +44,7 @@ pub struct AddedIds {
     pub records: u64,
     /// Records without an rsID.
     pub without_id: u64,
-    /// Alternate alleles that are no bases, on contigs that the reference lacks, or not of the reference.
+    /// Alternate alleles that are not bases, on contigs that the reference lacks, or not of the reference.
     pub left_out: u64,
     /// What is worth knowing of the file.
     pub warnings: Vec<String>,
