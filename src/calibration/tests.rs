@@ -100,7 +100,7 @@ fn a_distribution_that_was_changed_is_refused() {
     for (field, value) in [
         ("rows", serde_json::json!(299)),
         ("bins", serde_json::json!(0)),
-        ("bins", serde_json::json!(1 << 40)),
+        ("bins", serde_json::json!(1_u64 << 40)),
         ("values", serde_json::json!("AAAA")),
         ("values", serde_json::json!("not base64")),
         ("means", serde_json::json!([0.5])),
