@@ -48,7 +48,7 @@ impl FigureFile {
         Ok(Self { output, form, path: path.to_owned() })
     }
 
-    /// Writes the figure and gives the file its name. PNG has [`SCALE`] pixels per unit of the SVG and a white
+    /// Writes the figure and gives the file its name. PNG has two pixels per unit of the SVG and a white
     /// ground; its letters come from a font in the program, so that it is the same on every machine. Nothing that the
     /// SVG refers to is read.
     ///

@@ -1,6 +1,7 @@
 //! `vestore calibrate`: percentiles and PHRED against a plain computation, wherever scores are read.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,11 +20,11 @@ fn store(folder: &Path) -> (PathBuf, Vec<u8>) {
         for alternate in "ACGT".chars().filter(|alternate| *alternate != reference) {
             let score = random.below(60) as f64 / 8.0 - 3.0;
             let other = if position % 10 == 0 { "NA".to_owned() } else { (score * score).to_string() };
-            text.push_str(&format!("chr1\t{position}\t{reference}\t{alternate}\t{score}\t{other}\n"));
+            writeln!(text, "chr1\t{position}\t{reference}\t{alternate}\t{score}\t{other}").unwrap();
         }
     }
     let anchor = bases[599] as char;
-    text.push_str(&format!("chr1\t600\t{anchor}\t{anchor}ACGTACGTT\t1.25\t1\n"));
+    writeln!(text, "chr1\t600\t{anchor}\t{anchor}ACGTACGTT\t1.25\t1").unwrap();
     fs::write(&scores, text).unwrap();
     ok("init {} --reference {}", &[&store, &fasta]);
     ok("import {} --track t {}", &[&store, &scores]);
@@ -97,12 +98,11 @@ fn percentiles_equal_a_plain_computation_over_any_background() {
     assert_eq!(scores.len(), 3 * 62 - 3 * 8);
     check(&query(""), "other", &scores, &f64::abs);
     let common: Vec<&HashMap<String, String>> = within.iter().step_by(5).collect();
-    let text: String = common
-        .iter()
-        .map(|row| {
-            format!("chr1\t{}\t.\t{}\t{}\t.\t.\t.\n", row["position"], row["reference"], row["alternate"])
-        })
-        .collect();
+    let mut text = String::new();
+    for row in &common {
+        let [position, reference, alternate] = ["position", "reference", "alternate"].map(|name| &row[name]);
+        writeln!(text, "chr1\t{position}\t.\t{reference}\t{alternate}\t.\t.\t.").unwrap();
+    }
     fs::write(&vcf, format!("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n{text}"))
         .unwrap();
     let words = "calibrate {} --track t --score score --direction low --replace --background {}";
@@ -123,6 +123,11 @@ fn percentiles_equal_a_plain_computation_over_any_background() {
     assert!(empty.contains("no score to compare with"), "{empty}");
 }
 
+/// The numbers of a row by column.
+type Row<'a> = &'a dyn Fn(&str) -> f64;
+/// Whether a row fulfils a condition.
+type Fits = fn(Row<'_>) -> bool;
+
 #[test]
 fn conditions_on_percentiles_equal_a_filter_over_all_rows() {
     let folder = tempfile::tempdir().unwrap();
@@ -130,8 +135,6 @@ fn conditions_on_percentiles_equal_a_filter_over_all_rows() {
     ok("calibrate {} --track t --score score --direction low", &[&store]);
     ok("calibrate {} --track t --score other --direction magnitude", &[&store]);
     let all = rows(&ok("query {} --format tsv", &[&store]));
-    type Row<'a> = &'a dyn Fn(&str) -> f64;
-    type Fits = fn(Row<'_>) -> bool;
     let conditions: [(&str, Fits); 5] = [
         ("score_phred >= 10", |row| row("score_phred") >= 10.0),
         ("score_percentile > 90 and other < 9", |row| row("score_percentile") > 90.0 && row("other") < 9.0),
