@@ -40,8 +40,8 @@ const LENGTHS: [[u32; NUCLEAR]; 3] = [
 ];
 /// The revised Cambridge Reference Sequence, of `GRCh37` and `GRCh38`.
 const MITOCHONDRION: &str = "NC_012920.1";
-/// Refget digest of it. Other mitochondrial sequences have its length, 16,569 bases.
-const MITOCHONDRION_DIGEST: &str = "SQ.k3grVkjY-hoWcCUojHw6VU6GE3MZ8Sct";
+/// Its length, which sequences in its coordinates have whatever stands at its placeholder 3107; `NC_001807` is longer.
+const MITOCHONDRION_LENGTH: u32 = 16_569;
 
 impl Assembly {
     /// The contig that `name` means: as [`Assembly::resolve`], else the one that is the sequence of a `RefSeq`
@@ -71,7 +71,7 @@ impl Assembly {
         let contig = self.resolve(&named.chromosome());
         let contig = contig.ok_or_else(|| LocusError::unknown_contig(accession, self))?;
         let there = self.contig(contig);
-        if named.is(there) {
+        if named.is(there) || named.may_be_cut(there, self.name.as_deref()) {
             return Ok(contig);
         }
         Err(LocusError::OtherAssembly {
@@ -120,10 +120,19 @@ impl Named {
         }
     }
 
+    /// Whether a contig can be a slice of this sequence, cut at its end: shorter, of no other assembly's length, in an
+    /// assembly that has the accession's name or none.
+    fn may_be_cut(self, contig: &Contig, assembly: Option<&str>) -> bool {
+        let Some(number) = self.number else { return contig.length < MITOCHONDRION_LENGTH };
+        let of_another = LENGTHS.iter().any(|lengths| lengths[number] == contig.length);
+        let same = assembly.and_then(index_of).is_none_or(|index| index == self.assembly);
+        contig.length < LENGTHS[self.assembly][number] && !of_another && same
+    }
+
     /// Whether a contig is this sequence: of its length, which differs between the assemblies for every chromosome.
     fn is(self, contig: &Contig) -> bool {
         match self.number {
-            None => contig.digest == MITOCHONDRION_DIGEST,
+            None => contig.length == MITOCHONDRION_LENGTH,
             Some(number) => contig.length == LENGTHS[self.assembly][number],
         }
     }
@@ -142,6 +151,14 @@ impl std::fmt::Display for Named {
             ),
         }
     }
+}
+
+/// The assembly that people call `name`.
+fn index_of(name: &str) -> Option<usize> {
+    let name = name.to_ascii_lowercase();
+    let names: [&[&str]; ASSEMBLIES.len()] =
+        [&["grch37", "hg19", "b37", "hs37"], &["grch38", "hg38", "hs38"], &["t2t-chm13", "chm13", "hs1"]];
+    names.iter().position(|names| names.iter().any(|known| name.starts_with(known)))
 }
 
 /// What a contig is known to be, for error messages.
@@ -170,11 +187,8 @@ mod tests {
 
     #[test]
     fn an_accession_is_a_contig_of_its_assembly_alone() {
-        let grch38 = assembly(&[
-            ("chr17", 83_257_441, "x"),
-            ("chrX", 156_040_895, "x"),
-            ("chrM", 16_569, MITOCHONDRION_DIGEST),
-        ]);
+        let grch38 =
+            assembly(&[("chr17", 83_257_441, "x"), ("chrX", 156_040_895, "x"), ("chrM", 16_569, "x")]);
         assert_eq!(grch38.find("NC_000017.11"), Ok(0));
         assert_eq!(grch38.find("NC_000023.11"), Ok(1));
         assert_eq!(grch38.find("NC_012920.1"), Ok(2));
@@ -194,11 +208,23 @@ mod tests {
             let error = grch38.find(name).unwrap_err().to_string();
             assert!(error.contains(part), "{name}: {error}");
         }
-        // A slice is not the chromosome, and a contig that is called so is what it is called.
-        let slice = assembly(&[("17", 1000, "x"), ("MT", 16_569, "other")]);
-        for name in ["NC_000017.11", "NC_012920.1"] {
+        // A slice is of the assembly that the store names, or of any where it names none; a contig that is called so is
+        // what it is called.
+        let mut slice = assembly(&[("17", 1000, "x"), ("MT", 16_571, "x"), ("1", 300_000_000, "x")]);
+        for name in ["NC_012920.1", "NC_000001.11"] {
             let error = slice.find(name).unwrap_err().to_string();
-            assert!(error.contains("another sequence of 1"), "{name}: {error}");
+            assert!(error.contains("another sequence of"), "{name}: {error}");
+        }
+        assert_eq!(["NC_000017.11", "NC_000017.10"].map(|name| slice.find(name)), [Ok(0), Ok(0)]);
+        for (name, [grch37, grch38, t2t]) in [
+            ("hg19", [true, false, false]),
+            ("GRCh38.p14", [false, true, false]),
+            ("T2T-CHM13v2.0", [false, false, true]),
+            ("mine", [true, true, true]),
+        ] {
+            slice.name = Some(name.to_owned());
+            let found = ["NC_000017.10", "NC_000017.11", "NC_060941.1"].map(|name| slice.find(name).is_ok());
+            assert_eq!(found, [grch37, grch38, t2t], "{name}");
         }
         assert_eq!(assembly(&[("NC_000017.11", 1000, "x")]).find("NC_000017.11"), Ok(0));
     }

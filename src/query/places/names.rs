@@ -69,7 +69,7 @@ fn of_genes(tables: usize, bare: usize, near: &[String]) -> String {
         0 => String::new(),
         _ => "; a gene table of the store has ids alone: add its file again for names".to_owned(),
     };
-    format!("; nor is a gene called so{near}{bare}")
+    format!("; and no gene of this name{near}{bare}")
 }
 
 fn several(places: &[String]) -> String {
