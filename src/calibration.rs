@@ -8,7 +8,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use vestore_schema::{Calibration, Context, Direction, Scale, Track};
+use vestore_schema::{Calibration, Context, Direction, MAX_CALIBRATIONS, Scale, Track};
 
 use self::background::Background;
 use crate::query::{Places, QueryPlan, Request};
@@ -91,6 +91,12 @@ pub fn calibrate(
         (distribution.rows(), distribution.digest()),
         format!("vestore {}", env!("CARGO_PKG_VERSION")),
     );
+    let checked = calibration.check((&track.name, &column));
+    checked.map_err(|error| CalibrateError::Record { reason: error.to_string() })?;
+    let others = track.calibrations.iter().filter(|other| other.column != column).count();
+    if others >= MAX_CALIBRATIONS {
+        return Err(CalibrateError::TooMany { track: track.name.clone(), most: MAX_CALIBRATIONS });
+    }
     let is_whole = distribution.is_whole();
     let mut writer = store.writer(purpose)?;
     // Another process may have calibrated, or removed the track, meanwhile.

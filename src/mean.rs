@@ -163,7 +163,7 @@ pub fn mean(
     let started = store.now();
     let names: Vec<String> = averaged.iter().map(|track| track.name.clone()).collect();
     let plan = |table| QueryPlan::new(store, &Request { tracks: names.clone(), table, ..Request::default() });
-    let scores = plan(Table::Scores)?;
+    let scores = plan(Table::Scores)?.as_stored();
     let effects = if track.effect_columns.is_empty() { None } else { Some(plan(Table::Effects)?) };
     let contigs: BTreeSet<u32> = scores
         .parts

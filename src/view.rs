@@ -82,6 +82,11 @@ impl View {
             .map(|path| labels::read(store, region, path, options.ref_mismatch, &mut remarks))
             .transpose()?;
         let focus = asked.iter().find_map(|variant| gathered.index_of(variant));
+        match asked.iter().filter(|variant| gathered.index_of(variant).is_none()).count() {
+            0 => {}
+            1 => remarks.push("1 requested variant has no score".to_owned()),
+            missing => remarks.push(format!("{missing} requested variants have no score")),
+        }
         let contig = store.assembly().contig(region.contig);
         let place = region.display(store.assembly()).to_string();
         let title = match asked.as_slice() {

@@ -210,6 +210,14 @@ fn contexts_subtract_the_mean_of_their_class() {
         assert_eq!(found.is_some(), expected.is_some());
         assert!((found.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs() < 1e-9, "{found:?} {expected:?}");
     }
+    // Without the reference there are no such columns, and everything else stays.
+    fs::rename(folder.path().join("genome.fa"), folder.path().join("elsewhere.fa")).unwrap();
+    let without = ok("query {} --format tsv", &[&store]);
+    assert!(without.lines().count() == 1202 && !without.contains("score_percentile"), "{}", &without[..200]);
+    let elsewhere = folder.path().join("elsewhere.fa");
+    let with = rows(&ok("query {} --format tsv --reference {}", &[&store, &elsewhere]));
+    assert!(with == all);
+    fs::rename(&elsewhere, folder.path().join("genome.fa")).unwrap();
     let plain = ok("query {} chr1:300-310 --where {} --count", &[&store, Path::new("score_percentile >= 0")]);
     assert_eq!(plain.trim(), "33");
 }

@@ -42,7 +42,7 @@ class View:
         # A frame of its own: styles and scripts of the notebook and of the page do not meet.
         page = html.escape(self.html, quote=True)
         return (
-            f'<iframe srcdoc="{page}" title="vestore view" sandbox="allow-scripts allow-downloads" '
+            f'<iframe srcdoc="{page}" title="vestore view" sandbox="allow-scripts allow-forms allow-downloads" '
             'allow="clipboard-write" style="width: 100%; height: 900px; border: 0"></iframe>'
         )
 

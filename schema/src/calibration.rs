@@ -7,6 +7,9 @@ use crate::meaning::Direction;
 use crate::record::RecordError;
 use crate::track::Track;
 
+/// The most calibrations of one track, whose distributions a query may hold at once.
+pub const MAX_CALIBRATIONS: usize = 16;
+
 /// Bases around a variant whose mean score is subtracted before scores are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

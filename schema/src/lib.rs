@@ -27,7 +27,7 @@ mod variant;
 mod version;
 
 pub use assembly::{Assembly, Contig, ContigNames, nearest};
-pub use calibration::{Calibration, Context, Scale};
+pub use calibration::{Calibration, Context, MAX_CALIBRATIONS, Scale};
 pub use catalog::{LayerRecord, Run, StoreRecord};
 pub use digest::{Digest, canonical_json, hexadecimal};
 pub use genes::{GENE_NAMES_ENDING, GENES_ENDING, GENES_FOLDER, GeneNamesRecord, GeneTableRecord};

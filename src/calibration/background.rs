@@ -190,7 +190,7 @@ pub(super) fn adjusted(score: f32, class: Option<usize>, means: &[Option<f64>]) 
         return Some(score);
     }
     let mean = means.get(class?).copied().flatten()?;
-    Some(to_score(f64::from(score) - mean))
+    Some(to_score(f64::from(score) - mean)).filter(|score| score.is_finite())
 }
 
 /// The class of each row of a batch of one contig.

@@ -35,12 +35,28 @@ pub enum CalibrateError {
         background: String,
     },
     /// The column is calibrated with something else.
-    #[error("{name} is already calibrated with another background: {with}; --replace replaces it")]
+    #[error("{name} is already calibrated differently: {with}; --replace replaces it")]
     Calibrated {
         /// Track and column.
         name: String,
         /// With what, in words.
         with: String,
+    },
+    /// The record could not be read again.
+    #[error("cannot keep the calibration: {reason}")]
+    Record {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There are too many for a query to hold.
+    #[error(
+        "track {track} has {most} calibrations, the most that a track can have; remove one with --remove"
+    )]
+    TooMany {
+        /// The track.
+        track: String,
+        /// The limit.
+        most: usize,
     },
     /// The track has a column of that name.
     #[error(

@@ -50,6 +50,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = arguments.reference.open(&arguments.store)?;
     let request = Request { tracks: arguments.track.clone(), ..Request::default() };
     let plan = QueryPlan::new(&store, &request)?;
+    if let Some(remark) = plan.remark() {
+        say(format_args!("{remark}"));
+    }
     let inputs = inputs(&store, [Some(arguments.input.as_path())]);
     let rules = OutputRules { force: arguments.force, inputs: &inputs };
     let policy = arguments.ref_mismatch.ref_mismatch;

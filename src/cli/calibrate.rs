@@ -126,7 +126,7 @@ fn describe(taken: &CalibrationTaken) -> anyhow::Result<()> {
             "{:<12}{}, {} subtracted",
             "context",
             context.as_str(),
-            plural(context.classes() as u64, "mean")
+            plural((context.classes() - empty_classes) as u64, "mean")
         ))?;
     }
     if *left_out > 0 {

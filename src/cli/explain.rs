@@ -142,6 +142,10 @@ fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<Exi
     let request =
         Request { variants: vec![variant.clone()], tracks: vec![track.name.clone()], ..Request::default() };
     let plan = QueryPlan::new(store, &request)?;
+    if let Some(remark) = plan.remark() {
+        say(format_args!("{remark}"));
+    }
+    let track = &plan.tracks[0];
     let mut found = false;
     for batch in plan.rows() {
         let batch = batch?;

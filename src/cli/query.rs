@@ -260,6 +260,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut missing: HashSet<Variant> = question.places.variants.iter().cloned().collect();
     let filtered = question.filter.is_some();
     let answer = Answer::new(&store, question).map_err(unanswered)?;
+    if let Some(remark) = answer.plan().remark() {
+        say(format_args!("{remark}"));
+    }
     if arguments.plan {
         return describe(answer.plan());
     }

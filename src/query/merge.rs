@@ -9,9 +9,9 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::{cast, filter_record_batch, interleave};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Field, Int32Type};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use vestore_schema::{Position, Segment, Track};
+use vestore_schema::{Calibration, Position, Scale, Segment, Track};
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
@@ -275,7 +275,7 @@ impl<'a> Rows<'a> {
     /// Reads the calibrations of a track whose columns are asked for.
     fn calibrate(&mut self, track: &Track) -> Result<(), StoreError> {
         for field in self.plan.schema().fields() {
-            if let Some((calibration, _)) = track.calibrated(field.name())
+            if let Some((calibration, _)) = made(track, field)
                 && !self.calibrated.iter().any(|known| known.calibration().id == calibration.id)
             {
                 self.calibrated.push(Calibrated::new(self.plan.store(), calibration)?);
@@ -290,10 +290,11 @@ impl<'a> Rows<'a> {
         let of = &plan.tracks[track];
         let reader = SegmentReader::open(plan.store(), segment)?.of_track(&plan.tracks[track])?;
         let reader = reader.with_targets(plan.targets.as_ref().map(|targets| &targets.indices));
-        let names = plan.schema().fields().iter().map(|field| field.name().as_str());
-        let stored = |name| of.calibrated(name).map_or(name, |(calibration, _)| calibration.column.as_str());
+        let stored =
+            |field| made(of, field).map_or(Field::name(field), |(calibration, _)| &calibration.column);
+        let names = plan.schema().fields().iter().map(|field| stored(field));
         let columns: Option<Vec<usize>> =
-            plan.projected.then(|| names.filter_map(|name| reader.column(stored(name))).collect());
+            plan.projected.then(|| names.filter_map(|name| reader.column(name)).collect());
         let bounds: Vec<Bound<'_>> = plan.filter.as_ref().map(BoundFilter::bounds).unwrap_or_default();
         let bounds: Vec<Bound<'_>> = bounds.into_iter().filter_map(|bound| self.stored(of, bound)).collect();
         reader.read_where(&part.ranges, columns.as_deref(), &bounds)
@@ -335,7 +336,18 @@ impl<'a> Rows<'a> {
 
     /// A segment's batch with the columns of the answer, without rows that nobody asked for.
     fn answer(&mut self, cursor: usize, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
-        let (rows, contig) = (batch.num_rows(), self.plan.parts[self.part].contig);
+        let contig = self.plan.parts[self.part].contig;
+        let wanted;
+        let batch = if self.plan.is_selective() {
+            let keys = RowKeys::of(batch);
+            let rows: BooleanArray =
+                (0..batch.num_rows()).map(|row| Some(self.plan.wants(&keys.variant(contig, row)))).collect();
+            wanted = filter_record_batch(batch, &rows)?;
+            &wanted
+        } else {
+            batch
+        };
+        let rows = batch.num_rows();
         let Cursor { names: [contigs, models, tracks], track, .. } = &self.cursors[cursor];
         let track = &self.plan.tracks[*track];
         let mut columns = Vec::with_capacity(self.plan.schema().fields().len());
@@ -344,14 +356,16 @@ impl<'a> Rows<'a> {
                 "contig" => contigs.slice(0, rows),
                 "model" => models.slice(0, rows),
                 "track" => tracks.slice(0, rows),
-                other => match (track.calibrated(other), batch.column_by_name(other)) {
+                other => match (made(track, field), batch.column_by_name(other)) {
                     (Some((calibration, scale)), _) => {
                         let known =
                             self.calibrated.iter_mut().find(|known| known.calibration().id == calibration.id);
                         let known = known.expect("it was read with the segment; this is a bug");
                         let column = batch.column_by_name(&calibration.column);
-                        let scores = column.and_then(|column| column.as_primitive_opt());
-                        let scores = scores.expect("the segment has the columns of its track; this is a bug");
+                        let Some(scores) = column.and_then(|column| column.as_primitive_opt()) else {
+                            let rows = &self.cursors[cursor].rows;
+                            return Err(rows.damaged("it has no scores to calibrate"));
+                        };
                         known.column(scale, scores, batch, contig)?
                     }
                     // Named as what a calibration of another track makes.
@@ -365,18 +379,17 @@ impl<'a> Rows<'a> {
         }
         debug_assert_eq!(self.plan.schema().field(0).name(), ANSWER_COLUMNS[0]);
         let batch = RecordBatch::try_new(Arc::clone(self.plan.schema()), columns)?;
-        let batch = match &self.plan.filter {
-            Some(filter) => filter_record_batch(&batch, &filter.wanted(&batch))?,
-            None => batch,
-        };
-        if !self.plan.is_selective() {
-            return Ok(batch);
+        match &self.plan.filter {
+            Some(filter) => Ok(filter_record_batch(&batch, &filter.wanted(&batch))?),
+            None => Ok(batch),
         }
-        let keys = RowKeys::of(&batch);
-        let wanted: BooleanArray =
-            (0..batch.num_rows()).map(|row| Some(self.plan.wants(&keys.variant(contig, row)))).collect();
-        Ok(filter_record_batch(&batch, &wanted)?)
     }
+}
+
+/// The calibration and the scale that make a column of an answer. Stored scores are float32, what is made of them is
+/// float64.
+fn made<'a>(track: &'a Track, field: &Field) -> Option<(&'a Calibration, Scale)> {
+    (*field.data_type() == DataType::Float64).then(|| track.calibrated(field.name())).flatten()
 }
 
 /// One batch from runs of rows: a slice when one run is all, else a copy.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use vestore_schema::{Model, Region, Segment, Table, Targets, Track, Variant};
+use vestore_schema::{Calibration, Model, Region, Segment, Table, Targets, Track, Variant};
 
 use super::effects::ChosenTargets;
 use super::filter::{BoundFilter, Filter, FilterError};
@@ -49,6 +49,7 @@ pub struct QueryPlan {
     pub(super) projected: bool,
     /// The targets that lists of effects hold; all without.
     pub(super) targets: Option<ChosenTargets>,
+    remark: Option<String>,
 }
 
 /// What to read of one contig.
@@ -77,7 +78,7 @@ impl QueryPlan {
                 request.variants.iter().map(|variant| Region::at(variant.contig, variant.position, 1));
             Region::union(request.regions.iter().copied().chain(places).collect())
         };
-        store.plan(
+        let plan = store.plan(
             |snapshot, segments_of| {
                 let mut tracks = select_tracks(snapshot, request)?;
                 if request.table != Table::Scores && request.tracks.is_empty() && request.models.is_empty() {
@@ -148,10 +149,42 @@ impl QueryPlan {
                     filter: None,
                     projected: false,
                     targets: None,
+                    remark: None,
                 })
             },
             request.table,
-        )
+        )?;
+        Ok(if request.table == Table::Scores { plan.without_contexts() } else { plan })
+    }
+
+    /// The same without calibrations by context where the reference, which they need, cannot be read.
+    fn without_contexts(self) -> Self {
+        let by_context = |calibration: &Calibration| calibration.context.is_some();
+        if !self.tracks.iter().flat_map(|track| &track.calibrations).any(by_context) {
+            return self;
+        }
+        let Err(error) = self.store.open_reference() else { return self };
+        let mut tracks = self.tracks.to_vec();
+        for track in &mut tracks {
+            track.calibrations.retain(|calibration| !by_context(calibration));
+        }
+        let remark = format!("columns of calibrations by context are left out: {error}");
+        let schema = answer_schema(&tracks);
+        Self { tracks: tracks.into(), schema, remark: Some(remark), ..self }
+    }
+
+    /// What people should know of the answer.
+    #[must_use]
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// The same with stored scores alone, without what calibrations make of them; without a condition.
+    #[must_use]
+    pub fn as_stored(self) -> Self {
+        let mut tracks = self.tracks.to_vec();
+        tracks.iter_mut().for_each(|track| track.calibrations.clear());
+        Self { schema: answer_schema(&tracks), tracks: tracks.into(), ..self }
     }
 
     /// Reads whole `segments` of one table, track and contig, whatever their columns: those of `schema`, the
@@ -180,6 +213,7 @@ impl QueryPlan {
             filter: None,
             projected: false,
             targets: None,
+            remark: None,
         }
     }
 
@@ -222,6 +256,7 @@ impl QueryPlan {
             filter: self.filter.clone(),
             projected: self.projected,
             targets: self.targets.clone(),
+            remark: None,
         }
     }
 

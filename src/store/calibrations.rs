@@ -10,6 +10,9 @@ use super::commit::Writer;
 use super::error::StoreError;
 use crate::calibration::Distribution;
 
+/// Distributions that are held for the next query; of a million bins each takes 16 MB.
+const HELD: usize = 8;
+
 /// Distributions that were read, by digest, which is what they are.
 pub(super) type Distributions = Arc<Mutex<HashMap<Digest, Arc<Distribution>>>>;
 
@@ -41,7 +44,11 @@ impl Store {
             return Err(self.catalog.broken(&digest.to_string(), reason));
         }
         let distribution = Arc::new(distribution);
-        known().insert(digest, Arc::clone(&distribution));
+        let mut held = known();
+        if held.len() >= HELD {
+            held.clear();
+        }
+        held.insert(digest, Arc::clone(&distribution));
         Ok(distribution)
     }
 }

@@ -249,6 +249,10 @@ impl Writer {
         for record in source.store.id_tables()? {
             merged.left.push((source.path.clone(), format!("id table `{}`", record.name)));
         }
+        for calibration in source.tracks.iter().flat_map(|track| &track.calibrations) {
+            let name = format!("calibration of `{}.{}`", calibration.track, calibration.column);
+            merged.left.push((source.path.clone(), name));
+        }
         let reports = source.store.all_reports()?;
         merged.left.extend(
             reports

@@ -114,13 +114,13 @@ impl Figure<'_> {
 
     fn gene(&mut self, gene: &GeneView, top: f64) {
         let (left, right) = (LEFT, WIDTH - RIGHT);
-        let (from, to) = (self.x(gene.start).max(left), self.x(gene.end + 1).min(right));
+        let (from, to) = (self.x(gene.start).max(left), (self.x(gene.end) + self.base_width()).min(right));
         let middle = top + 16.0;
         self.put(format_args!(
             "<path d=\"M{from:.2} {middle}L{to:.2} {middle}\" stroke=\"{GENE}\" stroke-width=\"1\"/>"
         ));
         for (start, end) in &gene.exons {
-            let (from, to) = (self.x(*start).max(left), self.x(end + 1).min(right));
+            let (from, to) = (self.x(*start).max(left), (self.x(*end) + self.base_width()).min(right));
             if to > from {
                 self.rect(from, middle - 4.0, (to - from).max(0.6), 8.0, GENE);
             }

@@ -1,22 +1,14 @@
 //! The scores of a view, from an answer: the same rows that `query` prints.
 
+use std::collections::BTreeSet;
+
 use arrow::array::RecordBatch;
-use vestore_schema::{Calibration, Direction, Meaning, Region, Scale, Status, Track, Variant};
+use vestore_schema::{Calibration, Region, Scale, Status, Track, Variant};
 
 use super::document::{ColumnView, Numbers, TrackView, Variants, runs};
 use super::{MOST_ALLELE_BYTES, MOST_SCORES, ViewError, ViewOptions};
 use crate::query::{ANSWER_COLUMNS, Answer, AnswerRows, Places, QueryPlan, Question};
 use crate::store::Store;
-
-/// What calibrations make of a score.
-const PERCENTILE: Meaning = Meaning {
-    direction: Direction::High,
-    sentence: "share of the background that is less extreme, 0 to 100",
-};
-const PHRED: Meaning = Meaning {
-    direction: Direction::High,
-    sentence: "PHRED of the share of the background that is at least as extreme: 20 is the top 1 %",
-};
 
 /// The columns to show: those that were asked for, else the first of each score kind of each track; and their
 /// percentiles.
@@ -29,8 +21,8 @@ pub(super) fn columns(plan: &QueryPlan, asked: &[String]) -> Result<Vec<String>,
     }
     let known = || plan.tracks.iter().flat_map(|track| &track.columns);
     if let Some(name) = columns.iter().find(|name| ANSWER_COLUMNS.contains(&name.as_str())) {
-        let mut known: Vec<String> = known().cloned().collect();
-        known.dedup();
+        let known: BTreeSet<String> = known().cloned().collect();
+        let known = known.into_iter().collect();
         return Err(ViewError::NotAScore { name: name.clone(), known });
     }
     let percentiles: Vec<String> = plan
@@ -122,11 +114,10 @@ impl Gathered {
                 return Err(ViewError::TooMany { place: place(), what, most: MOST_ALLELE_BYTES });
             }
         }
-        if gathered.variants.len() == 0 {
+        let is_asked = !options.tracks.is_empty();
+        gathered.tracks.retain(|track| !track.columns.is_empty() && (is_asked || !track.statuses.is_empty()));
+        if gathered.tracks.iter().all(|track| track.statuses.is_empty()) {
             return Err(ViewError::NoRows { place: place() });
-        }
-        if options.tracks.is_empty() {
-            gathered.tracks.retain(|track| !track.statuses.is_empty());
         }
         let variants = gathered.variants.len();
         for track in &mut gathered.tracks {
@@ -138,7 +129,7 @@ impl Gathered {
     /// Scores read so far, of tracks that have rows.
     fn scores(&self) -> usize {
         let columns = self.tracks.iter().filter(|track| !track.statuses.is_empty());
-        let columns: usize = columns.map(|track| track.columns.len()).sum();
+        let columns: usize = columns.map(|track| track.columns.len().max(1)).sum();
         self.variants.len().saturating_mul(columns)
     }
 
@@ -207,14 +198,10 @@ impl Gathered {
             let TrackRows { track, columns, statuses } = rows;
             let column = |(name, values): &(String, Numbers)| {
                 let stated = calibration(track, name).map(|calibration| calibration.direction);
-                let meaning = match track.calibrated(name) {
-                    Some((_, Scale::Percentile)) => Some(PERCENTILE),
-                    Some((_, Scale::Phred)) => Some(PHRED),
-                    None => track.meaning(name),
-                };
+                let meaning = track.meaning(name);
                 ColumnView {
                     name: name.clone(),
-                    direction: meaning.map(|meaning| meaning.direction).or(stated),
+                    direction: stated.or(meaning.map(|meaning| meaning.direction)),
                     meaning: meaning.map(|meaning| meaning.sentence),
                     percentile: percentile(track, name),
                     values: values.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use redb::ReadableTable;
 use vestore_schema::catalog::{CALIBRATIONS, DISTRIBUTIONS};
-use vestore_schema::{Calibration, Digest, Scale, Track};
+use vestore_schema::{Calibration, Digest, MAX_CALIBRATIONS, Scale, Track};
 
 use super::{CatalogRead, CatalogWrite, encode};
 use crate::calibration::DistributionRecord;
@@ -26,20 +26,23 @@ impl CatalogRead<'_> {
             .collect()
     }
 
-    /// Gives `tracks` their calibrations.
+    /// Adds their calibrations to `tracks`. One without its track is left by an older program that removed the track.
     pub(super) fn calibrate(&self, tracks: &mut [Track]) -> Result<(), StoreError> {
         for calibration in self.calibrations()? {
             let track = tracks.iter_mut().find(|track| track.name == calibration.track);
             let own = |track: &&mut Track| {
                 let made = Scale::ALL.map(|scale| calibration.name(scale));
+                let mut taken = track.columns.iter().chain(&track.gene_columns).chain(&track.effect_columns);
                 track.id == calibration.track_id
                     && track.columns.contains(&calibration.column)
-                    && !made.iter().any(|name| track.columns.contains(name))
+                    && !taken.any(|name| made.contains(name))
             };
-            let Some(track) = track.filter(own) else {
+            let Some(track) = track.filter(own) else { continue };
+            if track.calibrations.len() == MAX_CALIBRATIONS {
                 let key = key_text((&calibration.track, &calibration.column));
-                return Err(self.catalog.broken(&key, "not of a score of the track".to_owned()));
-            };
+                let reason = format!("more than {MAX_CALIBRATIONS} of one track");
+                return Err(self.catalog.broken(&key, reason));
+            }
             track.calibrations.push(calibration);
         }
         Ok(())

@@ -123,7 +123,6 @@ function drawRuler(surface, layout, ink) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, wanted)));
   const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= wanted));
   surface.path([[layout.left, top + height - 0.5], [layout.right, top + height - 0.5]], ink.line);
-  let free = -Infinity;
   for (let mark = Math.ceil(view.start / step) * step; mark < view.start + view.span; mark += step) {
     const x = layout.x(mark + 0.5);
     const text = grouped(mark);
@@ -216,11 +215,11 @@ function drawSequence(surface, layout, ink) {
 function drawLane(surface, layout, lane, index, ink) {
   const { top } = layout.lanes[index];
   const active = index === cursor.lane;
-  surface.text(lane.name, layout.left, top + 14, { fill: ink.ink, size: 13, weight: 650 });
   const legend = Math.min(220, (layout.right - layout.left) * 0.42);
   drawLegend(surface, lane, layout.right - legend, top + 2, legend, ink);
   const note = lane.direction;
   const room = layout.right - layout.left - legend - 16;
+  surface.text(fitted(surface, lane.name, room, 13), layout.left, top + 14, { fill: ink.ink, size: 13, weight: 650 });
   surface.text(fitted(surface, note, room, 11), layout.left, top + 29, { fill: ink.soft, size: 11 });
   drawLogo(surface, layout, lane, top + HEAD, ink);
   for (let row = 0; row < rowCount(); row++) {
@@ -251,7 +250,7 @@ function drawLegend(surface, lane, x, y, width, ink) {
   }
   let free = -Infinity;
   const marks = lane.ticks.flatMap((tick) =>
-    lane.signed && low < 0 && scale === "percentile" && !lane.of ? [tick, { at: -tick.at, text: tick.text }] : [tick],
+    lane.signed && scale === "percentile" && !lane.of ? [tick, { at: -tick.at, text: tick.text }] : [tick],
   );
   // The ends come first: what stands between them gives way.
   const placed = [];

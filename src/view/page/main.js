@@ -85,19 +85,22 @@ function goTo(text) {
     look(start - (end - start) * 0.05, (end - start + 1) * 1.1);
     return true;
   }
-  const variant = text.match(/^(?:.+[-:])?(\d+)[-:]([A-Za-z]+)[-:>]([A-Za-z]+)$/);
+  const plain = (name) => name.replace(/^chr/i, "").toLowerCase();
+  const here = (contig) => contig === undefined || plain(contig) === plain(page.contig.name);
+  const variant = text.match(/^(?:(.+)[-:])?(\d+)[-:]([A-Za-z]+)[-:>]([A-Za-z]+)$/);
   if (variant) {
-    const found = findVariant(Number(variant[1]), variant[2].toUpperCase(), variant[3].toUpperCase());
+    if (!here(variant[1])) return false;
+    const found = findVariant(Number(variant[2]), variant[3].toUpperCase(), variant[4].toUpperCase());
     if (found < 0) return false;
     showVariant(found, true);
     return true;
   }
-  const range = text.replaceAll(",", "").match(/^(?:.+:)?(\d+)(?:\s*[-–]\s*(\d+))?$/);
-  if (!range) return false;
-  const start = Number(range[1]);
-  const end = range[2] ? Number(range[2]) : start;
+  const range = text.replaceAll(",", "").match(/^(?:(.+):)?(\d+)(?:\s*[-–]\s*(\d+))?$/);
+  if (!range || !here(range[1])) return false;
+  const start = Number(range[2]);
+  const end = range[3] ? Number(range[3]) : start;
   if (end < start || end < page.start || start > page.end) return false;
-  if (range[2]) look(start, end - start + 1);
+  if (range[3]) look(start, end - start + 1);
   else look(start - Math.min(view.span, 100) / 2, Math.min(view.span, 100));
   point(cursor.lane, cursor.row, clamp(start, page.start, page.end));
   return true;

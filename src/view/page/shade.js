@@ -102,6 +102,7 @@ function shadeColumn(lane, scale) {
       const reach = Math.max(-low, high) || 1;
       lane.shades = Float32Array.from(column.numbers, (value) => clamp(value / reach, -1, 1));
       lane.ticks = [-1, -0.5, 0, 0.5, 1].map((at) => ({ at, text: figure(at * reach) }));
+      lane.direction = "values far from 0 stand out, in both directions";
     } else {
       const [dull, extreme] = direction === "low" || (direction === "magnitude" && high <= 0) ? [high, low] : [low, high];
       const width = extreme - dull || 1;
@@ -128,7 +129,8 @@ function shadeDifference(lane, scale) {
   lane.shades = Float32Array.from(lane.numbers, (value) => clamp(value / reach, -1, 1));
   lane.ticks = [-1, 0, 1].map((at) => ({ at, text: figure(at * reach) }));
   lane.unit = byValue ? "difference of values" : "difference of percentiles, in points";
-  lane.direction = `orange: ${byValue ? "higher" : "more extreme"} in ${first.track.name}; blue: in ${second.track.name}`;
+  const names = [first, second].map((one) => (first.track === second.track ? one.column.name : one.track.name));
+  lane.direction = `orange: ${byValue ? "higher" : "more extreme"} in ${names[0]}; blue: in ${names[1]}`;
 }
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

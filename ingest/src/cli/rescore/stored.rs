@@ -92,7 +92,9 @@ fn read(
     }
     let tracks = vec![track.name.clone()];
     let request = Request { variants: variants.to_vec(), tracks, table, ..Request::default() };
-    for batch in QueryPlan::new(store, &request)?.rows() {
+    let plan = QueryPlan::new(store, &request)?;
+    let plan = if table == Table::Scores { plan.as_stored() } else { plan };
+    for batch in plan.rows() {
         let batch = batch?;
         let rows = AnswerRows::of(&batch);
         (0..batch.num_rows()).try_for_each(|row| show(&rows, &batch, row))?;
