@@ -248,6 +248,12 @@ pub fn import(
     let mut chosen = options.columns.clone();
     let mut keys = KeyColumns::take(&mut chosen)?;
     if let Some(preset) = options.preset {
+        // People name columns as the store does.
+        for (_, from) in &mut chosen {
+            if let Some(column) = preset.columns().iter().find(|column| column.name == from) {
+                column.from.clone_into(from);
+            }
+        }
         if !keys.names_position() {
             keys.default_position(preset.position(path, store.assembly())?);
         }

@@ -140,7 +140,8 @@ pub enum SimilarError {
     },
     /// Its embedding has no direction or is not of numbers.
     #[error(
-        "the {by} embedding of {variant} has no {metric} to others: its length is {length}; try --metric euclidean"
+        "{metric} is undefined for the {by} embedding of {variant}: its length is {length}; expected a number above 0 (of \
+         length 0, try --metric euclidean)"
     )]
     Undefined {
         /// As people write it.

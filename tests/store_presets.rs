@@ -178,6 +178,9 @@ fn spliceai_takes_the_largest_of_the_genes_for_each_allele() {
         bases[29], new[0], new[1]
     )
     .unwrap();
+    // Published files have a record per gene.
+    writeln!(text, "1\t30\t.\t{}\t{1}\t.\t.\tSpliceAI={1}|B|0.00|.|0.70|0.00|1|1|1|1", bases[29], new[1])
+        .unwrap();
     writeln!(text, "1\t31\t.\t{}\t{}\t.\t.\tSpliceAI=.", bases[30], others(&bases, 31)[0]).unwrap();
     let file = folder.path().join("spliceai.vcf");
     fs::write(&file, &text).unwrap();
@@ -190,7 +193,7 @@ fn spliceai_takes_the_largest_of_the_genes_for_each_allele() {
         stored(&store, &columns),
         [
             row(&["30", &first, "0.91", "0.1", "0.2", "0", "0.91"]),
-            row(&["30", &second, "0.3", "0", "", "0.3", "0"]),
+            row(&["30", &second, "0.7", "0", "", "0.7", "0"]),
         ]
     );
     for (from, to, part) in [

@@ -278,6 +278,9 @@ fn hub(
     rules: &OutputRules<'_>,
 ) -> anyhow::Result<()> {
     let path = arguments.output.as_path();
+    if path.as_os_str() == "-" {
+        return Err(Usage("a hub cannot be written to a pipe; name a folder with -o".to_owned()).into());
+    }
     let Some(email) = &arguments.email else {
         let why = "a track hub needs a contact, which UCSC requires; give it with --email ADDRESS";
         return Err(Usage(why.to_owned()).into());

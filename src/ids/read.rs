@@ -228,6 +228,10 @@ impl Iterator for IdRows {
 pub(crate) fn source_digest(path: &Path) -> Result<Digest, PlanError> {
     let failed = |source| InputError::Open { path: path.to_owned(), source };
     let mut file = std::fs::File::open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        let reason = "not a regular file, which is read twice; write it to a file first";
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)).into());
+    }
     let (mut hash, mut piece) = (sha2::Sha256::new(), vec![0; PIECE]);
     loop {
         let count = file.read(&mut piece).map_err(failed)?;

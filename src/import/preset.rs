@@ -79,13 +79,14 @@ impl Preset {
     #[must_use]
     pub fn duplicates(self) -> Duplicates {
         match self {
-            Self::AlphaMissense | Self::Revel => Duplicates::Max,
-            Self::Cadd | Self::Avi | Self::SpliceAi | Self::Dbnsfp => Duplicates::First,
+            // A published file of SpliceAI has a record per gene.
+            Self::AlphaMissense | Self::Revel | Self::SpliceAi => Duplicates::Max,
+            Self::Cadd | Self::Avi | Self::Dbnsfp => Duplicates::First,
         }
     }
 
     /// The score columns; none where the reader names them.
-    fn columns(self) -> &'static [PresetColumn] {
+    pub(super) fn columns(self) -> &'static [PresetColumn] {
         const CADD: [PresetColumn; 2] = [column("PHRED", PHRED), column("RawScore", None)];
         const ALPHAMISSENSE: [PresetColumn; 1] = [column("am_pathogenicity", UNIT)];
         const AVI: [PresetColumn; 2] = [column("PHRED", PHRED), column("raw", None)];

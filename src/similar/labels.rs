@@ -43,7 +43,7 @@ pub(super) fn labels(
         let Normalized::Row { variant, .. } = normalize(allele, &mut reference)? else { continue };
         let Some(known) = labels.get_mut(&variant) else { continue };
         let label = &row.values[0];
-        if !label.is_empty() && !known.contains(label) {
+        if !label.is_empty() && label != "." && !known.contains(label) {
             known.push(label.clone());
         }
     }

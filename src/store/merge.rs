@@ -11,7 +11,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use vestore_schema::{Shard, UNRECORDED_RUN, check_name};
+use vestore_schema::{GeneTableRecord, IdTableRecord, Shard, UNRECORDED_RUN, check_name};
 
 use self::check::Checked;
 use self::source::Source;
@@ -237,16 +237,20 @@ impl Writer {
         let store = self.store().clone();
         let known = store.gene_tables()?;
         let tables = source.store.gene_tables()?;
-        for record in
-            tables.into_iter().filter(|record| known.iter().all(|known| known.digest != record.digest))
-        {
+        for record in tables.into_iter().filter(|record| {
+            // An older program kept the table without names.
+            let lacks = |known: &GeneTableRecord| known.names.is_none() && record.names.is_some();
+            known.iter().all(|known| known.digest != record.digest || lacks(known))
+        }) {
             let same = source.store.assembly().contigs == store.assembly().contigs;
             match source.store.gene_table(record.digest)?.filter(|_| same) {
                 Some(table) => drop(self.put_gene_table(&record.name, &table)?),
                 None => merged.left.push((source.path.clone(), format!("gene table `{}`", record.name))),
             }
         }
-        for record in source.store.id_tables()? {
+        let ids = store.id_tables()?;
+        let lacks = |record: &IdTableRecord| ids.iter().all(|known| known.digest != record.digest);
+        for record in source.store.id_tables()?.into_iter().filter(lacks) {
             merged.left.push((source.path.clone(), format!("id table `{}`", record.name)));
         }
         for calibration in source.tracks.iter().flat_map(|track| &track.calibrations) {

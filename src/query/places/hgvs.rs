@@ -224,12 +224,15 @@ impl<'a> Name<'a> {
         };
         // `100TG>CA` counts from one position on, as other programs write it; HGVS does not.
         if !stated.is_empty() && stated.len() as u64 != last - first + 1 {
-            return Err(self.problem(&format!(
-                "it states {} bases for {}; write `{first}_{}delins…` for several",
-                stated.len(),
-                last - first + 1,
-                first + stated.len() as u64 - 1
-            )));
+            let several = stated.len();
+            return Err(self.problem(&if first == last {
+                let last = first + several as u64 - 1;
+                format!("it states {several} bases for 1; write `{first}_{last}delins…` for several")
+            } else {
+                format!(
+                    "the stated bases do not match positions {first} to {last}; state all of them, or none"
+                )
+            }));
         }
         Ok(Change { first, last, stated, edit })
     }

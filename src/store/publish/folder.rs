@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vestore_schema::{Digest, GENES_FOLDER, PUBLISHED_FILE, Published, Table, is_published_catalog};
+use vestore_schema::{
+    Digest, GENES_FOLDER, IDS_FOLDER, PUBLISHED_FILE, Published, Table, is_published_catalog,
+};
 
 use super::super::catalog::CATALOG;
 use super::super::copies::MODELS;
@@ -76,7 +78,11 @@ impl Folder {
             has_reference = before.record.copied;
             let segments = before.all_segments()?;
             known.extend(segments.iter().map(|segment| (segment.path(), segment.checksum)));
-            known.extend(before.gene_tables()?.iter().map(|table| (table.path(), table.digest)));
+            let tables = before.gene_tables()?;
+            known.extend(tables.iter().map(|table| (table.path(), table.digest)));
+            let names = tables.iter().filter_map(|table| table.names.as_ref());
+            known.extend(names.map(|names| (names.path(), names.digest)));
+            known.extend(before.id_tables()?.iter().map(|table| (table.path(), table.digest)));
             let models = before.snapshot()?.models;
             let files = models.into_iter().flat_map(|model| model.files);
             known.extend(files.map(|file| (file.path, file.sha256)));
@@ -231,7 +237,7 @@ impl Folder {
             .map(|(path, _)| path)
             .collect();
         let mut folders: Vec<PathBuf> = Table::ALL.map(Table::as_str).map(|name| self.root.join(name)).into();
-        folders.extend([GENES_FOLDER, MODELS, REFERENCE].map(|name| self.root.join(name)));
+        folders.extend([GENES_FOLDER, IDS_FOLDER, MODELS, REFERENCE].map(|name| self.root.join(name)));
         let mut at = 0;
         while let Some(folder) = folders.get(at).cloned() {
             for (path, is_folder) in list(&folder)? {

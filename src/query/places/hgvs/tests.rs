@@ -60,7 +60,7 @@ fn what_is_not_a_genomic_name_of_this_reference_says_why() {
         ("g.5A>T", "HGVS name without a sequence", true),
         ("1:g.2T>C", "states T at 1:2, where the reference has C", false),
         ("1:g.1_3delACC", "states ACC at 1:1-3, where the reference has ACG", false),
-        ("1:g.1_3dupA", "states 1 bases for 3", false),
+        ("1:g.1_3dupA", "do not match positions 1 to 3", false),
         ("1:g.1AC>GT", "write `1_2delins…`", false),
         ("1:g.2=", "changes nothing", false),
         ("1:g.2C=", "changes nothing", false),
