@@ -88,7 +88,7 @@ pub(super) fn colour(shade: f32, signed: bool) -> String {
     };
     // Few different colours, so that neighbours can be drawn as one.
     let size = (shade.abs() * 48.0).round() / 48.0 * (ramp.len() - 1) as f32;
-    let index = (0..ramp.len() - 2).rev().find(|index| *index as f32 <= size).unwrap_or(0);
+    let index = (0..ramp.len() - 1).rev().find(|index| *index as f32 <= size).unwrap_or(0);
     let rest = size - index as f32;
     let channel = |shift: u32| {
         let of = |colour: u32| ((colour >> shift) & 0xff) as f32;
