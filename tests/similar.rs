@@ -223,7 +223,10 @@ fn what_cannot_be_compared_is_said() {
     let told = fails(2, &format!("similar {{}} {}", name(0)), &[&root]);
     assert!(told.contains("several tracks have embeddings: t, u"), "{told}");
     let told = fails(1, &format!("similar {{}} {} --track u", name(0)), &[&root]);
-    assert!(told.contains("its length is 0; try --metric euclidean"), "{told}");
+    assert!(
+        told.contains("its length is 0; expected a number above 0 (of length 0, try --metric euclidean)"),
+        "{told}"
+    );
     let told = said(&format!("similar {{}} {} --track u", name(1)), &[&root]);
     assert!(told.contains("0 variants of track u compared") && told.contains("1 without"), "{told}");
     let output =

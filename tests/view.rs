@@ -305,7 +305,7 @@ fn wrong_command_lines_and_outputs_are_refused() {
         ("view {} chr1:550-560 --score nothing -o -", "nothing"),
         (
             "view {} chr1:550-560 --score status -o -",
-            "not a score column: `status`; expected one of llr, cosine",
+            "not a score column: `status`; expected one of cosine, llr",
         ),
         ("view {} chr1:550-560 short -o -", "several contigs"),
     ] {

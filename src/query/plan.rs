@@ -183,7 +183,9 @@ impl QueryPlan {
     #[must_use]
     pub fn as_stored(self) -> Self {
         let mut tracks = self.tracks.to_vec();
-        tracks.iter_mut().for_each(|track| track.calibrations.clear());
+        for track in &mut tracks {
+            track.calibrations.clear();
+        }
         Self { schema: answer_schema(&tracks), tracks: tracks.into(), ..self }
     }
 

@@ -93,6 +93,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names, ["data", "policy", "script", "style", "title"]);
-        assert!(SCRIPTS.iter().all(|script| !script.contains("</")), "a script would end its element");
+        let ends = |script: &&str| ["</script", "<!--"].iter().any(|end| script.to_lowercase().contains(end));
+        assert!(!SCRIPTS.iter().any(ends), "a script would end its element");
     }
 }
