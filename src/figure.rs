@@ -1,5 +1,6 @@
 //! Figures in files: SVG, or the same drawn as PNG, by the extension of the file.
 
+mod hypot;
 mod png;
 
 use std::io::{self, Write};

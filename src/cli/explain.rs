@@ -154,9 +154,12 @@ fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<Exi
             let rows = AnswerRows::of(&batch);
             line("status", rows.status(row))?;
             for column in &track.columns {
-                let value = rows.score(column, row).map_or_else(|| "-".to_owned(), |score| score.to_string());
+                let score = rows.score(column, row);
+                let value = score.map_or_else(|| "-".to_owned(), |score| score.to_string());
                 line("", &format!("{column:<16}{value}"))?;
-                if let Some(Meaning { direction, sentence }) = track.meaning(column) {
+                if let Some(Meaning { direction, sentence }) =
+                    track.meaning(column).filter(|_| score.is_some())
+                {
                     line("", &format!("{:<16}{}: {sentence}", "", direction.text()))?;
                 }
                 for (name, scale) in track.scores().filter(|(_, scale)| scale.is_some()) {

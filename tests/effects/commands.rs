@@ -187,7 +187,7 @@ fn a_browser_track_of_a_target_is_that_of_scores_with_the_same_numbers() {
         ),
         ("--track a --target nothing -o x.bw", "no target matches `nothing`"),
         ("--track a --target RNA-2 --score sax -o x.bw", "no kind of effect `sax`; it has log_sum, js, ref"),
-        ("--track a --target RNA-2 -o x.tsv", "--target is for bedgraph and bigwig"),
+        ("--track a --target RNA-2 -o x.tsv", "--target is for bedgraph, bigwig and bigbed"),
         ("--target RNA-2 -o x.bw", "choose one with --track, of a, b"),
     ];
     for (words, told) in refused {
