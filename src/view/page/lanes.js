@@ -123,6 +123,7 @@ function drawRuler(surface, layout, ink) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, wanted)));
   const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= wanted));
   surface.path([[layout.left, top + height - 0.5], [layout.right, top + height - 0.5]], ink.line);
+  let free = -Infinity;
   for (let mark = Math.ceil(view.start / step) * step; mark < view.start + view.span; mark += step) {
     const x = layout.x(mark + 0.5);
     const text = grouped(mark);
@@ -248,7 +249,6 @@ function drawLegend(surface, lane, x, y, width, ink) {
     const shade = low + ((1 - low) * (step + 0.5)) / steps;
     surface.rect(x + (step * width) / steps, y, width / steps, 8, colour(shade, lane.signed, ink.theme));
   }
-  let free = -Infinity;
   const marks = lane.ticks.flatMap((tick) =>
     lane.signed && scale === "percentile" && !lane.of ? [tick, { at: -tick.at, text: tick.text }] : [tick],
   );
