@@ -47,10 +47,10 @@ def measured(*words):
     """Wall and CPU seconds and peak memory in bytes of a command."""
     started = time.monotonic()
     process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    told = process.stderr.read().decode()
+    errors = process.stderr.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
-        raise SystemExit(f"failed: {' '.join(map(str, words))}\n{told}")
+        raise SystemExit(f"failed: {' '.join(map(str, words))}\n{errors}")
     return time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 

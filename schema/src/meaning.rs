@@ -75,16 +75,20 @@ const COLUMNS: [(&str, Direction, &str); 18] = [
         "log-odds of the alternate over the reference allele, the window centred on the word; below 0 the model expects \
          the reference",
     ),
-    ("l1", Direction::High, "L1 distance of the pooled hidden states; 0 is no change"),
-    ("l2", Direction::High, "Euclidean distance of the pooled hidden states; 0 is no change"),
-    ("cosine", Direction::High, "cosine distance of the pooled hidden states; 0 is no change"),
+    ("l1", Direction::High, "L1 distance of the pooled hidden states; 0 means no change"),
+    ("l2", Direction::High, "Euclidean distance of the pooled hidden states; 0 means no change"),
+    ("cosine", Direction::High, "cosine distance of the pooled hidden states; 0 means no change"),
     ("dot", Direction::Low, "inner product of the pooled hidden states; low values are dissimilar"),
-    ("l1_variant", Direction::High, "L1 distance of the hidden states at the variant; 0 is no change"),
-    ("l2_variant", Direction::High, "Euclidean distance of the hidden states at the variant; 0 is no change"),
+    ("l1_variant", Direction::High, "L1 distance of the hidden states at the variant; 0 means no change"),
+    (
+        "l2_variant",
+        Direction::High,
+        "Euclidean distance of the hidden states at the variant; 0 means no change",
+    ),
     (
         "cosine_variant",
         Direction::High,
-        "cosine distance of the hidden states at the variant; 0 is no change",
+        "cosine distance of the hidden states at the variant; 0 means no change",
     ),
     (
         "dot_variant",
@@ -103,7 +107,7 @@ const COLUMNS: [(&str, Direction, &str); 18] = [
         "log-odds of class 1, alternate − reference; above 0 the alternate makes class 1 likelier",
     ),
     ("value", Direction::High, "predicted value for the alternate window"),
-    ("delta", Direction::Magnitude, "predicted value, alternate − reference; 0 is no change"),
+    ("delta", Direction::Magnitude, "predicted value, alternate − reference; 0 means no change"),
     (
         "splice_max",
         Direction::High,
@@ -125,7 +129,7 @@ impl Track {
             return Some(Meaning { direction, sentence: "imported" });
         }
         if column.ends_with("_max_abs") {
-            let sentence = "largest absolute effect over the targets; 0 is no change";
+            let sentence = "largest absolute effect over the targets; 0 means no change";
             return Some(Meaning { direction: Direction::High, sentence });
         }
         let (_, direction, sentence) = *COLUMNS.iter().find(|(name, ..)| *name == column)?;

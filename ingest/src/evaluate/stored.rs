@@ -7,8 +7,8 @@ use arrow::datatypes::{Float32Type, Float64Type, Int32Type};
 use vestore::{QueryPlan, Request, Store, StoreError};
 use vestore_schema::{Position, Table, Variant};
 
-/// The scores, or what a calibration makes of them, that `track` has in `column` for `variants`: `None` where there is no row, and `Some(None)` where the
-/// row has no score.
+/// The scores, or the percentiles and PHRED that a calibration makes of them, that `track` has in `column` for
+/// `variants`: `None` without a row, and `Some(None)` where the row has no score.
 ///
 /// # Errors
 /// The store cannot be read, or has no such track or column.
