@@ -55,6 +55,7 @@ mod figure;
 #[cfg(test)]
 mod fixture;
 mod genes;
+mod grouped;
 mod ids;
 mod import;
 mod interrupt;
@@ -86,6 +87,7 @@ pub use fidelity::{
 };
 pub use figure::{FigureError, FigureFile};
 pub use genes::{Gene, GeneTable, read_genes};
+pub use grouped::grouped;
 pub use ids::rs_number;
 pub use import::{
     Duplicates, ImportError, ImportOptions, Imported, KeyColumns, LabelledRow, LabelledRows, ListRule,

@@ -214,6 +214,8 @@ fn contexts_subtract_the_mean_of_their_class() {
     fs::rename(folder.path().join("genome.fa"), folder.path().join("elsewhere.fa")).unwrap();
     let without = ok("query {} --format tsv", &[&store]);
     assert!(without.lines().count() == 1202 && !without.contains("score_percentile"), "{}", &without[..200]);
+    let asked = fails(1, "query {} --columns score_percentile", &[&store]);
+    assert!(asked.contains("no column `score_percentile`: columns of calibrations by context"), "{asked}");
     let elsewhere = folder.path().join("elsewhere.fa");
     let with = rows(&ok("query {} --format tsv --reference {}", &[&store, &elsewhere]));
     assert!(with == all);

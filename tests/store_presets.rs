@@ -268,7 +268,7 @@ fn columns_of_dbnsfp_are_named_and_lists_need_a_rule() {
     }
     let file = folder.path().join("dbNSFP4.9a_variant.chr1");
     fs::write(&file, text).unwrap();
-    let told = fails(1, "import {} --track t --preset dbnsfp {}", &[&store, &file]);
+    let told = fails(2, "import {} --track t --preset dbnsfp {}", &[&store, &file]);
     assert!(told.contains("name the scores with `--columns"), "{told}");
     let import = "import {} --track t --preset dbnsfp --columns sift=SIFT_score,MPC_score";
     let told = fails(1, &format!("{import} {{}}"), &[&store, &file]);
@@ -276,9 +276,9 @@ fn columns_of_dbnsfp_are_named_and_lists_need_a_rule() {
         told.contains("line 4: SIFT_score `0.5;.;0.0625` is a list") && told.contains("--list"),
         "{told}"
     );
-    let told = fails(1, &format!("{import} --list min --direction sift=low {{}}"), &[&store, &file]);
+    let told = fails(2, &format!("{import} --list min --direction sift=low {{}}"), &[&store, &file]);
     assert!(told.contains("column `MPC_score` has no direction"), "{told}");
-    let told = fails(1, &format!("{import} --list min --direction x=low {{}}"), &[&store, &file]);
+    let told = fails(2, &format!("{import} --list min --direction x=low {{}}"), &[&store, &file]);
     assert!(told.contains("--direction names column `x`"), "{told}");
     assert!(fails(2, &format!("{import} --direction sift=up {{}}"), &[&store, &file]).contains("sift=up"));
     ok(

@@ -347,7 +347,7 @@ fn a_region_beyond_the_limit_is_refused_with_a_remedy() {
         .unwrap();
     ok("import {} --track t {} --quiet", &[&store, &table]);
     let told = fails(1, "view {} 1 -o -", &[&store]);
-    assert!(told.contains("5001000 bases, at most 5000000; choose a smaller region"), "{told}");
+    assert!(told.contains("5,001,000 bases, at most 5,000,000; choose a smaller region"), "{told}");
     let document = document(&ok("view {} 1:1-5000000 -o -", &[&store]));
     assert_eq!(sums(&document["variants"]["position"]), [5, 4_000_005]);
 }

@@ -191,8 +191,12 @@ fn check(arguments: &Arguments, format: ExportFormat) -> anyhow::Result<()> {
     if arguments.by == By::Alternate && format != ExportFormat::Bigwig {
         return usage("--by alternate is for bigwig; leave it out, or add --format bigwig");
     }
-    if arguments.by == By::Alternate && arguments.value != PositionValue::default() {
-        return usage("--value is for one value per position; leave it out with --by alternate");
+    let by_position =
+        matches!(format, ExportFormat::Bedgraph | ExportFormat::Bigwig) && arguments.by == By::Position;
+    if !by_position && arguments.value != PositionValue::default() {
+        return usage(
+            "--value is for one value per position: bedgraph, and bigwig by position; leave it out",
+        );
     }
     if format != ExportFormat::Hub && (arguments.email.is_some() || arguments.genome.is_some()) {
         return usage("--email and --genome are for track hubs; leave them out, or add --format hub");

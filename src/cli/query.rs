@@ -237,6 +237,7 @@ pub(super) fn unanswered(error: QuestionError) -> anyhow::Error {
         QuestionError::Store(error) => error.into(),
         QuestionError::Filter(error) => error.into(),
         QuestionError::Effects(error) => told(error),
+        error @ QuestionError::NeedsReference { .. } => error.into(),
         error => Usage(error.to_string()).into(),
     }
 }

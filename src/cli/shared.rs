@@ -13,6 +13,8 @@ use vestore::{
 };
 use vestore_schema::{LocusError, NameError};
 
+pub(super) use vestore::grouped;
+
 /// The exit code of what a signal ended, as shells report SIGINT. What was interrupted can be resumed, unlike what
 /// failed.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -40,7 +42,15 @@ pub(super) fn report(error: &anyhow::Error, is_usage: impl Fn(&(dyn Error + 'sta
             || cause.is::<FormError>()
             || cause.downcast_ref().is_some_and(OutputError::is_usage)
             || cause.downcast_ref().is_some_and(FigureError::is_usage)
-            || matches!(cause.downcast_ref(), Some(ImportError::ColumnName { .. } | ImportError::Name(_)))
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    ImportError::ColumnName { .. }
+                        | ImportError::Name(_)
+                        | ImportError::PresetColumns { .. }
+                        | ImportError::Direction { .. }
+                )
+            )
             || matches!(cause.downcast_ref(), Some(LocusError::Malformed { .. }))
             || cause.downcast_ref().is_some_and(HgvsError::is_usage)
             || matches!(cause.downcast_ref(), Some(PlaceNameError::NotARegion { .. }))
@@ -124,19 +134,6 @@ pub(super) fn print_finding(text: fmt::Arguments<'_>) -> io::Result<()> {
 /// A number of things for people: `1 contig`, `300,000 bases`.
 pub(super) fn plural(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-/// A number for people: `300,000`.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Takes the right to write; says when that makes the store unreadable for older programs.

@@ -1,5 +1,6 @@
 //! Published sets of scores: what their files look like, and what their numbers mean.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use vestore_schema::Assembly;
@@ -218,28 +219,29 @@ pub(super) fn spliceai_place(from: &str) -> Option<usize> {
     SPLICEAI.iter().position(|column| column.from == from)
 }
 
-/// The scores of an alternate in the value of a SpliceAI field: of each kind the largest over its entries, which are
-/// one for each gene, and the largest of all first. Empty where none is given. `alternates` is the record's ALT.
+/// The scores of an alternate: the largest of all, then of each kind.
+pub(super) type SpliceAiScores = [Option<f32>; SPLICEAI.len()];
+
+/// The scores in the value of a SpliceAI field, by alternate: of each kind the largest over its entries, which are one
+/// for each gene. `alternates` is the record's ALT.
 ///
 /// # Errors
 /// What is wrong with an entry.
-pub(super) fn spliceai_scores(
-    value: &[u8],
+pub(super) fn spliceai_scores<'a>(
+    value: &'a [u8],
     alternates: &[u8],
-    alternate: &[u8],
-) -> Result<[Option<f32>; SPLICEAI.len()], String> {
-    let mut scores = [None; SPLICEAI.len()];
+) -> Result<HashMap<&'a [u8], SpliceAiScores>, String> {
+    let known: HashSet<&[u8]> = alternates.split(|byte| *byte == b',').collect();
+    let mut found: HashMap<&[u8], SpliceAiScores> = HashMap::new();
     for entry in value.split(|byte| *byte == b',').filter(|entry| *entry != b"." && !entry.is_empty()) {
         let fields: Vec<&[u8]> = entry.split(|byte| *byte == b'|').collect();
         if fields.len() != ENTRY {
             return Err(format!("has {} fields; expected {ENTRY}, from ALLELE to DP_DL", fields.len()));
         }
-        if fields[0] != alternate {
-            if alternates.split(|byte| *byte == b',').all(|alternate| alternate != fields[0]) {
-                return Err("has an allele that is not an alternate of its record".to_owned());
-            }
-            continue;
+        if !known.contains(fields[0]) {
+            return Err("has an allele that is not an alternate of its record".to_owned());
         }
+        let scores = found.entry(fields[0]).or_default();
         for (at, field) in fields[2..2 + SPLICEAI.len() - 1].iter().enumerate() {
             let score = super::cell::score(field).ok_or("has a score that is not a number")?;
             for place in [0, at + 1] {
@@ -249,7 +251,7 @@ pub(super) fn spliceai_scores(
             }
         }
     }
-    Ok(scores)
+    Ok(found)
 }
 
 /// The one value of a cell that lists several, separated by `;`; missing ones do not count.
@@ -278,14 +280,13 @@ mod tests {
     fn entries_of_other_alternates_do_not_count_and_genes_are_joined() {
         let value =
             b"C|G1|0.10|0.20|0.00|0.03|-4|2|5|.,C|G2|0.50|.|0.01|0.00|1|2|3|4,G|G1|0.9|0.9|0.9|0.9|1|1|1|1";
-        let scores = spliceai_scores(value, b"C,G,T", b"C").unwrap();
-        assert_eq!(scores, [Some(0.5), Some(0.5), Some(0.2), Some(0.01), Some(0.03)]);
-        assert_eq!(spliceai_scores(value, b"C,G,T", b"T").unwrap(), [None; 5]);
-        assert_eq!(spliceai_scores(b".", b"T", b"T").unwrap(), [None; 5]);
-        assert!(spliceai_scores(value, b"C,T", b"C").unwrap_err().contains("not an alternate"));
+        let scores = spliceai_scores(value, b"C,G,T").unwrap();
+        assert_eq!(scores[b"C".as_slice()], [Some(0.5), Some(0.5), Some(0.2), Some(0.01), Some(0.03)]);
+        assert!(scores.len() == 2 && spliceai_scores(b".", b"T").unwrap().is_empty());
+        assert!(spliceai_scores(value, b"C,T").unwrap_err().contains("not an alternate"));
         for (value, part) in [(b"C|G1|0.1".as_slice(), "3 fields"), (b"C|G|x|0|0|0|1|1|1|1", "not a number")]
         {
-            assert!(spliceai_scores(value, b"C", b"C").unwrap_err().contains(part));
+            assert!(spliceai_scores(value, b"C").unwrap_err().contains(part));
         }
     }
 

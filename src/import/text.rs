@@ -158,9 +158,10 @@ impl TextBlocks {
                     let (old, new) = (columns[VCF[2]], columns[VCF[3]]);
                     taken += old.len() * (check_alleles(&self.path, record.line, old, new)? - 1);
                     let value = field(columns[INFO], SPLICEAI_FIELD);
+                    let by_alternate = spliceai_scores(value, new)
+                        .map_err(|problem| rows.wrong(record.line, SPLICEAI_FIELD, value, problem))?;
                     for alternate in new.split(|byte| *byte == b',').filter(|alternate| *alternate != b".") {
-                        let scores = spliceai_scores(value, new, alternate)
-                            .map_err(|problem| rows.wrong(record.line, SPLICEAI_FIELD, value, problem))?;
+                        let scores = by_alternate.get(alternate).copied().unwrap_or_default();
                         let keys = [columns[VCF[0]], columns[VCF[1]], old, alternate];
                         if rows.key(record.line, keys)? {
                             for (values, place) in rows.values.iter_mut().zip(places.iter()) {

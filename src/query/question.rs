@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use thiserror::Error;
-use vestore_schema::{Assembly, GENE_COLUMN, LAYER_COLUMN, TARGET_COLUMN, Table};
+use vestore_schema::{Assembly, GENE_COLUMN, LAYER_COLUMN, Scale, TARGET_COLUMN, Table};
 
 use super::effects::{EffectOptions, EffectRows, EffectsError};
 use super::filter::{Filter, FilterError, find};
@@ -55,6 +55,14 @@ pub enum QuestionError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The column is one of a calibration by context, for which the reference is missing.
+    #[error("no column `{name}`: {reason}")]
+    NeedsReference {
+        /// Name of the column.
+        name: String,
+        /// Why, with the remedy.
+        reason: String,
+    },
     /// Only scores have one row per variant.
     #[error("rows of {} have no wide form; leave --wide and --format vcf", table.as_str())]
     Wide {
@@ -105,15 +113,28 @@ impl Answer {
     ///
     /// # Errors
     /// When the question makes no sense of this store, or its catalog cannot be read.
-    pub fn new(store: &Store, question: Question) -> Result<Self, QuestionError> {
-        let Question { places, models, tracks, table, filter, wide, columns, targets, top, sort, limit } =
-            question;
-        let nothing_to_look_for = places.asked && places.regions.is_empty() && places.variants.is_empty();
-        let Places { regions, variants, .. } = places;
-        let mut plan = QueryPlan::new(store, &Request { regions, variants, models, tracks, table })?;
+    pub fn new(store: &Store, mut question: Question) -> Result<Self, QuestionError> {
+        let Places { regions, variants, asked } = std::mem::take(&mut question.places);
+        let nothing_to_look_for = asked && regions.is_empty() && variants.is_empty();
+        let (models, tracks) = (question.models.clone(), question.tracks.clone());
+        let request = Request { regions, variants, models, tracks, table: question.table };
+        let mut plan = QueryPlan::new(store, &request)?;
         if nothing_to_look_for {
             plan.parts.clear();
         }
+        let remark = plan.remark().map(str::to_owned);
+        Self::of(store, plan, question).map_err(|error| match (error, remark) {
+            (QuestionError::Filter(FilterError::UnknownColumn { name, .. }), Some(reason))
+                if Scale::ALL.iter().any(|scale| name.ends_with(scale.ending())) =>
+            {
+                QuestionError::NeedsReference { name, reason }
+            }
+            (error, _) => error,
+        })
+    }
+
+    fn of(store: &Store, mut plan: QueryPlan, question: Question) -> Result<Self, QuestionError> {
+        let Question { table, filter, wide, columns, targets, top, sort, limit, .. } = question;
         let has_targets =
             table == Table::Effects || plan.tracks.iter().any(|track| track.list_length(table).is_some());
         if (!targets.is_empty() || top.is_some()) && !has_targets {

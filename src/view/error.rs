@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::{MOST_BASES, MOST_SCORES};
+use crate::grouped::grouped;
 use crate::import::ImportError;
 use crate::query::QuestionError;
 use crate::reference::ReferenceError;
@@ -21,8 +22,9 @@ pub enum ViewError {
     SeveralContigs,
     /// The page would hold too much sequence.
     #[error(
-        "{place} is too long for one view: {bases} bases, at most {MOST_BASES}; choose a smaller region, or export tracks \
-         for a genome browser (`vestore export --format bigwig`)"
+        "{place} is too long for one view: {} bases, at most {}; choose a smaller region, or export tracks \
+         for a genome browser (`vestore export --format bigwig`)",
+        grouped((*bases).into()), grouped(MOST_BASES.into())
     )]
     TooLong {
         /// The region.
@@ -32,15 +34,16 @@ pub enum ViewError {
     },
     /// The page would hold too many scores.
     #[error(
-        "{place} has too many scores for one view: more than {MOST_SCORES} (variants × columns of all tracks); choose \
-         a smaller region, fewer tracks (--track) or fewer columns (--score)"
+        "{place} has too many scores for one view: more than {} (variants × columns of all tracks); choose \
+         a smaller region, fewer tracks (--track) or fewer columns (--score)",
+        grouped(MOST_SCORES as u64)
     )]
     TooManyScores {
         /// The region.
         place: String,
     },
     /// Something else that the page shows is too much.
-    #[error("{place} has too many {what} for one view: more than {most}; choose a smaller region")]
+    #[error("{place} has too many {what} for one view: more than {}; choose a smaller region", grouped(*most as u64))]
     TooMany {
         /// The region.
         place: String,

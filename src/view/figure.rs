@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::document::{ColumnView, Document, GeneView, TrackView};
 use super::shades::{Shades, colour};
+use crate::grouped::grouped;
 use crate::markup::escaped;
 
 const WIDTH: f64 = 1000.0;
@@ -154,7 +155,7 @@ impl Figure<'_> {
                 y - 4.0
             ));
             let anchor = if x > WIDTH - 60.0 { "end" } else { "middle" };
-            self.text(x, y - 7.0, 9.5, SOFT, anchor, &grouped(&mark));
+            self.text(x, y - 7.0, 9.5, SOFT, anchor, &grouped(mark.into()));
         }
         self.y += 4.0;
     }
@@ -237,7 +238,7 @@ impl Figure<'_> {
         }
         let of = match &column.percentile {
             Some(name) => format!("calibrated percentile ({name})"),
-            None => format!("percentile among {} scores shown", grouped(&shades.scored)),
+            None => format!("percentile among {} scores shown", grouped(shades.scored as u64)),
         };
         self.text(x - 8.0, y + 8.0, 9.0, SOFT, "end", &of);
     }
@@ -291,17 +292,4 @@ impl Grid {
 )]
 const fn whole(number: f64) -> u32 {
     number as u32
-}
-
-/// `43,044,295`
-fn grouped(number: &impl ToString) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -22,8 +22,9 @@ function renew() {
 
 function paint() {
   const width = Math.max(280, Math.floor(stage.clientWidth));
-  const ratio = window.devicePixelRatio || 1;
   const { height } = layoutOf(width);
+  // Browsers leave a canvas of more than 32,767 pixels blank.
+  const ratio = Math.min(window.devicePixelRatio || 1, 32_000 / height);
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
@@ -70,7 +71,7 @@ function point(lane, row, base) {
   const from = firstFrom(members, first);
   const to = skipTo(members, from, end);
   let variant = mostExtreme(lanes[lane], row, from, to);
-  if (variant < 0 && to > from && hasRow(lanes[lane], members[from])) variant = members[from];
+  if (variant < 0) variant = firstRow(lanes[lane], members, from, to);
   const position = variant < 0 ? clamp(first, page.start, page.end) : variants.position[variant];
   place({ lane, row, position, variant });
 }

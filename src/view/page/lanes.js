@@ -328,7 +328,7 @@ function drawRow(surface, layout, lane, row, y, ink) {
       if (right > left) {
         if (best >= 0) {
           surface.rect(left, y, right - left - inset, height, colour(lane.shades[best], lane.signed, ink.theme));
-        } else if (hasRow(lane, members[at])) {
+        } else if (firstRow(lane, members, at, next) >= 0) {
           hatch(surface, left, y, right - left - inset, height, ink);
         }
       }
@@ -345,7 +345,7 @@ function drawRow(surface, layout, lane, row, y, ink) {
       const best = mostExtreme(lane, row, from, to);
       const place = layout.left + x;
       if (best >= 0) surface.rect(place, y, 1, height, colour(lane.shades[best], lane.signed, ink.theme));
-      else if (hasRow(lane, members[from])) surface.rect(place, y, 1, height, ink.missing);
+      else if (firstRow(lane, members, from, to) >= 0) surface.rect(place, y, 1, height, ink.missing);
     }
     from = to;
   }
@@ -366,6 +366,12 @@ function skipTo(members, from, position) {
 
 /** Whether the lane's track has a row of the variant, scored or not. */
 const hasRow = (lane, i) => (lane.of ?? [lane]).some((one) => one.track.codes[i] > 0);
+
+/** The first of some `members` that has a row in the lane's track; -1 if none has. */
+function firstRow(lane, members, from, to) {
+  for (let at = from; at < to; at++) if (hasRow(lane, members[at])) return members[at];
+  return -1;
+}
 
 function drawReferenceCells(surface, layout, row, y, height, ink) {
   if (layout.perBase < 2.5) return;
