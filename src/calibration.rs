@@ -78,6 +78,7 @@ pub fn calibrate(
         return Err(empty());
     }
     let Places { regions, variants, .. } = places;
+    let variants = variants.into();
     let request = Request { regions, variants, tracks: vec![track.name.clone()], ..Request::default() };
     let plan = QueryPlan::new(store, &request)?.with_columns(&[&column])?;
     let taken = Background { plan: &plan, direction, context }.take(progress)?.ok_or_else(empty)?;

@@ -102,7 +102,8 @@ pub use output::{
 pub use query::{
     ANSWER_COLUMNS, Answer, AnswerRows, Batches, EffectOptions, EffectRows, EffectsError, Filter,
     FilterError, HgvsError, PlaceNameError, Places, PlacesError, QueryPlan, Question, QuestionError, Request,
-    Rows, SegmentReader, SegmentRows, SortKey, TRACKS_KEY, WideRows, answer_schema, is_effect, wide_schema,
+    Rows, SegmentReader, SegmentRows, SortKey, TRACKS_KEY, Unseen, WideRows, answer_schema, is_effect,
+    wide_schema,
 };
 pub use reference::{FastaPiece, Reference, ReferenceError, cache_folder, read_fasta, sequence_digest};
 pub use report::{

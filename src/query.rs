@@ -4,9 +4,11 @@ mod ahead;
 mod answer;
 mod effects;
 mod filter;
+mod gather;
 mod lists;
 mod merge;
 mod numbers;
+mod order;
 mod places;
 mod plan;
 mod question;
@@ -14,6 +16,8 @@ mod scan;
 mod shape;
 mod sort;
 mod source;
+mod unseen;
+mod wanted;
 mod wide;
 
 pub(crate) use ahead::guarded;
@@ -31,6 +35,7 @@ pub use scan::{SegmentReader, SegmentRows};
 pub(crate) use shape::check_page;
 pub use sort::SortKey;
 pub(crate) use source::damaged;
+pub use unseen::Unseen;
 pub use wide::{WideRows, wide_schema};
 
 use std::sync::Arc;

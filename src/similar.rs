@@ -324,7 +324,7 @@ impl Target {
     fn find(plan: &QueryPlan, variant: &Variant, options: &SimilarOptions) -> Result<Self, SimilarError> {
         let (store, track) = (plan.store(), &plan.tracks[0].name);
         let request = Request {
-            variants: vec![variant.clone()],
+            variants: [variant.clone()].into(),
             tracks: vec![track.clone()],
             table: Table::Embeddings,
             ..Request::default()

@@ -107,7 +107,8 @@ fn queries_equal_a_plain_map() {
         if regions.is_empty() && variants.is_empty() {
             continue;
         }
-        let request = Request { regions: regions.clone(), variants: variants.clone(), ..Request::default() };
+        let request =
+            Request { regions: regions.clone(), variants: variants.clone().into(), ..Request::default() };
         let wanted = expected(&tracks, &model, |variant, _| {
             variants.contains(variant)
                 || regions

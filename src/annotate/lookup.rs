@@ -11,7 +11,7 @@ use super::chunk::{Chunk, Wanted};
 use crate::calibration::Calibrated;
 use crate::export::InfoField;
 use crate::narrow::to_score;
-use crate::query::{QueryPlan, SegmentReader};
+use crate::query::{QueryPlan, SegmentReader, SegmentRows};
 use crate::store::{RowKeys, StoreError};
 
 /// Segments that are kept open from one chunk to the next.
@@ -27,6 +27,16 @@ pub(super) struct Lookup<'a> {
     calibrated: HashMap<Digest, Calibrated>,
 }
 
+/// A search in one segment.
+struct Search<'w> {
+    /// Numbers of the fields of its track.
+    fields: Vec<usize>,
+    /// Index of its contig.
+    contig: u32,
+    wanted: &'w [Wanted],
+    rows: SegmentRows,
+}
+
 impl<'a> Lookup<'a> {
     pub(super) fn new(plan: &'a QueryPlan, fields: &'a [InfoField]) -> Self {
         Self { plan, fields, open: HashMap::new(), calibrated: HashMap::new() }
@@ -35,6 +45,8 @@ impl<'a> Lookup<'a> {
     /// Fills in the values of all alleles of `chunk`.
     pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), StoreError> {
         chunk.reset_values();
+        // One segment is opened while the one before is read.
+        let mut begun: Option<Search<'_>> = None;
         let wanted = std::mem::take(&mut chunk.wanted);
         for on_contig in wanted.chunk_by(|a, b| a.contig == b.contig) {
             let contig = on_contig[0].contig;
@@ -44,22 +56,27 @@ impl<'a> Lookup<'a> {
             for (track, segment) in &part.segments {
                 let range = within(on_contig, segment);
                 if !range.is_empty() {
-                    self.search(*track, (contig, segment), &on_contig[range], chunk)?;
+                    let next = self.begin(*track, (contig, segment), &on_contig[range])?;
+                    if let Some(begun) = begun.replace(next) {
+                        self.finish(begun, chunk)?;
+                    }
                 }
             }
+        }
+        if let Some(begun) = begun {
+            self.finish(begun, chunk)?;
         }
         chunk.wanted = wanted;
         Ok(())
     }
 
-    /// Looks for `wanted` in one segment, on the contig of this index.
-    fn search(
+    /// Begins to look for `wanted` in one segment, on the contig of this index.
+    fn begin<'w>(
         &mut self,
         track: usize,
         (contig, segment): (u32, &Segment),
-        wanted: &[Wanted],
-        chunk: &mut Chunk,
-    ) -> Result<(), StoreError> {
+        wanted: &'w [Wanted],
+    ) -> Result<Search<'w>, StoreError> {
         let reader = self.reader(track, segment)?;
         let record = &self.plan.tracks[track];
         let fields: Vec<usize> =
@@ -74,12 +91,15 @@ impl<'a> Lookup<'a> {
             }
             columns.extend(reader.column(calibration.map_or(name, |calibration| &calibration.column)));
         }
-        let holds = |low: Position, high: Position| {
-            let next = wanted.partition_point(|wanted| wanted.position < low);
-            wanted.get(next).is_some_and(|wanted| wanted.position <= high)
-        };
+        let rows = reader.read(&ranges(wanted), Some(&columns))?;
+        Ok(Search { fields, contig, wanted, rows })
+    }
+
+    /// Fills in the values that a search finds.
+    fn finish(&mut self, search: Search<'_>, chunk: &mut Chunk) -> Result<(), StoreError> {
+        let Search { fields, contig, wanted, rows } = search;
         let (mut next, mut found) = (0, Vec::new());
-        for batch in reader.read_pages(holds, &columns)? {
+        for batch in rows {
             let batch = batch?;
             found.clear();
             next += match_rows(&wanted[next..], &batch, chunk, &mut found);
@@ -142,6 +162,19 @@ fn within(wanted: &[Wanted], segment: &Segment) -> Range<usize> {
     let from = wanted.partition_point(|wanted| wanted.position < segment.first);
     let to = wanted.partition_point(|wanted| wanted.position <= segment.last);
     from..to
+}
+
+/// The positions of `wanted`, 0-based half-open.
+fn ranges(wanted: &[Wanted]) -> Vec<Range<u32>> {
+    let mut ranges: Vec<Range<u32>> = Vec::new();
+    for wanted in wanted {
+        let position = wanted.position.zero_based();
+        match ranges.last_mut() {
+            Some(range) if position <= range.end => range.end = position + 1,
+            _ => ranges.push(position..position + 1),
+        }
+    }
+    ranges
 }
 
 /// Finds the rows of `batch` that are `wanted`, each with its allele; returns how many of `wanted` come before the end of

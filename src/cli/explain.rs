@@ -139,8 +139,11 @@ fn window(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()>
 }
 
 fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<ExitCode> {
-    let request =
-        Request { variants: vec![variant.clone()], tracks: vec![track.name.clone()], ..Request::default() };
+    let request = Request {
+        variants: [variant.clone()].into(),
+        tracks: vec![track.name.clone()],
+        ..Request::default()
+    };
     let plan = QueryPlan::new(store, &request)?;
     if let Some(remark) = plan.remark() {
         say(format_args!("{remark}"));
@@ -188,7 +191,7 @@ fn scores(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<Exi
 /// What the variant does in each gene: changes, where, and the values there.
 fn gene_effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
     let request = Request {
-        variants: vec![variant.clone()],
+        variants: [variant.clone()].into(),
         tracks: vec![track.name.clone()],
         table: Table::GeneEffects,
         ..Request::default()
@@ -218,7 +221,7 @@ fn gene_effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Resu
 /// The targets on which the variant has the largest effect, that one first, with a column per kind.
 fn effects(store: &Store, track: &Track, variant: &Variant) -> anyhow::Result<()> {
     let request = Request {
-        variants: vec![variant.clone()],
+        variants: [variant.clone()].into(),
         tracks: vec![track.name.clone()],
         table: Table::Effects,
         ..Request::default()

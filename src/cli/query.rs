@@ -1,17 +1,16 @@
 //! `vestore query`
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use vestore::{
-    Answer, AnswerRows, EffectsError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputError,
-    OutputRules, Places, QueryPlan, Question, QuestionError, SortKey, Store, StoreError, open_variants,
-    write_rows, write_vcf,
+    Answer, EffectsError, FileForm, FileFormat, Filter, FormError, Format, Output, OutputError, OutputRules,
+    Places, QueryPlan, Question, QuestionError, SortKey, Store, StoreError, open_variants, write_rows,
+    write_vcf,
 };
-use vestore_schema::{Table, Variant};
+use vestore_schema::Table;
 
 use super::ReadArguments;
 use super::output::{Text, inputs};
@@ -258,7 +257,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Err(Usage(what.to_owned()).into());
     }
     let question = arguments.question(&store, arguments.wide || is_vcf)?;
-    let mut missing: HashSet<Variant> = question.places.variants.iter().cloned().collect();
     let filtered = question.filter.is_some();
     let answer = Answer::new(&store, question).map_err(unanswered)?;
     if let Some(remark) = answer.plan().remark() {
@@ -267,12 +265,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.plan {
         return describe(answer.plan());
     }
-    if arguments.count && missing.is_empty() {
+    let mut unseen = answer.unseen();
+    if arguments.count && unseen.count() == 0 {
         print(format_args!("{}", answer.count().map_err(unanswered)?))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = 0;
-    let batches = answer.rows(|batch| strike_out(&mut missing, &store, batch)).map_err(unanswered)?;
+    let batches = answer.rows(|batch| unseen.see(batch)).map_err(unanswered)?;
     let batches = batches.inspect(|batch| rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
     if arguments.count {
         let mut batches = batches;
@@ -289,9 +288,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     // Of variants whose genes are on the other strand of the chosen targets there are no lines either.
     let looked_for_all = !filtered && arguments.target.is_empty() && answer.shows_all(rows);
-    if looked_for_all && !missing.is_empty() {
-        let verb = if missing.len() == 1 { "has" } else { "have" };
-        say(format_args!("{} {verb} no score", plural(missing.len() as u64, "requested variant")));
+    if looked_for_all && unseen.count() > 0 {
+        let verb = if unseen.count() == 1 { "has" } else { "have" };
+        say(format_args!("{} {verb} no score", plural(unseen.count() as u64, "requested variant")));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -322,17 +321,6 @@ pub(super) fn write_as(
 /// The columns of the terminal that stdout is; none where it is not one.
 fn terminal_width() -> Option<usize> {
     console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
-}
-
-/// Removes the variants that have a row.
-fn strike_out(missing: &mut HashSet<Variant>, store: &Store, batch: &RecordBatch) {
-    if missing.is_empty() {
-        return;
-    }
-    let rows = AnswerRows::of(batch);
-    for variant in (0..batch.num_rows()).filter_map(|row| rows.variant(store, row)) {
-        missing.remove(&variant);
-    }
 }
 
 /// Prints which segments a query would read.

@@ -15,12 +15,13 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 
 use super::lists::Lists;
 use super::source::Source;
+use super::wanted::Wanted;
 use crate::narrow::{to_index, to_usize};
 
 /// Batches of one part at most: several pages, so that what a part costs at its begin does not count.
 const PART_BATCHES: usize = 8;
-/// The same of a file on a server: a row group.
-const FAR_BATCHES: usize = 32;
+/// The same of a file on a server, or where few rows are wanted: a row group.
+const LARGE_PART_BATCHES: usize = 32;
 /// Bytes of one part in the file, about, where rows are long.
 const PART_BYTES: u64 = 4 << 20;
 
@@ -53,17 +54,23 @@ struct File {
     columns: ProjectionMask,
     /// Rows that are decoded at once.
     rows: usize,
+    /// Where to look before other columns than positions are decoded.
+    narrowed: Option<Wanted>,
 }
 
 impl File {
     fn reader(&self, part: Part) -> ParquetResult<ParquetRecordBatchReader> {
         let source = self.source.fetched(&self.ranges(&part))?;
-        ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
             .with_batch_size(self.rows)
             .with_projection(self.columns.clone())
             .with_row_groups(vec![part.group])
-            .with_row_selection(part.selection)
-            .build()
+            .with_row_selection(part.selection);
+        let file = self.metadata.parquet_schema();
+        match &self.narrowed {
+            Some(wanted) => builder.with_row_filter(wanted.filter(file)).build(),
+            None => builder.build(),
+        }
     }
 }
 
@@ -89,24 +96,28 @@ impl File {
 
 impl Decoded {
     /// The rows of `selection` with the columns of `columns`, in which there are `lists`; row groups and pages without
-    /// one are not read.
+    /// one are not read. Those that are not at a position of `narrowed` may be left out.
     pub(super) fn new(
         source: Source,
         metadata: ArrowReaderMetadata,
         columns: ProjectionMask,
         selection: RowSelection,
         lists: Lists,
+        narrowed: Option<Wanted>,
     ) -> ParquetResult<Self> {
         // Where each read takes long, a part is what one of them brings.
-        let batches = if source.is_local() { PART_BATCHES } else { FAR_BATCHES };
+        let is_small = source.is_local() && narrowed.is_none();
+        let batches = if is_small { PART_BATCHES } else { LARGE_PART_BATCHES };
         let mut parts = parts(&metadata, selection, lists.batch_rows(), batches);
         let rows = lists.decoded_rows(metadata.metadata());
-        let file = File { source, metadata, columns, rows };
+        let file = File { source, metadata, columns, rows, narrowed };
         if parts.len() < 2 {
             let none = Part { group: 0, selection: RowSelection::default() };
-            return Ok(Self::Alone(Box::new(file.reader(parts.pop_front().unwrap_or(none))?)));
+            let reader = guarded(|| file.reader(parts.pop_front().unwrap_or(none)))?;
+            return Ok(Self::Alone(Box::new(reader)));
         }
-        let ahead = Ahead { file, waiting: parts, begun: VecDeque::new(), ready: Vec::new().into_iter() };
+        let mut ahead = Ahead { file, waiting: parts, begun: VecDeque::new(), ready: Vec::new().into_iter() };
+        ahead.begin();
         Ok(Self::Ahead(Box::new(ahead)))
     }
 }

@@ -1,29 +1,35 @@
 //! Merges the sorted rows of segments into one sorted answer.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
-    new_null_array,
+    ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array,
 };
-use arrow::compute::{cast, filter_record_batch, interleave};
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Int32Type, SchemaRef};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use vestore_schema::{Calibration, Position, Scale, Segment, Track};
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
+use super::gather::{Pick, gather};
 use super::lists::Lists;
+use super::order::{find_places, first_place, is_open};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::calibration::Calibrated;
-use crate::narrow::to_usize;
+use crate::narrow::{to_u32, to_usize};
 use crate::store::{RowKeys, StoreError};
 
 /// The part of a batch whose rows, of one segment, are worth a batch of their own, which costs no copy.
 const LONG_RUN: usize = 8;
+
+/// Rows of one segment in a row after which it is worth to look how many follow.
+const MOST_ALONE: usize = 64;
+
+/// Why a segment is damaged.
+const TWICE: &str = "another segment holds the same variant of the same track";
 
 /// The rows of an answer, in batches. Segments are opened when their first row comes near, so that few
 /// are open at a time however many hold the answer.
@@ -32,6 +38,9 @@ pub struct Rows<'a> {
     names: Names,
     part: usize,
     next_segment: usize,
+    /// The next segment, opened while those before are read.
+    ahead: Option<Result<SegmentRows, StoreError>>,
+    /// By track.
     cursors: Vec<Cursor>,
     /// Rows of one batch.
     most: usize,
@@ -67,8 +76,8 @@ struct Cursor {
     row: usize,
     /// The places of the batch's rows, as soon as there is another cursor.
     places: Vec<u64>,
-    /// The number of the batch among the sources of the batch in the making.
-    source: Option<usize>,
+    /// The number of the batch among the sources of the batch in the making, and its first row there.
+    source: Option<(u32, usize)>,
 }
 
 impl Cursor {
@@ -88,13 +97,7 @@ impl Cursor {
         if self.places.len() == self.batch.num_rows() {
             return;
         }
-        let keys = RowKeys::of(&self.batch);
-        let row = |row: usize| {
-            let (reference, alternate) = keys.alleles(row);
-            place(keys.position(row), [reference.as_bytes(), alternate.as_bytes()])
-        };
-        self.places.clear();
-        self.places.extend((0..self.batch.num_rows()).map(row));
+        find_places(&RowKeys::of(&self.batch), &mut self.places);
     }
 
     /// How its row lies to one of another: by position, reference, alternate and track, the order of an answer
@@ -102,7 +105,7 @@ impl Cursor {
     fn order(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
         let (place, other_place) = (self.places[row], other.places[other_row]);
         let settled = place.cmp(&other_place);
-        let by_variant = if settled.is_eq() && place & 1 == 1 {
+        let by_variant = if settled.is_eq() && is_open(place) {
             self.alleles(row).cmp(&other.alleles(other_row))
         } else {
             settled
@@ -130,22 +133,6 @@ impl Cursor {
     }
 }
 
-/// Position and begins of the alleles as a number that orders as they do. Where it is odd, alleles go on beyond
-/// it, and equal places do not mean equal alleles.
-fn place(position: Position, [reference, alternate]: [&[u8]; 2]) -> u64 {
-    let letter = |allele: &[u8], at: usize| allele.get(at).map_or(0, |byte| u64::from(*byte).min(127));
-    // What comes after a byte that was made smaller says nothing.
-    let begin = |allele: &[u8]| match letter(allele, 0) {
-        127 => (1 << 14) - 1,
-        first => first << 7 | letter(allele, 1),
-    };
-    let whole = |allele: &[u8]| allele.len() <= 2 && allele.iter().all(|byte| *byte < 127);
-    // An alternate counts only where the whole reference does; a longer reference comes after its begin.
-    let after = if whole(reference) { begin(alternate) } else { (1 << 14) - 1 };
-    let open = u64::from(!(whole(reference) && whole(alternate)));
-    u64::from(position.zero_based()) << 32 | begin(reference) << 18 | after << 4 | open
-}
-
 impl<'a> Rows<'a> {
     pub(super) fn new(plan: &'a QueryPlan) -> Self {
         // Those of the answer alone: an assembly may have a hundred thousand.
@@ -171,6 +158,7 @@ impl<'a> Rows<'a> {
             names,
             part: 0,
             next_segment: 0,
+            ahead: None,
             cursors: Vec::new(),
             most,
             calibrated: Vec::new(),
@@ -191,17 +179,17 @@ impl<'a> Rows<'a> {
 
     /// Rows of one contig up to a full batch, or none when it is done.
     fn next_of_part(&mut self, part: &'a Part) -> Result<Option<RecordBatch>, StoreError> {
-        let mut sources: Vec<RecordBatch> = Vec::new();
-        let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
-        let (mut count, most) = (0, self.most);
         if self.next_segment == 0 {
             self.plan.store().fetch_tails(&part.segments);
         }
-        let long_run = (most / LONG_RUN).max(1);
+        let mut picked = Picked::default();
+        let long_run = (self.most / LONG_RUN).max(1);
         self.cursors.iter_mut().for_each(|cursor| cursor.source = None);
-        while count < most {
+        while picked.rows.len() < self.most {
             self.open_segments(part)?;
             let Some(least) = self.least() else { break };
+            // The first row of a segment may lie anywhere from its first position on.
+            let bound = part.segments.get(self.next_segment).map(|(_, segment)| segment.first);
             let length = {
                 let cursor = &self.cursors[least];
                 let others = self.cursors.iter().enumerate().filter(|(index, _)| *index != least);
@@ -210,34 +198,82 @@ impl<'a> Rows<'a> {
                 if let Some(next) = next {
                     length = cursor.run(|row| cursor.order(row, next, next.row).is_lt());
                 }
-                if let Some((_, segment)) = part.segments.get(self.next_segment) {
-                    // Its first row may lie anywhere from its first position on.
-                    length = length.min(cursor.run(|row| cursor.position(row) < segment.first));
+                if let Some(bound) = bound {
+                    length = length.min(cursor.run(|row| cursor.position(row) < bound));
                 }
-                length.min(most - count)
+                length.min(self.most - picked.rows.len())
             };
             let cursor = &mut self.cursors[least];
             if length == 0 {
-                return Err(cursor.rows.damaged("another segment holds the same variant of the same track"));
-            }
-            if length >= long_run && count > 0 {
-                break; // It goes out by itself, as a slice.
-            }
-            let source = *cursor.source.get_or_insert_with(|| {
-                sources.push(cursor.batch.clone());
-                sources.len() - 1
-            });
-            runs.push((source, cursor.row..cursor.row + length));
-            count += length;
-            cursor.row += length;
-            if cursor.row == cursor.batch.num_rows() {
-                self.advance(least)?;
+                return Err(cursor.rows.damaged(TWICE));
             }
             if length >= long_run {
-                break;
+                if picked.rows.is_empty() {
+                    let batch = cursor.batch.slice(cursor.row, length);
+                    cursor.row += length;
+                    self.advance_ended(&mut picked)?;
+                    return Ok(Some(batch));
+                }
+                break; // It goes out by itself, as a slice.
+            }
+            for _ in 0..length {
+                picked.next_of(cursor);
+            }
+            if cursor.row < cursor.batch.num_rows() {
+                self.interleave(bound, &mut picked)?;
+            }
+            self.advance_ended(&mut picked)?;
+        }
+        for cursor in &self.cursors {
+            picked.end(cursor);
+        }
+        picked.gather(self.plan.schema())
+    }
+
+    /// Picks rows of all cursors in turn, up to a full batch, the end of the batch of a cursor, the first position
+    /// of a segment that is not open, alleles that places do not tell, or many rows of one cursor.
+    fn interleave(&mut self, bound: Option<Position>, picked: &mut Picked) -> Result<(), StoreError> {
+        let bound = bound.map_or(u64::MAX, first_place);
+        let head = |cursor: &Cursor| cursor.places.get(cursor.row).copied();
+        let Some(mut heads) = self.cursors.iter().map(head).collect::<Option<Vec<u64>>>() else {
+            return Ok(());
+        };
+        let mut alone = 0;
+        while picked.rows.len() < self.most {
+            let least = heads.iter().copied().min().unwrap_or(bound);
+            if least >= bound || is_open(least) || alone == MOST_ALONE {
+                return Ok(());
+            }
+            let mut track = None;
+            for (cursor, head) in self.cursors.iter_mut().zip(&mut heads) {
+                if *head == least && track.replace(cursor.track) == Some(cursor.track) {
+                    return Err(cursor.rows.damaged(TWICE));
+                }
+                while *head == least {
+                    if picked.rows.len() == self.most {
+                        return Ok(());
+                    }
+                    picked.next_of(cursor);
+                    alone = if picked.of_one_source() { alone + 1 } else { 0 };
+                    match cursor.places.get(cursor.row) {
+                        Some(next) => *head = *next,
+                        None => return Ok(()),
+                    }
+                }
             }
         }
-        gather(&sources, &runs)
+        Ok(())
+    }
+
+    /// Moves the cursors that are at the end of their batches.
+    fn advance_ended(&mut self, picked: &mut Picked) -> Result<(), StoreError> {
+        for index in (0..self.cursors.len()).rev() {
+            if self.cursors[index].row == self.cursors[index].batch.num_rows() {
+                picked.end(&self.cursors[index]);
+                self.advance(index)?;
+            }
+        }
+        Ok(())
     }
 
     /// Opens every segment that may hold a row before or beside the least open one.
@@ -251,23 +287,22 @@ impl<'a> Rows<'a> {
                 break;
             }
             self.next_segment += 1;
-            let rows = self.read(*track, segment, part)?;
+            let ahead = self.ahead.take();
+            let rows = ahead.unwrap_or_else(|| self.read(*track, segment, part))?;
             let empty = RecordBatch::new_empty(Arc::clone(self.plan.schema()));
             let names = [
                 repeated(&self.names.contigs, self.part, segment)?,
                 repeated(&self.names.models, self.names.model_of[*track], segment)?,
                 repeated(&self.names.tracks, *track, segment)?,
             ];
-            self.cursors.push(Cursor {
-                track: *track,
-                names,
-                rows,
-                batch: empty,
-                row: 0,
-                places: Vec::new(),
-                source: None,
-            });
-            self.advance(self.cursors.len() - 1)?;
+            let cursor =
+                Cursor { track: *track, names, rows, batch: empty, row: 0, places: Vec::new(), source: None };
+            let index = self.cursors.partition_point(|cursor| cursor.track <= *track);
+            self.cursors.insert(index, cursor);
+            self.advance(index)?;
+        }
+        if let (None, Some((track, segment))) = (&self.ahead, part.segments.get(self.next_segment)) {
+            self.ahead = Some(self.read(*track, segment, part));
         }
         Ok(())
     }
@@ -339,10 +374,7 @@ impl<'a> Rows<'a> {
         let contig = self.plan.parts[self.part].contig;
         let wanted;
         let batch = if self.plan.is_selective() {
-            let keys = RowKeys::of(batch);
-            let rows: BooleanArray =
-                (0..batch.num_rows()).map(|row| Some(self.plan.wants(&keys.variant(contig, row)))).collect();
-            wanted = filter_record_batch(batch, &rows)?;
+            wanted = filter_record_batch(batch, &self.plan.wanted(contig, &RowKeys::of(batch)))?;
             &wanted
         } else {
             batch
@@ -392,33 +424,52 @@ fn made<'a>(track: &'a Track, field: &Field) -> Option<(&'a Calibration, Scale)>
     (*field.data_type() == DataType::Float64).then(|| track.calibrated(field.name())).flatten()
 }
 
-/// One batch from runs of rows: a slice when one run is all, else a copy.
-fn gather(
-    sources: &[RecordBatch],
-    runs: &[(usize, Range<usize>)],
-) -> Result<Option<RecordBatch>, StoreError> {
-    match runs {
-        [] => Ok(None),
-        [(source, rows)] => Ok(Some(sources[*source].slice(rows.start, rows.len()))),
-        runs => {
-            let indices: Vec<(usize, usize)> =
-                runs.iter().flat_map(|(source, rows)| rows.clone().map(move |row| (*source, row))).collect();
-            let schema = sources[0].schema();
-            let column = |number: usize| -> Result<ArrayRef, StoreError> {
-                let arrays: Vec<&dyn Array> =
-                    sources.iter().map(|batch| batch.column(number).as_ref()).collect();
-                if !matches!(arrays[0].data_type(), DataType::Dictionary(..)) {
-                    return Ok(interleave(&arrays, &indices)?);
-                }
-                // All share their values, which must stay the same ones: an Arrow file knows no others.
-                let named: Vec<_> = arrays.iter().map(|array| array.as_dictionary::<Int32Type>()).collect();
-                let keys = indices.iter().map(|(source, row)| named[*source].keys().value(*row));
-                let keys = Int32Array::from_iter_values(keys);
-                Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(named[0].values()))?))
-            };
-            let columns = (0..schema.fields().len()).into_par_iter().map(column);
-            let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            Ok(Some(RecordBatch::try_new(schema, columns)?))
+/// The rows of a batch in the making.
+#[derive(Default)]
+struct Picked {
+    /// Batches, from their first picked rows on; up to their last where they have ended.
+    sources: Vec<RecordBatch>,
+    rows: Vec<Pick>,
+}
+
+impl Picked {
+    /// Picks the next row of a cursor.
+    fn next_of(&mut self, cursor: &mut Cursor) {
+        let (source, first) = *cursor.source.get_or_insert_with(|| {
+            self.sources.push(cursor.batch.slice(cursor.row, cursor.batch.num_rows() - cursor.row));
+            (to_u32(self.sources.len() - 1), cursor.row)
+        });
+        self.rows.push((source, to_u32(cursor.row - first)));
+        cursor.row += 1;
+    }
+
+    /// Whether the last two rows are of one source.
+    fn of_one_source(&self) -> bool {
+        matches!(self.rows.as_slice(), [.., (before, _), (last, _)] if before == last)
+    }
+
+    /// Nothing more will be picked of the batch of a cursor.
+    fn end(&mut self, cursor: &Cursor) {
+        if let Some((source, first)) = cursor.source {
+            let source = &mut self.sources[source as usize];
+            *source = source.slice(0, cursor.row - first);
+        }
+    }
+
+    /// Them as one batch: of one source a slice, else a copy.
+    fn gather(&self, schema: &SchemaRef) -> Result<Option<RecordBatch>, StoreError> {
+        match self.sources.as_slice() {
+            [] => Ok(None),
+            [source] => Ok(Some(source.clone())),
+            sources => {
+                let column = |number: usize| {
+                    let columns: Vec<&ArrayRef> = sources.iter().map(|batch| batch.column(number)).collect();
+                    gather(&columns, &self.rows)
+                };
+                let columns = (0..schema.fields().len()).into_par_iter().map(column);
+                let columns = columns.collect::<Result<Vec<_>, _>>()?;
+                Ok(Some(RecordBatch::try_new(SchemaRef::clone(schema), columns)?))
+            }
         }
     }
 }
@@ -433,35 +484,5 @@ impl Iterator for Rows<'_> {
         let batch = self.next_batch().map_err(|error| error.of_store(self.plan.store())).transpose();
         self.failed = matches!(batch, Some(Err(_)));
         batch
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use vestore_schema::Position;
-
-    use super::place;
-    use crate::fixture::Random;
-
-    #[test]
-    fn places_order_as_variants_do() {
-        let mut random = Random::new(2);
-        let allele = |random: &mut Random| -> Vec<u8> {
-            let letters = [b"AC".as_slice(), b"A<\x7e\x7f\xc3"][random.below(2) as usize];
-            (0..=random.below(4)).map(|_| letters[random.below(letters.len() as u64) as usize]).collect()
-        };
-        let variants: Vec<(u32, Vec<u8>, Vec<u8>)> =
-            (0..400).map(|_| (random.below(2) as u32, allele(&mut random), allele(&mut random))).collect();
-        let at = |(position, reference, alternate): &(u32, Vec<u8>, Vec<u8>)| {
-            place(Position::new(*position), [reference, alternate])
-        };
-        for a in &variants {
-            for b in &variants {
-                match at(a).cmp(&at(b)) {
-                    std::cmp::Ordering::Equal => assert!(a == b || at(a) & 1 == 1, "{a:?} {b:?}"),
-                    order => assert_eq!(order, a.cmp(b), "{a:?} {b:?}"),
-                }
-            }
-        }
     }
 }

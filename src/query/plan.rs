@@ -1,9 +1,9 @@
 //! What a query needs, settled from the catalog alone.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::BooleanArray;
 use arrow::datatypes::SchemaRef;
 use vestore_schema::{Calibration, Model, Region, Segment, Table, Targets, Track, Variant};
 
@@ -15,7 +15,7 @@ use super::{
     gene_effects_answer_schema, with_answer_columns,
 };
 use crate::narrow::to_u32;
-use crate::store::{Snapshot, Store, StoreError};
+use crate::store::{RowKeys, Snapshot, Store, StoreError};
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct Request {
     /// Rows in these regions; with no region and no variant, all rows.
     pub regions: Vec<Region>,
     /// And these variants, normalized.
-    pub variants: Vec<Variant>,
+    pub variants: Arc<[Variant]>,
     /// Of the tracks of these models. With no model and no track, of all tracks.
     pub models: Vec<String>,
     /// And of these tracks.
@@ -41,7 +41,8 @@ pub struct QueryPlan {
     pub parts: Vec<Part>,
     store: Store,
     pub(super) schema: SchemaRef,
-    variants: Arc<HashSet<Variant>>,
+    /// Sorted, each once.
+    variants: Arc<[Variant]>,
     /// Sorted, disjoint.
     regions: Arc<[Region]>,
     pub(super) filter: Option<BoundFilter>,
@@ -144,7 +145,7 @@ impl QueryPlan {
                     tracks: tracks.into(),
                     parts,
                     store: store.clone(),
-                    variants: Arc::new(request.variants.iter().cloned().collect()),
+                    variants: sorted(&request.variants),
                     regions: Region::union(request.regions.clone()).into(),
                     filter: None,
                     projected: false,
@@ -343,15 +344,50 @@ impl QueryPlan {
         !self.variants.is_empty()
     }
 
-    /// Whether a row read from the wanted positions belongs to the answer.
-    pub(super) fn wants(&self, variant: &Variant) -> bool {
-        let Variant { contig, position, .. } = *variant;
-        let next = self
-            .regions
-            .partition_point(|region| (region.contig, region.end) <= (contig, position.zero_based()));
-        let asked = |region: &Region| region.contig == contig && region.contains(position);
-        self.variants.contains(variant) || self.regions.get(next).is_some_and(asked)
+    /// The single variants that were asked for: sorted, each once.
+    pub(super) fn variants(&self) -> &Arc<[Variant]> {
+        &self.variants
     }
+
+    /// Which of the rows read from the wanted positions of the contig of this index belong to the answer.
+    pub(super) fn wanted(&self, contig: u32, keys: &RowKeys<'_>) -> BooleanArray {
+        let positions = keys.one_based().len();
+        let Some(first) = positions.checked_sub(1).map(|_| keys.position(0)) else {
+            return BooleanArray::from(Vec::<bool>::new());
+        };
+        let start =
+            self.variants.partition_point(|variant| (variant.contig, variant.position) < (contig, first));
+        let mut variants =
+            self.variants[start..].iter().take_while(|variant| variant.contig == contig).peekable();
+        let start = self
+            .regions
+            .partition_point(|region| (region.contig, region.end) <= (contig, first.zero_based()));
+        let mut regions =
+            self.regions[start..].iter().take_while(|region| region.contig == contig).peekable();
+        let wanted = (0..positions).map(|row| {
+            let (position, (reference, alternate)) = (keys.position(row), keys.alleles(row));
+            let key = (position, reference, alternate);
+            let of = |variant: &&Variant| (variant.position, &*variant.reference, &*variant.alternate) < key;
+            while variants.next_if(|variant| of(variant)).is_some() {}
+            while regions.next_if(|region| region.end <= position.zero_based()).is_some() {}
+            let is_asked = variants
+                .peek()
+                .is_some_and(|variant| (variant.position, &*variant.reference, &*variant.alternate) == key);
+            is_asked || regions.peek().is_some_and(|region| region.contains(position))
+        });
+        BooleanArray::from(wanted.collect::<Vec<bool>>())
+    }
+}
+
+/// Variants in order, each once.
+fn sorted(variants: &Arc<[Variant]>) -> Arc<[Variant]> {
+    if variants.is_sorted_by(|a, b| a < b) {
+        return Arc::clone(variants);
+    }
+    let mut sorted = variants.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted.into()
 }
 
 /// The width of the hidden states of all tracks' models.

@@ -11,6 +11,7 @@ use super::effects::{EffectOptions, EffectRows, EffectsError};
 use super::filter::{Filter, FilterError, find};
 use super::plan::{QueryPlan, Request};
 use super::sort::{SortKey, sorted};
+use super::unseen::Unseen;
 use super::wide::{WideRows, wide_schema};
 use super::{ANSWER_COLUMNS, Places};
 use crate::store::{Store, StoreError};
@@ -117,6 +118,7 @@ impl Answer {
         let Places { regions, variants, asked } = std::mem::take(&mut question.places);
         let nothing_to_look_for = asked && regions.is_empty() && variants.is_empty();
         let (models, tracks) = (question.models.clone(), question.tracks.clone());
+        let variants = variants.into();
         let request = Request { regions, variants, models, tracks, table: question.table };
         let mut plan = QueryPlan::new(store, &request)?;
         if nothing_to_look_for {
@@ -189,6 +191,12 @@ impl Answer {
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// What will be known, once its rows were seen, of the variants that were asked for.
+    #[must_use]
+    pub fn unseen(&self) -> Unseen {
+        Unseen::new(&self.plan)
     }
 
     /// What is read.

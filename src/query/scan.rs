@@ -4,9 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Int32Array, RecordBatch};
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt32Type};
-use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -24,17 +22,12 @@ use super::filter::Bound;
 use super::lists::Lists;
 use super::shape::{check_index, check_rows};
 use super::source::{Source, damaged};
+use super::wanted::Wanted;
 use crate::narrow::to_index;
 use crate::store::{Groups, Store, StoreError};
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8192;
-
-/// Rows whose positions are looked at before their lists are decoded: of the lists of a page few may be wanted.
-const NARROWED_ROWS: usize = 1 << 16;
-
-/// Parts of a batch that are handed on as slices.
-const MOST_SLICES: usize = 4;
 
 /// An open segment. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -158,11 +151,9 @@ impl SegmentReader {
         bounds: &[Bound<'_>],
     ) -> Result<SegmentRows, StoreError> {
         let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
-        let mut selection = select(self.metadata.metadata(), |low, high| {
-            let next = ranges.partition_point(|range| range.end <= low.zero_based());
-            ranges.get(next).is_some_and(|range| range.start <= high.zero_based())
-        })
-        .map_err(failed)?;
+        let wanted = Wanted::within(ranges, &self.segment);
+        let mut selection =
+            select(self.metadata.metadata(), |low, high| wanted.touches(low, high)).map_err(failed)?;
         for bound in bounds {
             match self.column(bound.column) {
                 Some(column) => {
@@ -178,11 +169,10 @@ impl SegmentReader {
         let columns = columns.map_or_else(|| (0..self.groups.count()).collect(), <[usize]>::to_vec);
         let is_list =
             |column: &usize| matches!(self.schema.field(*column).data_type(), DataType::FixedSizeList(..));
-        if selection.row_count() <= NARROWED_ROWS && columns.iter().any(is_list) {
-            selection = self.narrowed(&selection, ranges)?;
-        }
-        let reader = self.checked(selection, columns)?;
-        Ok(SegmentRows { reader, ranges: ranges.to_vec(), ready: Vec::new() })
+        // Of the lists of a page few may be wanted.
+        let narrow = columns.iter().any(is_list) || wanted.are_few_of(selection.row_count());
+        let reader = self.checked(selection, columns, narrow.then(|| wanted.clone()))?;
+        Ok(SegmentRows { reader, wanted, ready: Vec::new() })
     }
 }
 
@@ -192,42 +182,20 @@ fn is_grouped(table: Table, format: &Format) -> bool {
 }
 
 impl SegmentReader {
-    /// All rows of the pages whose least and greatest position are `wanted`, in order,
-    /// with the columns at the indices `columns`.
-    pub(crate) fn read_pages(
+    /// The rows of `selection`, with these columns; of pages, only what is `narrowed` down to where that is said.
+    fn checked(
         self,
-        wanted: impl Fn(Position, Position) -> bool,
-        columns: &[usize],
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>>, StoreError> {
-        let failed = |error: ParquetError| self.source.failed(&self.segment, &error);
-        let selection = select(self.metadata.metadata(), wanted).map_err(failed)?;
-        self.checked(selection, columns.to_vec())
-    }
-
-    /// Those rows of `selection`, of whole pages, that lie in `ranges`.
-    fn narrowed(&self, selection: &RowSelection, ranges: &[Range<u32>]) -> Result<RowSelection, StoreError> {
-        let mut wanted = Vec::new();
-        for batch in self.clone().checked(selection.clone(), vec![0])? {
-            let batch = batch?;
-            for position in batch.column(0).as_primitive::<Int32Type>().values() {
-                let position = Position::from_column(*position).zero_based();
-                let next = ranges.partition_point(|range| range.end <= position);
-                let inside = ranges.get(next).is_some_and(|range| range.start <= position);
-                wanted.push(if inside { RowSelector::select(1) } else { RowSelector::skip(1) });
-            }
-        }
-        Ok(selection.and_then(&RowSelection::from(wanted)))
-    }
-
-    /// The rows of `selection`, with these columns.
-    fn checked(self, selection: RowSelection, mut columns: Vec<usize>) -> Result<Checked, StoreError> {
+        selection: RowSelection,
+        mut columns: Vec<usize>,
+        narrowed: Option<Wanted>,
+    ) -> Result<Checked, StoreError> {
         columns.sort_unstable();
         columns.dedup();
         let roots = self.groups.roots(columns.iter().copied());
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
         let lists = Lists::of_columns(self.metadata.schema().fields(), roots, self.is_grouped());
         let Self { segment, source, metadata, groups, schema, .. } = self;
-        let reader = Decoded::new(source.clone(), metadata, mask, selection, lists)
+        let reader = Decoded::new(source.clone(), metadata, mask, selection, lists, narrowed)
             .map_err(|error| source.failed(&segment, &error))?;
         Ok(Checked { segment, source, reader, groups, columns, schema, previous: 0 })
     }
@@ -265,7 +233,7 @@ impl Iterator for Checked {
 /// Batches of the rows of one segment that lie in the asked ranges.
 pub struct SegmentRows {
     reader: Checked,
-    ranges: Vec<Range<u32>>,
+    wanted: Wanted,
     ready: Vec<RecordBatch>,
 }
 
@@ -285,7 +253,7 @@ impl Iterator for SegmentRows {
                 return Some(Ok(batch));
             }
             match self.reader.next()? {
-                Ok(batch) => match cut(&batch, &self.ranges) {
+                Ok(batch) => match self.wanted.cut(&batch) {
                     Ok(parts) => self.ready = parts,
                     Err(error) => return Some(Err(error.into())),
                 },
@@ -325,30 +293,6 @@ fn hand_on(segment: &Segment, batch: RecordBatch) -> Result<RecordBatch, StoreEr
             &format!("a row is at position {position}, which the catalog does not name"),
         )),
     }
-}
-
-/// The parts of `batch`, which has rows, that lie in `ranges`, last first: slices, or one copy where they are many.
-fn cut(batch: &RecordBatch, ranges: &[Range<u32>]) -> Result<Vec<RecordBatch>, ArrowError> {
-    let positions = batch.column(0).as_primitive::<Int32Type>().values();
-    let zero_based = |position: &i32| Position::from_column(*position).zero_based();
-    let (Some(first), Some(last)) = (positions.first(), positions.last()) else { return Ok(Vec::new()) };
-    let from = ranges.partition_point(|range| range.end <= zero_based(first));
-    let to = ranges.partition_point(|range| range.start <= zero_based(last));
-    let mut ends = 0;
-    let rows = ranges.get(from..to).unwrap_or_default().iter().filter_map(|range| {
-        let start = ends + positions[ends..].partition_point(|position| zero_based(position) < range.start);
-        ends = start + positions[start..].partition_point(|position| zero_based(position) < range.end);
-        (start < ends).then_some(start..ends)
-    });
-    let rows: Vec<Range<usize>> = rows.collect();
-    if rows.len() <= MOST_SLICES {
-        return Ok(rows.into_iter().rev().map(|rows| batch.slice(rows.start, rows.len())).collect());
-    }
-    let mut inside = vec![false; batch.num_rows()];
-    for rows in rows {
-        inside[rows].fill(true);
-    }
-    Ok(vec![filter_record_batch(batch, &inside.into())?])
 }
 
 /// How many rows of a row group of `rows` are in one of its pages; `None` where the page index says what cannot be.
@@ -433,34 +377,6 @@ fn select_bound(metadata: &ParquetMetaData, column: usize, bound: &Bound<'_>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::Random;
-
-    #[test]
-    fn cutting_equals_a_look_at_every_row() {
-        let mut random = Random::new(5);
-        for round in 0..300 {
-            let mut positions: Vec<i32> =
-                (0..random.below(60)).map(|_| random.below(90) as i32 + 1).collect();
-            positions.sort_unstable();
-            let mut bounds: Vec<u32> = (0..2 * random.below(16)).map(|_| random.below(100) as u32).collect();
-            bounds.sort_unstable();
-            bounds.dedup();
-            let ranges: Vec<Range<u32>> = bounds.chunks_exact(2).map(|bound| bound[0]..bound[1]).collect();
-            let field = Field::new("position", DataType::Int32, false);
-            let column = Arc::new(Int32Array::from(positions.clone()));
-            let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).unwrap();
-            let parts = cut(&batch, &ranges).unwrap();
-            let found: Vec<i32> = parts
-                .iter()
-                .rev()
-                .flat_map(|part| part.column(0).as_primitive::<Int32Type>().values().to_vec())
-                .collect();
-            let inside =
-                |position: &&i32| ranges.iter().any(|range| range.contains(&(**position as u32 - 1)));
-            let expected: Vec<i32> = positions.iter().filter(inside).copied().collect();
-            assert_eq!(found, expected, "round {round}: {ranges:?}");
-        }
-    }
 
     #[test]
     fn a_page_index_that_says_what_cannot_be_is_refused() {

@@ -1,25 +1,25 @@
 //! Answers with one row per variant: the rows of its tracks side by side.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray, UInt32Array,
-    new_null_array,
-};
-use arrow::compute::{cast, filter_record_batch, interleave, take};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use vestore_schema::{Assembly, STATUS_COLUMN, Scale, Track};
 
 use super::filter::{BoundFilter, Filter, FilterError};
+use super::gather::{NOWHERE, Pick, gather};
 use super::merge::Rows;
+use super::order::{find_places, is_open};
 use super::scan::BATCH_ROWS;
 use super::{QueryPlan, TRACKS_KEY};
 use crate::narrow::{to_index, to_u32};
-use crate::store::StoreError;
+use crate::store::{RowKeys, StoreError};
 
 /// Columns of a wide answer that name the variant.
 const KEYS: usize = 4;
+/// The least number of rows that stand side by side as they are, rather than as part of a larger batch.
+const ZIPPED_ROWS: usize = 256;
 
 /// The schema of a wide answer over the scores of `tracks`: contig, position, alleles, then for each track
 /// `<track>.<column>` for its score columns and what calibrations make of them, and `<track>.status`, which is missing
@@ -44,6 +44,8 @@ pub fn wide_schema(tracks: &[Track]) -> SchemaRef {
 /// stand side by side without a copy; elsewhere their keys are merged, and their columns copied.
 pub struct WideRows<'a> {
     sides: Vec<Side<'a>>,
+    /// Of each variant of the batch in the making, the side that its key is read from.
+    keys: Vec<usize>,
     tracks: &'a [Track],
     schema: SchemaRef,
     filter: Option<BoundFilter>,
@@ -53,51 +55,130 @@ pub struct WideRows<'a> {
 /// The rows of one track.
 struct Side<'a> {
     rows: Rows<'a>,
-    /// What was read and has not left; none at the end.
+    /// What was read last; none at the end.
     batch: Option<RecordBatch>,
+    /// Its first row that has not left.
+    row: usize,
+    /// Of its rows, as soon as they are merged.
+    places: Vec<u64>,
+    /// What has rows in the batch in the making, and the rows, one for each variant.
+    sources: Vec<RecordBatch>,
+    picks: Vec<Pick>,
+    /// The first of the rows that the last of the sources has.
+    begun: Option<usize>,
 }
 
-/// The keys of a batch.
-#[derive(Clone, Copy)]
-struct Keys<'a> {
-    /// The order of the contig in the answer.
-    contigs: &'a [i32],
-    positions: &'a [i32],
-    references: &'a StringArray,
-    alternates: &'a StringArray,
-}
+impl<'a> Side<'a> {
+    fn new(plan: &'a QueryPlan) -> Self {
+        let rows = plan.rows();
+        let (places, sources, picks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rows, batch: None, row: 0, places, sources, picks, begun: None }
+    }
 
-impl<'a> Keys<'a> {
-    fn of(batch: &'a RecordBatch) -> Self {
-        Self {
-            contigs: batch.column(0).as_dictionary::<Int32Type>().keys().values(),
-            positions: batch.column(1).as_primitive::<Int32Type>().values(),
-            references: batch.column(2).as_string(),
-            alternates: batch.column(3).as_string(),
+    /// Makes sure that there is a row in hand, unless it is at its end.
+    fn fill(&mut self) -> Result<(), StoreError> {
+        while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
+            self.end();
+            (self.batch, self.row) = (self.rows.next().transpose()?, 0);
+            self.places.clear();
+            if self.batch.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many rows are in hand; none at its end.
+    fn left(&self) -> Option<usize> {
+        self.batch.as_ref().map(|batch| batch.num_rows() - self.row)
+    }
+
+    /// The order of the contig of its rows in the answer.
+    fn contig(&self) -> Option<i32> {
+        let contigs = self.batch.as_ref()?.column(0).as_dictionary::<Int32Type>().keys();
+        contigs.values().get(self.row).copied()
+    }
+
+    /// The place of its row, if that is on the contig of this order.
+    fn head(&mut self, contig: i32) -> Option<u64> {
+        if self.contig() != Some(contig) {
+            return None;
+        }
+        if let (true, Some(batch)) = (self.places.is_empty(), &self.batch) {
+            find_places(&RowKeys::of(batch), &mut self.places);
+        }
+        self.places.get(self.row).copied()
+    }
+
+    /// The alleles of its row.
+    fn alleles(&self) -> Option<(&str, &str)> {
+        Some(RowKeys::of(self.batch.as_ref()?).alleles(self.row))
+    }
+
+    /// Picks its row, if it `has` the variant.
+    fn pick(&mut self, has: bool) {
+        let Some(batch) = self.batch.as_ref().filter(|_| has) else {
+            self.picks.push((NOWHERE, 0));
+            return;
+        };
+        let first = *self.begun.get_or_insert_with(|| {
+            self.sources.push(batch.slice(self.row, batch.num_rows() - self.row));
+            self.row
+        });
+        self.picks.push((to_u32(self.sources.len() - 1), to_u32(self.row - first)));
+        self.row += 1;
+    }
+
+    /// Nothing more is picked of its batch for the batch in the making.
+    fn end(&mut self) {
+        if let (Some(first), Some(source)) = (self.begun.take(), self.sources.last_mut()) {
+            *source = source.slice(0, self.row - first);
         }
     }
 
-    fn at(self, row: usize) -> (i32, i32, &'a str, &'a str) {
-        (self.contigs[row], self.positions[row], self.references.value(row), self.alternates.value(row))
+    /// Takes the next `rows`, which are there.
+    fn take(&mut self, rows: usize) -> Option<RecordBatch> {
+        let batch = self.batch.as_ref()?.slice(self.row, rows);
+        self.row += rows;
+        Some(batch)
     }
+}
 
-    fn order(self, row: usize, other: Self, other_row: usize) -> Ordering {
-        self.at(row).cmp(&other.at(other_row))
+/// The keys of the rows of a batch from one on.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    contig: Option<i32>,
+    positions: &'a [i32],
+    references: &'a StringArray,
+    alternates: &'a StringArray,
+    first: usize,
+}
+
+impl<'a> Keys<'a> {
+    fn of(side: &'a Side<'_>) -> Option<Self> {
+        let keys = RowKeys::of(side.batch.as_ref()?);
+        Some(Self {
+            contig: side.contig(),
+            positions: &keys.one_based()[side.row..],
+            references: keys.references(),
+            alternates: keys.alternates(),
+            first: side.row,
+        })
     }
 
     /// Whether the first `rows` of both are of the same variants.
     fn begin_alike(self, other: Self, rows: usize) -> bool {
-        self.contigs[..rows] == other.contigs[..rows]
+        let texts = |keys: Self| [(keys.references, keys.first), (keys.alternates, keys.first)];
+        self.contig == other.contig
             && self.positions[..rows] == other.positions[..rows]
-            && same_texts(self.references, other.references, rows)
-            && same_texts(self.alternates, other.alternates, rows)
+            && texts(self).into_iter().zip(texts(other)).all(|(one, other)| same_texts(one, other, rows))
     }
 }
 
-/// Whether the first `rows` of two columns without nulls are equal.
-fn same_texts(one: &StringArray, other: &StringArray, rows: usize) -> bool {
-    let [(starts, bytes), (other_starts, other_bytes)] = [one, other].map(|texts| {
-        let starts = &texts.value_offsets()[..=rows];
+/// Whether `rows` texts of two columns without nulls are equal, each from its first on.
+fn same_texts(one: (&StringArray, usize), other: (&StringArray, usize), rows: usize) -> bool {
+    let [(starts, bytes), (other_starts, other_bytes)] = [one, other].map(|(texts, first)| {
+        let starts = &texts.value_offsets()[first..=first + rows];
         (starts, &texts.value_data()[to_index(starts[0])..to_index(starts[rows])])
     });
     let lengths = |(start, other): (&i32, &i32)| start - starts[0] == other - other_starts[0];
@@ -108,9 +189,9 @@ impl<'a> WideRows<'a> {
     /// Of the tracks of a plan over scores; `by_track` is [`QueryPlan::by_track`] of it.
     #[must_use]
     pub fn new(plan: &'a QueryPlan, by_track: &'a [QueryPlan]) -> Self {
-        let side = |plan: &'a QueryPlan| Side { rows: plan.rows(), batch: None };
         Self {
-            sides: by_track.iter().map(side).collect(),
+            sides: by_track.iter().map(Side::new).collect(),
+            keys: Vec::new(),
             tracks: &plan.tracks,
             schema: wide_schema(&plan.tracks),
             filter: None,
@@ -128,18 +209,7 @@ impl<'a> WideRows<'a> {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
-        loop {
-            for side in &mut self.sides {
-                while side.batch.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
-                    side.batch = side.rows.next().transpose()?;
-                    if side.batch.is_none() {
-                        break;
-                    }
-                }
-            }
-            let left = self.sides.iter().filter_map(|side| side.batch.as_ref().map(RecordBatch::num_rows));
-            let Some(rows) = left.min() else { return Ok(None) };
-            let wide = if self.are_alike(rows) { self.zip(rows)? } else { self.merge()? };
+        while let Some(wide) = self.unfiltered()? {
             let wide = match &self.filter {
                 Some(filter) => filter_record_batch(&wide, &filter.wanted(&wide))?,
                 None => wide,
@@ -148,116 +218,127 @@ impl<'a> WideRows<'a> {
                 return Ok(Some(wide));
             }
         }
+        Ok(None)
+    }
+
+    fn unfiltered(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        loop {
+            self.sides.iter_mut().try_for_each(Side::fill)?;
+            let left = self.sides.iter().filter_map(Side::left).min();
+            let alike = left.filter(|rows| *rows >= ZIPPED_ROWS && self.are_alike(*rows));
+            match (left, alike) {
+                (None, _) if self.keys.is_empty() => return Ok(None),
+                (None, _) => return self.gather().map(Some),
+                (_, Some(rows)) if self.keys.is_empty() => return self.zip(rows).map(Some),
+                (_, Some(_)) => return self.gather().map(Some),
+                (Some(_), None) => self.merge(),
+            }
+            if self.keys.len() == BATCH_ROWS {
+                return self.gather().map(Some);
+            }
+        }
     }
 
     /// Whether the next `rows` of every track that has some are of the same variants.
     fn are_alike(&self, rows: usize) -> bool {
-        let mut keys = self.sides.iter().filter_map(|side| side.batch.as_ref().map(Keys::of));
+        let mut keys = self.sides.iter().filter_map(Keys::of);
         let first = keys.next();
         first.is_some_and(|first| keys.all(|other| first.begin_alike(other, rows)))
     }
 
     /// The next `rows` of all tracks, which are of the same variants.
     fn zip(&mut self, rows: usize) -> Result<RecordBatch, StoreError> {
-        let first = self.sides.iter().find_map(|side| side.batch.as_ref());
-        let first = first.expect("a track has rows; this is a bug").slice(0, rows);
+        let batches: Vec<Option<RecordBatch>> = self.sides.iter_mut().map(|side| side.take(rows)).collect();
+        let first = batches.iter().flatten().next().expect("a track has rows; this is a bug");
         let mut columns = first.columns()[..KEYS].to_vec();
-        for (side, track) in self.sides.iter_mut().zip(self.tracks) {
-            let batch = side.batch.as_ref().map(|batch| batch.slice(0, rows));
-            let unchanged = |column: &ArrayRef| Ok(Arc::clone(column));
-            add(&mut columns, &self.schema, track, batch.as_ref(), rows, unchanged)?;
-            if let Some(batch) = &mut side.batch {
-                *batch = batch.slice(rows, batch.num_rows() - rows);
-            }
+        for (batch, track) in batches.iter().zip(self.tracks) {
+            add(&mut columns, &self.schema, track, |name, kind| match batch {
+                None => Ok(new_null_array(kind, rows)),
+                Some(batch) => Ok(Arc::clone(batch.column(batch.schema_ref().index_of(name)?))),
+            })?;
         }
         Ok(RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)?)
     }
 
-    /// The next variants of all tracks, in order, until the batch of one is used up.
-    fn merge(&mut self) -> Result<RecordBatch, StoreError> {
-        let batches: Vec<Option<RecordBatch>> = self.sides.iter().map(|side| side.batch.clone()).collect();
-        let keys: Vec<Option<Keys<'_>>> = batches.iter().map(|batch| batch.as_ref().map(Keys::of)).collect();
-        let mut next = vec![0; keys.len()];
-        // The row of each track for each variant, and the track and row that its key is read from.
-        let mut rows: Vec<Vec<Option<u32>>> = vec![Vec::new(); keys.len()];
-        let mut from: Vec<(usize, usize)> = Vec::new();
-        let used_up = |next: &[usize]| {
-            keys.iter().zip(next).any(|(keys, next)| keys.is_some_and(|keys| *next == keys.positions.len()))
-        };
-        while from.len() < BATCH_ROWS && !used_up(&next) {
-            let mut least: Option<(usize, Keys<'_>)> = None;
-            for (side, of_side) in keys.iter().enumerate() {
-                let Some(of_side) = *of_side else { continue };
-                let is_less = least
-                    .is_none_or(|(least, of_least)| of_side.order(next[side], of_least, next[least]).is_lt());
-                if is_less {
-                    least = Some((side, of_side));
+    /// Picks the next variants of all tracks, in order, until the batch of one is used up or there are enough.
+    fn merge(&mut self) {
+        let Some(contig) = self.sides.iter().filter_map(Side::contig).min() else { return };
+        let mut heads: Vec<Option<u64>> = self.sides.iter_mut().map(|side| side.head(contig)).collect();
+        let mut is_used_up = false;
+        while !is_used_up && self.keys.len() < BATCH_ROWS {
+            let Some(least) = heads.iter().flatten().copied().min() else { return };
+            // Of places that do not tell alleles, those of the least ones.
+            let alleles = is_open(least).then(|| {
+                let of = self.sides.iter().zip(&heads).filter(|(_, head)| **head == Some(least));
+                let alleles = of.filter_map(|(side, _)| side.alleles()).min();
+                alleles.map(|(reference, alternate)| (reference.to_owned(), alternate.to_owned()))
+            });
+            let alleles = alleles.flatten();
+            let mut key = None;
+            for (number, (side, head)) in self.sides.iter_mut().zip(&mut heads).enumerate() {
+                let has = *head == Some(least)
+                    && alleles.as_ref().is_none_or(|(reference, alternate)| {
+                        side.alleles() == Some((reference.as_str(), alternate.as_str()))
+                    });
+                side.pick(has);
+                if has {
+                    key.get_or_insert(number);
+                    *head = side.places.get(side.row).copied();
+                    is_used_up |= head.is_none();
                 }
             }
-            let Some((least, of_least)) = least else { break };
-            let row = next[least];
-            from.push((least, row));
-            for (side, of_side) in keys.iter().enumerate() {
-                let has = of_side.is_some_and(|keys| keys.order(next[side], of_least, row).is_eq());
-                rows[side].push(has.then(|| to_u32(next[side])));
-                next[side] += usize::from(has);
-            }
+            self.keys.push(key.expect("a track has the variant; this is a bug"));
         }
-        let mut columns = keys_from(&batches, &from)?;
-        for ((batch, rows), track) in batches.iter().zip(rows).zip(self.tracks) {
-            let rows = UInt32Array::from(rows);
-            let taken = |column: &ArrayRef| Ok(take(column, &rows, None)?);
-            add(&mut columns, &self.schema, track, batch.as_ref(), rows.len(), taken)?;
+    }
+
+    /// The picked variants.
+    fn gather(&mut self) -> Result<RecordBatch, StoreError> {
+        let keys = std::mem::take(&mut self.keys);
+        let (mut firsts, mut all) = (Vec::new(), Vec::new());
+        for side in &mut self.sides {
+            side.end();
+            firsts.push(to_u32(all.len()));
+            all.extend(side.sources.iter().cloned());
         }
-        for (side, next) in self.sides.iter_mut().zip(next) {
-            if let Some(batch) = &mut side.batch {
-                *batch = batch.slice(next, batch.num_rows() - next);
-            }
+        // Each side has a pick for every variant.
+        let of = |(variant, side): (usize, &usize)| {
+            let (source, row) = self.sides[*side].picks[variant];
+            (firsts[*side] + source, row)
+        };
+        let picks: Vec<Pick> = keys.iter().enumerate().map(of).collect();
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for column in 0..KEYS {
+            let sources: Vec<&ArrayRef> = all.iter().map(|batch| batch.column(column)).collect();
+            columns.push(gather(&sources, &picks)?);
+        }
+        for (side, track) in self.sides.iter_mut().zip(self.tracks) {
+            let sources = std::mem::take(&mut side.sources);
+            let picks = std::mem::take(&mut side.picks);
+            add(&mut columns, &self.schema, track, |name, kind| {
+                let Some(first) = sources.first() else { return Ok(new_null_array(kind, keys.len())) };
+                let index = first.schema_ref().index_of(name)?;
+                let sources: Vec<&ArrayRef> = sources.iter().map(|batch| batch.column(index)).collect();
+                Ok(gather(&sources, &picks)?)
+            })?;
         }
         Ok(RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)?)
     }
 }
 
-/// Adds the columns of a track: those of `batch`, each as `taken` makes it, or missing ones.
+/// Adds the columns of a track, each as `found` for its name and type.
 fn add(
     columns: &mut Vec<ArrayRef>,
     schema: &SchemaRef,
     track: &Track,
-    batch: Option<&RecordBatch>,
-    rows: usize,
-    taken: impl Fn(&ArrayRef) -> Result<ArrayRef, StoreError>,
+    found: impl Fn(&str, &DataType) -> Result<ArrayRef, StoreError>,
 ) -> Result<(), StoreError> {
     for name in track.scores().map(|(column, _)| column).chain([STATUS_COLUMN.to_owned()]) {
         let kind = schema.field(columns.len()).data_type();
-        columns.push(match batch {
-            None => new_null_array(kind, rows),
-            Some(batch) => {
-                let column = taken(batch.column(batch.schema_ref().index_of(&name)?))?;
-                // Named as what a calibration of another track makes.
-                if column.data_type() == kind { column } else { cast(&column, kind)? }
-            }
-        });
+        let column = found(&name, kind)?;
+        // Named as what a calibration of another track makes.
+        columns.push(if column.data_type() == kind { column } else { cast(&column, kind)? });
     }
     Ok(())
-}
-
-/// The columns of the keys: of each variant from a row of one of `batches`, which share the names of contigs.
-fn keys_from(batches: &[Option<RecordBatch>], from: &[(usize, usize)]) -> Result<Vec<ArrayRef>, StoreError> {
-    let empty = batches.iter().flatten().next().map(|batch| batch.slice(0, 0));
-    let empty = empty.expect("a track has rows; this is a bug");
-    let of = |side: usize| batches[side].as_ref().unwrap_or(&empty);
-    let names = empty.column(0).as_dictionary::<Int32Type>().values();
-    let contig =
-        |(side, row): &(usize, usize)| of(*side).column(0).as_dictionary::<Int32Type>().keys().value(*row);
-    let contigs = Int32Array::from_iter_values(from.iter().map(contig));
-    let mut columns: Vec<ArrayRef> =
-        vec![Arc::new(DictionaryArray::<Int32Type>::try_new(contigs, Arc::clone(names))?)];
-    for column in 1..KEYS {
-        let arrays: Vec<&dyn Array> =
-            (0..batches.len()).map(|side| of(side).column(column).as_ref()).collect();
-        columns.push(interleave(&arrays, from)?);
-    }
-    Ok(columns)
 }
 
 impl Iterator for WideRows<'_> {

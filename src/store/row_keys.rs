@@ -44,6 +44,18 @@ impl<'a> RowKeys<'a> {
         self.one_based
     }
 
+    /// The column of the reference alleles.
+    #[must_use]
+    pub fn references(&self) -> &'a StringArray {
+        self.references
+    }
+
+    /// The column of the alternate alleles.
+    #[must_use]
+    pub fn alternates(&self) -> &'a StringArray {
+        self.alternates
+    }
+
     /// The position of a row.
     #[must_use]
     pub fn position(&self, row: usize) -> Position {

@@ -41,7 +41,7 @@ pub(super) fn plan_of(
     table: Table,
 ) -> Result<QueryPlan, StoreError> {
     let request =
-        Request { variants: variants.to_vec(), tracks: vec![track.to_owned()], table, ..Request::default() };
+        Request { variants: variants.into(), tracks: vec![track.to_owned()], table, ..Request::default() };
     QueryPlan::new(store, &request)
 }
 

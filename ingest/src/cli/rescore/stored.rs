@@ -91,7 +91,7 @@ fn read(
         return Ok(());
     }
     let tracks = vec![track.name.clone()];
-    let request = Request { variants: variants.to_vec(), tracks, table, ..Request::default() };
+    let request = Request { variants: variants.into(), tracks, table, ..Request::default() };
     let plan = QueryPlan::new(store, &request)?;
     let plan = if table == Table::Scores { plan.as_stored() } else { plan };
     for batch in plan.rows() {

@@ -1,0 +1,117 @@
+//! Rows by their place in an answer: a number for position and alleles.
+
+use arrow::array::{Array, StringArray};
+use vestore_schema::Position;
+
+use crate::narrow::to_index;
+use crate::store::RowKeys;
+
+/// Whether alleles go on beyond a place: then equal places do not mean equal alleles.
+pub(super) fn is_open(place: u64) -> bool {
+    place & 1 == 1
+}
+
+/// The least place at a position.
+pub(super) fn first_place(position: Position) -> u64 {
+    u64::from(position.zero_based()) << 32
+}
+
+/// The places of rows, into `places`.
+pub(super) fn find_places(keys: &RowKeys<'_>, places: &mut Vec<u64>) {
+    places.clear();
+    let rows = keys.one_based();
+    if let (Some(references), Some(alternates)) = (letters(keys.references()), letters(keys.alternates())) {
+        // As below, of alleles of one letter.
+        let alleles = references.iter().zip(alternates);
+        places.extend(rows.iter().zip(alleles).map(|(one_based, (reference, alternate))| {
+            let position = Position::from_column(*one_based);
+            first_place(position) | u64::from(*reference) << 25 | u64::from(*alternate) << 11
+        }));
+        return;
+    }
+    places.extend((0..rows.len()).map(|row| {
+        let (reference, alternate) = keys.alleles(row);
+        place(keys.position(row), [reference.as_bytes(), alternate.as_bytes()])
+    }));
+}
+
+/// The letters of a column whose texts all have one.
+fn letters(column: &StringArray) -> Option<&[u8]> {
+    let offsets = column.value_offsets();
+    let bytes = &column.value_data()[to_index(offsets[0])..to_index(offsets[column.len()])];
+    let is_one = offsets.windows(2).all(|pair| pair[1] - pair[0] == 1);
+    (is_one && bytes.iter().all(|byte| *byte < 127)).then_some(bytes)
+}
+
+/// Position and begins of the alleles as a number that orders as they do. Where it is odd, alleles go on beyond
+/// it, and equal places do not mean equal alleles.
+fn place(position: Position, [reference, alternate]: [&[u8]; 2]) -> u64 {
+    let letter = |allele: &[u8], at: usize| allele.get(at).map_or(0, |byte| u64::from(*byte).min(127));
+    // What comes after a byte that was made smaller says nothing.
+    let begin = |allele: &[u8]| match letter(allele, 0) {
+        127 => (1 << 14) - 1,
+        first => first << 7 | letter(allele, 1),
+    };
+    let whole = |allele: &[u8]| allele.len() <= 2 && allele.iter().all(|byte| *byte < 127);
+    // An alternate counts only where the whole reference does; a longer reference comes after its begin.
+    let after = if whole(reference) { begin(alternate) } else { (1 << 14) - 1 };
+    let open = u64::from(!(whole(reference) && whole(alternate)));
+    first_place(position) | begin(reference) << 18 | after << 4 | open
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int32Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    use arrow::array::RecordBatch;
+
+    use super::*;
+    use crate::fixture::Random;
+
+    #[test]
+    fn places_order_as_variants_do() {
+        let mut random = Random::new(2);
+        let allele = |random: &mut Random| -> Vec<u8> {
+            let letters = [b"AC".as_slice(), b"A<\x7e\x7f\xc3"][random.below(2) as usize];
+            (0..=random.below(4)).map(|_| letters[random.below(letters.len() as u64) as usize]).collect()
+        };
+        let variants: Vec<(u32, Vec<u8>, Vec<u8>)> =
+            (0..400).map(|_| (random.below(2) as u32, allele(&mut random), allele(&mut random))).collect();
+        let at = |(position, reference, alternate): &(u32, Vec<u8>, Vec<u8>)| {
+            place(Position::new(*position), [reference, alternate])
+        };
+        for a in &variants {
+            for b in &variants {
+                match at(a).cmp(&at(b)) {
+                    std::cmp::Ordering::Equal => assert!(a == b || is_open(at(a)), "{a:?} {b:?}"),
+                    order => assert_eq!(order, a.cmp(b), "{a:?} {b:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn places_of_single_letters_are_found_as_those_of_any() {
+        let text = |letters: &[&str]| Arc::new(StringArray::from(letters.to_vec()));
+        for longer in ["T", "TG"] {
+            let (references, alternates) = (["A", "C", "G", longer], ["C", "G", "*", "A"]);
+            let fields = ["reference", "alternate"].map(|name| Field::new(name, DataType::Utf8, false));
+            let position = Field::new("position", DataType::Int32, false);
+            let schema = Schema::new([vec![position], fields.to_vec()].concat());
+            let positions = Arc::new(Int32Array::from(vec![1, 1, 7, i32::MAX]));
+            let columns: Vec<arrow::array::ArrayRef> = vec![positions, text(&references), text(&alternates)];
+            let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap().slice(1, 3);
+            let (keys, mut found) = (RowKeys::of(&batch), vec![9; 9]);
+            find_places(&keys, &mut found);
+            let expected: Vec<u64> = (0..3)
+                .map(|row| {
+                    let (reference, alternate) = keys.alleles(row);
+                    place(keys.position(row), [reference.as_bytes(), alternate.as_bytes()])
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
