@@ -66,7 +66,7 @@ pub struct ImportOptions {
     pub force: bool,
     /// Files that a listing never replaces, as [`OutputRules`] has them.
     pub inputs: Vec<PathBuf>,
-    /// Step that scores are rounded to, as typed.
+    /// What scores are rounded to, as typed ([`vestore_schema::Precision`]).
     pub precision: Option<String>,
     /// Folder for temporary files; the system's without one.
     pub spill_folder: Option<PathBuf>,

@@ -28,10 +28,12 @@ mod reference;
 mod remote;
 mod remove;
 mod reports;
+mod row_groups;
 mod row_keys;
 mod rows;
 mod segment;
 mod shard;
+mod streams;
 mod summary;
 mod targets;
 mod verify;
@@ -67,7 +69,7 @@ pub use verify::Damage;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use find::find;
-pub(crate) use rows::{round, rounding};
+pub(crate) use rows::rounding;
 
 pub(crate) use catalog::CATALOG;
 use catalog::Catalog;

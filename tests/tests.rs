@@ -38,6 +38,7 @@ mod model_files;
 mod mutations;
 mod names;
 mod outputs;
+mod precision;
 mod pretraining;
 mod probe;
 mod processes;

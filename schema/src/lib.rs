@@ -14,6 +14,7 @@ mod mean;
 mod meaning;
 mod model;
 mod position;
+mod precision;
 mod published;
 mod recipe;
 mod record;
@@ -41,6 +42,7 @@ pub use model::{
     TokenizerKind,
 };
 pub use position::Position;
+pub use precision::{Precision, PrecisionError};
 pub use published::{PUBLISHED_FILE, PUBLISHED_VERSION, Published, is_published_catalog};
 pub use recipe::{
     AblatedPart, Bins, Dtype, Indels, LONGEST_WINDOW, MAX_SHIFTS, Recipe, RegulatoryRecipe, SpliceConvention,

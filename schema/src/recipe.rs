@@ -5,6 +5,8 @@ mod splice;
 
 use serde::{Deserialize, Serialize};
 
+use crate::precision::Precision;
+
 pub use regulatory::{
     Bins, Indels, LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe, StrandPairs, TargetsError, Untransform,
 };
@@ -115,7 +117,7 @@ pub struct Recipe {
     pub strands: Strands,
     /// Arithmetic of the forward pass.
     pub dtype: Dtype,
-    /// Step that scores are rounded to, as typed; lossless without one.
+    /// What scores are rounded to ([`Precision`]), as typed; lossless without one.
     pub precision: Option<String>,
     /// What its ablation removes of a layer. Not written when it is the whole layer, so that it is part
     /// of the identity of those tracks alone that say otherwise.
@@ -130,6 +132,12 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// What its scores are rounded to; nothing where they are lossless.
+    #[must_use]
+    pub fn rounding(&self) -> Option<Precision> {
+        self.precision.as_deref().and_then(|text| Precision::parse(text).ok())
+    }
+
     /// The name a track gets when nobody gives one: `<model>.<kinds joined by +>.w<window>`, and what
     /// is not default.
     #[must_use]

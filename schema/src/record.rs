@@ -11,6 +11,7 @@ use crate::catalog::{Run, StoreRecord};
 use crate::hub::{is_commit, is_repository};
 use crate::mean::{MAX_AVERAGED, models_of};
 use crate::model::{Architecture, Model, RegulatoryRecord, TokenizerKind};
+use crate::precision::Precision;
 use crate::recipe::{LONGEST_WINDOW, MAX_SHIFTS, RegulatoryRecipe};
 use crate::segment::Segment;
 use crate::shard::Shard;
@@ -267,9 +268,13 @@ impl Track {
                 "not a distance in a context",
             )?;
         }
-        let step = self.recipe.precision.as_deref().unwrap_or("1");
-        let positive = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
-        must(positive, "precision", step, "not a positive step")
+        let precision = self.recipe.precision.as_deref().unwrap_or("1");
+        must(
+            Precision::parse(precision).is_ok(),
+            "precision",
+            precision,
+            "not a positive step or a known name",
+        )
     }
 }
 

@@ -246,7 +246,8 @@ impl Track {
     /// The recipe as people read it.
     #[must_use]
     pub fn recipe_text(&self) -> String {
-        let precision = self.recipe.precision.as_ref().map(|step| format!(", precision {step}"));
+        let precision = self.recipe.rounding().zip(self.recipe.precision.as_ref());
+        let precision = precision.map(|(rounding, text)| format!(", precision {text} ({})", rounding.loss()));
         let precision = precision.unwrap_or_default();
         if self.external.is_some() {
             return format!("imported{precision}");

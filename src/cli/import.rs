@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use indicatif::ProgressBar;
 use vestore::{Duplicates, ImportOptions, ListRule, Preset, import};
-use vestore_schema::Direction;
+use vestore_schema::{Direction, Precision};
 
 use super::output::inputs;
 use super::reference_arguments::{RefMismatchArguments, ReferenceArguments};
@@ -28,7 +28,8 @@ pub(super) struct Arguments {
     /// renames; `contig=`, `position=`, `reference=` and `alternate=` name the columns of the variant
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Round scores to multiples of this step; lossless by default
+    /// Round scores to multiples of this step such as 0.001, or to 8 significant bits (`16bit-relative`), for smaller
+    /// files; lossless by default
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
     /// State which values of a column suggest an effect: `high`, `low`, or `magnitude` for those far from 0; may be
@@ -58,12 +59,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(step) = &arguments.precision
-        && !step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0)
-    {
-        return Err(
-            Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")).into()
-        );
+    if let Some(precision) = &arguments.precision {
+        Precision::parse(precision).map_err(|error| Usage(error.to_string()))?;
     }
     let store = arguments.reference.open(&arguments.store)?;
     let split = |text: &String| match text.split_once('=') {

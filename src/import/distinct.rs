@@ -8,7 +8,7 @@ use vestore_schema::{Assembly, Status, Variant};
 use super::ImportError;
 use super::rows::Normalizer;
 use crate::narrow::{to_score, to_u32};
-use crate::store::{RowKeys, ScoreRow, StoreError, round};
+use crate::store::{RowKeys, ScoreRow, StoreError};
 
 /// Which of several scores of one variant counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,8 +120,8 @@ impl Group {
         line: u64,
         normalizer: &mut Normalizer<'_>,
     ) -> Result<(), ImportError> {
-        let rounded = |value: &Option<f32>| match normalizer.step {
-            Some(step) => value.map(|value| round(value, step)),
+        let rounded = |value: &Option<f32>| match normalizer.precision {
+            Some(precision) => value.map(|value| precision.round(value)),
             None => *value,
         };
         let combines = normalizer.duplicates.combines();

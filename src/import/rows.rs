@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, RecordBatch, StringArray};
-use vestore_schema::{Assembly, Position, Region, Status, Track, Variant, scores_schema};
+use vestore_schema::{Assembly, Position, Precision, Region, Status, Track, Variant, scores_schema};
 
 use super::distinct::{Duplicates, score_names, variant_name};
 use super::{Block, ImportError, ImportOptions};
 use crate::reference::Reference;
-use crate::store::{ScoreRow, StoreError, round, score_batch};
+use crate::store::{ScoreRow, StoreError, score_batch};
 use crate::variants::{
     Allele, Listed, Normalized, RefCheck, Rejection, Report, compare_reference, normalize,
 };
@@ -24,7 +24,7 @@ pub(super) struct Normalizer<'a> {
     assembly: &'a Assembly,
     reference: Reference,
     /// What scores are rounded to.
-    pub(super) step: Option<f64>,
+    pub(super) precision: Option<Precision>,
     pub(super) duplicates: Duplicates,
     /// Whether the rows come in another order than that of the file, which says which of two is the first.
     pub(super) reordered: bool,
@@ -58,7 +58,7 @@ impl<'a> Normalizer<'a> {
             reference,
             duplicates: options.duplicates,
             reordered: false,
-            step: track.recipe.precision.as_deref().and_then(|step| step.parse().ok()),
+            precision: track.recipe.rounding(),
             report,
             without_score: 0,
             unplaced: 0,
@@ -208,9 +208,9 @@ impl<'a> Normalizer<'a> {
         ];
         for values in &block.values {
             let values = values.slice(range.start, rows);
-            columns.push(match self.step {
-                Some(step) => {
-                    Arc::new(values.unary::<_, arrow::datatypes::Float32Type>(|value| round(value, step)))
+            columns.push(match self.precision {
+                Some(precision) => {
+                    Arc::new(values.unary::<_, arrow::datatypes::Float32Type>(|value| precision.round(value)))
                 }
                 None => Arc::new(values),
             });

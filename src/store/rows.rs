@@ -11,7 +11,9 @@ use vestore_schema::{
 
 use super::effects::list;
 use super::error::StoreError;
-use crate::narrow::to_score;
+
+/// How names of columns end that say where in a gene a change is.
+const PLACE_ENDING: &str = "_position";
 
 /// One row of a scores table.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +32,7 @@ pub struct ScoreRow {
 /// When Arrow refuses the columns, which would be a bug.
 pub fn score_batch(track: &Track, rows: &[ScoreRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
-    columns.extend(value_columns(track, track.columns.len(), &rows.iter().map(|row| row.values.as_slice())));
+    columns.extend(value_columns(track, &track.columns, &rows.iter().map(|row| row.values.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(scores_schema(&track.columns), columns)?)
 }
@@ -49,22 +51,24 @@ pub(super) fn status_column(statuses: impl Iterator<Item = Status>) -> ArrayRef 
 
 /// What becomes of a number on its way into a track: rounded where the recipe says so.
 pub(crate) fn rounding(track: &Track) -> impl Fn(f32) -> f32 {
-    let step: Option<f64> = track.recipe.precision.as_deref().and_then(|step| step.parse().ok());
-    move |value| step.map_or(value, |step| round(value, step))
+    let precision = track.recipe.rounding();
+    move |value| precision.map_or(value, |precision| precision.round(value))
 }
 
-/// `count` columns of numbers, rounded where the recipe says so.
+/// Columns of numbers with these names, rounded where the recipe says so. Places are whole numbers of bases, no scores.
 fn value_columns<'a>(
     track: &Track,
-    count: usize,
+    names: &[String],
     rows: &(impl Iterator<Item = &'a [Option<f32>]> + Clone),
 ) -> Vec<ArrayRef> {
     let rounded = rounding(track);
-    let column = |column: usize| -> ArrayRef {
-        let values = rows.clone().map(|row| row.get(column).copied().flatten().map(&rounded));
+    let column = |(column, name): (usize, &String)| -> ArrayRef {
+        let is_place = name.ends_with(PLACE_ENDING);
+        let kept = |value| if is_place { value } else { rounded(value) };
+        let values = rows.clone().map(|row| row.get(column).copied().flatten().map(kept));
         Arc::new(values.collect::<Float32Array>())
     };
-    (0..count).map(column).collect()
+    names.iter().enumerate().map(column).collect()
 }
 
 /// One row of an ablation table.
@@ -87,7 +91,7 @@ pub struct AblationRow {
 pub fn ablation_batch(track: &Track, rows: &[AblationRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
     columns.push(Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.layer.cast_signed()))));
-    columns.extend(value_columns(track, track.columns.len(), &rows.iter().map(|row| row.changes.as_slice())));
+    columns.extend(value_columns(track, &track.columns, &rows.iter().map(|row| row.changes.as_slice())));
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(ablation_schema(&track.columns), columns)?)
 }
@@ -114,11 +118,15 @@ pub struct GeneEffectRow {
 pub fn gene_effect_batch(track: &Track, rows: &[GeneEffectRow]) -> Result<RecordBatch, StoreError> {
     let mut columns = key_columns(rows.iter().map(|row| &row.variant));
     columns.push(Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.gene))));
-    let (count, targets) = (track.gene_columns.len(), track.list_length(Table::GeneEffects));
+    let targets = track.list_length(Table::GeneEffects);
     match targets {
-        None => columns.extend(value_columns(track, count, &rows.iter().map(|row| row.values.as_slice()))),
+        None => columns.extend(value_columns(
+            track,
+            &track.gene_columns,
+            &rows.iter().map(|row| row.values.as_slice()),
+        )),
         Some(targets) => {
-            for column in 0..count {
+            for column in 0..track.gene_columns.len() {
                 columns.push(list(track, targets, rows.iter().map(|row| row.effects.get(column)))?);
             }
         }
@@ -163,25 +171,4 @@ pub fn embedding_batch(hidden: u32, rows: &[EmbeddingRow]) -> Result<RecordBatch
     columns.extend([list(0)?, list(1)?]);
     columns.push(status_column(rows.iter().map(|row| row.status)));
     Ok(RecordBatch::try_new(embeddings_schema(hidden), columns)?)
-}
-
-/// The multiple of `step` nearest to `value`, as float32. Dividing by the reciprocal where that is a
-/// whole number gives the float32 that is nearest to the decimal people read.
-pub(crate) fn round(value: f32, step: f64) -> f32 {
-    let inverse = (1.0 / step).round();
-    let count = (f64::from(value) / step).round() + 0.0; // never −0
-    if (inverse * step - 1.0).abs() < 1e-12 { to_score(count / inverse) } else { to_score(count * step) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::round;
-
-    #[test]
-    fn rounded_scores_are_the_decimals_people_read() {
-        assert_eq!(round(-1.234_567_8, 0.001), -1.235);
-        assert_eq!(round(0.000_4, 0.001), 0.0);
-        assert_eq!(round(7.3, 0.25), 7.25);
-        assert_eq!(round(12.0, 5.0), 10.0);
-    }
 }

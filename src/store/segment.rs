@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -15,8 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 use vestore_schema::{
-    BLOCKS_KEY, Contig, KEY_COLUMNS, LAYER_COLUMN, Position, Segment, Status, Table, Tail, Track,
-    segment_path,
+    BLOCKS_KEY, Contig, KEY_COLUMNS, Position, Precision, Segment, Status, Table, Tail, Track, segment_path,
 };
 
 use super::Store;
@@ -26,16 +24,19 @@ use super::error::StoreError;
 use super::files::Written;
 use super::groups::{file_schema, split};
 use super::medium::{Access, MediumFile};
+use super::row_groups::RowGroups;
 use super::row_keys::RowKeys;
+use super::streams::StreamPages;
 
 /// Rows of one page, the least that a reader decompresses.
 pub(crate) const PAGE_ROWS: usize = 8192;
+/// The same of letters. Each page has a code of its own, and these are so small that it counts.
+const LETTERS_PAGE_ROWS: usize = 4 * PAGE_ROWS;
 /// Rows of one row group. DuckDB and Polars skip and share work by row group.
 const GROUP_ROWS: usize = 122_880;
 /// The same of rounded scores, whose dictionary is written once a row group.
 const ROUNDED_GROUP_ROWS: usize = 245_760;
-/// Level of zstd. From 15 on it codes the four byte streams of a page of floats apart: 0.2 bytes a score less
-/// than at 3, for 0.15 µs.
+/// Level of zstd. From 14 on it finds the repeats of scores that the three alternates of a position share.
 const ZSTD_LEVEL: i32 = 15;
 /// Level for lists, of embeddings and effects: so many numbers that the time counts.
 const LIST_ZSTD_LEVEL: i32 = 3;
@@ -45,7 +46,7 @@ const LIST_ZSTD_LEVEL: i32 = 3;
 pub(super) struct SegmentWriter {
     temporary: PathBuf,
     place: PathBuf,
-    writer: ArrowWriter<HashedFile>,
+    writer: RowGroups<HashedFile>,
     /// Of the file.
     schema: SchemaRef,
     segment: Segment,
@@ -67,7 +68,10 @@ impl SegmentWriter {
         let file = store.medium.open(&temporary, Access::Create);
         let file = file.map_err(StoreError::io("create", &temporary))?;
         let schema = if has_effects(table) { file_schema(schema) } else { Arc::clone(schema) };
-        let properties = properties(&schema, table, track.recipe.precision.is_some(), metadata);
+        let level = if has_lists(&schema) { LIST_ZSTD_LEVEL } else { ZSTD_LEVEL };
+        // Numbers that are multiples of a step are few enough for a dictionary.
+        let stepped = matches!(track.recipe.rounding(), Some(Precision::Step(_)));
+        let properties = properties(&schema, table, stepped, level, metadata);
         let file = HashedFile {
             file: Arc::from(file),
             written: 0,
@@ -75,8 +79,9 @@ impl SegmentWriter {
             blocks: BlocksBuilder::default(),
             tail: None,
         };
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
-            .map_err(|error| refused(&temporary, error))?;
+        let streams = (!stepped).then(|| StreamPages::new(level));
+        let writer =
+            RowGroups::new(file, &schema, properties, streams).map_err(|error| refused(&temporary, error))?;
         let segment = Segment {
             number,
             table,
@@ -137,12 +142,10 @@ impl SegmentWriter {
         let failed = |error| refused(&self.temporary, error);
         // The footer holds the checksums of all before it; the catalog holds that of what follows.
         self.writer.flush().map_err(failed)?;
-        self.writer.sync().map_err(|error| failed(error.into()))?;
-        let (start, blocks) = self.writer.inner_mut().begin_tail();
+        let (start, blocks) = self.writer.sink().begin_tail();
         self.writer.append_key_value_metadata(KeyValue::new(BLOCKS_KEY.to_owned(), blocks.to_text()));
         self.writer.finish().map_err(failed)?;
-        self.writer.sync().map_err(|error| failed(error.into()))?;
-        let HashedFile { file, written, hash, tail, .. } = self.writer.inner_mut();
+        let HashedFile { file, written, hash, tail, .. } = self.writer.sink();
         let tail = tail.take().expect("the tail was begun above; this is a bug");
         self.segment.tail = Tail { start, crc32: tail.finalize() };
         self.segment.bytes = *written;
@@ -161,51 +164,72 @@ fn refused(path: &Path, error: ParquetError) -> StoreError {
     StoreError::parquet("write", path, error, StoreError::Parquet)
 }
 
+fn has_lists(schema: &SchemaRef) -> bool {
+    schema.fields().iter().any(|field| matches!(field.data_type(), DataType::FixedSizeList(..)))
+}
+
 fn properties(
     schema: &SchemaRef,
     table: Table,
-    rounded: bool,
+    stepped: bool,
+    level: i32,
     metadata: Vec<(String, String)>,
 ) -> WriterProperties {
-    let lists = schema.fields().iter().any(|field| matches!(field.data_type(), DataType::FixedSizeList(..)));
-    let level = if lists { LIST_ZSTD_LEVEL } else { ZSTD_LEVEL };
+    let lists = has_lists(schema);
     let level = ZstdLevel::try_new(level).expect("zstd has these levels; this is a bug");
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
-    let group_rows = if rounded { ROUNDED_GROUP_ROWS } else { GROUP_ROWS };
+    let group_rows = if stepped { ROUNDED_GROUP_ROWS } else { GROUP_ROWS };
     let (page_rows, group_rows) = match table {
         Table::Effects | Table::GeneEffects if lists => effects::layout(schema, group_rows),
         _ => (PAGE_ROWS, group_rows),
     };
-    // Bounds of effects would take much of the footer, and nobody asks for them.
-    let statistics =
-        if lists && has_effects(table) { EnabledStatistics::None } else { EnabledStatistics::Page };
+    let letters_rows = if lists { page_rows } else { LETTERS_PAGE_ROWS };
     let mut builder = WriterProperties::builder()
         .set_created_by("vestore".to_owned())
-        .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(group_rows))
         .set_data_page_row_count_limit(page_rows)
         // Pages end where a batch does.
         .set_write_batch_size(page_rows)
-        .set_statistics_enabled(statistics)
+        // Bounds of effects and of letters would take much of the footer, and nobody asks for them.
+        .set_statistics_enabled(if lists && has_effects(table) {
+            EnabledStatistics::None
+        } else {
+            EnabledStatistics::Page
+        })
         .set_key_value_metadata(Some(metadata));
     // Floats, also those in lists, unless a column below says otherwise.
-    builder = builder.set_dictionary_enabled(rounded);
-    if !rounded {
-        builder = builder.set_encoding(Encoding::BYTE_STREAM_SPLIT);
-    }
+    builder = if stepped {
+        builder.set_dictionary_enabled(true).set_compression(Compression::ZSTD(level))
+    } else {
+        // Compressed by `StreamPages`.
+        builder
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::BYTE_STREAM_SPLIT)
+            .set_compression(Compression::UNCOMPRESSED)
+    };
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
-        if !matches!(field.data_type(), DataType::FixedSizeList(..)) {
-            builder = builder.set_column_statistics_enabled(column.clone(), EnabledStatistics::Page);
+        if matches!(field.data_type(), DataType::FixedSizeList(..)) {
+            continue;
         }
+        builder = builder.set_column_statistics_enabled(column.clone(), EnabledStatistics::Page);
+        if *field.data_type() == DataType::Float32 {
+            continue;
+        }
+        builder = builder.set_column_compression(column.clone(), Compression::ZSTD(level));
         if field.name() == KEY_COLUMNS[0] {
             builder = builder
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-        } else if *field.data_type() == DataType::Utf8 || field.name() == LAYER_COLUMN {
+        } else {
             builder = builder
                 .set_column_dictionary_enabled(column.clone(), true)
-                .set_column_encoding(column, Encoding::PLAIN);
+                .set_column_encoding(column.clone(), Encoding::PLAIN);
+            if *field.data_type() == DataType::Utf8 {
+                builder = builder
+                    .set_column_statistics_enabled(column.clone(), EnabledStatistics::Chunk)
+                    .set_column_data_page_row_count_limit(column, letters_rows);
+            }
         }
     }
     builder.build()

@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     "track {}: {} rows rescored, tolerance {}, {found} values differ",
                     track.name,
                     rows.len(),
-                    comparison::tolerance(track, 0.0)
+                    comparison::tolerance(track, 1.0)
                 ));
             }
         }

@@ -14,7 +14,7 @@ use vestore_ingest::{
     CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Interrupt, Job, device_name, devices, set_tf32, source_of, unit_size,
 };
 use vestore_schema::{
-    AblatedPart, Digest, Dtype, Model as ModelRecord, Recipe, Region, Shard, Strands, Table, Track,
+    AblatedPart, Digest, Dtype, Model as ModelRecord, Precision, Recipe, Region, Shard, Strands, Table, Track,
 };
 
 use super::family::{Family, Loading, ModelTask, score_kinds};
@@ -54,7 +54,8 @@ pub(super) struct Scoring {
     /// Compute in this precision; tf32 (GPUs only) and bf16 are faster and less exact
     #[arg(long, default_value = "f32", value_parser = one_of(&Dtype::ALL, Dtype::as_str))]
     dtype: Dtype,
-    /// Round scores to multiples of this step, for smaller files; lossless by default
+    /// Round scores to multiples of this step such as 0.001, or to 8 significant bits (`16bit-relative`), for smaller
+    /// files; lossless by default
     #[arg(long, value_name = "STEP")]
     precision: Option<String>,
     #[command(flatten)]
@@ -381,9 +382,8 @@ fn recipe(arguments: &Scoring, family: &Family<'_>, tuned: Tuned) -> anyhow::Res
     ensure!(arguments.window != Some(0), Usage("--window must be at least 1".to_owned()));
     let scores = family.scores(&arguments.score).map_err(|error| Usage(error.to_string()))?;
     let window = family.window(arguments.window, tuned.window, &scores)?;
-    if let Some(step) = &arguments.precision {
-        let valid = step.parse::<f64>().is_ok_and(|step| step.is_finite() && step > 0.0);
-        ensure!(valid, Usage(format!("invalid precision `{step}`; expected a positive step such as 0.001")));
+    if let Some(precision) = &arguments.precision {
+        Precision::parse(precision).map_err(|error| Usage(error.to_string()))?;
     }
     Ok(Recipe {
         scores,

@@ -164,14 +164,14 @@ fn near(stored: Option<f32>, new: Option<f32>, allowed: f64) -> bool {
 }
 
 /// How far a recomputed score may lie from `stored`: 1e-5 in float32, as other batches round otherwise, 0.01 in
-/// TF32 and 0.1 in bfloat16, each of the score's size where that is greater than 1; and the step that stored
-/// scores are rounded to.
+/// TF32 and 0.1 in bfloat16, each of the score's size where that is greater than 1; and the spacing
+/// of stored scores where they are rounded.
 pub(super) fn tolerance(track: &Track, stored: f64) -> f64 {
     let rounding = match track.recipe.dtype {
         Dtype::F32 => 1e-5,
         Dtype::Tf32 => 1e-2,
         Dtype::Bf16 => 1e-1,
     };
-    let step = track.recipe.precision.as_deref().and_then(|step| step.parse::<f64>().ok());
-    rounding * stored.abs().max(1.0) + step.unwrap_or(0.0)
+    let spacing = track.recipe.rounding().map_or(0.0, |precision| precision.spacing(stored));
+    rounding * stored.abs().max(1.0) + spacing
 }
