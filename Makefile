@@ -153,9 +153,11 @@ bench-import: build
 	target/import/bin/python benches/import.py $(BENCH)
 
 # The store beside DuckDB, Polars, tabix, bcftools, echtvar (ECHTVAR=program), as far as they are installed:
-# `pip install -r benches/peers/requirements.txt`. ROWS=100000000 measures what must work at any size.
+# `pip install -r benches/peers/requirements.txt`. OLD=program puts an older vestore beside this one, where several
+# tracks or many variants are asked for. ROWS=999000000 measures a billion rows, in one track and in fifty, which
+# takes 16 GB of disk at once (ROWS=100000000: a tenth). BENCH="--only tracks,lookups" runs these sections alone.
 bench-store: build
-	@python3 benches/peers --rows $(or $(ROWS),3000000$(comma)30000000)
+	@OLD=$(OLD) python3 benches/peers --rows $(or $(ROWS),3000000$(comma)30000000) $(BENCH)
 
 # Reading a store from Python, beside DuckDB reading its files (ROWS=n).
 bench-python: test-python

@@ -1,6 +1,6 @@
 """`make bench-store`: the store beside the programs that people use, on the same rows.
 
-    python3 benches/peers [--folder DIR] [--rows N[,N]] [--tracks N]
+    python3 benches/peers [--folder DIR] [--rows N[,N]] [--tracks N] [--old PROGRAM] [--only SECTION,…]
 
 Answers are compared before anything is timed. What is not installed gets a row that says so. Everything is
 read from a warm page cache. Rows are SNVs of a seeded genome with scores of a small model (`data.py`).
@@ -15,31 +15,18 @@ import time
 import numpy as np
 
 import data
+import large
+import lookups
 import measure
 import peers
+import tracks
+from table import Table
 
 WIDTHS = {"one variant": 1, "10 kb": 10_000, "200 kb": 200_000}
 COLD = {"one variant": 6, "10 kb": 12, "200 kb": 60}
 WARM = {"one variant": 1, "10 kb": 2.5, "200 kb": 30}
 QUESTIONS = {"one variant": 60, "10 kb": 60, "200 kb": 30}
 QUERY_ROWS = 300_000
-
-
-class Table:
-    """What was measured, printed as it comes, as rows of Markdown."""
-
-    def __init__(self):
-        print("| rows | what | who | figure | target | |\n|---|---|---|---|---|---|")
-        self.rows = []
-
-    def add(self, rows, what, who, figure, target=None, met=None):
-        verdict = "" if met is None else "met" if met else "**missed**"
-        size = f"{rows / 1e6:g} M"
-        self.rows.append([rows, what, who, figure, target, met])
-        print(f"| {size} | {what} | {who} | {figure} | {target or ''} | {verdict} |", flush=True)
-
-    def missing(self, rows, what, who):
-        self.add(rows, what, who, "not installed")
 
 
 def same(ours, theirs, what):
@@ -178,16 +165,6 @@ def ask(table, rows, folder, store, tracks, before):
     return medians
 
 
-def values(path, field):
-    """The annotations of a VCF, as float32 or None."""
-    found = []
-    for line in open(path):
-        if not line.startswith("#"):
-            info = dict(pair.split("=") for pair in line.split("\t")[7].strip().split(";") if "=" in pair)
-            found.append(np.float32(info[field]) if field in info else None)
-    return found
-
-
 def annotate(table, rows, folder, store, bases):
     count = min(QUERY_ROWS, rows)
     query, out = data.write_query(bases, folder, count), f"{folder}/annotated.vcf"
@@ -199,14 +176,14 @@ def annotate(table, rows, folder, store, bases):
     rate = count / seconds
     figure = f"{rate / 1000:.0f} thousand/s, {max(run[1] for run in runs):.0f} MB"
     table.add(rows, f"{what}, VCF to VCF", "vestore", figure, "≥ 800 thousand/s, < 100 MB", rate >= 8e5 and peak < 100)
-    ours = values(out, "p0_s")
+    ours = peers.annotations(out, "p0_s")
     if len(ours) != count or None in ours:
         sys.exit("annotation left variants out")
     if peers.has("bcftools") and peers.has("bgzip"):
         theirs = f"{folder}/bcftools.vcf"
         peers.bcftools_annotate(folder, theirs)
         seconds, peak = peers.bcftools_annotate(folder, theirs)
-        near = np.isclose(values(theirs, "S"), ours, rtol=1e-5, atol=0)  # bcftools prints six digits
+        near = np.isclose(peers.annotations(theirs, "S"), ours, rtol=1e-5, atol=0)  # bcftools prints six digits
         if not near.all():
             sys.exit("bcftools annotates otherwise")
         table.add(rows, f"{what}, VCF to VCF", "bcftools annotate", f"{count / seconds / 1000:.0f} thousand/s, {peak:.0f} MB")
@@ -235,23 +212,23 @@ def diff(table, rows, store):
     table.add(rows, "diff of two tracks", "vestore", f"{seconds:.1f} s, {peak:.0f} MB", target, met)
 
 
-def large(table, rows, folder):
-    """What must work at any size: import, count, verify, compact."""
-    store = peers.Vestore(folder)
-    store.create()
-    seconds, peak = store.take_in("p0", f"{folder}/scores.parquet", "s0")
-    table.add(rows, "import of sorted Parquet, REF checked", "vestore", f"{rows / seconds / 1e6:.2f} M rows/s, {peak:.0f} MB")
-    table.add(rows, "bytes a variant, lossless", "vestore", f"{store.size('p0') / rows:.2f}")
-    for what in WIDTHS:
-        places = regions(rows // 3, what, 2)
-        times = [measure.seconds_of(store.ask("p0", *place) + ["--format", "arrow"]) for place in places]
-        table.add(rows, f"cold, {what}", "vestore", "%.2f / %.2f ms" % measure.milliseconds(times))
-    for verb in ["verify", "compact"]:
-        seconds, peak = measure.run([peers.VESTORE, verb, store.store])
-        table.add(rows, verb, "vestore", f"{seconds:.1f} s, {peak:.0f} MB")
-    counted = int(measure.output_of([peers.VESTORE, "query", store.store, "--count"]))
-    if counted != rows:
-        sys.exit(f"{counted} rows are there, not {rows}")
+def usual(table, rows, folder, number_of_tracks, before):
+    """Everything that fits 30 million rows; `before` holds the medians of the first size."""
+    first = before is None
+    bases = data.genome(rows // 3)  # three SNVs a base
+    if not os.path.exists(f"{folder}/done"):
+        data.write_fasta(bases, f"{folder}/genome.fa")
+        data.write_tables(bases, number_of_tracks, folder, ["tsv", "vcf"] if first else ["tsv"])
+        open(f"{folder}/done", "w").close()
+    store = take_in(table, rows, folder, 1 if first else number_of_tracks)
+    if first:
+        take_in_text(table, rows, folder)
+    medians = ask(table, rows, folder, store, 1 if first else number_of_tracks, before)
+    if first:
+        annotate(table, rows, folder, store, bases)
+        store.take_in("p1", f"{folder}/scores.parquet", "s1")
+    diff(table, rows, store)
+    return before or medians
 
 
 def main():
@@ -259,30 +236,27 @@ def main():
     arguments.add_argument("--folder", default=".work/bench-store", help="where data goes; kept for the next run")
     arguments.add_argument("--rows", default="3000000,30000000")
     arguments.add_argument("--tracks", type=int, default=5, help="tracks beside the smallest size")
+    arguments.add_argument("--old", default=os.environ.get("OLD"), help="an older program to stand beside this one")
+    arguments.add_argument("--only", default="", help="of store,tracks,lookups,large,many; by default what the rows allow")
     asked = arguments.parse_args()
+    peers.add_old(asked.old)
     table, before = Table(), None
+    wanted = lambda section: not asked.only or section in asked.only.split(",")
     for number, rows in enumerate(int(rows) // 3 * 3 for rows in asked.rows.split(",")):
         folder = os.path.abspath(f"{asked.folder}/{rows}")
         os.makedirs(folder, exist_ok=True)
-        is_large, first = rows > 30_000_000, number == 0
-        tracks = 1 if is_large else 2 if first else asked.tracks
-        bases = data.genome(rows // 3)  # three SNVs a base
-        if not os.path.exists(f"{folder}/done"):
-            data.write_fasta(bases, f"{folder}/genome.fa")
-            texts = [] if is_large else ["tsv", "vcf"] if first else ["tsv"]
-            data.write_tables(bases, tracks, folder, texts)
-            open(f"{folder}/done", "w").close()
-        if is_large:
-            large(table, rows, folder)
+        if rows > 30_000_000:
+            if wanted("large"):
+                large.one(table, rows, folder)
+            if wanted("many"):
+                large.many(table, min(rows // 50, 20_000_000) // 3 * 3, asked.folder)
             continue
-        store = take_in(table, rows, folder, 1 if first else tracks)
-        if first:
-            take_in_text(table, rows, folder)
-        before = ask(table, rows, folder, store, 1 if first else tracks, before)
-        if first:
-            annotate(table, rows, folder, store, bases)
-            store.take_in("p1", f"{folder}/scores.parquet", "s1")
-        diff(table, rows, store)
+        if wanted("store"):
+            before = usual(table, rows, folder, 2 if number == 0 else asked.tracks, before)
+        if number == 0 and wanted("tracks"):
+            tracks.section(table, rows, asked.folder)
+        if number == 0 and wanted("lookups"):
+            lookups.section(table, rows, asked.folder)
     with open(f"{asked.folder}/figures.json", "w") as file:
         json.dump({"when": time.time(), "rows": table.rows}, file)
 

@@ -25,7 +25,8 @@ LETTERS = np.frombuffer(b"ACGT", dtype="S1")
 def genome(length, seed=1):
     """Bases as numbers 0 to 3; a tenth are copies of earlier stretches of 300."""
     random = np.random.default_rng(seed)
-    bases = random.choice(4, size=length, p=[0.295, 0.205, 0.205, 0.295]).astype(np.uint8)
+    pieces = (min(CHUNK, length - start) for start in range(0, length, CHUNK))
+    bases = np.concatenate([random.choice(4, size=size, p=[0.295, 0.205, 0.205, 0.295]).astype(np.uint8) for size in pieces])
     for at in np.sort(random.integers(length // 10, length - 300, length // 3000)):
         start = random.integers(0, at - 300)
         bases[at:at + 300] = bases[start:start + 300]
@@ -34,12 +35,15 @@ def genome(length, seed=1):
 
 def write_fasta(bases, path):
     """Lines of 60 bases, with the index beside them."""
-    text = LETTERS[bases].tobytes()
+    whole = len(bases) // 60 * 60
     with open(path, "wb") as file:
         file.write(f">{CONTIG}\n".encode())
         offset = file.tell()
-        for start in range(0, len(text), 60):
-            file.write(text[start:start + 60] + b"\n")
+        for start in range(0, whole, 60 * 100_000):
+            lines = LETTERS[bases[start:min(start + 60 * 100_000, whole)]].reshape(-1, 60)
+            file.write(np.column_stack([lines, np.full(len(lines), b"\n", "S1")]).tobytes())
+        if whole < len(bases):
+            file.write(LETTERS[bases[whole:]].tobytes() + b"\n")
     with open(f"{path}.fai", "w") as file:
         file.write(f"{CONTIG}\t{len(bases)}\t{offset}\t60\t61\n")
 
@@ -74,10 +78,23 @@ def scores(bases, logits):
     return ((each[0] + each[1]) / np.float32(2)).reshape(-1)
 
 
-def batches(bases, tracks):
-    """Tables of all SNVs in order: contig, position (1-based), reference, alternate, one score a track."""
-    first, other = tables(10), [tables(11 + number) for number in range(tracks - 1)]
-    models = [first] + [(first + table / 2) / np.float32(1.118) for table in other]
+def model(number):
+    """The tables of a track's model."""
+    first = tables(10)
+    return (first + tables(10 + number) / 2) / np.float32(1.118) if number else first
+
+
+def mixtures(number):
+    """Weights of four models in each of many tracks, which cost less than a model each."""
+    return np.random.default_rng(9).dirichlet(np.full(4, 0.7), number).astype(np.float32)
+
+
+def batches(bases, tracks, mixed=0):
+    """Tables of all SNVs in order: contig, position (1-based), reference, alternate, one score a track.
+
+    `tracks` are numbers of tracks; with `mixed` there are so many, of mixed scores of the first four.
+    """
+    models = {number: model(number) for number in (range(4) if mixed else tracks)}
     for start in range(0, len(bases), CHUNK):
         low, high = max(0, start - CONTEXT), min(len(bases), start + CHUNK + CONTEXT)
         stretch = bases[low:high]
@@ -91,8 +108,12 @@ def batches(bases, tracks):
             "reference": text(np.repeat(here, 3)),
             "alternate": text(ALTERNATES[here].reshape(-1)),
         }
-        for number, model in enumerate(models):
-            columns[f"s{number}"] = pa.array(scores(stretch, model)[keep])
+        found = {number: scores(stretch, logits)[keep] for number, logits in models.items()}
+        if mixed:
+            whole = np.stack(list(found.values()))
+            found = {number: weights @ whole for number, weights in enumerate(mixtures(mixed))}
+        for number, column in found.items():
+            columns[f"s{number}"] = pa.array(column)
         yield pa.table(columns)
 
 
@@ -100,7 +121,7 @@ def write_tables(bases, tracks, folder, texts):
     """Sorted Parquet as pyarrow writes it by default; the first track as TSV and VCF too, as far as `texts` says."""
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     parquet = tsv = vcf = None
-    for table in batches(bases, tracks):
+    for table in batches(bases, range(tracks)):
         if parquet is None:
             parquet = pyarrow.parquet.ParquetWriter(f"{folder}/scores.parquet", table.schema)
             if "tsv" in texts:
@@ -119,6 +140,17 @@ def write_tables(bases, tracks, folder, texts):
         file.close()
 
 
+def write_large(bases, path, tracks=(), mixed=0):
+    """Parquet alone, written as cheaply as it can be: only what repeats is encoded."""
+    writer = None
+    for table in batches(bases, tracks, mixed):
+        if writer is None:
+            few, steps = ["contig", "reference", "alternate"], {"position": "DELTA_BINARY_PACKED"}
+            writer = pyarrow.parquet.ParquetWriter(path, table.schema, use_dictionary=few, column_encoding=steps)
+        writer.write_table(table)
+    writer.close()
+
+
 def vcf_header(length, score=False):
     info = '##INFO=<ID=S,Number=A,Type=Float,Description="score">\n' if score else ""
     contig = f"##contig=<ID={CONTIG},length={length}>\n"
@@ -134,7 +166,7 @@ def vcf_columns(table):
                      "a": table["alternate"], "q": dot, "f": dot, "n": info})
 
 
-def write_query(bases, folder, count, seed=5):
+def write_query(bases, folder, count, seed=5, name="query"):
     """A VCF of `count` of the SNVs, in order."""
     random = np.random.default_rng(seed)
     picked = np.sort(random.choice(3 * len(bases), size=min(count, 3 * len(bases)), replace=False))
@@ -145,12 +177,20 @@ def write_query(bases, folder, count, seed=5):
         "reference": pa.array(LETTERS[here].astype(str)),
         "alternate": pa.array(LETTERS[ALTERNATES[here, picked % 3]].astype(str)),
     })
-    path = f"{folder}/query.vcf"
+    path = f"{folder}/{name}.vcf"
     with open(path, "wb") as file:
         file.write(vcf_header(len(bases)).encode())
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
         pyarrow.csv.write_csv(vcf_columns(table), file, options)
     return path
+
+
+def write_asked(query, path):
+    """The variants of a VCF as Parquet."""
+    read = pyarrow.csv.ReadOptions(column_names=["contig", "position", "id", "reference", "alternate", "q", "f", "i"],
+                                   skip_rows=sum(line.startswith("#") for line in open(query)))
+    rows = pyarrow.csv.read_csv(query, read, pyarrow.csv.ParseOptions(delimiter="\t"))
+    pyarrow.parquet.write_table(rows.select(["position", "reference", "alternate"]), path)
 
 
 def places(length, width, count, seed):

@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 
+import numpy as np
+
 import data
 import measure
 
@@ -13,12 +15,27 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 VESTORE = os.path.join(ROOT, "target/release/vestore")
 WARM = os.path.join(ROOT, "target/release/examples/warm")
+PROGRAMS = {"vestore": VESTORE}  # of the new sections: by name, with the older one that was asked for
 ECHTVAR = os.environ.get("ECHTVAR", "echtvar")
 
 
 def has(name):
     """Whether a program, or a module of Python, is installed."""
     return shutil.which(name) is not None or importlib.util.find_spec(name) is not None
+
+
+def add_old(program):
+    """Lets an older program stand beside this one."""
+    if program:
+        if shutil.which(program) is None:
+            sys.exit(f"no such program: {program}")
+        PROGRAMS["old"] = os.path.abspath(program)
+
+
+def warm_of(name):
+    """The `warm` example built with a program; None where it does not lie beside it."""
+    path = os.path.join(os.path.dirname(PROGRAMS[name]), "examples/warm")
+    return path if os.path.exists(path) else None
 
 
 class Vestore:
@@ -126,3 +143,32 @@ def echtvar_encode(folder):
 
 def echtvar_annotate(folder, out):
     return measure.run([ECHTVAR, "anno", "-e", f"{folder}/scores.echtvar.zip", f"{folder}/query.vcf", out])
+
+
+def stop(why):
+    sys.exit(f"answers differ: {why}")
+
+
+def same_bytes(commands):
+    """Stops when commands print different bytes; gives how many lines they print."""
+    found = {measure.digest_of(command) for command in commands}
+    if len(found) > 1:
+        stop(" and ".join(" ".join(map(str, command)) for command in commands))
+    return found.pop()[1]
+
+
+def table_of(command):
+    """What a command prints as TSV, row by row, as texts by column."""
+    lines = measure.output_of([*command, "--format", "tsv"]).splitlines()
+    names = lines[0].lstrip("#").split("\t")
+    return [dict(zip(names, line.split("\t"))) for line in lines[1:]]
+
+
+def annotations(path, field):
+    """The annotations of a VCF, as float32 or None."""
+    found = []
+    for line in open(path):
+        if not line.startswith("#"):
+            info = dict(pair.split("=") for pair in line.split("\t")[7].strip().split(";") if "=" in pair)
+            found.append(np.float32(info[field]) if field in info else None)
+    return found
