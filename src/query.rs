@@ -31,6 +31,7 @@ pub(crate) use numbers::Numbers;
 pub use places::{HgvsError, PlaceNameError, Places, PlacesError};
 pub use plan::{QueryPlan, Request};
 pub use question::{Answer, Batches, Question, QuestionError};
+pub(crate) use scan::Checked;
 pub use scan::{SegmentReader, SegmentRows};
 pub(crate) use shape::check_page;
 pub use sort::SortKey;

@@ -11,7 +11,7 @@ use super::chunk::{Chunk, Wanted};
 use crate::calibration::Calibrated;
 use crate::export::InfoField;
 use crate::narrow::to_score;
-use crate::query::{QueryPlan, SegmentReader, SegmentRows};
+use crate::query::{Checked, QueryPlan, SegmentReader};
 use crate::store::{RowKeys, StoreError};
 
 /// Segments that are kept open from one chunk to the next.
@@ -34,7 +34,7 @@ struct Search<'w> {
     /// Index of its contig.
     contig: u32,
     wanted: &'w [Wanted],
-    rows: SegmentRows,
+    rows: Checked,
 }
 
 impl<'a> Lookup<'a> {
@@ -91,7 +91,7 @@ impl<'a> Lookup<'a> {
             }
             columns.extend(reader.column(calibration.map_or(name, |calibration| &calibration.column)));
         }
-        let rows = reader.read(&ranges(wanted), Some(&columns))?;
+        let rows = reader.read_near(&ranges(wanted), &columns)?;
         Ok(Search { fields, contig, wanted, rows })
     }
 

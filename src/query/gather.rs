@@ -1,13 +1,15 @@
 //! Rows of several batches brought into one column, in any order.
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, NullBufferBuilder, PrimitiveArray, StringArray,
+};
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::interleave;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
-use crate::narrow::to_index;
+use crate::narrow::{to_index, to_u32};
 
 /// A row: the number of its source, and its place there.
 pub(super) type Pick = (u32, u32);
@@ -36,6 +38,79 @@ pub(super) fn gather(sources: &[&ArrayRef], picks: &[Pick]) -> Result<ArrayRef, 
             interleave(&arrays, &rows)
         }
     }
+}
+
+/// The first `rows` rows of all columns, a row of each in turn.
+pub(super) fn in_turn(sources: &[&ArrayRef], rows: usize) -> Result<ArrayRef, ArrowError> {
+    let picks = || -> Vec<Pick> {
+        (0..to_u32(rows))
+            .flat_map(|row| (0..to_u32(sources.len())).map(move |source| (source, row)))
+            .collect()
+    };
+    let Some(first) = sources.first() else { return Err(ArrowError::ComputeError("no source".to_owned())) };
+    match first.data_type() {
+        DataType::Int32 => Ok(Arc::new(numbers_in_turn::<Int32Type>(sources, rows))),
+        DataType::Float32 => Ok(Arc::new(numbers_in_turn::<Float32Type>(sources, rows))),
+        DataType::Float64 => Ok(Arc::new(numbers_in_turn::<Float64Type>(sources, rows))),
+        DataType::Dictionary(..) => {
+            let keys = |source: &&ArrayRef| -> ArrayRef {
+                Arc::new(source.as_dictionary::<Int32Type>().keys().clone())
+            };
+            let keys: Vec<ArrayRef> = sources.iter().map(keys).collect();
+            let keys = numbers_in_turn::<Int32Type>(&keys.iter().collect::<Vec<_>>(), rows);
+            let values = Arc::clone(first.as_dictionary::<Int32Type>().values());
+            Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
+        }
+        DataType::Utf8 => {
+            let columns: Vec<StringArray> =
+                sources.iter().map(|source| source.as_string::<i32>().slice(0, rows)).collect();
+            let columns: Vec<&StringArray> = columns.iter().collect();
+            let (count, length, bytes) = match alike(&columns) {
+                Some(Alike::Letters) => {
+                    let letters: Vec<&[u8]> = columns.iter().map(|column| bytes_of(column)).collect();
+                    (rows * sources.len(), 1, turns(&letters, rows))
+                }
+                Some(Alike::Text(text)) => {
+                    let count = rows * sources.len();
+                    (count, text.len(), text.repeat(count))
+                }
+                None => return texts(sources, &picks()),
+            };
+            let offsets = OffsetBuffer::from_repeated_length(length, count);
+            Ok(Arc::new(StringArray::try_new(offsets, bytes.into(), None)?))
+        }
+        _ => gather(sources, &picks()),
+    }
+}
+
+fn numbers_in_turn<T: ArrowPrimitiveType>(sources: &[&ArrayRef], rows: usize) -> PrimitiveArray<T> {
+    let columns: Vec<PrimitiveArray<T>> =
+        sources.iter().map(|source| source.as_primitive::<T>().slice(0, rows)).collect();
+    let slices: Vec<&[T::Native]> = columns.iter().map(|column| &column.values()[..]).collect();
+    let values = turns(&slices, rows);
+    let nulls = columns.iter().any(|column| column.null_count() > 0).then(|| {
+        let mut nulls = NullBufferBuilder::new(values.len());
+        for row in 0..rows {
+            columns.iter().for_each(|column| nulls.append(column.is_valid(row)));
+        }
+        nulls
+    });
+    PrimitiveArray::new(values.into(), nulls.and_then(|mut nulls| nulls.finish()))
+}
+
+/// The first `rows` of all slices, one of each in turn.
+fn turns<T: Copy>(slices: &[&[T]], rows: usize) -> Vec<T> {
+    let mut turns = Vec::with_capacity(rows * slices.len());
+    for row in 0..rows {
+        turns.extend(slices.iter().map(|slice| slice[row]));
+    }
+    turns
+}
+
+/// The bytes of all texts of a column.
+fn bytes_of(column: &StringArray) -> &[u8] {
+    let offsets = column.value_offsets();
+    &column.value_data()[to_index(offsets[0])..to_index(offsets[column.len()])]
 }
 
 fn place((source, row): Pick) -> (usize, usize) {
@@ -102,7 +177,7 @@ fn alike<'a>(columns: &[&'a StringArray]) -> Option<Alike<'a>> {
         if column.null_count() > 0 || !offsets.windows(2).all(|pair| pair[1] - pair[0] == length) {
             return None;
         }
-        let bytes = &column.value_data()[to_index(offsets[0])..to_index(offsets[column.len()])];
+        let bytes = bytes_of(column);
         // As it is where every text is like the one before.
         let rest = bytes.get(text.len()..).unwrap_or_default();
         is_same &=
@@ -225,6 +300,12 @@ mod tests {
                 let sources: Vec<&ArrayRef> = columns.iter().collect();
                 let found = gather(&sources, &picks).unwrap();
                 assert_eq!(&found, &expected(&sources, &picks), "kind {kind}: {picks:?} of {columns:?}");
+                let rows = lengths.iter().copied().min().unwrap();
+                let turns: Vec<Pick> = (0..rows as u32)
+                    .flat_map(|row| (0..count as u32).map(move |source| (source, row)))
+                    .collect();
+                let found = in_turn(&sources, rows).unwrap();
+                assert_eq!(&found, &expected(&sources, &turns), "kind {kind}: {rows} of {columns:?}");
             }
         }
     }
@@ -241,6 +322,8 @@ mod tests {
         let found = found.as_dictionary::<Int32Type>();
         assert_eq!(found.keys(), &Int32Array::from(vec![1, 0, 1]));
         assert_eq!(found.values(), &names);
+        let found = in_turn(&[&first, &second], 1).unwrap();
+        assert_eq!(found.as_dictionary::<Int32Type>().keys(), &Int32Array::from(vec![0, 1]));
         let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true, false]));
         assert_eq!(*gather(&[&flags], &[(0, 1)]).unwrap(), BooleanArray::from(vec![false]));
     }

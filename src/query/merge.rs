@@ -8,14 +8,13 @@ use arrow::array::{
 };
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, SchemaRef};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use vestore_schema::{Calibration, Position, Scale, Segment, Track};
 
 use super::ANSWER_COLUMNS;
 use super::filter::{Bound, BoundFilter};
-use super::gather::{Pick, gather};
+use super::gather::{Pick, gather, in_turn};
 use super::lists::Lists;
-use super::order::{find_places, first_place, is_open};
+use super::order::{are_alike, find_places, first_place, is_open};
 use super::plan::{Part, QueryPlan};
 use super::scan::{BATCH_ROWS, SegmentReader, SegmentRows};
 use crate::calibration::Calibrated;
@@ -27,6 +26,9 @@ const LONG_RUN: usize = 8;
 
 /// Rows of one segment in a row after which it is worth to look how many follow.
 const MOST_ALONE: usize = 64;
+
+/// Rows of the same variants in all tracks that are worth a batch of their own.
+const FEWEST_ALIKE: usize = 64;
 
 /// Why a segment is damaged.
 const TWICE: &str = "another segment holds the same variant of the same track";
@@ -187,6 +189,12 @@ impl<'a> Rows<'a> {
         self.cursors.iter_mut().for_each(|cursor| cursor.source = None);
         while picked.rows.len() < self.most {
             self.open_segments(part)?;
+            if let Some(rows) = self.rows_alike(part) {
+                if picked.rows.is_empty() {
+                    return self.in_turn(rows).map(Some);
+                }
+                break;
+            }
             let Some(least) = self.least() else { break };
             // The first row of a segment may lie anywhere from its first position on.
             let bound = part.segments.get(self.next_segment).map(|(_, segment)| segment.first);
@@ -228,6 +236,43 @@ impl<'a> Rows<'a> {
             picked.end(cursor);
         }
         picked.gather(self.plan.schema())
+    }
+
+    /// How many of the next rows are of the same variants in all tracks, one row each; none where there are few.
+    fn rows_alike(&self, part: &Part) -> Option<usize> {
+        let (first, others) = self.cursors.split_first().filter(|(_, others)| !others.is_empty())?;
+        let left = self.cursors.iter().map(|cursor| cursor.batch.num_rows() - cursor.row).min()?;
+        // In equal pieces: none is small where there are many rows.
+        let pieces = left.div_ceil((self.most / self.cursors.len()).max(1)).max(1);
+        let mut rows = left.div_ceil(pieces);
+        if let Some((_, segment)) = part.segments.get(self.next_segment) {
+            rows = rows.min(first.run(|row| first.position(row) < segment.first));
+        }
+        let keys = RowKeys::of(&first.batch);
+        let is_alike =
+            |other: &Cursor| are_alike((keys, first.row), (RowKeys::of(&other.batch), other.row), rows);
+        let by_track = self.cursors.windows(2).all(|pair| pair[0].track < pair[1].track);
+        let found = rows >= FEWEST_ALIKE && by_track && keys.are_of_variants() && others.iter().all(is_alike);
+        found.then_some(rows)
+    }
+
+    /// The next `rows` of all tracks, which are of the same variants.
+    fn in_turn(&mut self, rows: usize) -> Result<RecordBatch, StoreError> {
+        let batches: Vec<RecordBatch> =
+            self.cursors.iter().map(|cursor| cursor.batch.slice(cursor.row, rows)).collect();
+        for index in (0..self.cursors.len()).rev() {
+            let cursor = &mut self.cursors[index];
+            cursor.row += rows;
+            if cursor.row == cursor.batch.num_rows() {
+                self.advance(index)?;
+            }
+        }
+        let column = |number: usize| {
+            let columns: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(number)).collect();
+            in_turn(&columns, rows)
+        };
+        let columns = (0..self.plan.schema().fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
+        Ok(RecordBatch::try_new(SchemaRef::clone(self.plan.schema()), columns)?)
     }
 
     /// Picks rows of all cursors in turn, up to a full batch, the end of the batch of a cursor, the first position
@@ -279,11 +324,8 @@ impl<'a> Rows<'a> {
     /// Opens every segment that may hold a row before or beside the least open one.
     fn open_segments(&mut self, part: &Part) -> Result<(), StoreError> {
         while let Some((track, segment)) = part.segments.get(self.next_segment) {
-            let reached = match self.least() {
-                None => true,
-                Some(least) => segment.first <= self.cursors[least].position(self.cursors[least].row),
-            };
-            if !reached {
+            let least = self.cursors.iter().map(|cursor| cursor.position(cursor.row)).min();
+            if least.is_some_and(|least| least < segment.first) {
                 break;
             }
             self.next_segment += 1;
@@ -466,8 +508,7 @@ impl Picked {
                     let columns: Vec<&ArrayRef> = sources.iter().map(|batch| batch.column(number)).collect();
                     gather(&columns, &self.rows)
                 };
-                let columns = (0..schema.fields().len()).into_par_iter().map(column);
-                let columns = columns.collect::<Result<Vec<_>, _>>()?;
+                let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
                 Ok(Some(RecordBatch::try_new(SchemaRef::clone(schema), columns)?))
             }
         }

@@ -35,6 +35,27 @@ pub(super) fn find_places(keys: &RowKeys<'_>, places: &mut Vec<u64>) {
     }));
 }
 
+/// Whether `rows` rows of two batches are of the same variants, each from its row on.
+pub(super) fn are_alike(
+    (keys, row): (RowKeys<'_>, usize),
+    (other, other_row): (RowKeys<'_>, usize),
+    rows: usize,
+) -> bool {
+    keys.one_based()[row..row + rows] == other.one_based()[other_row..other_row + rows]
+        && same_texts((keys.references(), row), (other.references(), other_row), rows)
+        && same_texts((keys.alternates(), row), (other.alternates(), other_row), rows)
+}
+
+/// Whether `rows` texts of two columns without nulls are equal, each from its first on.
+fn same_texts(one: (&StringArray, usize), other: (&StringArray, usize), rows: usize) -> bool {
+    let [(starts, bytes), (other_starts, other_bytes)] = [one, other].map(|(texts, first)| {
+        let starts = &texts.value_offsets()[first..=first + rows];
+        (starts, &texts.value_data()[to_index(starts[0])..to_index(starts[rows])])
+    });
+    let lengths = |(start, other): (&i32, &i32)| start - starts[0] == other - other_starts[0];
+    bytes == other_bytes && starts.iter().zip(other_starts).all(lengths)
+}
+
 /// The letters of a column whose texts all have one.
 fn letters(column: &StringArray) -> Option<&[u8]> {
     let offsets = column.value_offsets();

@@ -142,6 +142,11 @@ impl SegmentReader {
         self.read_where(ranges, columns, &[])
     }
 
+    /// As [`SegmentReader::read`], with other rows of their pages among them.
+    pub(crate) fn read_near(self, ranges: &[Range<u32>], columns: &[usize]) -> Result<Checked, StoreError> {
+        Ok(self.read_where(ranges, Some(columns), &[])?.reader)
+    }
+
     /// As [`SegmentReader::read`], leaving out pages without a row that fulfils all of `bounds`. Other
     /// rows that do not are among those read.
     pub(crate) fn read_where(
@@ -202,7 +207,7 @@ impl SegmentReader {
 }
 
 /// Batches of a segment, each checked.
-struct Checked {
+pub(crate) struct Checked {
     segment: Segment,
     source: Source,
     reader: Decoded,

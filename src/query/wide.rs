@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use vestore_schema::{Assembly, STATUS_COLUMN, Scale, Track};
@@ -10,10 +10,10 @@ use vestore_schema::{Assembly, STATUS_COLUMN, Scale, Track};
 use super::filter::{BoundFilter, Filter, FilterError};
 use super::gather::{NOWHERE, Pick, gather};
 use super::merge::Rows;
-use super::order::{find_places, is_open};
+use super::order::{are_alike, find_places, is_open};
 use super::scan::BATCH_ROWS;
 use super::{QueryPlan, TRACKS_KEY};
-use crate::narrow::{to_index, to_u32};
+use crate::narrow::to_u32;
 use crate::store::{RowKeys, StoreError};
 
 /// Columns of a wide answer that name the variant.
@@ -110,9 +110,14 @@ impl<'a> Side<'a> {
         self.places.get(self.row).copied()
     }
 
+    /// The keys of what was read last.
+    fn keys(&self) -> Option<RowKeys<'_>> {
+        self.batch.as_ref().map(RowKeys::of)
+    }
+
     /// The alleles of its row.
     fn alleles(&self) -> Option<(&str, &str)> {
-        Some(RowKeys::of(self.batch.as_ref()?).alleles(self.row))
+        Some(self.keys()?.alleles(self.row))
     }
 
     /// Picks its row, if it `has` the variant.
@@ -142,47 +147,6 @@ impl<'a> Side<'a> {
         self.row += rows;
         Some(batch)
     }
-}
-
-/// The keys of the rows of a batch from one on.
-#[derive(Clone, Copy)]
-struct Keys<'a> {
-    contig: Option<i32>,
-    positions: &'a [i32],
-    references: &'a StringArray,
-    alternates: &'a StringArray,
-    first: usize,
-}
-
-impl<'a> Keys<'a> {
-    fn of(side: &'a Side<'_>) -> Option<Self> {
-        let keys = RowKeys::of(side.batch.as_ref()?);
-        Some(Self {
-            contig: side.contig(),
-            positions: &keys.one_based()[side.row..],
-            references: keys.references(),
-            alternates: keys.alternates(),
-            first: side.row,
-        })
-    }
-
-    /// Whether the first `rows` of both are of the same variants.
-    fn begin_alike(self, other: Self, rows: usize) -> bool {
-        let texts = |keys: Self| [(keys.references, keys.first), (keys.alternates, keys.first)];
-        self.contig == other.contig
-            && self.positions[..rows] == other.positions[..rows]
-            && texts(self).into_iter().zip(texts(other)).all(|(one, other)| same_texts(one, other, rows))
-    }
-}
-
-/// Whether `rows` texts of two columns without nulls are equal, each from its first on.
-fn same_texts(one: (&StringArray, usize), other: (&StringArray, usize), rows: usize) -> bool {
-    let [(starts, bytes), (other_starts, other_bytes)] = [one, other].map(|(texts, first)| {
-        let starts = &texts.value_offsets()[first..=first + rows];
-        (starts, &texts.value_data()[to_index(starts[0])..to_index(starts[rows])])
-    });
-    let lengths = |(start, other): (&i32, &i32)| start - starts[0] == other - other_starts[0];
-    bytes == other_bytes && starts.iter().zip(other_starts).all(lengths)
 }
 
 impl<'a> WideRows<'a> {
@@ -241,9 +205,11 @@ impl<'a> WideRows<'a> {
 
     /// Whether the next `rows` of every track that has some are of the same variants.
     fn are_alike(&self, rows: usize) -> bool {
-        let mut keys = self.sides.iter().filter_map(Keys::of);
-        let first = keys.next();
-        first.is_some_and(|first| keys.all(|other| first.begin_alike(other, rows)))
+        let mut sides = self.sides.iter().filter_map(|side| Some((side, side.keys()?)));
+        let Some((first, keys)) = sides.next() else { return false };
+        sides.all(|(side, of_side)| {
+            first.contig() == side.contig() && are_alike((keys, first.row), (of_side, side.row), rows)
+        })
     }
 
     /// The next `rows` of all tracks, which are of the same variants.

@@ -62,6 +62,12 @@ impl<'a> RowKeys<'a> {
         Position::from_column(self.one_based[row])
     }
 
+    /// Whether no variant has several rows: there are neither layers nor genes.
+    #[must_use]
+    pub fn are_of_variants(&self) -> bool {
+        self.layers.is_none() && self.genes.is_none()
+    }
+
     /// Reference and alternate of a row.
     #[must_use]
     pub fn alleles(&self, row: usize) -> (&'a str, &'a str) {
