@@ -134,13 +134,9 @@ fn write_integer(value: u32, out: &mut Vec<u8>) {
 
 /// The fewest digits that read back as the same float32; an exponent where plain digits would be long.
 pub(crate) fn write_score(value: f32, out: &mut Vec<u8>) {
-    if value == 0.0 || (1e-4..1e7).contains(&value.abs()) {
-        let mut digits = zmij::Buffer::new();
-        let text = digits.format_finite(value);
-        out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
-    } else {
-        write!(out, "{value:e}").expect("writing to memory; this is a bug");
-    }
+    let plain = value == 0.0 || (1e-4..1e7).contains(&value.abs());
+    let written = if plain { write!(out, "{value}") } else { write!(out, "{value:e}") };
+    written.expect("writing to memory; this is a bug");
 }
 
 /// The fewest digits that read back as the same float64, of a percentile or PHRED.
@@ -173,14 +169,6 @@ mod tests {
             if value.is_finite() {
                 assert_eq!(text(value).parse::<f32>().unwrap().to_bits(), value.to_bits());
             }
-            // Most scores are of such a size; the standard library writes the fewest digits, too.
-            let score = (f64::from(state) / f64::from(u32::MAX) * 40.0 - 20.0) as f32;
-            if score.abs() >= 1e-4 {
-                assert_eq!(text(score), score.to_string());
-            }
-        }
-        for plain in [-0.0_f32, 1e-4, 9_999_999.0, 123.0, 0.5] {
-            assert_eq!(text(plain), plain.to_string());
         }
     }
 
