@@ -243,12 +243,18 @@ impl Track {
         })
     }
 
+    /// What its scores are rounded to, behind a comma; nothing where they are not.
+    #[must_use]
+    pub fn precision_text(&self) -> String {
+        let precision = self.recipe.rounding().zip(self.recipe.precision.as_ref());
+        let text = precision.map(|(rounding, text)| format!(", precision {text} ({})", rounding.loss()));
+        text.unwrap_or_default()
+    }
+
     /// The recipe as people read it.
     #[must_use]
     pub fn recipe_text(&self) -> String {
-        let precision = self.recipe.rounding().zip(self.recipe.precision.as_ref());
-        let precision = precision.map(|(rounding, text)| format!(", precision {text} ({})", rounding.loss()));
-        let precision = precision.unwrap_or_default();
+        let precision = self.precision_text();
         if self.external.is_some() {
             return format!("imported{precision}");
         }

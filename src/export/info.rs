@@ -68,7 +68,9 @@ pub(crate) fn contig_lines(assembly: &Assembly) -> String {
 
 fn describe(track: &Track, column: &str) -> String {
     let source = match &track.external {
-        Some(external) => format!("imported from a file of SHA-256 {}", external.source),
+        Some(external) => {
+            format!("imported from a file of SHA-256 {}{}", external.source, track.precision_text())
+        }
         None => {
             format!("model {} (id {}), recipe {}", track.model, track.model_id.short(), track.recipe_text())
         }

@@ -91,7 +91,9 @@ fn numbers_in_turn<T: ArrowPrimitiveType>(sources: &[&ArrayRef], rows: usize) ->
     let nulls = columns.iter().any(|column| column.null_count() > 0).then(|| {
         let mut nulls = NullBufferBuilder::new(values.len());
         for row in 0..rows {
-            columns.iter().for_each(|column| nulls.append(column.is_valid(row)));
+            for column in &columns {
+                nulls.append(column.is_valid(row));
+            }
         }
         nulls
     });

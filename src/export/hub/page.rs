@@ -21,7 +21,9 @@ pub(super) fn description(options: &HubOptions, genome: &Genome, scores: &[(&Sco
     for (score, of) in scores {
         let track = &of.track;
         let source = match &track.external {
-            Some(external) => format!("imported from a file of SHA-256 {}", external.source),
+            Some(external) => {
+                format!("imported from a file of SHA-256 {}{}", external.source, track.precision_text())
+            }
             None => format!("model {}, {}", track.model, track.recipe_text()),
         };
         let _ = writeln!(
