@@ -37,6 +37,7 @@ pub(crate) use shape::check_page;
 pub use sort::SortKey;
 pub(crate) use source::damaged;
 pub use unseen::Unseen;
+pub(crate) use wanted::gallop;
 pub use wide::{WideRows, wide_schema};
 
 use std::sync::Arc;

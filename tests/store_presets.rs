@@ -43,8 +43,8 @@ fn stored(store: &Path, columns: &[&str]) -> Vec<Vec<String>> {
 
 /// What the catalog says of the source of track `t`.
 fn external(store: &Path) -> serde_json::Value {
-    let told = ok("track list {} --format json", &[store]);
-    serde_json::from_str::<serde_json::Value>(&told).unwrap()[0]["external"].clone()
+    let output = ok("track list {} --format json", &[store]);
+    serde_json::from_str::<serde_json::Value>(&output).unwrap()[0]["external"].clone()
 }
 
 #[test]
@@ -71,12 +71,12 @@ fn cadd_from_a_bgzf_file_and_from_standard_input() {
     }
     let file = folder.path().join("whole_genome_SNVs.tsv.gz");
     write_bgzf(&file, &text);
-    let told = said("import {} --track t --preset cadd {}", &[&store, &file]);
-    assert!(told.contains("150 rows written to track t with columns PHRED, RawScore"), "{told}");
+    let output = said("import {} --track t --preset cadd {}", &[&store, &file]);
+    assert!(output.contains("150 rows written to track t with columns PHRED, RawScore"), "{output}");
     assert_eq!(stored(&store, &["PHRED", "RawScore"]), expected);
-    let told = external(&store);
+    let output = external(&store);
     assert_eq!(
-        (told["directions"].to_string(), &told["preset"]),
+        (output["directions"].to_string(), &output["preset"]),
         ("[\"high\",\"high\"]".to_owned(), &"cadd".into())
     );
     // The same bytes on standard input are the same track.
@@ -94,10 +94,10 @@ fn cadd_from_a_bgzf_file_and_from_standard_input() {
     let wrong = text.replacen("\t2.03\n", "\t-2.03\n", 1).replacen("\t3.13\n", "\t103.1\n", 1);
     fs::write(&file, wrong).unwrap();
     let report = folder.path().join("report.tsv");
-    let told = said("import {} --track u --preset cadd --report {} {}", &[&store, &report, &file]);
-    assert!(told.contains("2 left out: out_of_range"), "{told}");
-    assert!(told.contains("line 6: PHRED `-2.03`; expected 0 to 100"), "{told}");
-    assert!(told.contains("148 rows written"), "{told}");
+    let output = said("import {} --track u --preset cadd --report {} {}", &[&store, &report, &file]);
+    assert!(output.contains("2 left out: out_of_range"), "{output}");
+    assert!(output.contains("line 6: PHRED `-2.03`; expected 0 to 100"), "{output}");
+    assert!(output.contains("148 rows written"), "{output}");
     let listed = fs::read_to_string(&report).unwrap();
     let reasons: Vec<&str> = listed.lines().skip(1).map(|line| line.rsplit('\t').next().unwrap()).collect();
     assert_eq!(reasons, ["out_of_range PHRED=-2.03", "out_of_range PHRED=103.1"]);
@@ -153,8 +153,8 @@ fn alphamissense_keeps_the_largest_score_of_the_transcripts() {
     }
     let file = folder.path().join("AlphaMissense_hg38.tsv.gz");
     write_bgzf(&file, &text);
-    let told = said("import {} --track t --preset alphamissense {}", &[&store, &file]);
-    assert!(told.contains("the largest of each column is kept"), "{told}");
+    let output = said("import {} --track t --preset alphamissense {}", &[&store, &file]);
+    assert!(output.contains("the largest of each column is kept"), "{output}");
     assert_eq!(stored(&store, &["am_pathogenicity"]), expected);
     // Another rule can be chosen.
     ok("track remove {} t", &[&store]);
@@ -184,8 +184,8 @@ fn spliceai_takes_the_largest_of_the_genes_for_each_allele() {
     writeln!(text, "1\t31\t.\t{}\t{}\t.\t.\tSpliceAI=.", bases[30], others(&bases, 31)[0]).unwrap();
     let file = folder.path().join("spliceai.vcf");
     fs::write(&file, &text).unwrap();
-    let told = said("import {} --track t --preset spliceai {}", &[&store, &file]);
-    assert!(told.contains("1 row without any score left out"), "{told}");
+    let output = said("import {} --track t --preset spliceai {}", &[&store, &file]);
+    assert!(output.contains("1 row without any score left out"), "{output}");
     let columns = ["splice_max", "acceptor_gain", "acceptor_loss", "donor_gain", "donor_loss"];
     let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     let (first, second) = (new[0].to_string(), new[1].to_string());
@@ -202,8 +202,8 @@ fn spliceai_takes_the_largest_of_the_genes_for_each_allele() {
         ("|0.91|", "|x|", "is not a number"),
     ] {
         fs::write(&file, text.replacen(from, to, 1)).unwrap();
-        let told = fails(1, "import {} --track u --preset spliceai {}", &[&store, &file]);
-        assert!(told.contains(part), "{told}");
+        let output = fails(1, "import {} --track u --preset spliceai {}", &[&store, &file]);
+        assert!(output.contains(part), "{output}");
     }
 }
 
@@ -233,16 +233,16 @@ fn revel_reads_the_position_of_the_assembly() {
         expected.sort_by_key(|row| row[0].parse::<u32>().unwrap());
         let file = folder.path().join("revel_with_transcript_ids.csv");
         fs::write(&file, &text).unwrap();
-        let told = said(&format!("import {{}} --track t --preset revel {flags} {{}}"), &[&store, &file]);
-        assert_eq!(told.contains("3 rows skipped: no position in this assembly"), column == 1, "{told}");
+        let output = said(&format!("import {{}} --track t --preset revel {flags} {{}}"), &[&store, &file]);
+        assert_eq!(output.contains("3 rows skipped: no position in this assembly"), column == 1, "{output}");
         assert_eq!(stored(&store, &["REVEL"]), expected);
     }
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = preset_store(folder.path(), "1", "--assembly T2T");
     let file = folder.path().join("revel.csv");
     fs::write(&file, header).unwrap();
-    let told = fails(1, "import {} --track t --preset revel {}", &[&store, &file]);
-    assert!(told.contains("is called `T2T`") && told.contains("--columns position=hg19_pos"), "{told}");
+    let output = fails(1, "import {} --track t --preset revel {}", &[&store, &file]);
+    assert!(output.contains("is called `T2T`") && output.contains("--columns position=hg19_pos"), "{output}");
 }
 
 #[test]
@@ -268,27 +268,27 @@ fn columns_of_dbnsfp_are_named_and_lists_need_a_rule() {
     }
     let file = folder.path().join("dbNSFP4.9a_variant.chr1");
     fs::write(&file, text).unwrap();
-    let told = fails(2, "import {} --track t --preset dbnsfp {}", &[&store, &file]);
-    assert!(told.contains("name the scores with `--columns"), "{told}");
+    let output = fails(2, "import {} --track t --preset dbnsfp {}", &[&store, &file]);
+    assert!(output.contains("name the scores with `--columns"), "{output}");
     let import = "import {} --track t --preset dbnsfp --columns sift=SIFT_score,MPC_score";
-    let told = fails(1, &format!("{import} {{}}"), &[&store, &file]);
+    let output = fails(1, &format!("{import} {{}}"), &[&store, &file]);
     assert!(
-        told.contains("line 4: SIFT_score `0.5;.;0.0625` is a list") && told.contains("--list"),
-        "{told}"
+        output.contains("line 4: SIFT_score `0.5;.;0.0625` is a list") && output.contains("--list"),
+        "{output}"
     );
-    let told = fails(2, &format!("{import} --list min --direction sift=low {{}}"), &[&store, &file]);
-    assert!(told.contains("column `MPC_score` has no direction"), "{told}");
-    let told = fails(2, &format!("{import} --list min --direction x=low {{}}"), &[&store, &file]);
-    assert!(told.contains("--direction names column `x`"), "{told}");
+    let output = fails(2, &format!("{import} --list min --direction sift=low {{}}"), &[&store, &file]);
+    assert!(output.contains("column `MPC_score` has no direction"), "{output}");
+    let output = fails(2, &format!("{import} --list min --direction x=low {{}}"), &[&store, &file]);
+    assert!(output.contains("--direction names column `x`"), "{output}");
     assert!(fails(2, &format!("{import} --direction sift=up {{}}"), &[&store, &file]).contains("sift=up"));
     ok(
         &format!("{import} --list min --direction sift=low --direction MPC_score=high {{}}"),
         &[&store, &file],
     );
     assert_eq!(stored(&store, &["sift", "MPC_score"]), expected);
-    let told = external(&store);
+    let output = external(&store);
     assert_eq!(
-        (told["directions"].to_string(), &told["list"]),
+        (output["directions"].to_string(), &output["list"]),
         ("[\"low\",\"high\"]".to_owned(), &"min".into())
     );
 }
@@ -303,9 +303,12 @@ fn files_of_another_shape_are_refused_with_what_was_found() {
     for preset in ["cadd", "alphamissense", "avi", "spliceai", "revel", "dbnsfp --columns PHRED"] {
         for (text, found) in [(table, "Chrom, Pos, Ref, Alt, PHRED, RawScore"), (vcf, "a VCF")] {
             fs::write(&file, text).unwrap();
-            let told = fails(1, &format!("import {{}} --track t --preset {preset} {{}}"), &[&store, &file]);
+            let output = fails(1, &format!("import {{}} --track t --preset {preset} {{}}"), &[&store, &file]);
             let name = preset.split(' ').next().unwrap();
-            assert!(told.contains(&format!("does not look like {name}")) && told.contains(found), "{told}");
+            assert!(
+                output.contains(&format!("does not look like {name}")) && output.contains(found),
+                "{output}"
+            );
         }
     }
     assert!(ok("track list {} --format json", &[&store]).trim() == "[]");

@@ -236,8 +236,8 @@ fn labels_and_genes_of_the_region_are_drawn() {
     // Of another assembly.
     let wrong: Vec<_> = (600..620).map(|at| ("chr1", at as u32, other(at).to_owned(), base(at))).collect();
     vcf(&labels, &wrong);
-    let told = fails(1, "view {} chr1:550-800 --labels {} -o -", &[&store, &labels]);
-    assert!(told.contains("wrong assembly"), "{told}");
+    let message = fails(1, "view {} chr1:550-800 --labels {} -o -", &[&store, &labels]);
+    assert!(message.contains("wrong assembly"), "{message}");
 }
 
 #[test]
@@ -309,19 +309,19 @@ fn wrong_command_lines_and_outputs_are_refused() {
         ),
         ("view {} chr1:550-560 short -o -", "several contigs"),
     ] {
-        let told = fails(2, words, &[&store]);
-        assert!(told.contains(part), "{words}: {told}");
+        let message = fails(2, words, &[&store]);
+        assert!(message.contains(part), "{words}: {message}");
     }
     for (words, part) in [
         ("view {} chr1:3000-3100 -o -", "no rows in chr1:3000-3100"),
         ("view {} chr1:550-560 --track nothing -o -", "nothing"),
         ("view {} chr7:550-560 -o -", "no contig `chr7`"),
     ] {
-        let told = fails(1, words, &[&store]);
-        assert!(told.contains(part), "{words}: {told}");
+        let message = fails(1, words, &[&store]);
+        assert!(message.contains(part), "{words}: {message}");
     }
-    let told = said("view {} chr1:550-560 -o {}", &[&store, &page]);
-    assert!(told.contains("of 2 tracks"), "{told}");
+    let message = said("view {} chr1:550-560 -o {}", &[&store, &page]);
+    assert!(message.contains("of 2 tracks"), "{message}");
     let before = fs::read(&page).unwrap();
     assert!(fails(1, "view {} chr1:600-700 -o {}", &[&store, &page]).contains("the output exists"));
     assert!(fs::read(&page).unwrap() == before);
@@ -346,8 +346,8 @@ fn a_region_beyond_the_limit_is_refused_with_a_remedy() {
     fs::write(&table, "contig\tposition\treference\talternate\tx\n1\t5\tT\tA\t0.5\n1\t4000005\tT\tA\t1\n")
         .unwrap();
     ok("import {} --track t {} --quiet", &[&store, &table]);
-    let told = fails(1, "view {} 1 -o -", &[&store]);
-    assert!(told.contains("5,001,000 bases, at most 5,000,000; choose a smaller region"), "{told}");
+    let message = fails(1, "view {} 1 -o -", &[&store]);
+    assert!(message.contains("5,001,000 bases, at most 5,000,000; choose a smaller region"), "{message}");
     let document = document(&ok("view {} 1:1-5000000 -o -", &[&store]));
     assert_eq!(sums(&document["variants"]["position"]), [5, 4_000_005]);
 }
@@ -360,10 +360,10 @@ fn a_published_store_without_its_reference_has_a_page() {
     ok("publish {} {} --quiet", &[&store, &published]);
     fs::rename(folder.path().join("genome.fa"), folder.path().join("moved.fa")).unwrap();
     let output = run("view {} chr1:495-510 -o -", &[&published]);
-    let told = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert!(
-        output.status.success() && told.contains("has no reference") && told.contains("11 of 16 bases"),
-        "{told}"
+        output.status.success() && message.contains("has no reference") && message.contains("11 of 16 bases"),
+        "{message}"
     );
     let found = document(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(found["sequence_is_reference"], false);

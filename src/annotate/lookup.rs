@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float32Type;
-use vestore_schema::{Digest, Position, Segment};
+use vestore_schema::{Digest, Segment};
 
 use super::chunk::{Chunk, Wanted};
 use crate::calibration::Calibrated;
 use crate::export::InfoField;
 use crate::narrow::to_score;
-use crate::query::{Checked, QueryPlan, SegmentReader};
+use crate::query::{Checked, QueryPlan, SegmentReader, gallop};
 use crate::store::{RowKeys, StoreError};
 
 /// Segments that are kept open from one chunk to the next.
@@ -193,7 +193,7 @@ fn match_rows(
     };
     let mut row = 0;
     for (number, wanted) in wanted.iter().enumerate() {
-        row += gallop(&positions[row..], wanted.position);
+        row += gallop(&positions[row..], wanted.position.to_column());
         let key = chunk.alleles(*wanted);
         let here = |row: usize| keys.position(row) == wanted.position && alleles(row) < key;
         while row < positions.len() && here(row) {
@@ -209,35 +209,4 @@ fn match_rows(
         }
     }
     wanted.len()
-}
-
-/// How many of the sorted `positions`, a column, are less than `wanted`, which is likely near.
-fn gallop(positions: &[i32], wanted: Position) -> usize {
-    let before = |position: i32| Position::from_column(position) < wanted;
-    let mut step = 1;
-    while step < positions.len() && before(positions[step - 1]) {
-        step *= 2;
-    }
-    let end = step.min(positions.len());
-    let from = step / 2;
-    from + positions[from..end].partition_point(|position| before(*position))
-}
-
-#[cfg(test)]
-mod tests {
-    use vestore_schema::Position;
-
-    use super::gallop;
-
-    #[test]
-    fn galloping_equals_a_search() {
-        for length in 0..40_i32 {
-            let positions: Vec<i32> = (0..length).map(|number| number / 2 * 3 + 1).collect();
-            for wanted in 1..70 {
-                let expected = positions.partition_point(|position| *position < wanted);
-                let found = gallop(&positions, Position::from_column(wanted));
-                assert_eq!(found, expected, "{wanted} in {positions:?}");
-            }
-        }
-    }
 }

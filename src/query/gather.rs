@@ -110,7 +110,7 @@ fn turns<T: Copy>(slices: &[&[T]], rows: usize) -> Vec<T> {
 }
 
 /// The bytes of all texts of a column.
-fn bytes_of(column: &StringArray) -> &[u8] {
+pub(super) fn bytes_of(column: &StringArray) -> &[u8] {
     let offsets = column.value_offsets();
     &column.value_data()[to_index(offsets[0])..to_index(offsets[column.len()])]
 }
@@ -194,9 +194,7 @@ fn alike<'a>(columns: &[&'a StringArray]) -> Option<Alike<'a>> {
 
 /// Offsets and bytes of texts of one byte each.
 fn letters(columns: &[&StringArray], picks: &[Pick]) -> (Vec<i32>, Vec<u8>) {
-    let of = |column: &&'_ StringArray| column.value_offsets()[0];
-    let slices: Vec<&[u8]> =
-        columns.iter().map(|column| &column.value_data()[to_index(of(column))..]).collect();
+    let slices: Vec<&[u8]> = columns.iter().map(|column| bytes_of(column)).collect();
     let (mut ends, mut bytes) = (Vec::with_capacity(picks.len() + 1), Vec::with_capacity(picks.len()));
     let mut end = 0;
     ends.push(end);

@@ -24,7 +24,7 @@ use crate::store::{RowKeys, StoreError};
 /// The part of a batch whose rows, of one segment, are worth a batch of their own, which costs no copy.
 const LONG_RUN: usize = 8;
 
-/// Rows of one segment in a row after which it is worth to look how many follow.
+/// Consecutive rows of one segment after which counting those that follow is worthwhile.
 const MOST_ALONE: usize = 64;
 
 /// Rows of the same variants in all tracks that are worth a batch of their own.
@@ -276,7 +276,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Picks rows of all cursors in turn, up to a full batch, the end of the batch of a cursor, the first position
-    /// of a segment that is not open, alleles that places do not tell, or many rows of one cursor.
+    /// of a segment that is not open, a place that does not hold whole alleles, or many rows of one cursor.
     fn interleave(&mut self, bound: Option<Position>, picked: &mut Picked) -> Result<(), StoreError> {
         let bound = bound.map_or(u64::MAX, first_place);
         let head = |cursor: &Cursor| cursor.places.get(cursor.row).copied();

@@ -1,12 +1,13 @@
 //! Rows by their place in an answer: a number for position and alleles.
 
-use arrow::array::{Array, StringArray};
+use arrow::array::StringArray;
 use vestore_schema::Position;
 
+use super::gather::bytes_of;
 use crate::narrow::to_index;
 use crate::store::RowKeys;
 
-/// Whether alleles go on beyond a place: then equal places do not mean equal alleles.
+/// Whether a place holds only the first bytes of its alleles: then equal places do not mean equal alleles.
 pub(super) fn is_open(place: u64) -> bool {
     place & 1 == 1
 }
@@ -59,13 +60,13 @@ fn same_texts(one: (&StringArray, usize), other: (&StringArray, usize), rows: us
 /// The letters of a column whose texts all have one.
 fn letters(column: &StringArray) -> Option<&[u8]> {
     let offsets = column.value_offsets();
-    let bytes = &column.value_data()[to_index(offsets[0])..to_index(offsets[column.len()])];
+    let bytes = bytes_of(column);
     let is_one = offsets.windows(2).all(|pair| pair[1] - pair[0] == 1);
     (is_one && bytes.iter().all(|byte| *byte < 127)).then_some(bytes)
 }
 
-/// Position and begins of the alleles as a number that orders as they do. Where it is odd, alleles go on beyond
-/// it, and equal places do not mean equal alleles.
+/// Position and begins of the alleles as a number that orders as they do. Odd if it holds only
+/// the first bytes of the alleles: equal places then do not mean equal alleles.
 fn place(position: Position, [reference, alternate]: [&[u8]; 2]) -> u64 {
     let letter = |allele: &[u8], at: usize| allele.get(at).map_or(0, |byte| u64::from(*byte).min(127));
     // What comes after a byte that was made smaller says nothing.
@@ -82,11 +83,10 @@ fn place(position: Position, [reference, alternate]: [&[u8]; 2]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int32Array;
-    use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
 
-    use arrow::array::RecordBatch;
+    use arrow::array::{ArrayRef, Int32Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
     use crate::fixture::Random;
@@ -122,7 +122,7 @@ mod tests {
             let position = Field::new("position", DataType::Int32, false);
             let schema = Schema::new([vec![position], fields.to_vec()].concat());
             let positions = Arc::new(Int32Array::from(vec![1, 1, 7, i32::MAX]));
-            let columns: Vec<arrow::array::ArrayRef> = vec![positions, text(&references), text(&alternates)];
+            let columns: Vec<ArrayRef> = vec![positions, text(&references), text(&alternates)];
             let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap().slice(1, 3);
             let (keys, mut found) = (RowKeys::of(&batch), vec![9; 9]);
             find_places(&keys, &mut found);

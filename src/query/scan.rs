@@ -172,10 +172,7 @@ impl SegmentReader {
             }
         }
         let columns = columns.map_or_else(|| (0..self.groups.count()).collect(), <[usize]>::to_vec);
-        let is_list =
-            |column: &usize| matches!(self.schema.field(*column).data_type(), DataType::FixedSizeList(..));
-        // Of the lists of a page few may be wanted.
-        let narrow = columns.iter().any(is_list) || wanted.are_few_of(selection.row_count());
+        let narrow = wanted.are_few_of(selection.row_count());
         let reader = self.checked(selection, columns, narrow.then(|| wanted.clone()))?;
         Ok(SegmentRows { reader, wanted, ready: Vec::new() })
     }

@@ -16,7 +16,7 @@ use vestore_schema::{Position, Segment};
 const MOST_SLICES: usize = 4;
 /// Rows at one base, about, where every SNV is scored.
 const ROWS_PER_BASE: u64 = 3;
-/// How many times as many rows as are asked for are worth a look at positions before other columns are decoded.
+/// Reading positions before other columns pays where at most one row in so many is asked for.
 const WORTH: u64 = 4;
 
 /// 0-based half-open ranges, sorted, apart from each other. Cheap to clone.
@@ -53,8 +53,8 @@ impl Wanted {
         RowFilter::new(vec![Box::new(predicate)])
     }
 
-    /// Which rows are asked for. Nobody has checked their positions, which version 1 has as unsigned integers; where they
-    /// do not ascend, any rows may be found.
+    /// Which rows are asked for. Their positions are unchecked, and unsigned integers in version 1; where they do not
+    /// ascend, any rows may be found.
     fn inside(&self, batch: &RecordBatch) -> BooleanArray {
         let column = batch.column(0);
         let zero_based: Vec<u32> = if *column.data_type() == DataType::UInt32 {
@@ -105,14 +105,14 @@ impl Wanted {
     }
 }
 
-/// How many of the sorted `positions` are less than `bound`, which is likely near.
-fn gallop(positions: &[u32], bound: u32) -> usize {
+/// How many of some sorted numbers are less than `bound`, which is likely near their begin.
+pub(crate) fn gallop<T: Copy + PartialOrd>(sorted: &[T], bound: T) -> usize {
     let mut step = 1;
-    while step < positions.len() && positions[step - 1] < bound {
+    while step < sorted.len() && sorted[step - 1] < bound {
         step *= 2;
     }
-    let (from, end) = (step / 2, step.min(positions.len()));
-    from + positions[from..end].partition_point(|position| *position < bound)
+    let (from, end) = (step / 2, step.min(sorted.len()));
+    from + sorted[from..end].partition_point(|number| *number < bound)
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ impl<'a> WideRows<'a> {
         let mut is_used_up = false;
         while !is_used_up && self.keys.len() < BATCH_ROWS {
             let Some(least) = heads.iter().flatten().copied().min() else { return };
-            // Of places that do not tell alleles, those of the least ones.
+            // Rows at a place that does not hold whole alleles may differ; the least alleles come first.
             let alleles = is_open(least).then(|| {
                 let of = self.sides.iter().zip(&heads).filter(|(_, head)| **head == Some(least));
                 let alleles = of.filter_map(|(side, _)| side.alleles()).min();
