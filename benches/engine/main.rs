@@ -54,6 +54,8 @@ enum Section {
     Mixed,
     /// Ablation beside the full model and its pruned models
     Ablation,
+    /// What int8 products would give, in Python alone
+    Int8,
 }
 
 #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -78,6 +80,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wants(Section::Ablation) {
         sections::ablation()?;
+    }
+    if let Some(python) = python.filter(|_| wants(Section::Int8)) {
+        sections::int8(arguments.threads, python)?;
     }
     println!("peak memory of this process: {} MB", bench::peak_bytes() / 1_000_000);
     Ok(())

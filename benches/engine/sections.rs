@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -185,6 +186,20 @@ pub(crate) fn mixed(threads: u32, python: Option<&Path>) -> anyhow::Result<()> {
         count / sorted,
         sorted / ours
     );
+    Ok(())
+}
+
+/// int8 products beside float32 and bfloat16, in Python: the engine has none.
+pub(crate) fn int8(threads: u32, python: &Path) -> anyhow::Result<()> {
+    println!("\n# int8 in torch: NT-v2 50M, one masked token a window (windows/s)");
+    let bench = Bench::new(SyntheticShape::NT_50M)?;
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/engine/int8.py");
+    let status = Command::new(python)
+        .arg(program)
+        .arg(bench.checkpoint())
+        .args(["--threads", &threads.to_string()])
+        .status()?;
+    anyhow::ensure!(status.success(), "{program} failed: {status}");
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Self-attention, in blocks of queries so that memory grows with the length and not with its square:
 //! no heads × length × length tensor exists for a long window.
 
+mod bfloat16;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::config::Positions;
@@ -125,8 +127,8 @@ fn alibi_bias(slopes: &Tensor, queries: &Tensor, length: i64, kind: Kind) -> Res
     let width = (length + 7) / 8 * 8;
     let keys = Tensor::f_arange(width, (Kind::Float, device))?;
     let bias = queries.f_sub(&keys)?.f_abs_()?.f_mul(&slopes.f_neg()?)?;
-    // On the CPU attention takes a float32 bias beside bfloat16 queries; on CUDA it must match.
-    let kind = if device == Device::Cpu { Kind::Float } else { kind };
+    // Fused attention reads a float32 bias beside bfloat16 queries on a CPU; elsewhere it must match.
+    let kind = if device == Device::Cpu && !bfloat16::is_native() { Kind::Float } else { kind };
     bias.f_to_kind(kind)?.f_narrow(-1, 0, length)
 }
 
@@ -135,7 +137,12 @@ fn alibi_bias(slopes: &Tensor, queries: &Tensor, length: i64, kind: Kind) -> Res
 fn rotate(vectors: &Tensor, cosine: &Tensor, sine: &Tensor) -> Result<Tensor, TchError> {
     let half = sine.size().last().copied().unwrap_or(0);
     let [first, second] = [0, half].map(|from| vectors.f_narrow(-1, from, half));
-    let turned = vectors.f_mul(cosine)?;
+    let mut turned = vectors.f_mul(cosine)?;
+    if vectors.device() == Device::Cpu && vectors.f_kind()? == Kind::BFloat16 {
+        // The same numbers: half a head is shorter than a vector of bfloat16, which a CPU would not use then.
+        let swapped = Tensor::f_cat(&[second?, first?], -1)?;
+        return turned.f_addcmul_(&swapped, &Tensor::f_cat(&[&sine.f_neg()?, sine], -1)?);
+    }
     drop(turned.f_narrow(-1, 0, half)?.f_addcmul_(&second?, &sine.f_neg()?)?);
     drop(turned.f_narrow(-1, half, half)?.f_addcmul_(&first?, sine)?);
     Ok(turned)
@@ -199,6 +206,9 @@ fn in_blocks(inputs: [&Tensor; 3], slopes: &Tensor, rows: i64) -> Result<Tensor,
 }
 
 fn product(query: &Tensor, key: &Tensor, value: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+    if bfloat16::suits(query)? {
+        return bfloat16::attend(query, key, value, bias);
+    }
     Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, None, false)
 }
 
