@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
-use vestore_schema::{Assembly, Contig, Region, hexadecimal};
+use vestore_schema::{Assembly, Contig, Position, Region, hexadecimal};
 
 use self::beside::{blocks, read_index, write_beside};
 use self::bgzf::{Blocks, Compression};
@@ -255,6 +255,32 @@ impl Reference {
         Ok(bases)
     }
 
+    /// The base at `position`, as [`Reference::fetch`] reads it.
+    ///
+    /// # Errors
+    /// As for [`Reference::fetch`].
+    pub(crate) fn base(&mut self, contig: u32, position: Position) -> Result<u8, ReferenceError> {
+        let at = position.zero_based();
+        if at < self.entry(contig)?.length {
+            self.ensure_right(contig)?;
+            Ok(self.block(contig, at / BLOCK)?[(at % BLOCK) as usize])
+        } else {
+            Err(self.outside(Region::at(contig, position, 1))?)
+        }
+    }
+
+    /// The error of a region that reaches beyond its contig.
+    fn outside(&self, region: Region) -> Result<ReferenceError, ReferenceError> {
+        let entry = self.entry(region.contig)?;
+        Ok(ReferenceError::OutsideContig {
+            path: self.path.clone(),
+            contig: entry.name.clone(),
+            start: region.start,
+            end: region.end,
+            length: entry.length,
+        })
+    }
+
     /// As [`Reference::fetch`], into a buffer that is cleared first.
     ///
     /// # Errors
@@ -263,13 +289,7 @@ impl Reference {
         bases.clear();
         let length = self.entry(region.contig)?.length;
         if region.start > region.end || region.end > length {
-            return Err(ReferenceError::OutsideContig {
-                path: self.path.clone(),
-                contig: self.entry(region.contig)?.name.clone(),
-                start: region.start,
-                end: region.end,
-                length,
-            });
+            return Err(self.outside(region)?);
         }
         if region.start < region.end {
             self.ensure_right(region.contig)?;

@@ -19,6 +19,9 @@ use crate::variants::{
     Allele, Normalized, Plan, PlanError, PlanOptions, RefMismatch, Report, VariantSource, normalize, read_bed,
 };
 
+/// Bytes that sorting the variants of a file may take before temporary files are written: 30 million variants.
+const LISTED_MEMORY: usize = 1 << 30;
+
 /// Why a place cannot be asked for.
 #[derive(Debug, Error)]
 pub enum PlacesError {
@@ -105,7 +108,8 @@ impl Places {
         self.asked = true;
         let mut reference = store.open_reference()?;
         let mut report = Report::new();
-        let options = PlanOptions { ref_mismatch, ..PlanOptions::default() };
+        // All are held below.
+        let options = PlanOptions { ref_mismatch, memory: LISTED_MEMORY, ..PlanOptions::default() };
         let plan = Plan::read(source, &mut reference, store.assembly(), &options, &mut report)?;
         for row in plan.rows()? {
             self.variants.push(row?.variant);

@@ -113,6 +113,9 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
     if allele.reference.eq_ignore_ascii_case(allele.alternate) {
         return rejected(Rejection::SameAlleles);
     }
+    if let Some(variant) = as_snv(allele, stated, reference)? {
+        return Ok(Normalized::Row { variant, status: None, changed: false });
+    }
     let unscorable = |alternate: String, status| {
         Ok(Normalized::Row {
             variant: Variant {
@@ -152,6 +155,33 @@ pub fn normalize(allele: Allele<'_>, reference: &mut Reference) -> Result<Normal
         status: (!scorable).then_some(Status::NonAcgt),
         changed,
     })
+}
+
+/// The variant where one base that the reference has becomes another, which most are: it is normal as it stands.
+fn as_snv(
+    allele: Allele<'_>,
+    position: Position,
+    reference: &mut Reference,
+) -> Result<Option<Variant>, ReferenceError> {
+    let (&[old], &[new]) = (allele.reference.as_bytes(), allele.alternate.as_bytes()) else {
+        return Ok(None);
+    };
+    let old = old.to_ascii_uppercase();
+    if !is_acgt(old) || !is_acgt(new.to_ascii_uppercase()) {
+        return Ok(None);
+    }
+    if reference.base(allele.contig, position)? != old {
+        return Ok(None);
+    }
+    let mut variant = Variant {
+        contig: allele.contig,
+        position,
+        reference: allele.reference.into(),
+        alternate: allele.alternate.into(),
+    };
+    variant.reference.make_ascii_uppercase();
+    variant.alternate.make_ascii_uppercase();
+    Ok(Some(variant))
 }
 
 /// The status of an alternate allele that does not spell its bases out.

@@ -57,8 +57,9 @@ impl VcfRecords {
 
     fn parse(&self, record: &mut Record) -> Result<(), InputError> {
         let malformed = |field, value: &[u8], problem| Err(self.input.malformed(field, value, problem));
-        let columns: Vec<&[u8]> = self.line.split(|byte| *byte == b'\t').collect();
-        let &[contig, digits, _, reference, alternates] = columns.as_slice() else {
+        let mut rest = self.line.split(|byte| *byte == b'\t');
+        let columns: [Option<&[u8]>; COLUMNS] = std::array::from_fn(|_| rest.next());
+        let [Some(contig), Some(digits), Some(_), Some(reference), Some(alternates)] = columns else {
             return malformed(
                 "text",
                 &self.line,
