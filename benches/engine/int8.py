@@ -3,10 +3,10 @@
 A Nucleotide Transformer in transformers and torch, in float32, bfloat16, with int8 weights alone (one scale per output,
 `torch._weight_int8pack_mm`), and with int8 weights and activations (`quantize_dynamic`: one scale per output and one
 per input tensor). torch has no such product with a scale per token; what it would cost in exactness is computed by
-rounding in float32, without a time. Windows are masked at their middle; a score is the difference of two logits there, as `llr`'s is. The
-forms take turns, and the fastest of their rounds counts.
+rounding in float32, without a time. Windows are masked at their middle; a score is the difference of two logits there,
+as `llr`'s is. The forms take turns, and the fastest of their rounds counts.
 
-    python benches/engine/int8.py CHECKPOINT --tokens 101,168,1000 --windows 120
+    python benches/engine/int8.py CHECKPOINT --tokens 101,168 --windows 60
 
 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 FBGEMM_ENABLE_INSTRUCTIONS=AVX2 shows an older CPU.
 """
@@ -79,8 +79,8 @@ def spearman(left, right):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint")
-    parser.add_argument("--tokens", default="101,168,1000")
-    parser.add_argument("--windows", type=int, default=120)
+    parser.add_argument("--tokens", default="101,168")
+    parser.add_argument("--windows", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
